@@ -1,0 +1,508 @@
+//! What the store keeps: a credential (API key, bearer token, name and password, OAuth tokens), the
+//! binding that says where it may go, and the record around both with its format version,
+//! random id and generation. Judges expiry with the time passed in.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::secret::Secret;
+
+/// Format of the records this build writes. A record with a higher number is refused untouched.
+pub const FORMAT: u32 = 1;
+
+/// The account of a name that gives none.
+pub const DEFAULT_ACCOUNT: &str = "default";
+
+// ------------------------------------------------------------------------------------------- names
+
+/// `provider` or `provider:account`; both parts match `[a-z0-9][a-z0-9._-]*`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name {
+    provider: String,
+    account: String,
+}
+
+/// A name that cannot be one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is not a name; names are lower-case letters, digits, '.', '_' and '-', beginning with a letter or digit, as in github or github:work"
+)]
+pub struct BadName(String);
+
+impl Name {
+    pub fn new(provider: &str, account: &str) -> Result<Self, BadName> {
+        if is_part(provider) && is_part(account) {
+            return Ok(Self { provider: provider.to_owned(), account: account.to_owned() });
+        }
+        Err(BadName(crate::text::clean(&format!("{provider}:{account}"))))
+    }
+
+    pub fn provider(&self) -> &str {
+        &self.provider
+    }
+
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// The same provider with another account.
+    pub fn with_account(&self, account: &str) -> Result<Self, BadName> {
+        Self::new(&self.provider, account)
+    }
+
+    pub fn is_default_account(&self) -> bool {
+        self.account == DEFAULT_ACCOUNT
+    }
+}
+
+/// Whether `text` can be a provider or an account: at most 64 characters of the alphabet above.
+pub fn is_part(text: &str) -> bool {
+    let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.len() <= 64
+        && text.bytes().next().is_some_and(allowed)
+        && text.bytes().all(|c| allowed(c) || matches!(c, b'.' | b'_' | b'-'))
+}
+
+impl FromStr for Name {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        let (provider, account) = text.split_once(':').unwrap_or((text, DEFAULT_ACCOUNT));
+        Self::new(provider, account).map_err(|_| BadName(crate::text::clean(text)))
+    }
+}
+
+/// The short form: the account is left out when it is `default`.
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.provider)?;
+        if !self.is_default_account() {
+            write!(f, ":{}", self.account)?;
+        }
+        Ok(())
+    }
+}
+
+// -------------------------------------------------------------------------------------- credentials
+
+/// A credential as one of its kinds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Credential {
+    /// A key that its maker's own API takes, usually without an end.
+    ApiKey {
+        #[serde(with = "crate::secret::at_rest")]
+        key: Secret,
+    },
+    /// A token that goes in `Authorization: Bearer` (RFC 6750) and cannot be refreshed here.
+    Bearer {
+        #[serde(with = "crate::secret::at_rest")]
+        token: Secret,
+    },
+    /// Name and password (RFC 7617). The name has no colon.
+    Basic {
+        user: String,
+        #[serde(with = "crate::secret::at_rest")]
+        password: Secret,
+    },
+    /// What a token endpoint gave (RFC 6749 §5.1), and what is needed to ask it again.
+    OAuth { tokens: Tokens, binding: Binding },
+}
+
+/// The kinds by name, as the catalog and `--json` write them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    ApiKey,
+    Bearer,
+    Basic,
+    #[serde(rename = "oauth")]
+    OAuth,
+}
+
+impl Kind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::ApiKey => "api_key",
+            Kind::Bearer => "bearer",
+            Kind::Basic => "basic",
+            Kind::OAuth => "oauth",
+        }
+    }
+}
+
+impl Credential {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Credential::ApiKey { .. } => Kind::ApiKey,
+            Credential::Bearer { .. } => Kind::Bearer,
+            Credential::Basic { .. } => Kind::Basic,
+            Credential::OAuth { .. } => Kind::OAuth,
+        }
+    }
+
+    /// The one secret that is handed out: key, access token or password; never a refresh token.
+    pub fn secret(&self) -> &Secret {
+        match self {
+            Credential::ApiKey { key } => key,
+            Credential::Bearer { token } => token,
+            Credential::Basic { password, .. } => password,
+            Credential::OAuth { tokens, .. } => &tokens.access_token,
+        }
+    }
+
+    /// When the handed-out secret ends, if that is known.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        match self {
+            Credential::OAuth { tokens, .. } => tokens.expires_at,
+            _ => None,
+        }
+    }
+
+    pub fn as_oauth(&self) -> Option<(&Tokens, &Binding)> {
+        match self {
+            Credential::OAuth { tokens, binding } => Some((tokens, binding)),
+            _ => None,
+        }
+    }
+}
+
+/// Tokens of one answer of the token endpoint. Times are absolute; `expires_in` exists on the wire only.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Tokens {
+    #[serde(with = "crate::secret::at_rest")]
+    pub access_token: Secret,
+    /// As the server wrote it; `Bearer` when it wrote nothing.
+    pub token_type: String,
+    /// Our clock when the answer came: a clock that is now earlier has been set back.
+    pub issued_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "crate::secret::at_rest_option"
+    )]
+    pub refresh_token: Option<Secret>,
+    /// When the refresh token ends, where the server says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_expires_at: Option<Timestamp>,
+    /// Scopes that the server granted; `None`: those that were asked for (RFC 6749 §5.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<String>>,
+    /// Whose login it is, where the server told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+}
+
+/// Where an OAuth credential came from and the only places it may go, as the strings received: they
+/// are compared byte for byte and never re-serialised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binding {
+    /// The authorization server's issuer (RFC 8414 §2), where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    pub token_endpoint: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocation_endpoint: Option<String>,
+    /// Resource indicator (RFC 8707), the same in login, code and refresh requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    pub client: Client,
+    /// The grant by which the tokens were first acquired.
+    pub grant: Grant,
+    /// Scopes asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+}
+
+/// The OAuth client that we are at one authorization server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Client {
+    pub client_id: String,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "crate::secret::at_rest_option"
+    )]
+    pub client_secret: Option<Secret>,
+    pub authentication: ClientAuthentication,
+}
+
+/// Two clients are the same when id and method are; a rotated secret is still the same client.
+impl PartialEq for Client {
+    fn eq(&self, other: &Self) -> bool {
+        self.client_id == other.client_id && self.authentication == other.authentication
+    }
+}
+
+impl Eq for Client {}
+
+/// How the client authenticates at the token endpoint (RFC 6749 §2.3.1, RFC 7591 §2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientAuthentication {
+    /// A public client.
+    None,
+    ClientSecretBasic,
+    ClientSecretPost,
+}
+
+/// A way to obtain tokens, by its RFC's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grant {
+    AuthorizationCode,
+    DeviceCode,
+    ClientCredentials,
+}
+
+impl Grant {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Grant::AuthorizationCode => "authorization_code",
+            Grant::DeviceCode => "device_code",
+            Grant::ClientCredentials => "client_credentials",
+        }
+    }
+}
+
+// ------------------------------------------------------------------------------------------ records
+
+/// One credential as stored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    pub format: u32,
+    /// Provider and account, so that a record says by itself whose it is.
+    pub provider: String,
+    pub account: String,
+    /// Random, stable, not secret: survives refresh and key replacement.
+    pub id: String,
+    /// Grows by one with every write of new tokens; a refresh compares it under the lock.
+    pub generation: u64,
+    pub created_at: Timestamp,
+    pub credential: Credential,
+    /// A refresh is under way, or was cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refreshing: Option<Refreshing>,
+    /// The server said no for good; only a new sign-in helps. The tokens stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Refused>,
+}
+
+/// The journal of a refresh: written before the refresh token is sent, gone once the answer is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refreshing {
+    pub generation: u64,
+    pub started: Timestamp,
+    /// Identity of the lock that the holder has; another value means another machine.
+    pub lock_domain: String,
+    /// How often this refresh token has been sent, this time included.
+    pub attempt: u32,
+}
+
+/// Why and when the authorization server refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    pub at: Timestamp,
+    /// Cleaned text for people, without any secret.
+    pub reason: String,
+}
+
+impl Record {
+    /// A first record for `name`, with a new id.
+    pub fn new(name: &Name, credential: Credential, now: Timestamp) -> Self {
+        Self {
+            format: FORMAT,
+            provider: name.provider().to_owned(),
+            account: name.account().to_owned(),
+            id: new_id(),
+            generation: 1,
+            created_at: now,
+            credential,
+            refreshing: None,
+            refused: None,
+        }
+    }
+
+    /// The record that follows this one: same id, next generation, no marks.
+    pub fn succeeded_by(&self, credential: Credential) -> Self {
+        Self {
+            format: FORMAT,
+            generation: self.generation + 1,
+            credential,
+            refreshing: None,
+            refused: None,
+            ..self.clone()
+        }
+    }
+
+    pub fn name(&self) -> Result<Name, BadName> {
+        Name::new(&self.provider, &self.account)
+    }
+
+    /// The bytes that go to the store.
+    pub fn to_stored(&self) -> Secret {
+        // Serialising strings, numbers and enums into memory has no failing case.
+        Secret::new(serde_json::to_string(self).unwrap_or_default())
+    }
+
+    /// Reads a stored record. The error says where it is wrong, never what it holds.
+    pub fn from_stored(stored: &str) -> Result<Self, Unreadable> {
+        check_format(stored)?;
+        serde_json::from_str(stored).map_err(|error| Unreadable::damaged(&error))
+    }
+}
+
+/// A record that this build cannot read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    #[error("it is damaged at line {line}, column {column}")]
+    Damaged { line: usize, column: usize },
+    #[error("it has format {0}, made by a newer authctl; this one reads up to {FORMAT}")]
+    NewerFormat(u32),
+}
+
+impl Unreadable {
+    /// serde's own messages quote values, so only the position is kept.
+    fn damaged(error: &serde_json::Error) -> Self {
+        Unreadable::Damaged { line: error.line(), column: error.column() }
+    }
+}
+
+/// Reads the format number alone, before anything that a newer format may have changed.
+pub fn check_format(stored: &str) -> Result<(), Unreadable> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    let Format { format } =
+        serde_json::from_str(stored).map_err(|error| Unreadable::damaged(&error))?;
+    if format > FORMAT { Err(Unreadable::NewerFormat(format)) } else { Ok(()) }
+}
+
+/// A new credential id: `cred_` and 128 random bits in base64url. Not derived from any secret.
+pub fn new_id() -> String {
+    use base64::Engine;
+    let mut random = [0u8; 16];
+    // The system's generator fails only where there is none; then nothing here can go on.
+    getrandom::fill(&mut random).unwrap_or_else(|error| panic!("no random numbers: {error}"));
+    format!("cred_{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random))
+}
+
+// ------------------------------------------------------------------------------------------- expiry
+
+/// How a set of tokens stands at a given time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// Lives at least as long as was asked.
+    Fresh,
+    /// Lives, but ends before that.
+    Ending,
+    /// Its end has passed.
+    Expired,
+    /// Our clock is earlier than the answer that brought it: the remaining time cannot be known.
+    ClockSetBack,
+}
+
+/// A clock may be this much behind the one of the last answer before that counts as set back: two
+/// processes read it in different order, and NTP steps by less.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(120);
+
+impl Tokens {
+    /// Judges the access token at `now` for a use of `min_ttl`. A token without an end is fresh.
+    pub fn freshness(&self, now: Timestamp, min_ttl: Duration) -> Freshness {
+        let Some(expires_at) = self.expires_at else {
+            return Freshness::Fresh;
+        };
+        let left = expires_at.duration_since(now);
+        if self.issued_at.duration_since(now) > CLOCK_TOLERANCE {
+            Freshness::ClockSetBack
+        } else if left <= SignedDuration::ZERO {
+            Freshness::Expired
+        } else if left < SignedDuration::try_from(min_ttl).unwrap_or(SignedDuration::MAX) {
+            Freshness::Ending
+        } else {
+            Freshness::Fresh
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn tokens(issued_at: &str, expires_at: Option<&str>) -> Tokens {
+        Tokens {
+            access_token: Secret::new("access"),
+            token_type: "Bearer".into(),
+            issued_at: at(issued_at),
+            expires_at: expires_at.map(at),
+            refresh_token: None,
+            refresh_expires_at: None,
+            scopes: None,
+            subject: None,
+        }
+    }
+
+    #[test]
+    fn names_have_a_default_account_and_a_small_alphabet() {
+        let name: Name = "github".parse().unwrap();
+        assert_eq!((name.provider(), name.account()), ("github", "default"));
+        assert_eq!(name.to_string(), "github");
+        assert_eq!("github:work".parse::<Name>().unwrap().to_string(), "github:work");
+        for bad in ["", ":", "a:", ":a", "A", "a b", "a=b", "a:b:c", "-a", "ä", "a\u{1b}[31m"] {
+            assert!(bad.parse::<Name>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn freshness_needs_the_asked_time() {
+        let tokens = tokens("2026-01-01T00:00:00Z", Some("2026-01-01T01:00:00Z"));
+        let judge = |now: &str, ttl| tokens.freshness(at(now), Duration::from_secs(ttl));
+        assert_eq!(judge("2026-01-01T00:30:00Z", 60), Freshness::Fresh);
+        assert_eq!(judge("2026-01-01T00:59:30Z", 60), Freshness::Ending);
+        assert_eq!(judge("2026-01-01T01:00:00Z", 0), Freshness::Expired);
+        assert_eq!(judge("2025-12-31T00:00:00Z", 60), Freshness::ClockSetBack);
+    }
+
+    #[test]
+    fn a_token_without_an_end_is_fresh() {
+        let tokens = tokens("2026-01-01T00:00:00Z", None);
+        assert_eq!(tokens.freshness(at("2036-01-01T00:00:00Z"), Duration::MAX), Freshness::Fresh);
+    }
+
+    #[test]
+    fn a_newer_format_is_told_from_damage() {
+        assert_eq!(
+            Record::from_stored(r#"{"format":2,"what":"ever"}"#).unwrap_err(),
+            Unreadable::NewerFormat(2)
+        );
+        assert!(matches!(
+            Record::from_stored(r#"{"format":1"#).unwrap_err(),
+            Unreadable::Damaged { .. }
+        ));
+    }
+
+    #[test]
+    fn a_record_survives_the_store_and_keeps_its_id() {
+        let name: Name = "x".parse().unwrap();
+        let first = Record::new(
+            &name,
+            Credential::ApiKey { key: Secret::new("k1") },
+            at("2026-01-01T00:00:00Z"),
+        );
+        let read = Record::from_stored(first.to_stored().expose()).unwrap();
+        assert_eq!((read.id.as_str(), read.generation), (first.id.as_str(), 1));
+        let next = read.succeeded_by(Credential::ApiKey { key: Secret::new("k2") });
+        assert_eq!((next.id.as_str(), next.generation), (first.id.as_str(), 2));
+    }
+}
