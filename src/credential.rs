@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::oauth::Client;
 use crate::secret::Secret;
 
 /// Format of the records this build writes. A record with a higher number is refused untouched.
@@ -218,38 +219,6 @@ pub struct Binding {
     /// Scopes asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
-}
-
-/// The OAuth client that we are at one authorization server.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Client {
-    pub client_id: String,
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "crate::secret::at_rest_option"
-    )]
-    pub client_secret: Option<Secret>,
-    pub authentication: ClientAuthentication,
-}
-
-/// Two clients are the same when id and method are; a rotated secret is still the same client.
-impl PartialEq for Client {
-    fn eq(&self, other: &Self) -> bool {
-        self.client_id == other.client_id && self.authentication == other.authentication
-    }
-}
-
-impl Eq for Client {}
-
-/// How the client authenticates at the token endpoint (RFC 6749 §2.3.1, RFC 7591 §2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ClientAuthentication {
-    /// A public client.
-    None,
-    ClientSecretBasic,
-    ClientSecretPost,
 }
 
 /// A way to obtain tokens, by its RFC's name.

@@ -1,0 +1,37 @@
+//! The client of RFC 6749 §2: who we are at one authorization server and how we prove it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::secret::Secret;
+
+/// The OAuth client that we are at one authorization server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Client {
+    pub client_id: String,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "crate::secret::at_rest_option"
+    )]
+    pub client_secret: Option<Secret>,
+    pub authentication: ClientAuthentication,
+}
+
+/// Two clients are the same when id and method are; a rotated secret is still the same client.
+impl PartialEq for Client {
+    fn eq(&self, other: &Self) -> bool {
+        self.client_id == other.client_id && self.authentication == other.authentication
+    }
+}
+
+impl Eq for Client {}
+
+/// How the client authenticates at the token endpoint (RFC 6749 §2.3.1, RFC 7591 §2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientAuthentication {
+    /// A public client.
+    None,
+    ClientSecretBasic,
+    ClientSecretPost,
+}
