@@ -15,6 +15,8 @@ mod text;
 mod oauth;
 // band 4: what is kept
 mod credential;
+// band 7: what is done with it
+mod launch;
 
 use std::process::ExitCode;
 
