@@ -4,17 +4,21 @@
 //! forward. The modules below stand in bands; a file imports only from bands above its own line here,
 //! and files of one band do not import each other (`tests/it/layers.rs` checks both).
 
-// band 1: texts, places, files
+// band 1: texts, places, files, this process
+mod harden;
 mod interact;
 mod paths;
 mod private_file;
 mod secret;
+mod signals;
 mod text;
 // band 2: the wire
 // band 3: OAuth, one RFC a file
 mod oauth;
 // band 4: what is kept
 mod credential;
+// band 6: how one is acquired, kept and handed on
+mod store;
 // band 7: what is done with it
 mod launch;
 

@@ -12,6 +12,7 @@ use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
+use crate::harden;
 use crate::secret::Secret;
 
 pub use supervise::supervise;
@@ -57,13 +58,17 @@ pub enum Error {
 }
 
 /// Becomes the command: same process, so that terminal, signals, files and exit status need no care.
+/// The core limit is the one that authctl was started with.
 /// `SIGPIPE`, which Rust ignores from the start, is at its default again; other ignored signals
 /// stay ignored. Returns when that failed or, where a process cannot be replaced (Windows), with the
 /// command's own exit.
 #[cfg(unix)]
 pub fn replace(command: &Command) -> Result<Exit, Error> {
     use std::os::unix::process::CommandExt;
-    let source = environment::prepare(command).exec();
+    let mut prepared = environment::prepare(command);
+    harden::restore_core_limit();
+    let source = prepared.exec();
+    harden::harden();
     Err(Error::starting(command, source))
 }
 

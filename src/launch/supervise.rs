@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::masking::Mask;
 use super::{Command, Error, Exit, environment};
+use crate::harden;
 use crate::secret::Secret;
 
 /// How long the streams of a child that has ended may be silent before they are let go: something
@@ -34,7 +35,10 @@ fn run(command: &Command, mask: &[Secret]) -> io::Result<Exit> {
     let mask = Arc::new(Mask::new(mask)?);
     #[cfg(unix)]
     let signals = super::signals::Signals::catch(&mut prepared)?;
-    let mut child = prepared.spawn()?;
+    harden::restore_core_limit();
+    let started = prepared.spawn();
+    harden::harden();
+    let mut child = started?;
     // It holds the writing ends of the pipes, and the secrets.
     drop(prepared);
     let pumps: Vec<Pump> = streams.into_iter().map(|stream| stream.pump(&mask)).collect();
