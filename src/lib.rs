@@ -10,6 +10,7 @@ mod interact;
 mod paths;
 mod private_file;
 mod secret;
+mod signals;
 mod text;
 // band 2: the wire, out and in
 mod http;

@@ -73,6 +73,11 @@ impl Paths {
     }
 }
 
+/// The file with the passphrase of the encrypted store, where the user named one.
+pub fn passphrase_file() -> Option<PathBuf> {
+    std::env::var_os(PASSPHRASE_FILE).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
 fn choose(own_name: &'static str, xdg: &str, platform: Option<&Path>) -> Result<PathBuf, Error> {
     if let Some(path) = own(own_name)? {
         return Ok(path);
