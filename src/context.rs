@@ -131,7 +131,7 @@ impl Context {
         if let Some(id) = environment(&crate::inject::id_variable(&provider.id)) {
             return Ok(crate::text::clean(&id));
         }
-        Ok(store::given_id(self.paths()?, &provider.id))
+        Ok(store::given_id(&self.paths()?.state, &provider.id))
     }
 
     /// The coding agent that runs this process, if its marks are in the environment.

@@ -150,7 +150,7 @@ fn choose(context: &Context, program: &OsString) -> Result<Vec<Handing>, Command
         return remembered.iter().map(|name| own(context, name)).collect();
     }
     let mut names = Vec::new();
-    for entry in context.store()?.entries()? {
+    for entry in context.store()?.entries()?.entries {
         names.push(entry.name()?.to_string());
     }
     if names.is_empty() {

@@ -46,23 +46,19 @@ fn given(
 ) -> Result<Option<Resolved>, CommandError> {
     let own: Vec<String> =
         provider.schemes.iter().flat_map(|scheme| scheme.variables.clone()).collect();
-    let mut rule = GivenRule {
+    let ci = environment("CI").is_some();
+    // The index is asked only where a variable might yield to what is stored.
+    let rivalled = !ci && own.iter().any(|variable| environment(variable).is_some());
+    let rule = GivenRule {
         account_named: named.account_named,
         default_account: named.name.is_default_account(),
-        stored: false,
-        ci: environment("CI").is_some(),
+        stored: rivalled && context.store()?.entry(&named.name)?.is_some(),
+        ci,
         nested: environment(paths::INJECTED).is_some(),
     };
     let Some(found) = store::given(&provider.id, &own, rule, &raw_environment)? else {
         return Ok(None);
     };
-    // Only a variable of the provider's own yields to what is stored; that costs a look at the index.
-    if own.contains(&found.variable) && !rule.ci {
-        rule.stored = context.store()?.entry(&named.name)?.is_some();
-        if rule.stored {
-            return Ok(None);
-        }
-    }
     let credential = resolve::given_credential(provider, &found.variable, found.secret);
     let id = context.given_id(provider)?;
     Ok(Some(Resolved { credential, id, source: Source::Given(found.variable), concern: None }))

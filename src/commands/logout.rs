@@ -58,7 +58,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
 
 fn every_name(context: &Context) -> Result<Vec<Name>, CommandError> {
     let mut names = Vec::new();
-    for entry in context.store()?.entries()? {
+    for entry in context.store()?.entries()?.entries {
         names.push(entry.name()?);
     }
     Ok(names)

@@ -56,7 +56,8 @@ struct Line {
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let store = context.store()?;
     let mut lines = Vec::new();
-    for entry in store.entries()? {
+    let listing = store.entries()?;
+    for entry in listing.entries {
         let name = entry.name()?;
         if !is_asked(context, arguments, &name)? {
             continue;
@@ -69,7 +70,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         let given_by = given_by(&name);
         lines.push(Line { name, entry, state, given_by });
     }
-    let damaged = store.damaged_entries()?;
+    let damaged: Vec<String> =
+        listing.unreadable.iter().map(|file| file.display().to_string()).collect();
     if context.ui.is_json() {
         context.ui.json(&as_json(&store.describe(), &lines, &damaged, context.now()))?;
     } else {
@@ -102,7 +104,7 @@ fn given_by(name: &Name) -> Option<String> {
 
 fn state(entry: &Entry, now: Timestamp) -> State {
     let ended = entry.expires_at.is_some_and(|end| end <= now);
-    let renewable = entry.is_renewable();
+    let renewable = entry.renewable;
     match &entry.refused {
         Some(refused) if ended || entry.expires_at.is_none() => {
             return State::Ended(refused.reason.clone());
@@ -224,7 +226,7 @@ fn summary(line: &Line) -> String {
         crate::credential::Kind::OAuth => "OAuth",
     };
     match (&line.state, line.entry.expires_at) {
-        (State::Active, Some(end)) if line.entry.is_renewable() => {
+        (State::Active, Some(end)) if line.entry.renewable => {
             format!("{kind}, token until {} (renewed when needed)", when(end))
         }
         (State::Active, Some(end)) => format!("{kind}, ends {}", when(end)),
@@ -271,7 +273,7 @@ fn line_as_json(line: &Line, now: Timestamp) -> Value {
         "expires_at": entry.expires_at,
         "expires_in": entry.expires_at.map(|end| seconds_left(end, now)),
         "refresh_expires_at": entry.refresh_expires_at,
-        "renewable": entry.is_renewable(),
+        "renewable": entry.renewable,
         "scopes": entry.scopes,
         "requested_scopes": entry.requested_scopes,
         "issuer": entry.issuer,

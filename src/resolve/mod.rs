@@ -116,12 +116,11 @@ impl Resolver<'_> {
     }
 
     fn judge(&self, record: &Record, wanted: Wanted<'_>) -> Verdict {
-        let Some((tokens, binding)) = record.credential.as_oauth() else {
+        let Some((tokens, _)) = record.credential.as_oauth() else {
             return Verdict::Use;
         };
         let freshness = tokens.freshness((self.clock)(), wanted.min_ttl);
-        let renewable = tokens.refresh_token.is_some()
-            || binding.grant == crate::credential::Grant::ClientCredentials;
+        let renewable = record.credential.is_renewable();
         match (freshness, &record.refused) {
             (Freshness::Fresh, _) if !wanted.force_refresh => Verdict::Use,
             (_, Some(refused)) if !wanted.force_refresh || !renewable => {
