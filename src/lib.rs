@@ -11,10 +11,17 @@ mod private_file;
 mod secret;
 mod text;
 // band 2: the wire
+mod listen;
 // band 3: OAuth, one RFC a file
 mod oauth;
 // band 4: what is kept
 mod credential;
+// band 5: what people configure
+mod config;
+// band 6: grants, stores, injection
+mod inject;
+// band 7: decisions
+mod policy;
 
 use std::process::ExitCode;
 
