@@ -16,6 +16,8 @@ mod listen;
 mod oauth;
 // band 4: what is kept
 mod credential;
+// band 6: how a credential comes, is kept and is given
+mod grant;
 
 use std::process::ExitCode;
 

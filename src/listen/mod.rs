@@ -44,7 +44,7 @@ impl Default for RedirectRule {
     }
 }
 
-/// A well-formed GET for this listener, waiting for its answer. Dropping it closes the connection.
+/// A well-formed GET for this listener, waiting for its answer. Dropped, it is answered with 503.
 #[derive(Debug)]
 pub struct Get {
     pub path: String,
@@ -169,6 +169,11 @@ mod tests {
         exchange(port, format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n").as_bytes())
     }
 
+    fn is_open(mut stream: &TcpStream) -> bool {
+        stream.set_nonblocking(true).unwrap();
+        matches!(stream.read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     fn status(answer: &str) -> &str {
         answer.split(' ').nth(1).unwrap_or("closed")
     }
@@ -283,7 +288,7 @@ mod tests {
 
     #[test]
     fn idle_connections_and_slow_heads_give_way_to_a_browser() {
-        let (answer, paths) = serve(|port| {
+        let ((answer, open), paths) = serve(|port| {
             let strangers: Vec<_> = (0..1_000)
                 .map(|count| {
                     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -294,10 +299,11 @@ mod tests {
                 })
                 .collect();
             let answer = get(port, "/browser");
-            drop(strangers);
-            answer
+            let open = strangers.iter().filter(|stranger| is_open(stranger)).count();
+            (answer, open)
         });
         assert_eq!(status(&answer), "200");
+        assert!(open <= CONNECTIONS, "{open} connections are open");
         assert_eq!(paths, ["/browser", "/end"]);
     }
 
