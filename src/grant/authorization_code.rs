@@ -254,7 +254,7 @@ mod tests {
             let (send, visit) = (send.clone(), std::sync::Arc::clone(&visit));
             std::thread::spawn(move || send.send(visit(Opened::new(&url))));
         });
-        let outcome = run(server, &person, true, Duration::from_secs(120));
+        let outcome = run(server, &person, true, Duration::from_mins(2));
         (outcome, visited.recv().unwrap(), person)
     }
 

@@ -19,7 +19,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 const SLOWER: Duration = Duration::from_secs(5);
 
 /// Longest pause that failures lead to.
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
+const LONGEST_BACK_OFF: Duration = Duration::from_mins(1);
 
 /// Signs in with a code that is shown, together with the page's host and a QR code where there is room.
 ///

@@ -48,8 +48,8 @@ async fn answer(
     arrive: mpsc::Sender<Get>,
     connection: watch::Receiver<()>,
 ) -> Response<Full<Bytes>> {
-    if let Err(refusal) = check(request, port) {
-        return refusal;
+    if let Err(status) = check(request, port) {
+        return page::plain(status);
     }
     let (reply, replied) = oneshot::channel();
     let get = Get {
@@ -69,26 +69,25 @@ async fn answer(
 
 /// Refuses what hyper lets through and no browser sends: old versions, ambiguous framing, any body, a
 /// missing or foreign Host (DNS rebinding), absolute targets.
-fn check<B>(request: &Request<B>, port: u16) -> Result<(), Response<Full<Bytes>>> {
-    let refuse = |status| Err(page::plain(status));
+fn check<B>(request: &Request<B>, port: u16) -> Result<(), StatusCode> {
     let headers = request.headers();
     if request.version() != Version::HTTP_11 {
-        return refuse(StatusCode::HTTP_VERSION_NOT_SUPPORTED);
+        return Err(StatusCode::HTTP_VERSION_NOT_SUPPORTED);
     }
     let mut hosts = headers.get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return refuse(StatusCode::BAD_REQUEST);
+        return Err(StatusCode::BAD_REQUEST);
     };
     if !is_ours(host.as_bytes(), port) {
-        return refuse(StatusCode::MISDIRECTED_REQUEST);
+        return Err(StatusCode::MISDIRECTED_REQUEST);
     }
     if request.method() != Method::GET {
-        return Err(page::not_allowed());
+        return Err(StatusCode::METHOD_NOT_ALLOWED);
     }
     let has_body = headers.contains_key(TRANSFER_ENCODING)
         || headers.get_all(CONTENT_LENGTH).iter().any(|length| length != "0");
     if has_body || request.uri().authority().is_some() {
-        return refuse(StatusCode::BAD_REQUEST);
+        return Err(StatusCode::BAD_REQUEST);
     }
     Ok(())
 }

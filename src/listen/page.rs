@@ -41,11 +41,10 @@ impl Page {
     fn html(&self) -> String {
         let title = escape(&self.title);
         let tone = if self.tone == Tone::Good { "good" } else { "bad" };
-        let sentences: String = self
-            .sentences
-            .iter()
-            .map(|sentence| format!("<p>{}</p>\n", escape(sentence)))
-            .collect();
+        let mut sentences = String::new();
+        for sentence in &self.sentences {
+            sentences.push_str(&format!("<p>{}</p>\n", escape(sentence)));
+        }
         format!(
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
@@ -68,13 +67,11 @@ impl Page {
 /// A response of one plain line, for requests that no person sees answered.
 pub(super) fn plain(status: StatusCode) -> Response<Full<Bytes>> {
     let line = format!("{}\n", status.canonical_reason().unwrap_or_default());
-    with_headers(status, line, &[(header::CONTENT_TYPE, "text/plain; charset=utf-8")])
-}
-
-pub(super) fn not_allowed() -> Response<Full<Bytes>> {
-    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED);
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
-    response
+    let kind = (header::CONTENT_TYPE, "text/plain; charset=utf-8");
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        return with_headers(status, line, &[kind, (header::ALLOW, "GET")]);
+    }
+    with_headers(status, line, &[kind])
 }
 
 pub(super) fn see_other(path: &'static str) -> Response<Full<Bytes>> {
