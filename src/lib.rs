@@ -11,6 +11,7 @@ mod private_file;
 mod secret;
 mod text;
 // band 2: the wire
+mod http;
 // band 3: OAuth, one RFC a file
 mod oauth;
 // band 4: what is kept
