@@ -136,7 +136,8 @@ impl Context {
 
     /// The coding agent that runs this process, if its marks are in the environment.
     pub fn agent_at_the_keyboard(&self) -> Result<Option<String>, CommandError> {
-        Ok(policy::agent_at_the_keyboard(self.config()?.agents(), &raw_environment))
+        let agent = policy::at_keyboard(self.config()?, &raw_environment);
+        Ok(agent.map(|agent| agent.title.clone()))
     }
 
     pub fn resolver(&self) -> Result<Resolver<'_>, CommandError> {
@@ -161,9 +162,7 @@ impl Context {
         }
         let from_environment = || account_from_environment(name.provider());
         match self.options.account.clone().or_else(from_environment) {
-            Some(account) => {
-                Ok(Named { name: name.with_account(&account)?, account_named: true })
-            }
+            Some(account) => Ok(Named { name: name.with_account(&account)?, account_named: true }),
             None => Ok(Named { name, account_named: false }),
         }
     }
@@ -172,11 +171,11 @@ impl Context {
 /// `AUTHCTL_ACCOUNT` is one account for all providers (`work`), or a list (`github:work,openai:me`).
 fn account_from_environment(provider: &str) -> Option<String> {
     let value = environment(paths::ACCOUNT)?;
-    value.split(',').map(str::trim).filter(|entry| !entry.is_empty()).find_map(|entry| {
-        match entry.split_once(':') {
-            Some((named, account)) => (named == provider).then(|| account.to_owned()),
-            None => credential::is_part(entry).then(|| entry.to_owned()),
-        }
+    value.split(',').map(str::trim).filter(|entry| !entry.is_empty()).find_map(|entry| match entry
+        .split_once(':')
+    {
+        Some((named, account)) => (named == provider).then(|| account.to_owned()),
+        None => credential::is_part(entry).then(|| entry.to_owned()),
     })
 }
 
@@ -193,10 +192,7 @@ pub fn raw_environment(variable: &str) -> Option<OsString> {
 /// The working directory, or an error that says so.
 pub fn working_directory() -> Result<PathBuf, CommandError> {
     std::env::current_dir().map_err(|error| {
-        CommandError::new(
-            Kind::Failed,
-            format!("cannot tell the working directory: {error}"),
-        )
+        CommandError::new(Kind::Failed, format!("cannot tell the working directory: {error}"))
     })
 }
 

@@ -221,8 +221,9 @@ impl From<store::Error> for CommandError {
         };
         let shown = Self::from_error(kind, &error);
         match &error {
-            store::Error::Unavailable { .. } => shown
-                .hint("AUTHCTL_STORE=file authctl …  (keeps credentials in an encrypted file)"),
+            store::Error::Unavailable { .. } => {
+                shown.hint("AUTHCTL_STORE=file authctl …  (keeps credentials in an encrypted file)")
+            }
             store::Error::Locked => shown.hint("unlock the keychain, then run the command again"),
             _ => shown,
         }
@@ -244,7 +245,6 @@ impl From<resolve::Error> for CommandError {
             E::CutOff { name, .. } => shown(Kind::TryAgain)
                 .hint(format!("authctl token {name} --refresh  (tries now)"))
                 .hint(login_hint(name)),
-            E::NoScheme(name, _) => shown(Kind::Usage).hint(login_hint(name)),
             E::Store(_) => match error {
                 E::Store(error) => error.into(),
                 other => Self::from_error(Kind::Failed, &other),
@@ -311,11 +311,7 @@ fn grant_kind(error: &grant::Error) -> Kind {
     }
 }
 
-fn grant_error(
-    shown: CommandError,
-    name: &credential::Name,
-    error: &grant::Error,
-) -> CommandError {
+fn grant_error(shown: CommandError, name: &credential::Name, error: &grant::Error) -> CommandError {
     use grant::Error as E;
     match error {
         E::Oauth(oauth::Error::Refused { code, .. })
@@ -323,7 +319,7 @@ fn grant_error(
         {
             shown.hint(format!("authctl login {name} --client-id ID"))
         }
-        E::Denied { .. } | E::Expired | E::TimedOut { .. } => shown.hint(login_hint(name)),
+        E::Denied { .. } | E::Expired { .. } | E::TimedOut { .. } => shown.hint(login_hint(name)),
         E::BadKey(_) | E::NothingPiped | E::Unanswered(Unanswered::NoTerminal) => {
             shown.hint(format!("authctl login {name} --with-key < FILE"))
         }

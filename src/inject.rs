@@ -134,6 +134,11 @@ pub fn companions(injected: &[(&Name, &str, Option<Timestamp>)]) -> Vec<(String,
     set
 }
 
+/// The variable that carries the id of a provider's first credential.
+pub fn id_variable(provider: &str) -> String {
+    format!("AUTHCTL_{}_CREDENTIAL_ID", upper(provider))
+}
+
 /// A part of a name as part of a variable.
 fn upper(part: &str) -> String {
     part.to_ascii_uppercase().replace(['-', '.'], "_")

@@ -199,18 +199,18 @@ mod terminal {
         let Ok(modes) = tcgetattr(std::io::stdin()) else {
             return Kept { mask: None, watcher: None };
         };
-        let watched: SigSet =
+        let ending: SigSet =
             [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, OVER]
                 .into_iter()
                 .collect();
         // Blocked here, and so in the watcher, which takes them one by one.
-        let mask = watched.thread_swap_mask(SigmaskHow::SIG_BLOCK).ok();
-        let watcher = std::thread::spawn(move || watch(&watched, &modes));
+        let mask = ending.thread_swap_mask(SigmaskHow::SIG_BLOCK).ok();
+        let watcher = std::thread::spawn(move || watch(&ending, &modes));
         Kept { mask, watcher: Some(watcher) }
     }
 
-    fn watch(watched: &SigSet, modes: &Termios) {
-        match watched.wait() {
+    fn watch(ending: &SigSet, modes: &Termios) {
+        match ending.wait() {
             Ok(OVER) | Err(_) => restore(modes),
             Ok(signal) => {
                 restore(modes);

@@ -2,23 +2,25 @@
 //! command starts; once it runs, it is the process that the caller started.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use jiff::Timestamp;
 
 use super::given;
-use crate::config::Provider;
 use crate::context::{Context, Named, environment, working_directory};
 use crate::credential::Name;
 use crate::error::{CommandError, Kind};
 use crate::inject;
 use crate::interact::Interact;
-use crate::launch::{self, Exit};
+use crate::launch;
 use crate::paths;
 use crate::policy;
 use crate::secret::Secret;
+use crate::text;
 
 /// Run a command with credentials in its environment
 ///
@@ -30,7 +32,9 @@ use crate::secret::Secret;
 /// Without --with, at a terminal, authctl asks what to hand over and can remember the answer for
 /// this program in this project.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  authctl exec --with audiostack -- ./agent\n  authctl exec --with github:work,openai -- ./agent\n  authctl exec --with github=MY_TOKEN -- ./script\n  authctl exec --env-header API_AUTH=github -- ./script\n\nExit status: the command's own; 125 when authctl fails before it starts, 126 when it cannot be\nexecuted, 127 when it is not found.")]
+#[command(
+    after_help = "Examples:\n  authctl exec --with audiostack -- ./agent\n  authctl exec --with github:work,openai -- ./agent\n  authctl exec --with github=MY_TOKEN -- ./script\n  authctl exec --env-header API_AUTH=github -- ./script\n\nExit status: the command's own; 125 when authctl fails before it starts, 126 when it cannot be\nexecuted, 127 when it is not found."
+)]
 pub struct Arguments {
     /// Credentials to hand over: NAME, or NAME=VARIABLE to choose the variable
     #[arg(long, value_name = "NAME[=VARIABLE]", value_delimiter = ',')]
@@ -77,9 +81,11 @@ enum Form {
 /// The child's environment as it grows.
 #[derive(Default)]
 struct Environment {
+    /// By variable: what goes into it, and whose it is.
     set: BTreeMap<String, (Secret, Name)>,
-    companions: Vec<(String, String)>,
     clear: Vec<String>,
+    /// Name, id and end of each credential, for the variables beside it.
+    handed: Vec<(Name, String, Option<Timestamp>)>,
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
@@ -91,21 +97,22 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     note_nesting(context);
     let environment = gather(context, arguments, &handings)?;
     context.ui.notice(&announcement(&environment));
-    launch(arguments, program, &handings, environment)
+    launch(arguments, program, environment)
 }
 
 fn launch(
     arguments: &Arguments,
     program: OsString,
-    handings: &[Handing],
     environment: Environment,
 ) -> Result<ExitCode, CommandError> {
-    let secrets: Vec<Secret> =
-        environment.set.values().map(|(secret, _)| secret.clone()).collect();
+    let secrets: Vec<Secret> = environment.set.values().map(|(secret, _)| secret.clone()).collect();
+    let handed: Vec<(&Name, &str, Option<Timestamp>)> =
+        environment.handed.iter().map(|(name, id, end)| (name, id.as_str(), *end)).collect();
     let mut set: Vec<(String, Secret)> =
         environment.set.into_iter().map(|(variable, (secret, _))| (variable, secret)).collect();
-    set.extend(environment.companions.into_iter().map(|(name, text)| (name, Secret::new(text))));
-    set.push((paths::INJECTED.to_owned(), Secret::new(injected(handings))));
+    let beside = inject::companions(&handed);
+    set.extend(beside.into_iter().map(|(variable, text)| (variable, Secret::new(text))));
+    set.push((paths::INJECTED.to_owned(), Secret::new(injected(&environment.handed))));
     let command = launch::Command {
         program,
         arguments: arguments.command.iter().skip(1).cloned().collect(),
@@ -113,13 +120,12 @@ fn launch(
         clear: environment.clear,
         clear_tokens: true,
     };
-    if !arguments.mask {
-        return Err(launch::replace(&command).into());
-    }
-    match launch::supervise(&command, &secrets)? {
-        Exit::Code(code) => Ok(ExitCode::from(code)),
-        Exit::Signal(signal) => Err(launch::die_of(signal).into()),
-    }
+    let exit = if arguments.mask {
+        launch::supervise(&command, &secrets)?
+    } else {
+        launch::replace(&command)?
+    };
+    Ok(exit.leave())
 }
 
 // ---------------------------------------------------------------------------------- what to hand over
@@ -144,52 +150,69 @@ fn handings(context: &Context, arguments: &Arguments) -> Result<Vec<Handing>, Co
 }
 
 /// What was remembered for this program here, else what a person answers, else the choices.
-fn choose(context: &Context, program: &OsString) -> Result<Vec<Handing>, CommandError> {
-    let place = policy::Place::new(program, &working_directory()?);
-    if let Some(remembered) = policy::recall(context.paths()?, &place)? {
+fn choose(context: &Context, program: &OsStr) -> Result<Vec<Handing>, CommandError> {
+    let place = launch::locate(program).zip(Some(policy::project_root(&working_directory()?)));
+    let state = &context.paths()?.state;
+    if let Some((program, project)) = &place
+        && let Some(remembered) = policy::recall(state, program, project)?
+    {
         return remembered.iter().map(|name| own(context, name)).collect();
     }
+    let picked = ask(context, program)?;
+    if let Some((program, project)) = &place {
+        offer_to_remember(context, program, project, &picked)?;
+    }
+    picked.iter().map(|name| own(context, name)).collect()
+}
+
+fn ask(context: &Context, program: &OsStr) -> Result<Vec<String>, CommandError> {
     let mut names = Vec::new();
     for entry in context.store()?.entries()?.entries {
         names.push(entry.name()?.to_string());
     }
-    if names.is_empty() {
+    let Some(first) = names.first() else {
         return Err(CommandError::usage("nothing to hand over: no credential is stored")
             .hint("authctl login PROVIDER")
             .hint("authctl provider list"));
-    }
-    let shown = program.to_string_lossy();
+    };
+    let shown = text::clean(&program.to_string_lossy());
     if !context.ui.can_ask() {
         return Err(CommandError::usage(format!(
             "which credentials should {shown} get? Stored are: {}",
             names.join(", ")
         ))
-        .hint(format!("authctl exec --with {} -- {shown} …", names[0])));
+        .hint(format!("authctl exec --with {first} -- {shown} …")));
     }
-    let picked = context.ui.choose(&format!("Which credentials should {shown} get?"), &names)?;
-    let picked: Vec<String> = picked.into_iter().map(|index| names[index].clone()).collect();
+    let question = format!("Which credentials should {shown} get? (space chooses, Enter goes on)");
+    let picked = context.ui.choose(&question, &names)?;
     if picked.is_empty() {
         return Err(CommandError::new(Kind::Failed, "no credential was chosen"));
     }
-    offer_to_remember(context, &place, &picked)?;
-    picked.iter().map(|name| own(context, name)).collect()
+    Ok(picked.into_iter().filter_map(|index| names.get(index).cloned()).collect())
 }
 
 fn own(context: &Context, name: &str) -> Result<Handing, CommandError> {
     Ok(Handing { named: context.name(name)?, form: Form::Own })
 }
 
+/// Not for a shell or a launcher: that is every program at once.
 fn offer_to_remember(
     context: &Context,
-    place: &policy::Place,
+    program: &Path,
+    project: &Path,
     picked: &[String],
 ) -> Result<(), CommandError> {
-    if !place.is_rememberable() {
-        return Ok(()); // a shell or a launcher is every program at once
+    if !policy::can_remember(program) {
+        return Ok(());
     }
-    let question = format!("Always hand {} to {place}?", picked.join(", "));
+    let question = format!(
+        "Always hand {} to {} in {}?",
+        picked.join(", "),
+        program.display(),
+        project.display()
+    );
     if context.ui.confirm(&question, false)? {
-        policy::remember(context.paths()?, place, picked)?;
+        policy::remember(&context.paths()?.state, program, project, picked)?;
     }
     Ok(())
 }
@@ -200,7 +223,7 @@ fn note_nesting(context: &Context) {
         context.ui.notice(&format!(
             "authctl: inside another exec, which injected {}; its credentials stay where this one \
              sets none",
-            crate::text::clean(&outer)
+            text::clean(&outer)
         ));
     }
 }
@@ -213,12 +236,8 @@ fn gather(
     handings: &[Handing],
 ) -> Result<Environment, CommandError> {
     let mut environment = Environment::default();
-    for (index, handing) in handings.iter().enumerate() {
-        let provider = context.provider(&handing.named.name)?;
-        let first = !handings[..index]
-            .iter()
-            .any(|other| other.named.name.provider() == handing.named.name.provider());
-        hand_over(context, arguments, provider, handing, first, &mut environment)?;
+    for handing in handings {
+        hand_over(context, arguments, handing, &mut environment)?;
     }
     if arguments.clean {
         for provider in context.config()?.providers() {
@@ -231,12 +250,11 @@ fn gather(
 fn hand_over(
     context: &Context,
     arguments: &Arguments,
-    provider: &Provider,
     handing: &Handing,
-    first: bool,
     environment: &mut Environment,
 ) -> Result<(), CommandError> {
     let name = &handing.named.name;
+    let provider = context.provider(name)?;
     let resolved = given::resolve(context, &handing.named, provider, arguments.min_ttl, false)?;
     let scheme = super::scheme_of(provider, name, &resolved.credential)?;
     let rename = match &handing.form {
@@ -252,12 +270,8 @@ fn hand_over(
         };
         set(environment, variable, secret, name)?;
     }
-    environment.companions.extend(inject::companions(
-        name,
-        first,
-        &resolved.id,
-        resolved.credential.expires_at(),
-    ));
+    let expires_at = resolved.credential.expires_at();
+    environment.handed.push((name.clone(), resolved.id, expires_at));
     Ok(())
 }
 
@@ -267,16 +281,14 @@ fn set(
     secret: Secret,
     name: &Name,
 ) -> Result<(), CommandError> {
-    match environment.set.get(&variable) {
-        Some((_, other)) if other != name => Err(CommandError::usage(format!(
+    if let Some((_, other)) = environment.set.get(&variable) {
+        return Err(CommandError::usage(format!(
             "{other} and {name} would both be handed over in {variable}"
         ))
-        .hint(format!("authctl exec --with {other},{name}=OTHER_VARIABLE -- …"))),
-        _ => {
-            environment.set.insert(variable, (secret, name.clone()));
-            Ok(())
-        }
+        .hint(format!("authctl exec --with {other},{name}=OTHER_VARIABLE -- …")));
     }
+    environment.set.insert(variable, (secret, name.clone()));
+    Ok(())
 }
 
 fn announcement(environment: &Environment) -> String {
@@ -302,11 +314,11 @@ fn announcement(environment: &Environment) -> String {
 }
 
 /// The names injected here and by the execs around this one, for the explanation of nested use.
-fn injected(handings: &[Handing]) -> String {
+fn injected(handed: &[(Name, String, Option<Timestamp>)]) -> String {
     let outer = environment(paths::INJECTED).unwrap_or_default();
     let mut names: Vec<String> =
         outer.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
-    names.extend(handings.iter().map(|handing| handing.named.name.to_string()));
+    names.extend(handed.iter().map(|(name, ..)| name.to_string()));
     names.sort();
     names.dedup();
     names.join(",")

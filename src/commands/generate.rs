@@ -101,11 +101,7 @@ fn write_pages(command: &clap::Command, directory: &Path) -> Result<(), CommandE
     write_page(command, "authctl".to_owned(), directory)
 }
 
-fn write_page(
-    command: clap::Command,
-    name: String,
-    directory: &Path,
-) -> Result<(), CommandError> {
+fn write_page(command: clap::Command, name: String, directory: &Path) -> Result<(), CommandError> {
     let subcommands: Vec<clap::Command> = command.get_subcommands().cloned().collect();
     let mut page = Vec::new();
     let file = directory.join(format!("{name}.1"));

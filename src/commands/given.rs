@@ -65,9 +65,8 @@ fn given(
 }
 
 fn is_nested_in(named: &Named) -> bool {
-    environment(paths::INJECTED).is_some_and(|injected| {
-        injected.split(',').any(|name| name == named.name.to_string())
-    })
+    environment(paths::INJECTED)
+        .is_some_and(|injected| injected.split(',').any(|name| name == named.name.to_string()))
 }
 
 fn explain_nested(error: CommandError, named: &Named) -> CommandError {
@@ -83,7 +82,10 @@ fn concern_line(named: &Named, concern: &Concern) -> String {
     let name = &named.name;
     match concern {
         Concern::SignInEnds(end) => {
-            format!("the sign-in to {name} ends {}; renew it with: authctl login {name}", when(*end))
+            format!(
+                "the sign-in to {name} ends {}; renew it with: authctl login {name}",
+                when(*end)
+            )
         }
         Concern::NotRefreshed { cause, expires_at } => {
             let until = expires_at.map_or(String::new(), |end| format!(" until {}", when(end)));

@@ -22,7 +22,9 @@ use crate::store;
 /// Uses the provider's own way: a browser, a device code, or a key that is pasted without echo. The
 /// credential is kept in the OS keychain, or in the encrypted file that was chosen instead.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  authctl login audiostack\n  authctl login github --client-id Iv1.0123456789abcdef\n  authctl login github:work --with-key < token.txt\n  authctl login my-oidc --scope 'openid profile'")]
+#[command(
+    after_help = "Examples:\n  authctl login audiostack\n  authctl login github --client-id Iv1.0123456789abcdef\n  authctl login github:work --with-key < token.txt\n  authctl login my-oidc --scope 'openid profile'"
+)]
 pub struct Arguments {
     /// Provider, or provider:account
     name: String,
@@ -113,11 +115,8 @@ fn method(arguments: &Arguments) -> Method {
 }
 
 fn read_client_secret(context: &Context, file: &PathBuf) -> Result<Secret, CommandError> {
-    let source = if file.as_os_str() == "-" {
-        KeySource::Stdin
-    } else {
-        KeySource::File(file.clone())
-    };
+    let source =
+        if file.as_os_str() == "-" { KeySource::Stdin } else { KeySource::File(file.clone()) };
     crate::grant::api_key(context.ui.as_ref(), &source, "client secret").map_err(|error| {
         CommandError::usage(format!(
             "cannot take the client's secret: {}",
@@ -155,7 +154,7 @@ fn settle_store(context: &Context, named: &Named) -> Result<(), CommandError> {
         return Err(CommandError::new(Kind::Failed, "there is no place to keep the credential")
             .hint("start a keychain (GNOME Keyring, KWallet), or set AUTHCTL_STORE=file"));
     }
-    config::remember_store(&file, StoreChoice::File)?;
+    config::remember_store(&file, StoreChoice::File, false)?;
     context.choose_store(StoreChoice::File)
 }
 
@@ -198,11 +197,8 @@ fn report(context: &Context, named: &Named, outcome: &Outcome) -> Result<(), Com
 }
 
 fn warn_about_scopes(context: &Context, asked: &[String], granted: &[String]) {
-    let missing: Vec<&str> = asked
-        .iter()
-        .filter(|scope| !granted.contains(scope))
-        .map(String::as_str)
-        .collect();
+    let missing: Vec<&str> =
+        asked.iter().filter(|scope| !granted.contains(scope)).map(String::as_str).collect();
     if !missing.is_empty() {
         let missing = crate::text::clean(&missing.join(" "));
         context.ui.warn(&format!("the server did not grant: {missing}"));

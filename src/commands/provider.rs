@@ -12,7 +12,6 @@ use crate::credential::Kind as CredentialKind;
 use crate::error::{CommandError, Kind};
 use crate::http::Request;
 use crate::inject;
-use crate::interact::Interact;
 use crate::oauth;
 use crate::ui::{BAD, FAINT, GOOD};
 
@@ -60,7 +59,8 @@ fn list(context: &Context) -> Result<ExitCode, CommandError> {
     let mut text = String::new();
     for provider in providers {
         let ways: Vec<&str> = provider.schemes.iter().map(way).collect();
-        let own = if matches!(provider.source, Source::File { .. }) { "  (config.toml)" } else { "" };
+        let own =
+            if matches!(provider.source, Source::File { .. }) { "  (config.toml)" } else { "" };
         text.push_str(&format!(
             "{:width$}  {:title$}  {FAINT}{}{own}{FAINT:#}\n",
             provider.id,
@@ -128,8 +128,7 @@ fn scheme_rows(scheme: &Scheme, text: &mut String) {
     row("header", &format!("{}: {}", scheme.header.name, scheme.header.format));
     if let Some((first, rivals)) = scheme.variables.split_first() {
         row("variable", first);
-        let cleared: Vec<&str> =
-            rivals.iter().chain(&scheme.clears).map(String::as_str).collect();
+        let cleared: Vec<&str> = rivals.iter().chain(&scheme.clears).map(String::as_str).collect();
         if !cleared.is_empty() {
             row("removes", &cleared.join(" "));
         }
@@ -226,7 +225,8 @@ impl Step {
 fn check(context: &Context, typed: &str) -> Result<ExitCode, CommandError> {
     let named = context.name(typed)?;
     let provider = context.provider(&named.name)?;
-    let mut steps = vec![Step { what: format!("described ({})", source(&provider.source)), failure: None }];
+    let mut steps =
+        vec![Step { what: format!("described ({})", source(&provider.source)), failure: None }];
     let oauth = provider.schemes.iter().find_map(|scheme| scheme.oauth.as_ref());
     if let Some(oauth) = oauth {
         check_server(context, oauth, &mut steps);
@@ -292,8 +292,7 @@ fn check_credential(
     provider: &Provider,
     steps: &mut Vec<Step>,
 ) {
-    let resolved =
-        given::resolve(context, named, provider, std::time::Duration::ZERO, false);
+    let resolved = given::resolve(context, named, provider, std::time::Duration::ZERO, false);
     steps.push(Step::new(format!("a credential for {}", named.name), &resolved));
     let Ok(resolved) = resolved else { return };
     let Some(scheme) = provider.scheme(resolved.credential.kind()) else { return };

@@ -82,11 +82,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     Ok(if broken { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
-fn is_asked(
-    context: &Context,
-    arguments: &Arguments,
-    name: &Name,
-) -> Result<bool, CommandError> {
+fn is_asked(context: &Context, arguments: &Arguments, name: &Name) -> Result<bool, CommandError> {
     let Some(typed) = &arguments.name else { return Ok(true) };
     let asked = context.name(typed)?;
     Ok(if asked.account_named {
@@ -148,11 +144,11 @@ fn try_out(context: &Context, name: &Name, resolved: &Resolved) -> Result<(), Co
     match answer.status {
         401 | 403 => Err(CommandError::new(
             Kind::LoginRequired,
-            format!("{} answers {} to this credential", answer.host, answer.status),
+            format!("{} answers {} to this credential", answer.host(), answer.status),
         )),
         429 | 500..=599 => Err(CommandError::new(
             Kind::TryAgain,
-            format!("{} answers {}", answer.host, answer.status),
+            format!("{} answers {}", answer.host(), answer.status),
         )),
         _ => Ok(()),
     }
@@ -247,7 +243,9 @@ fn next_steps(
         return Ok(());
     }
     match &arguments.name {
-        Some(name) => context.ui.notice(&format!("Sign in with: authctl login {}", context.name(name)?.name)),
+        Some(name) => {
+            context.ui.notice(&format!("Sign in with: authctl login {}", context.name(name)?.name))
+        }
         None => context.ui.notice("Sign in with: authctl login PROVIDER  (authctl provider list)"),
     }
     Ok(())

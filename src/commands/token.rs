@@ -12,6 +12,7 @@ use crate::error::{CommandError, Kind};
 use crate::inject;
 use crate::interact::Interact;
 use crate::policy;
+use crate::resolve;
 
 /// Print one fresh token
 ///
@@ -19,7 +20,9 @@ use crate::policy;
 /// token that ends too soon is refreshed first. Under a coding agent the command refuses, unless a
 /// person allowed it for this credential.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  curl -H \"$(authctl token github --header)\" https://api.github.com/user\n  authctl token audiostack --json")]
+#[command(
+    after_help = "Examples:\n  curl -H \"$(authctl token github --header)\" https://api.github.com/user\n  authctl token audiostack --json"
+)]
 pub struct Arguments {
     /// Provider, or provider:account
     name: String,
@@ -52,8 +55,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         return permit(context, &named, arguments.allow_agents);
     }
     refuse_agents(context, &named)?;
-    let resolved =
-        given::resolve(context, &named, provider, arguments.min_ttl, arguments.refresh)?;
+    let resolved = given::resolve(context, &named, provider, arguments.min_ttl, arguments.refresh)?;
     let scheme = super::scheme_of(provider, &named.name, &resolved.credential)?;
     let (header, value) = inject::header(scheme, &resolved.credential)?;
     if context.ui.is_json() {
@@ -76,7 +78,10 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
 
 fn refuse_agents(context: &Context, named: &Named) -> Result<(), CommandError> {
     let Some(agent) = context.agent_at_the_keyboard()? else { return Ok(()) };
-    if policy::may_print_secrets(context.paths()?, &named.name)? {
+    let state = &context.paths()?.state;
+    if let Some(entry) = context.store()?.entry(&named.name)?
+        && policy::permission(state, &named.name, &entry.id)?.is_some()
+    {
         return Ok(());
     }
     let name = &named.name;
@@ -84,7 +89,9 @@ fn refuse_agents(context: &Context, named: &Named) -> Result<(), CommandError> {
         Kind::Failed,
         format!("{agent} is running this command, and {name} may not be printed to agents"),
     )
-    .hint(format!("authctl exec --with {name} -- COMMAND  (the command gets it, the transcript does not)"))
+    .hint(format!(
+        "authctl exec --with {name} -- COMMAND  (the command gets it, the transcript does not)"
+    ))
     .hint(format!("authctl token {name} --allow-agents  (for a person, at a terminal)")))
 }
 
@@ -102,7 +109,19 @@ fn permit(context: &Context, named: &Named, allow: bool) -> Result<ExitCode, Com
             return Err(CommandError::new(Kind::Failed, "nothing was changed"));
         }
     }
-    policy::allow_printing(context.paths()?, name, allow)?;
+    let state = &context.paths()?.state;
+    if allow {
+        let entry = context.store()?.entry(name)?;
+        let entry = entry.ok_or_else(|| resolve::Error::NotSignedIn(name.clone()))?;
+        let permission = policy::Permission {
+            credential_id: entry.id,
+            granted_by: "token --allow-agents".into(),
+            granted_at: context.now(),
+        };
+        policy::allow(state, name, &permission)?;
+    } else {
+        policy::withdraw(state, name)?;
+    }
     let may = if allow { "may now" } else { "may no longer" };
     context.ui.notice(&format!("Coding agents {may} print {name}."));
     Ok(ExitCode::SUCCESS)

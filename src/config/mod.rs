@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use agents::{Agent, Marker};
+pub use agents::Agent;
 pub use provider::{ClientRule, OAuth, Pkce, Provider, Scheme, Source};
-pub use value::{BadVariable, Header, check_variable};
+pub use value::{BadVariable, check_variable};
 
 use crate::private_file;
 use crate::text;

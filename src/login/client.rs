@@ -1,7 +1,7 @@
 //! Which OAuth client a login uses: the one named on the command line, the one written in the
 //! configuration, the one remembered from an earlier login, or a newly registered one.
 
-use super::{Error, Login, Wish, WRITE_WAIT, key_scheme};
+use super::{Error, Login, WRITE_WAIT, Wish, key_scheme};
 use crate::config::{ClientRule, OAuth, Provider};
 use crate::oauth::{Client, ClientAuthentication};
 use crate::secret::Secret;
@@ -78,4 +78,3 @@ fn registration_key(oauth: &OAuth) -> &str {
     // A checked provider has one of the two.
     named.unwrap_or_default()
 }
-

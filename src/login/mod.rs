@@ -49,7 +49,10 @@ pub enum Method {
     Grant(Grant),
     Key(KeySource),
     /// Name and password; the password comes from the source.
-    Basic { user: Option<String>, password: KeySource },
+    Basic {
+        user: Option<String>,
+        password: KeySource,
+    },
 }
 
 /// What a login came to.
@@ -69,12 +72,19 @@ pub enum Error {
     NoSuchWay { provider: String, what: &'static str },
     /// The provider wants a client of the user's own and none is known.
     #[error("{title} needs an OAuth client of your own, and none is known here")]
-    ClientNeeded { provider: String, title: String, register_at: Option<String>, key_possible: bool },
+    ClientNeeded {
+        provider: String,
+        title: String,
+        register_at: Option<String>,
+        key_possible: bool,
+    },
     #[error("{provider} needs the client's secret")]
     ClientSecretNeeded { provider: String },
     #[error("{provider}: its authorization server names no {endpoint}")]
     NoEndpoint { provider: String, endpoint: &'static str },
-    #[error("the authorization server of {provider} does not promise to check PKCE with S256; without that a stolen code works")]
+    #[error(
+        "the authorization server of {provider} does not promise to check PKCE with S256; without that a stolen code works"
+    )]
     NoPkce { provider: String },
     #[error("another login to {0} is under way and did not end")]
     Busy(Name),
@@ -90,7 +100,9 @@ pub enum Error {
         #[source]
         source: oauth::Error,
     },
-    #[error("a user name for basic authentication cannot be empty or contain ':' or control characters")]
+    #[error(
+        "a user name for basic authentication cannot be empty or contain ':' or control characters"
+    )]
     BadUser,
     #[error(transparent)]
     Unanswered(#[from] Unanswered),
@@ -246,7 +258,8 @@ impl Login<'_> {
     ) -> Result<Credential, Error> {
         let known = known_client(self, wish, oauth)?;
         let metadata = self.discover(wish, oauth, grant)?;
-        let endpoints = Endpoints::new(self.interact, wish.provider, oauth, metadata.as_ref(), grant)?;
+        let endpoints =
+            Endpoints::new(self.interact, wish.provider, oauth, metadata.as_ref(), grant)?;
         let scopes = wish.scopes.clone().unwrap_or_else(|| oauth.scopes.clone());
         let (client, answer) = self.ask_server(wish, oauth, grant, &endpoints, known, &scopes)?;
         let binding = Binding {

@@ -83,8 +83,6 @@ pub enum Error {
         "the refresh of {name} was cut off {attempts} times; the next attempt is due at {next}"
     )]
     CutOff { name: Name, attempts: u32, next: Timestamp },
-    #[error("{0} has a kind that {1} no longer describes")]
-    NoScheme(Name, String),
     #[error(transparent)]
     Store(#[from] store::Error),
 }
@@ -104,10 +102,8 @@ impl Resolver<'_> {
     /// Opens the store once. Only a credential that must be refreshed builds the HTTP client and
     /// takes the lock.
     pub fn resolve(&self, wanted: Wanted<'_>) -> Result<Resolved, Error> {
-        let record = self
-            .store
-            .load(wanted.name)?
-            .ok_or_else(|| Error::NotSignedIn(wanted.name.clone()))?;
+        let record =
+            self.store.load(wanted.name)?.ok_or_else(|| Error::NotSignedIn(wanted.name.clone()))?;
         match self.judge(&record, wanted) {
             Verdict::Use => Ok(self.usable(record)),
             Verdict::Refresh => self.refresh(record, wanted),
@@ -133,9 +129,9 @@ impl Resolver<'_> {
                 "its token ends before the {} s that were asked, and the server gave no refresh token",
                 wanted.min_ttl.as_secs()
             )),
-            (Freshness::Expired, _) => {
-                Verdict::SignIn("its token has expired, and the server gave no refresh token".into())
-            }
+            (Freshness::Expired, _) => Verdict::SignIn(
+                "its token has expired, and the server gave no refresh token".into(),
+            ),
         }
     }
 
@@ -170,7 +166,11 @@ fn sign_in_ends_soon(tokens: &Tokens, now: Timestamp) -> Option<Timestamp> {
 
 /// A given secret as a credential of the provider's first kind that fits: a variable holds a key or
 /// an access token, never what a refresh would need.
-pub fn given_credential(provider: &Provider, variable: &str, secret: crate::secret::Secret) -> Credential {
+pub fn given_credential(
+    provider: &Provider,
+    variable: &str,
+    secret: crate::secret::Secret,
+) -> Credential {
     let reads = |scheme: &&Scheme| scheme.variables.iter().any(|own| own == variable);
     let scheme = provider.schemes.iter().find(reads).or_else(|| provider.schemes.first());
     match scheme.map(|scheme| scheme.kind) {

@@ -82,9 +82,10 @@ impl Resolver<'_> {
         if mark.lock_domain == self.store.lock_domain()? {
             return Ok(record);
         }
-        let left = mark.started.saturating_add(FOREIGN_REFRESH).map_or(SignedDuration::ZERO, |end| {
-            end.duration_since((self.clock)()).min(FOREIGN_REFRESH)
-        });
+        let left =
+            mark.started.saturating_add(FOREIGN_REFRESH).map_or(SignedDuration::ZERO, |end| {
+                end.duration_since((self.clock)()).min(FOREIGN_REFRESH)
+            });
         let polls = usize::try_from(left.as_secs()).unwrap_or(0);
         let looks = ConstantBuilder::new().with_delay(FOREIGN_POLL).with_max_times(polls);
         let look = || {
@@ -184,8 +185,7 @@ impl Resolver<'_> {
             return self.usable(current.clone());
         };
         let tokens = Tokens::from_answer(answer, now, Some(tokens));
-        let next =
-            current.succeeded_by(Credential::OAuth { tokens, binding: binding.clone() });
+        let next = current.succeeded_by(Credential::OAuth { tokens, binding: binding.clone() });
         let tries = ConstantBuilder::new().with_delay(WINNER_VISIBLE).with_max_times(2);
         let stored = (|| self.store.save(guard, &next)).retry(tries).call();
         let mut resolved = self.usable(next);
@@ -261,9 +261,10 @@ fn token_request<'a>(
 
 /// Whether the access token is good at `now`, however shortly.
 fn lives(record: &Record, now: Timestamp) -> bool {
-    record.credential.as_oauth().is_some_and(|(tokens, _)| {
-        tokens.freshness(now, Duration::ZERO) != Freshness::Expired
-    })
+    record
+        .credential
+        .as_oauth()
+        .is_some_and(|(tokens, _)| tokens.freshness(now, Duration::ZERO) != Freshness::Expired)
 }
 
 /// The number of the next sending after one whose answer was lost: the second at once, later ones
@@ -295,7 +296,8 @@ fn classify(error: oauth::Error) -> Outcome {
         oauth::Error::Refused { code, description, .. } => match code.as_str() {
             "invalid_grant" => Outcome::Ended(reason(description.as_deref())),
             "unsupported_grant_type" | "invalid_request" => Outcome::Ended(
-                "the authorization server does not refresh, although it gave a refresh token".into(),
+                "the authorization server does not refresh, although it gave a refresh token"
+                    .into(),
             ),
             "temporarily_unavailable" | "server_error" | "slow_down" => Outcome::NotNow(error),
             _ => Outcome::ClientRefused(error),
