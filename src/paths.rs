@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use directories::ProjectDirs;
+
 use crate::private_file;
 
 /// Directory of `config.toml`, instead of the platform's.
@@ -50,11 +52,11 @@ pub enum Error {
 impl Paths {
     /// Reads the environment: own variables first, then XDG's, then the platform's places.
     pub fn from_environment() -> Result<Self, Error> {
-        let project = directories::ProjectDirs::from("", "", "authctl");
+        let project = ProjectDirs::from("", "", "authctl");
         let project = project.as_ref();
         Ok(Self {
-            config: choose(CONFIG_DIR, "XDG_CONFIG_HOME", project.map(|p| p.config_dir()))?,
-            data: choose(DATA_DIR, "XDG_DATA_HOME", project.map(|p| p.data_local_dir()))?,
+            config: choose(CONFIG_DIR, "XDG_CONFIG_HOME", project.map(ProjectDirs::config_dir))?,
+            data: choose(DATA_DIR, "XDG_DATA_HOME", project.map(ProjectDirs::data_local_dir))?,
             state: choose(
                 STATE_DIR,
                 "XDG_STATE_HOME",

@@ -8,8 +8,9 @@ mod masking;
 mod signals;
 mod supervise;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::harden;
@@ -76,6 +77,29 @@ pub fn replace(command: &Command) -> Result<Exit, Error> {
 #[cfg(not(unix))]
 pub fn replace(command: &Command) -> Result<Exit, Error> {
     supervise(command, &[])
+}
+
+/// Where the program is: as given if it has a slash, else the first executable file of that name in
+/// PATH. `None` where launching would not find it either.
+pub fn locate(program: &OsStr) -> Option<PathBuf> {
+    let path = Path::new(program);
+    if path.components().count() > 1 {
+        return path.canonicalize().ok();
+    }
+    let directories = std::env::var_os("PATH")?;
+    std::env::split_paths(&directories)
+        .map(|directory| directory.join(path))
+        .find(|file| is_executable(file))
+}
+
+#[cfg(unix)]
+fn is_executable(file: &Path) -> bool {
+    file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
+}
+
+#[cfg(not(unix))]
+fn is_executable(file: &Path) -> bool {
+    file.is_file()
 }
 
 impl Exit {

@@ -2,8 +2,10 @@
 //! keychain, browser or prompt.
 
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use super::error::Error;
+use crate::private_file;
 use crate::secret::{Secret, Unfit};
 
 /// A credential that the environment gave.
@@ -60,6 +62,21 @@ pub fn given(
         .find_map(|own| Some((own, environment(own).filter(|value| !value.is_empty())?)))
         .map(|(own, value)| parse(own.clone(), &value))
         .transpose()
+}
+
+/// The id of a provider's given credential: random, made at first use and kept in `state`, so that it
+/// stays the same from run to run and while the key is replaced. Where nothing can be kept, a new one.
+pub fn given_id(state: &Path, provider_id: &str) -> String {
+    let file = state.join("given").join(provider_id);
+    let kept = private_file::read(&file, 256).ok().flatten();
+    if let Some(id) = kept.and_then(|bytes| String::from_utf8(bytes).ok()) {
+        return crate::text::clean(&id);
+    }
+    let id = crate::credential::new_id();
+    // A read-only home, as in many CI containers, is no reason to stop.
+    let _ = private_file::make_directory(&state.join("given"))
+        .and_then(|()| private_file::replace(&file, id.as_bytes()));
+    id
 }
 
 fn parse(variable: String, value: &OsStr) -> Result<Given, Error> {

@@ -32,8 +32,9 @@ pub struct Entry {
     pub expires_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_expires_at: Option<Timestamp>,
+    /// New tokens can be had without a person.
     #[serde(default)]
-    pub has_refresh_token: bool,
+    pub renewable: bool,
     /// Scopes that the server granted; `None`: those that were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,
@@ -73,7 +74,7 @@ impl Entry {
             issued_at: tokens.map(|tokens| tokens.issued_at),
             expires_at: record.credential.expires_at(),
             refresh_expires_at: tokens.and_then(|tokens| tokens.refresh_expires_at),
-            has_refresh_token: tokens.is_some_and(|tokens| tokens.refresh_token.is_some()),
+            renewable: record.credential.is_renewable(),
             scopes: tokens.and_then(|tokens| tokens.scopes.clone()),
             requested_scopes: binding.map(|b| b.scopes.clone()).unwrap_or_default(),
             issuer: binding.and_then(|binding| binding.issuer.clone()),

@@ -18,9 +18,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backend::CredentialStore;
-pub use environment::{Given, GivenRule, given, token_variable};
+pub use environment::{GivenRule, given, given_id, token_variable};
 pub use error::{Error, Why};
-pub use index::Entry;
+pub use index::{Entry, Listing};
 pub use key::Key;
 pub use lock::Guard;
 pub use registration::RegistrationRecord;
@@ -155,14 +155,10 @@ impl Store {
         self.backend.delete(guard, &key)
     }
 
-    /// What is held, by name, from the index alone. A damaged entry is reported and left out.
-    pub fn entries(&self) -> Result<Vec<Entry>, Error> {
-        let listing = self.index.list()?;
-        for path in listing.unreadable {
-            self.interact
-                .warn(&format!("{} is damaged; using its credential mends it", path.display()));
-        }
-        Ok(listing.entries)
+    /// What is held, by name, from the index alone. Damaged entries are listed apart: using their
+    /// credential mends them.
+    pub fn entries(&self) -> Result<Listing, Error> {
+        self.index.list()
     }
 
     /// What is held under one name, from the index alone.
