@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::oauth::Client;
+use crate::oauth::{Client, TokenAnswer};
 use crate::secret::Secret;
 
 /// Format of the records this build writes. A record with a higher number is refused untouched.
@@ -177,7 +177,7 @@ impl Credential {
 pub struct Tokens {
     #[serde(with = "crate::secret::at_rest")]
     pub access_token: Secret,
-    /// As the server wrote it; `Bearer` when it wrote nothing.
+    /// `Bearer`, the only type that is accepted.
     pub token_type: String,
     /// Our clock when the answer came: a clock that is now earlier has been set back.
     pub issued_at: Timestamp,
@@ -238,6 +238,38 @@ impl Grant {
             Grant::ClientCredentials => "client_credentials",
         }
     }
+}
+
+impl Tokens {
+    /// The tokens of an answer that came at `now`, following `previous` ones of the same login. What
+    /// the server did not repeat stays: the refresh token (RFC 6749 §6) and its end, the scopes
+    /// (§5.1), the subject.
+    pub fn from_answer(answer: TokenAnswer, now: Timestamp, previous: Option<&Tokens>) -> Self {
+        let kept = previous.and_then(|previous| previous.refresh_token.as_ref());
+        let unchanged = match (&answer.refresh_token, kept) {
+            (Some(new), Some(kept)) => new.expose() == kept.expose(),
+            (new, _) => new.is_none(),
+        };
+        let kept_end = previous.filter(|_| unchanged).and_then(|old| old.refresh_expires_at);
+        Self {
+            access_token: answer.access_token,
+            token_type: answer.token_type,
+            issued_at: now,
+            expires_at: answer.expires_in.and_then(|lifetime| end_of(now, lifetime)),
+            refresh_expires_at: match answer.refresh_expires_in {
+                Some(lifetime) => end_of(now, lifetime),
+                None => kept_end,
+            },
+            refresh_token: answer.refresh_token.or_else(|| kept.cloned()),
+            scopes: answer.scopes.or_else(|| previous.and_then(|old| old.scopes.clone())),
+            subject: previous.and_then(|old| old.subject.clone()),
+        }
+    }
+}
+
+/// `None` where the end lies beyond all calendars: no end.
+fn end_of(now: Timestamp, lifetime: Duration) -> Option<Timestamp> {
+    now.checked_add(SignedDuration::try_from(lifetime).ok()?).ok()
 }
 
 // ------------------------------------------------------------------------------------------ records
@@ -447,6 +479,69 @@ mod tests {
     fn a_token_without_an_end_is_fresh() {
         let tokens = tokens("2026-01-01T00:00:00Z", None);
         assert_eq!(tokens.freshness(at("2036-01-01T00:00:00Z"), Duration::MAX), Freshness::Fresh);
+    }
+
+    fn answer(refresh_token: Option<&str>) -> TokenAnswer {
+        TokenAnswer {
+            access_token: Secret::new("next"),
+            token_type: "Bearer".into(),
+            expires_in: Some(Duration::from_secs(60)),
+            refresh_token: refresh_token.map(Secret::new),
+            refresh_expires_in: None,
+            scopes: None,
+        }
+    }
+
+    fn previous() -> Tokens {
+        Tokens {
+            refresh_token: Some(Secret::new("r1")),
+            refresh_expires_at: Some(at("2026-02-01T00:00:00Z")),
+            scopes: Some(vec!["read".into()]),
+            subject: Some("ann".into()),
+            ..tokens("2026-01-01T00:00:00Z", None)
+        }
+    }
+
+    #[test]
+    fn what_a_refresh_does_not_repeat_is_kept() {
+        let now = at("2026-01-02T00:00:00Z");
+        let next = Tokens::from_answer(answer(None), now, Some(&previous()));
+        assert_eq!(next.access_token.expose(), "next");
+        assert_eq!((next.issued_at, next.expires_at), (now, Some(at("2026-01-02T00:01:00Z"))));
+        assert_eq!(next.refresh_token.unwrap().expose(), "r1");
+        assert_eq!(next.refresh_expires_at, Some(at("2026-02-01T00:00:00Z")));
+        assert_eq!(next.scopes, Some(vec!["read".into()]));
+        assert_eq!(next.subject.as_deref(), Some("ann"));
+    }
+
+    #[test]
+    fn the_end_of_a_refresh_token_goes_with_that_token() {
+        let now = at("2026-01-02T00:00:00Z");
+        let same = Tokens::from_answer(answer(Some("r1")), now, Some(&previous()));
+        assert_eq!(same.refresh_expires_at, Some(at("2026-02-01T00:00:00Z")));
+        let rotated = Tokens::from_answer(answer(Some("r2")), now, Some(&previous()));
+        assert_eq!(rotated.refresh_token.unwrap().expose(), "r2");
+        assert_eq!(rotated.refresh_expires_at, None);
+        let told = TokenAnswer {
+            refresh_expires_in: Some(Duration::from_secs(86400)),
+            ..answer(Some("r2"))
+        };
+        let told = Tokens::from_answer(told, now, Some(&previous()));
+        assert_eq!(told.refresh_expires_at, Some(at("2026-01-03T00:00:00Z")));
+    }
+
+    #[test]
+    fn a_first_answer_has_only_what_it_says() {
+        let first = Tokens::from_answer(answer(None), at("2026-01-01T00:00:00Z"), None);
+        assert!(first.refresh_token.is_none() && first.refresh_expires_at.is_none());
+        assert!(first.scopes.is_none() && first.subject.is_none());
+    }
+
+    #[test]
+    fn an_end_beyond_all_calendars_is_no_end() {
+        let endless = TokenAnswer { expires_in: Some(Duration::MAX), ..answer(None) };
+        let tokens = Tokens::from_answer(endless, at("2026-01-01T00:00:00Z"), None);
+        assert_eq!(tokens.expires_at, None);
     }
 
     #[test]

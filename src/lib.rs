@@ -11,6 +11,7 @@ mod private_file;
 mod secret;
 mod text;
 // band 2: the wire
+mod http;
 mod listen;
 // band 3: OAuth, one RFC a file
 mod oauth;

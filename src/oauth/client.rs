@@ -35,3 +35,20 @@ pub enum ClientAuthentication {
     ClientSecretBasic,
     ClientSecretPost,
 }
+
+impl ClientAuthentication {
+    /// The name of the method in metadata and registrations.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ClientAuthentication::None => "none",
+            ClientAuthentication::ClientSecretBasic => "client_secret_basic",
+            ClientAuthentication::ClientSecretPost => "client_secret_post",
+        }
+    }
+
+    /// The method of this name, if it is one of ours.
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        let all = [Self::None, Self::ClientSecretBasic, Self::ClientSecretPost];
+        all.into_iter().find(|method| method.as_str() == name)
+    }
+}

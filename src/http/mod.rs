@@ -1,0 +1,17 @@
+//! The one outbound HTTP client: https off loopback, redirects never followed, every wait with a
+//! deadline, every answer with a limit, and no address that a stranger must not make us connect to.
+//! Runtime and client are made when first asked for, so that a command without network pays nothing.
+
+mod address;
+mod answer;
+mod client;
+mod error;
+#[cfg(test)]
+pub(crate) mod fake;
+mod request;
+
+pub use address::Reach;
+pub use answer::Answer;
+pub use client::Http;
+pub use error::Error;
+pub use request::{Request, check_reach, host_of, parse_url};

@@ -1,0 +1,132 @@
+//! Authorization server metadata (RFC 8414 §2; OpenID Connect Discovery's document has the same
+//! fields): what a server says about itself, checked before anything uses it.
+
+use url::Url;
+
+use super::Error;
+use super::document::Document;
+use crate::http::{Answer, Http, Reach, check_reach, host_of, parse_url};
+use crate::text::clean;
+
+/// One authorization server as it describes itself. URLs are the strings received; they have been
+/// found acceptable (https off this machine, no user name, not private when the server is public).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Metadata {
+    pub issuer: String,
+    pub authorization_endpoint: Option<String>,
+    pub token_endpoint: Option<String>,
+    /// RFC 8628 §4.
+    pub device_authorization_endpoint: Option<String>,
+    /// RFC 7009.
+    pub revocation_endpoint: Option<String>,
+    /// RFC 7591.
+    pub registration_endpoint: Option<String>,
+    /// RFC 9126 §5.
+    pub pushed_authorization_request_endpoint: Option<String>,
+    pub require_pushed_authorization_requests: bool,
+    pub scopes_supported: Option<Vec<String>>,
+    /// RFC 8414: absent means that the server does not say; see [`Metadata::check_pkce`].
+    pub code_challenge_methods_supported: Option<Vec<String>>,
+    pub grant_types_supported: Option<Vec<String>>,
+    pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    /// RFC 9207 §3: every redirect carries `iss`.
+    pub authorization_response_iss_parameter_supported: bool,
+}
+
+impl Metadata {
+    /// Refuses a server that does not say that it checks PKCE with S256: then nothing shows that a
+    /// stolen code is worthless.
+    pub fn check_pkce(&self) -> Result<(), Error> {
+        let methods = self.code_challenge_methods_supported.iter().flatten();
+        if methods.into_iter().any(|method| method == "S256") {
+            return Ok(());
+        }
+        Err(Error::NoPkce { issuer: clean(&self.issuer) })
+    }
+
+    /// Reads the document that was found for `issuer`. Its issuer must be that very string
+    /// (RFC 8414 §3.3).
+    pub(super) fn read(http: &Http, issuer: &str, answer: &Answer) -> Result<Self, Error> {
+        let document = Document::json(answer)?;
+        let found = document.required_text("issuer")?;
+        if found != issuer {
+            return Err(Error::IssuerMismatch { expected: clean(issuer), found: clean(found) });
+        }
+        let endpoints = Endpoints { http, issuer: parse_url(issuer)?, answer, document: &document };
+        Ok(Self {
+            issuer: issuer.to_owned(),
+            authorization_endpoint: endpoints.read("authorization_endpoint")?,
+            token_endpoint: endpoints.read("token_endpoint")?,
+            device_authorization_endpoint: endpoints.read("device_authorization_endpoint")?,
+            revocation_endpoint: endpoints.read("revocation_endpoint")?,
+            registration_endpoint: endpoints.read("registration_endpoint")?,
+            pushed_authorization_request_endpoint: endpoints
+                .read("pushed_authorization_request_endpoint")?,
+            require_pushed_authorization_requests: document
+                .flag("require_pushed_authorization_requests")?,
+            scopes_supported: document.texts("scopes_supported")?,
+            code_challenge_methods_supported: document.texts("code_challenge_methods_supported")?,
+            grant_types_supported: document.texts("grant_types_supported")?,
+            token_endpoint_auth_methods_supported: document
+                .texts("token_endpoint_auth_methods_supported")?,
+            authorization_response_iss_parameter_supported: document
+                .flag("authorization_response_iss_parameter_supported")?,
+        })
+    }
+
+    /// Whether another document of this issuer may know an endpoint more.
+    pub(super) fn is_partial(&self) -> bool {
+        self.registration_endpoint.is_none()
+            || self.device_authorization_endpoint.is_none()
+            || self.revocation_endpoint.is_none()
+    }
+
+    /// Takes what is missing here from another document of the same issuer: some servers list
+    /// registration in one of the two only.
+    pub(super) fn complete_from(&mut self, other: Self) {
+        fn fill<T>(mine: &mut Option<T>, theirs: Option<T>) {
+            if mine.is_none() {
+                *mine = theirs;
+            }
+        }
+        fill(&mut self.authorization_endpoint, other.authorization_endpoint);
+        fill(&mut self.token_endpoint, other.token_endpoint);
+        fill(&mut self.device_authorization_endpoint, other.device_authorization_endpoint);
+        fill(&mut self.revocation_endpoint, other.revocation_endpoint);
+        fill(&mut self.registration_endpoint, other.registration_endpoint);
+        fill(&mut self.scopes_supported, other.scopes_supported);
+        fill(&mut self.code_challenge_methods_supported, other.code_challenge_methods_supported);
+        fill(&mut self.grant_types_supported, other.grant_types_supported);
+        fill(
+            &mut self.token_endpoint_auth_methods_supported,
+            other.token_endpoint_auth_methods_supported,
+        );
+    }
+}
+
+/// Reads the endpoints of one document.
+struct Endpoints<'a> {
+    http: &'a Http,
+    issuer: Url,
+    answer: &'a Answer,
+    document: &'a Document,
+}
+
+impl Endpoints<'_> {
+    /// An endpoint as the string received, once it is acceptable. What a public server names on
+    /// another host must be public, now and when it is connected to.
+    fn read(&self, key: &str) -> Result<Option<String>, Error> {
+        let Some(text) = self.document.text(key)? else { return Ok(None) };
+        let url = parse_url(text)?;
+        if url.fragment().is_some() {
+            return Err(self.document.malformed(&format!("{key} has a fragment")));
+        }
+        if self.answer.from_public() {
+            check_reach(&url, Reach::Public)?;
+            if host_of(&url) != host_of(&self.issuer) {
+                self.http.confine(&url);
+            }
+        }
+        Ok(Some(text.to_owned()))
+    }
+}

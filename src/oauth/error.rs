@@ -1,0 +1,49 @@
+//! How a conversation with an authorization server can fail, told apart by what the caller may do
+//! next: sign in again, try later, or report.
+
+use std::time::Duration;
+
+use crate::http;
+
+/// Texts of the server in it are cleaned; no token, code or body is ever in one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Http(#[from] http::Error),
+    /// An error answer (RFC 6749 §5.2), also one inside HTTP 200. The code is the RFC's where the
+    /// server has a word of its own for it.
+    #[error("{host} refused: {code}{}", description.as_deref().map(|text| format!(" ({text})")).unwrap_or_default())]
+    Refused { host: String, code: String, description: Option<String> },
+    /// Not now. 429 and 503 say that the request was not carried out; other 5xx only suggest it.
+    #[error("{host} cannot answer now (HTTP {status})")]
+    Unavailable { host: String, status: u16, retry_after: Option<Duration> },
+    /// An answer that cannot be used: HTML instead of JSON, no access token, repeated keys. The
+    /// server may have carried out the request.
+    #[error("{host} gave an unusable answer: {what}")]
+    Malformed { host: String, what: String },
+    #[error("asked for the issuer {expected}, but the server says that it is {found}")]
+    IssuerMismatch { expected: String, found: String },
+    #[error("{issuer} publishes no authorization server metadata")]
+    NoMetadata { issuer: String, tried: Vec<String> },
+    #[error("{issuer} does not say that it checks PKCE with S256")]
+    NoPkce { issuer: String },
+    /// Something that this authctl does not do, or that the configuration forbids itself.
+    #[error("{host}: {what}")]
+    Unsupported { host: String, what: String },
+}
+
+impl Error {
+    /// The host concerned, for messages; empty where there is none.
+    pub fn host(&self) -> &str {
+        match self {
+            Error::Http(error) => error.host(),
+            Error::Refused { host, .. }
+            | Error::Unavailable { host, .. }
+            | Error::Malformed { host, .. }
+            | Error::Unsupported { host, .. } => host,
+            Error::IssuerMismatch { expected: issuer, .. }
+            | Error::NoMetadata { issuer, .. }
+            | Error::NoPkce { issuer } => issuer,
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The form of a request to the authorization server, with the client's proof of who it is
+//! (RFC 6749 §2.3.1).
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use url::form_urlencoded::byte_serialize;
+
+use super::{Client, ClientAuthentication, Error};
+use crate::http::{Answer, Http, Request, host_of, parse_url};
+use crate::secret::Secret;
+use crate::text::clean;
+
+/// Parameters that the protocol itself sets: nobody's configuration may add or replace them.
+pub(super) const OWN_PARAMETERS: [&str; 19] = [
+    "client_assertion",
+    "client_assertion_type",
+    "client_id",
+    "client_secret",
+    "code",
+    "code_challenge",
+    "code_challenge_method",
+    "code_verifier",
+    "device_code",
+    "grant_type",
+    "redirect_uri",
+    "refresh_token",
+    "request",
+    "request_uri",
+    "resource",
+    "response_mode",
+    "response_type",
+    "scope",
+    "state",
+];
+
+/// The form under construction.
+pub(super) struct Form<'a>(Vec<(&'a str, Cow<'a, str>)>);
+
+impl<'a> Form<'a> {
+    pub fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    pub fn add(mut self, name: &'a str, value: &'a str) -> Self {
+        self.0.push((name, value.into()));
+        self
+    }
+
+    /// Scopes in one parameter; none, when there are none.
+    pub fn scopes(mut self, scopes: &[String]) -> Self {
+        if !scopes.is_empty() {
+            self.0.push(("scope", scopes.join(" ").into()));
+        }
+        self
+    }
+
+    /// The resource indicator (RFC 8707), where there is one.
+    pub fn resource(mut self, resource: Option<&'a str>) -> Self {
+        self.0.extend(resource.map(|resource| ("resource", resource.into())));
+        self
+    }
+
+    /// The provider's own parameters.
+    pub fn parameters(mut self, parameters: &'a BTreeMap<String, String>) -> Self {
+        self.0.extend(parameters.iter().map(|(name, value)| (name.as_str(), value.into())));
+        self
+    }
+
+    /// Sends it as `client`.
+    pub async fn post(
+        mut self,
+        http: &Http,
+        endpoint: &str,
+        client: &'a Client,
+    ) -> Result<Answer, Error> {
+        let secret = client_secret(client, endpoint)?;
+        if client.authentication != ClientAuthentication::ClientSecretBasic {
+            self = self.add("client_id", &client.client_id);
+        }
+        if let (ClientAuthentication::ClientSecretPost, Some(secret)) =
+            (client.authentication, secret)
+        {
+            self = self.add("client_secret", secret.expose());
+        }
+        let pairs: Vec<_> = self.0.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+        let mut request = Request::post_form(endpoint, &pairs)?;
+        if let (ClientAuthentication::ClientSecretBasic, Some(secret)) =
+            (client.authentication, secret)
+        {
+            let encode = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+            let password = Secret::new(encode(secret.expose()));
+            request = request.basic(&encode(&client.client_id), &password);
+        }
+        Ok(http.send(request).await?)
+    }
+}
+
+/// The client's secret, which every authentication but `none` needs.
+fn client_secret<'a>(client: &'a Client, endpoint: &str) -> Result<Option<&'a Secret>, Error> {
+    if client.authentication == ClientAuthentication::None || client.client_secret.is_some() {
+        return Ok(client.client_secret.as_ref());
+    }
+    Err(Error::Unsupported {
+        host: host_of(&parse_url(endpoint)?),
+        what: format!("the client {} has no secret to prove itself with", clean(&client.client_id)),
+    })
+}
+
+/// Refuses configured parameters that would replace one of the protocol's own.
+pub(super) fn check_parameters(
+    endpoint: &str,
+    parameters: &BTreeMap<String, String>,
+) -> Result<(), Error> {
+    match parameters.keys().find(|name| OWN_PARAMETERS.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => Err(Error::Unsupported {
+            host: host_of(&parse_url(endpoint)?),
+            what: format!("the parameter {name} is set by the protocol and cannot be configured"),
+        }),
+    }
+}
