@@ -18,7 +18,8 @@ if [[ ${1-} == --inside ]]; then
   shift
   gnome-keyring-daemon --foreground --unlock --components=secrets < <(printf pw) >/dev/null 2>&1 &
   export KEYRING_PID=$!
-  trap 'kill "$KEYRING_PID" 2>/dev/null || true' EXIT
+  # CONT: a daemon that was stopped ends only once it goes on.
+  trap 'kill "$KEYRING_PID" 2>/dev/null && kill -CONT "$KEYRING_PID" 2>/dev/null || true' EXIT
   for _ in {1..250}; do
     if dbus-send --session --print-reply --dest=org.freedesktop.DBus / \
       org.freedesktop.DBus.NameHasOwner string:org.freedesktop.secrets | grep -q 'boolean true'; then
