@@ -226,3 +226,40 @@ fn remembering_writes_through_a_link() {
     assert!(path.is_symlink());
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "store = \"file\"\n");
 }
+
+/// The manual page, in which every quoted example is a file of its own.
+const PAGE: &str = include_str!("../../man/authctl-config.5");
+
+#[test]
+fn the_examples_of_the_manual_page_load() {
+    let examples: Vec<&str> = PAGE
+        .split(".Bd -literal -offset indent\n")
+        .skip(1)
+        .map(|rest| rest.split(".Ed").next().unwrap_or_default())
+        .collect();
+    assert_eq!(examples.len(), 5);
+    for example in examples {
+        Config::parse(Path::new("example"), example).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
+fn the_manual_page_names_every_key() {
+    let tables =
+        ["", "[provider.x]\n", "[provider.x.api_key]\n", "[provider.x.oauth]\n", "[agent.x]\n"];
+    let mut count = 0;
+    for table in tables {
+        let message = Config::parse(Path::new("x"), &format!("{table}nothing = 1\n"))
+            .unwrap_err()
+            .to_string();
+        let known = message.split("expected one of ").nth(1);
+        let known = known.or_else(|| message.split("expected ").nth(1)).unwrap_or_default();
+        for key in known.split('`').skip(1).step_by(2) {
+            count += 1;
+            let named =
+                [format!("Ic {key}"), format!("Ic [{key}."), format!("Ic [provider.ID.{key}]")];
+            assert!(named.iter().any(|named| PAGE.contains(named)), "{table}{key}");
+        }
+    }
+    assert!(count > 35, "{count}");
+}

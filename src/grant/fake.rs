@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use url::Url;
 
 use super::{Request, Server};
+use crate::http::fake;
 use crate::interact::{Interact, Unanswered};
 use crate::oauth::{Client, ClientAuthentication};
 use crate::secret::Secret;
@@ -101,57 +102,39 @@ impl Interact for Person {
 }
 
 /// A real server on loopback that gives its answers in turn, then 500, whatever is asked.
-pub(super) struct Scripted {
-    server: Arc<tiny_http::Server>,
-    /// Path and body of each request.
-    requests: Arc<Mutex<Vec<(String, Form)>>>,
-}
+pub(super) struct Scripted(fake::Server);
 
 pub(super) type Form = BTreeMap<String, String>;
 
 impl Scripted {
     pub(super) fn answering<const N: usize>(answers: [(u16, &str); N]) -> Self {
-        let server = Arc::new(tiny_http::Server::http("127.0.0.1:0").unwrap());
-        let requests = Arc::<Mutex<Vec<_>>>::default();
         let answers = answers.map(|(status, body)| (status, body.to_owned()));
-        let (listening, seen) = (Arc::clone(&server), Arc::clone(&requests));
-        std::thread::spawn(move || {
-            let mut answers = answers.into_iter();
-            for mut request in listening.incoming_requests() {
-                let mut body = Vec::new();
-                request.as_reader().read_to_end(&mut body).unwrap();
-                let form = url::form_urlencoded::parse(&body).into_owned().collect();
-                seen.lock().unwrap().push((request.url().to_owned(), form));
-                let (status, body) = answers.next().unwrap_or((500, String::new()));
-                let json =
-                    tiny_http::Header::from_bytes("content-type", "application/json").unwrap();
-                let answer = tiny_http::Response::from_string(body).with_header(json);
-                let _ = request.respond(answer.with_status_code(status));
-            }
-        });
-        Self { server, requests }
+        let answers = Mutex::new(VecDeque::from(answers));
+        Self(fake::Server::new(move |_| {
+            let (status, body) =
+                answers.lock().unwrap().pop_front().unwrap_or((500, String::new()));
+            fake::response(status, "content-type: application/json\r\n", &body)
+        }))
     }
 
+    /// Path and form of each request so far.
     pub(super) fn requests(&self) -> Vec<(String, Form)> {
-        self.requests.lock().unwrap().clone()
+        let read = |request: &fake::Received| {
+            let path = request.line.trim_start_matches("POST ").to_owned();
+            (path, request.form().into_iter().collect())
+        };
+        self.0.received().iter().map(read).collect()
     }
 
     /// This server as an authorization server with all endpoints.
     pub(super) fn described(&self) -> Server {
-        let origin = format!("http://{}", self.server.server_addr());
         Server {
-            issuer: Some(origin.clone()),
-            authorization_endpoint: Some(format!("{origin}/authorize")),
-            token_endpoint: format!("{origin}/token"),
-            device_authorization_endpoint: Some(format!("{origin}/device")),
+            issuer: Some(self.0.url("")),
+            authorization_endpoint: Some(self.0.url("/authorize")),
+            token_endpoint: self.0.url("/token"),
+            device_authorization_endpoint: Some(self.0.url("/device")),
             iss_required: false,
         }
-    }
-}
-
-impl Drop for Scripted {
-    fn drop(&mut self) {
-        self.server.unblock();
     }
 }
 

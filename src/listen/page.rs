@@ -43,7 +43,7 @@ impl Page {
         let tone = if self.tone == Tone::Good { "good" } else { "bad" };
         let mut sentences = String::new();
         for sentence in &self.sentences {
-            sentences.push_str(&format!("<p>{}</p>\n", escape(sentence)));
+            sentences.extend(["<p>", &escape(sentence), "</p>\n"]);
         }
         format!(
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\

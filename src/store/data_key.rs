@@ -34,13 +34,29 @@ pub struct Passphrase {
     pub file: Option<PathBuf>,
     /// The person, otherwise.
     pub interact: Arc<dyn Interact>,
+    /// For a key that is wrapped anew.
+    pub costs: Costs,
+}
+
+/// What one guess at the passphrase costs: parameters of Argon2id.
+#[derive(Debug, Clone, Copy)]
+pub struct Costs {
+    /// KiB.
+    pub memory: u32,
+    pub passes: u32,
+    pub lanes: u32,
+}
+
+impl Costs {
+    /// RFC 9106 §4, the second recommended option, in one lane.
+    pub const STRONG: Self = Self { memory: 64 * 1024, passes: 3, lanes: 1 };
 }
 
 /// `key.wrapped`, as JSON. The costs stand beside the salt, so that they can rise later.
 #[derive(Serialize, Deserialize)]
 struct Wrapped {
     format: u32,
-    /// Argon2id: memory in KiB, passes, lanes.
+    /// As in [`Costs`].
     memory: u32,
     passes: u32,
     lanes: u32,
@@ -50,11 +66,6 @@ struct Wrapped {
     key: String,
 }
 
-/// RFC 9106 §4, second recommended option, in one lane: 64 MiB, three passes.
-#[cfg(not(test))]
-const COSTS: (u32, u32, u32) = (64 * 1024, 3, 1);
-#[cfg(test)]
-const COSTS: (u32, u32, u32) = (64, 1, 1);
 /// More memory than any authctl writes, in KiB: a damaged file must not ask for all there is.
 const MOST_MEMORY: u32 = 1024 * 1024;
 const MOST_PASSES: u32 = 64;
@@ -84,13 +95,13 @@ pub fn find_or_make(
         let chosen = if protect { Some(passphrase.choose(&wrapped)?) } else { None };
         let _lock = lock::acquire_plain(locks, "key")?;
         if !wrapped.exists() {
-            return make(directory, chosen.as_ref());
+            return make(directory, chosen.as_ref(), passphrase.costs);
         }
     }
     find(directory, passphrase)?.ok_or_else(|| missing(directory))
 }
 
-fn make(directory: &Path, chosen: Option<&Secret>) -> Result<DataKey, Error> {
+fn make(directory: &Path, chosen: Option<&Secret>, costs: Costs) -> Result<DataKey, Error> {
     let plain = read_plain(directory)?;
     let there = plain.is_some();
     let key = match plain {
@@ -99,7 +110,7 @@ fn make(directory: &Path, chosen: Option<&Secret>) -> Result<DataKey, Error> {
         None => DataKey::random(),
     };
     if let Some(passphrase) = chosen {
-        wrap(directory, &key, passphrase)?;
+        wrap(directory, &key, passphrase, costs)?;
         private_file::remove(&plain_path(directory))?;
     } else if !there {
         write_plain(directory, &key)?;
@@ -150,11 +161,11 @@ fn write_plain(directory: &Path, key: &DataKey) -> Result<(), Error> {
     Ok(private_file::replace(&plain_path(directory), text.as_bytes())?)
 }
 
-fn wrap(directory: &Path, key: &DataKey, passphrase: &Secret) -> Result<(), Error> {
+fn wrap(directory: &Path, key: &DataKey, passphrase: &Secret, costs: Costs) -> Result<(), Error> {
     let path = wrapped_path(directory);
     let salt: [u8; 16] = random();
-    let outer = derive(passphrase, &salt, COSTS).ok_or(Error::KeyDamaged { path: path.clone() })?;
-    let (memory, passes, lanes) = COSTS;
+    let outer = derive(passphrase, &salt, costs).ok_or(Error::KeyDamaged { path: path.clone() })?;
+    let Costs { memory, passes, lanes } = costs;
     let wrapped = Wrapped {
         format: 1,
         memory,
@@ -175,7 +186,8 @@ fn unwrap(path: &Path, stored: &[u8], passphrase: &Passphrase) -> Result<DataKey
     if wrapped.memory > MOST_MEMORY || wrapped.passes > MOST_PASSES {
         return Err(damaged());
     }
-    let costs = (wrapped.memory, wrapped.passes, wrapped.lanes);
+    let Wrapped { memory, passes, lanes, .. } = wrapped;
+    let costs = Costs { memory, passes, lanes };
     for _ in 0..passphrase.tries() {
         let given = passphrase.ask(path)?;
         let outer = derive(&given, &salt, costs).ok_or_else(damaged)?;
@@ -188,8 +200,8 @@ fn unwrap(path: &Path, stored: &[u8], passphrase: &Passphrase) -> Result<DataKey
 }
 
 /// Argon2id; `None` for costs that it does not know.
-fn derive(passphrase: &Secret, salt: &[u8], costs: (u32, u32, u32)) -> Option<DataKey> {
-    let (memory, passes, lanes) = costs;
+fn derive(passphrase: &Secret, salt: &[u8], costs: Costs) -> Option<DataKey> {
+    let Costs { memory, passes, lanes } = costs;
     let params = argon2::Params::new(memory, passes, lanes, Some(32)).ok()?;
     let argon = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
     let mut key = Zeroizing::new([0u8; 32]);
@@ -251,4 +263,156 @@ fn read_passphrase(path: &Path) -> Result<Secret, Error> {
         return Err(unread(io::Error::new(io::ErrorKind::InvalidData, "it is empty")));
     }
     Ok(Secret::new(passphrase))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fake::Person;
+
+    /// As cheap as Argon2 goes: these tests are about files.
+    const CHEAP: Costs = Costs { memory: 64, passes: 1, lanes: 1 };
+
+    struct Place {
+        directory: tempfile::TempDir,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            Self { directory: tempfile::tempdir().unwrap() }
+        }
+
+        fn make(&self, protect: bool, person: &Arc<Person>) -> Result<DataKey, Error> {
+            let locks = self.directory.path().join("locks");
+            find_or_make(self.directory.path(), &locks, protect, &asking(person))
+        }
+
+        fn find(&self, person: &Arc<Person>) -> Result<Option<DataKey>, Error> {
+            find(self.directory.path(), &asking(person))
+        }
+
+        fn has(&self, name: &str) -> bool {
+            self.directory.path().join(name).exists()
+        }
+    }
+
+    fn asking(person: &Arc<Person>) -> Passphrase {
+        let interact: Arc<dyn Interact> = Arc::<Person>::clone(person);
+        Passphrase { file: None, interact, costs: CHEAP }
+    }
+
+    #[test]
+    fn the_key_is_made_once_and_only_its_user_may_read_it() {
+        let place = Place::new();
+        let person = Person::absent();
+        assert!(place.find(&person).unwrap().is_none());
+        let key = place.make(false, &person).unwrap();
+        assert_eq!(place.make(false, &person).unwrap().as_bytes(), key.as_bytes());
+        assert_eq!(place.find(&person).unwrap().unwrap().as_bytes(), key.as_bytes());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = fs::metadata(place.directory.path().join("key")).unwrap().permissions();
+            assert_eq!(mode.mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn many_first_users_make_one_key() {
+        let place = Place::new();
+        let keys: Vec<DataKey> = std::thread::scope(|scope| {
+            let all: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| place.make(false, &Person::absent()).unwrap()))
+                .collect();
+            all.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(keys.iter().all(|key| key.as_bytes() == keys[0].as_bytes()));
+    }
+
+    #[test]
+    fn a_wrapped_key_needs_its_passphrase() {
+        let place = Place::new();
+        let key = place.make(true, &Person::answering(&["correct", "correct"])).unwrap();
+        assert!(place.has("key.wrapped") && !place.has("key"));
+        let found = place.find(&Person::answering(&["correct"])).unwrap().unwrap();
+        assert_eq!(found.as_bytes(), key.as_bytes());
+        // Whatever the configuration says by now.
+        let found = place.make(false, &Person::answering(&["correct"])).unwrap();
+        assert_eq!(found.as_bytes(), key.as_bytes());
+    }
+
+    #[test]
+    fn a_person_may_mistype_a_passphrase_twice() {
+        let place = Place::new();
+        place.make(true, &Person::answering(&["correct", "correct"])).unwrap();
+        assert!(place.find(&Person::answering(&["w1", "w2", "correct"])).unwrap().is_some());
+        let wrong = Person::answering(&["w1", "w2", "w3", "correct"]);
+        assert!(matches!(place.find(&wrong), Err(Error::WrongPassphrase { .. })));
+        let nobody = place.find(&Person::absent());
+        assert!(matches!(nobody, Err(Error::PassphraseNeeded { .. })));
+    }
+
+    #[test]
+    fn a_new_passphrase_is_given_twice_and_is_not_empty() {
+        let place = Place::new();
+        let person = Person::answering(&["a", "b", "", "", "good", "good"]);
+        place.make(true, &person).unwrap();
+        assert_eq!(person.heard().len(), 2);
+        assert!(place.find(&Person::answering(&["good"])).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_key_that_lay_open_is_wrapped_when_the_user_asks_for_it() {
+        let place = Place::new();
+        let key = place.make(false, &Person::absent()).unwrap();
+        let wrapped = place.make(true, &Person::answering(&["p", "p"])).unwrap();
+        assert_eq!(wrapped.as_bytes(), key.as_bytes());
+        assert!(place.has("key.wrapped") && !place.has("key"));
+    }
+
+    #[test]
+    fn a_lost_key_is_not_replaced_while_records_need_it() {
+        let place = Place::new();
+        fs::write(place.directory.path().join("credential~a~default.sealed"), "sealed").unwrap();
+        let made = place.make(false, &Person::absent());
+        assert!(matches!(made, Err(Error::KeyMissing { .. })));
+        assert!(!place.has("key"));
+    }
+
+    #[test]
+    fn damaged_keys_are_told_from_missing_ones() {
+        let place = Place::new();
+        place.make(false, &Person::absent()).unwrap();
+        fs::write(place.directory.path().join("key"), "c2hvcnQ=\n").unwrap();
+        assert!(matches!(place.find(&Person::absent()), Err(Error::KeyDamaged { .. })));
+
+        let place = Place::new();
+        place.make(true, &Person::answering(&["p", "p"])).unwrap();
+        let path = place.directory.path().join("key.wrapped");
+        let greedy =
+            fs::read_to_string(&path).unwrap().replace("\"memory\":64,", "\"memory\":4294967295,");
+        fs::write(&path, greedy).unwrap();
+        let found = place.find(&Person::answering(&["p"]));
+        assert!(matches!(found, Err(Error::KeyDamaged { .. })));
+    }
+
+    #[test]
+    fn a_passphrase_file_answers_without_a_person() {
+        let place = Place::new();
+        let file = place.directory.path().join("passphrase");
+        let from_file =
+            || Passphrase { file: Some(file.clone()), interact: Person::absent(), costs: CHEAP };
+        let locks = place.directory.path().join("locks");
+        let missing = find_or_make(place.directory.path(), &locks, true, &from_file());
+        assert!(matches!(missing, Err(Error::PassphraseFile { .. })));
+        fs::write(&file, "\n").unwrap();
+        let empty = find_or_make(place.directory.path(), &locks, true, &from_file());
+        assert!(matches!(empty, Err(Error::PassphraseFile { .. })));
+        fs::write(&file, "from a file\r\n").unwrap();
+        find_or_make(place.directory.path(), &locks, true, &from_file()).unwrap();
+        assert!(place.find(&Person::answering(&["from a file"])).unwrap().is_some());
+        fs::write(&file, "another\n").unwrap();
+        let wrong = find(place.directory.path(), &from_file());
+        assert!(matches!(wrong, Err(Error::WrongPassphrase { .. })));
+    }
 }

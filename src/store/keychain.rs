@@ -88,11 +88,16 @@ impl Keychain {
             drop(work); // with the lock that it may hold
             let _ = reply.send(done); // after the deadline nobody listens any more
         }));
-        let outcome = self.wait(&answer);
-        if matches!(outcome, Err(Error::TimedOut { .. })) {
-            *self.worker() = None; // its thread is stuck; the next call gets another
-        }
-        outcome
+        let (limit, answer) = self.wait(&answer);
+        answer.unwrap_or_else(|error| {
+            *self.worker() = None; // its thread is stuck or gone; the next call gets another
+            Err(match error {
+                RecvTimeoutError::Timeout => Error::TimedOut { seconds: limit.as_secs() },
+                RecvTimeoutError::Disconnected => {
+                    Error::Backend { what: "its thread ended early".into() }
+                }
+            })
+        })
     }
 
     fn send(&self, job: Job) {
@@ -107,27 +112,18 @@ impl Keychain {
         self.worker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<T>(&self, answer: &Receiver<Result<T, Error>>) -> Result<T, Error> {
+    /// The answer and the time that it had. Somebody who is there has more, and is told why.
+    fn wait<T>(&self, answer: &Receiver<T>) -> (Duration, Result<T, RecvTimeoutError>) {
         let Patience { unattended, attended, announce } = self.patience;
-        let (limit, outcome) = if self.interact.can_ask() {
-            let early = answer.recv_timeout(announce);
-            let late = || {
-                self.interact
-                    .notice("waiting for the OS keychain; it may be asking to be unlocked");
-                answer.recv_timeout(attended.saturating_sub(announce))
-            };
-            let timed_out = matches!(early, Err(RecvTimeoutError::Timeout));
-            (attended, if timed_out { late() } else { early })
-        } else {
-            (unattended, answer.recv_timeout(unattended))
-        };
-        match outcome {
-            Ok(done) => done,
-            Err(RecvTimeoutError::Timeout) => Err(Error::TimedOut { seconds: limit.as_secs() }),
-            Err(RecvTimeoutError::Disconnected) => {
-                Err(Error::Backend { what: "its thread ended early".into() })
-            }
+        if !self.interact.can_ask() {
+            return (unattended, answer.recv_timeout(unattended));
         }
+        let mut outcome = answer.recv_timeout(announce);
+        if matches!(outcome, Err(RecvTimeoutError::Timeout)) {
+            self.interact.notice("waiting for the OS keychain; it may be asking to be unlocked");
+            outcome = answer.recv_timeout(attended.saturating_sub(announce));
+        }
+        (attended, outcome)
     }
 }
 
@@ -290,7 +286,7 @@ fn explain(error: &Native, key: &str) -> Error {
 }
 
 #[cfg(target_os = "linux")]
-mod platform {
+pub mod platform {
     use std::sync::Arc;
 
     pub const NAME: &str = "Secret Service";
@@ -307,7 +303,7 @@ mod platform {
 }
 
 #[cfg(target_os = "macos")]
-mod platform {
+pub mod platform {
     use std::sync::Arc;
 
     pub const NAME: &str = "macOS Keychain";
@@ -323,7 +319,7 @@ mod platform {
 }
 
 #[cfg(windows)]
-mod platform {
+pub mod platform {
     use std::sync::Arc;
 
     pub const NAME: &str = "Windows Credential Manager";
@@ -342,7 +338,7 @@ mod platform {
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
-mod platform {
+pub mod platform {
     use std::sync::Arc;
 
     pub const NAME: &str = "none on this system";
@@ -354,5 +350,206 @@ mod platform {
 
     pub fn modifiers(_: &str) -> [(&'static str, String); 0] {
         []
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential::Name;
+    use crate::store::fake::{Fault, Memory, Person};
+    use crate::store::lock;
+
+    const SHORT: Patience = Patience {
+        unattended: Duration::from_millis(50),
+        attended: Duration::from_secs(60),
+        announce: Duration::from_millis(10),
+    };
+
+    struct Bench {
+        memory: Arc<Memory>,
+        keychain: Keychain,
+        _locks: tempfile::TempDir,
+    }
+
+    impl Bench {
+        fn new(patience: Patience, limit: Option<usize>, person: Arc<Person>) -> Self {
+            let locks = tempfile::tempdir().unwrap();
+            let memory = Arc::new(Memory { limit, ..Memory::default() });
+            let place = locks.path().to_owned();
+            let keychain = Keychain::with(memory.opener(), limit, patience, place, person);
+            Self { memory, keychain, _locks: locks }
+        }
+
+        fn patient() -> Self {
+            Self::new(PATIENCE, None, Person::absent())
+        }
+
+        fn load(&self) -> Result<Option<String>, Error> {
+            let loaded = self.keychain.load(&Key::Credential(&name()))?;
+            Ok(loaded.map(|secret| secret.expose().to_owned()))
+        }
+
+        fn save(&self, text: &str) -> Result<(), Error> {
+            let name = name();
+            let key = Key::Credential(&name);
+            let guard = lock::acquire(self.keychain.locks(), &key, PATIENCE.attended).unwrap();
+            self.keychain.save(&guard, &key, &Secret::new(text))
+        }
+
+        fn opened(&self) -> usize {
+            *self.memory.opened.lock().unwrap()
+        }
+    }
+
+    fn name() -> Name {
+        "github:work".parse().unwrap()
+    }
+
+    fn broken() -> Native {
+        Native::PlatformFailure("the session does not exist\u{1b}[31m".into())
+    }
+
+    #[test]
+    fn one_item_holds_one_record_under_its_key() {
+        let bench = Bench::patient();
+        assert_eq!(bench.load().unwrap(), None);
+        bench.save("hunter2").unwrap();
+        assert_eq!(bench.load().unwrap().unwrap(), "hunter2");
+        let items = bench.memory.items.lock().unwrap();
+        assert_eq!(items.keys().collect::<Vec<_>>(), ["authctl credential/github:work"]);
+        assert_eq!(bench.opened(), 1);
+    }
+
+    #[test]
+    fn a_store_that_fails_is_opened_once_more() {
+        let bench = Bench::patient();
+        bench.save("hunter2").unwrap();
+        bench.memory.next(Fault::Fails(broken()));
+        assert_eq!(bench.load().unwrap().unwrap(), "hunter2");
+        assert_eq!(bench.opened(), 2);
+    }
+
+    #[test]
+    fn a_store_that_keeps_failing_is_unavailable_and_its_words_are_cleaned() {
+        let bench = Bench::patient();
+        bench.save("hunter2").unwrap();
+        bench.memory.next(Fault::Fails(broken()));
+        bench.memory.next(Fault::Fails(broken()));
+        match bench.load() {
+            Err(Error::Unavailable { what }) => assert!(!what.contains('\u{1b}'), "{what}"),
+            other => panic!("{other:?}"),
+        }
+        // And is tried again at the next call.
+        assert_eq!(bench.load().unwrap().unwrap(), "hunter2");
+    }
+
+    #[test]
+    fn a_call_that_hangs_is_abandoned_and_the_next_one_works() {
+        let bench = Bench::new(SHORT, None, Person::absent());
+        let (release, hangs) = mpsc::channel();
+        bench.memory.next(Fault::Waits(hangs));
+        assert!(matches!(bench.load(), Err(Error::TimedOut { .. })));
+        assert_eq!(bench.load().unwrap(), None);
+        assert_eq!(bench.opened(), 2);
+        drop(release);
+    }
+
+    #[test]
+    fn a_write_that_hangs_keeps_its_lock_until_it_is_over() {
+        let bench = Bench::new(SHORT, None, Person::absent());
+        let (release, hangs) = mpsc::channel::<()>();
+        bench.memory.next(Fault::Waits(hangs));
+        assert!(matches!(bench.save("late"), Err(Error::TimedOut { .. })));
+        let name = name();
+        let key = Key::Credential(&name);
+        assert!(lock::try_acquire(bench.keychain.locks(), &key).unwrap().is_none());
+        drop(release);
+        let guard = lock::acquire(bench.keychain.locks(), &key, PATIENCE.attended).unwrap();
+        assert_eq!(bench.load().unwrap().unwrap(), "late");
+        drop(guard);
+    }
+
+    #[test]
+    fn a_person_is_told_what_is_waited_for() {
+        let person = Person::answering(&[]);
+        let bench = Bench::new(SHORT, None, Arc::clone(&person));
+        let (release, hangs) = mpsc::channel();
+        bench.memory.next(Fault::Waits(hangs));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while person.heard().is_empty() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                drop(release);
+            });
+            assert_eq!(bench.load().unwrap(), None);
+        });
+        assert_eq!(person.heard().len(), 1);
+    }
+
+    #[test]
+    fn a_keychain_that_panics_is_an_error_once() {
+        let bench = Bench::patient();
+        bench.memory.next(Fault::Panics);
+        assert!(matches!(bench.load(), Err(Error::Backend { .. })));
+        assert_eq!(bench.load().unwrap(), None);
+    }
+
+    #[test]
+    fn what_the_keychain_says_becomes_a_decision_and_shows_no_secret() {
+        let bench = Bench::patient();
+        let secret = || b"hunter2".to_vec();
+        let ours = |error| {
+            bench.memory.next(Fault::Fails(error));
+            let error = bench.load().unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("hunter2"));
+            assert!(!format!("{error:?}").contains("104, 117, 110"));
+            error
+        };
+        assert!(matches!(ours(Native::NoStorageAccess("prompt".into())), Error::Locked));
+        assert!(matches!(ours(Native::Ambiguous(vec![])), Error::Ambiguous { .. }));
+        assert!(matches!(ours(Native::BadEncoding(secret())), Error::Backend { .. }));
+        let malformed = Native::BadDataFormat(secret(), "x".into());
+        assert!(matches!(ours(malformed), Error::Backend { .. }));
+        let empty = Native::NoStorageAccess("SS error: result not returned from SS API".into());
+        assert!(matches!(ours(empty), Error::Unavailable { .. }));
+    }
+
+    #[test]
+    fn records_over_the_limit_come_back_and_are_deleted_whole() {
+        let bench = Bench::new(PATIENCE, Some(2560), Person::absent());
+        for length in [1, 2560, 2561, 65_536, 10] {
+            let text = "x".repeat(length);
+            bench.save(&text).unwrap();
+            assert_eq!(bench.load().unwrap().unwrap(), text);
+        }
+        bench.save(&"x".repeat(9000)).unwrap();
+        let name = name();
+        let key = Key::Credential(&name);
+        let guard = lock::try_acquire(bench.keychain.locks(), &key).unwrap().unwrap();
+        assert!(bench.keychain.delete(&guard, &key).unwrap());
+        assert!(bench.memory.items.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_record_with_a_lost_part_is_unreadable_and_can_be_set_aside() {
+        let bench = Bench::new(PATIENCE, Some(2560), Person::absent());
+        bench.save(&"x".repeat(6000)).unwrap();
+        bench.memory.items.lock().unwrap().remove("authctl credential/github:work#a2").unwrap();
+        assert!(matches!(bench.load(), Err(Error::Unreadable { why: Why::Parts, .. })));
+        let name = name();
+        let key = Key::Credential(&name);
+        let guard = lock::try_acquire(bench.keychain.locks(), &key).unwrap().unwrap();
+        let copy = bench.keychain.set_aside(&guard, &key).unwrap();
+        assert_eq!(copy, "item corrupt-1/credential/github:work of the OS keychain");
+        assert_eq!(bench.keychain.set_aside(&guard, &key).unwrap(), copy);
+    }
+
+    #[tokio::test]
+    async fn a_call_from_within_a_runtime_works() {
+        let bench = Bench::patient();
+        bench.save("hunter2").unwrap();
+        assert_eq!(bench.load().unwrap().unwrap(), "hunter2");
     }
 }

@@ -123,3 +123,141 @@ fn read_domain(path: &Path) -> Result<Option<String>, Error> {
     let stored = private_file::read(path, 1024)?.unwrap_or_default();
     Ok(String::from_utf8(stored).ok().filter(|domain| domain.len() == DOMAIN_LENGTH))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::{Child, Stdio};
+
+    use super::*;
+    use crate::credential::Name;
+    use crate::store::fake;
+
+    /// Long enough for any machine, and never waited for in full by a test that passes.
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn name() -> Name {
+        "github".parse().unwrap()
+    }
+
+    #[test]
+    #[ignore = "holds a lock until it is killed; the tests below start it"]
+    fn a_process_that_holds_the_lock() {
+        let guard = acquire(&fake::handed_over(), &Key::Credential(&name()), LONG).unwrap();
+        println!("locked");
+        let _ = std::io::stdin().read(&mut [0]);
+        drop(guard);
+        println!("let go");
+        let _ = std::io::stdin().read(&mut [0]);
+    }
+
+    /// A process that holds the lock, once it has said so, and what it says further.
+    fn holder(directory: &Path) -> (Child, impl BufRead + use<>) {
+        let mut child = fake::again("store::lock::tests::a_process_that_holds_the_lock", directory)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        wait_for("locked", &mut said);
+        (child, said)
+    }
+
+    fn wait_for(word: &str, said: &mut impl BufRead) {
+        let mut line = String::new();
+        while !line.contains(word) {
+            line.clear();
+            assert_ne!(said.read_line(&mut line).unwrap(), 0, "it ended before it said {word}");
+        }
+    }
+
+    #[test]
+    fn two_processes_exclude_each_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let name = name();
+        let key = Key::Credential(&name);
+        let (mut child, mut said) = holder(directory.path());
+        assert!(try_acquire(directory.path(), &key).unwrap().is_none());
+        let error = acquire(directory.path(), &key, Duration::from_millis(20)).err().unwrap();
+        assert!(matches!(error, Error::Busy { key } if key == "credential/github:default"));
+        // Another key is free.
+        assert!(try_acquire(directory.path(), &Key::Login(&name)).unwrap().is_some());
+        drop(child.stdin.take());
+        wait_for("let go", &mut said);
+        assert!(try_acquire(directory.path(), &key).unwrap().is_some());
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_killed_holder_lets_go() {
+        let directory = tempfile::tempdir().unwrap();
+        let name = name();
+        let key = Key::Credential(&name);
+        let (mut child, _said) = holder(directory.path());
+        assert!(try_acquire(directory.path(), &key).unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        acquire(directory.path(), &key, LONG).unwrap();
+    }
+
+    #[test]
+    fn two_threads_exclude_each_other_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let name = name();
+        let guard = try_acquire(directory.path(), &Key::Credential(&name)).unwrap();
+        assert!(guard.is_some());
+        assert!(try_acquire(directory.path(), &Key::Credential(&name)).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_hold_keeps_the_lock_beyond_its_guard() {
+        let directory = tempfile::tempdir().unwrap();
+        let name = name();
+        let key = Key::Credential(&name);
+        let guard = try_acquire(directory.path(), &key).unwrap().unwrap();
+        let hold = guard.hold();
+        drop(guard);
+        assert!(try_acquire(directory.path(), &key).unwrap().is_none());
+        drop(hold);
+        assert!(try_acquire(directory.path(), &key).unwrap().is_some());
+    }
+
+    #[test]
+    fn all_processes_read_one_domain() {
+        let directory = tempfile::tempdir().unwrap();
+        let locks = directory.path().join("a/b/locks");
+        let domains: Vec<_> = (0..8)
+            .map(|_| locks.clone())
+            .map(|locks| thread::spawn(move || domain(&locks).unwrap()))
+            .collect();
+        let domains: Vec<_> = domains.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert!(domains.iter().all(|domain| *domain == domains[0]), "{domains:?}");
+        assert_eq!(domains[0].len(), DOMAIN_LENGTH);
+        let elsewhere = tempfile::tempdir().unwrap();
+        assert_ne!(domain(elsewhere.path()).unwrap(), domains[0]);
+    }
+
+    #[test]
+    #[ignore = "ends its process by a signal; the test below starts it"]
+    #[cfg(unix)]
+    fn a_process_that_is_terminated_while_it_holds_a_credential() {
+        let name = name();
+        let guard = try_acquire(&fake::handed_over(), &Key::Credential(&name)).unwrap().unwrap();
+        nix::sys::signal::raise(nix::sys::signal::SIGTERM).unwrap();
+        println!("still writing");
+        drop(guard);
+        println!("still alive");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_signal_waits_until_the_credential_is_let_go() {
+        use std::os::unix::process::ExitStatusExt;
+        let directory = tempfile::tempdir().unwrap();
+        let test = "store::lock::tests::a_process_that_is_terminated_while_it_holds_a_credential";
+        let output = fake::again(test, directory.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.signal(), Some(nix::sys::signal::SIGTERM as i32), "{said}");
+        assert!(said.contains("still writing") && !said.contains("still alive"), "{said}");
+    }
+}

@@ -6,9 +6,13 @@ mod data_key;
 mod encrypted_file;
 mod environment;
 mod error;
+#[cfg(test)]
+mod fake;
 mod index;
 mod key;
 mod keychain;
+#[cfg(all(test, target_os = "linux"))]
+mod keychain_tests;
 mod lock;
 mod registration;
 mod seal;
@@ -60,6 +64,7 @@ impl Store {
                 let passphrase = data_key::Passphrase {
                     file: paths::passphrase_file(),
                     interact: Arc::clone(&interact),
+                    costs: data_key::Costs::STRONG,
                 };
                 let directory = paths.data.join("store");
                 let store = encrypted_file::EncryptedFile::new(directory, protect, passphrase);
@@ -225,5 +230,209 @@ impl Store {
         {
             let _ = self.index.remove(name); // a copy: the next read tries again
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::credential::Credential;
+    use crate::oauth::{Client, ClientAuthentication};
+    use fake::Person;
+
+    struct Home {
+        directory: tempfile::TempDir,
+        person: Arc<Person>,
+        store: Store,
+    }
+
+    impl Home {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let person = Person::absent();
+            let at = |name: &str| directory.path().join(name);
+            let paths = Paths {
+                config: at("config"),
+                data: at("data"),
+                state: at("state"),
+                locks: at("locks"),
+            };
+            let interact: Arc<dyn Interact> = Arc::<Person>::clone(&person);
+            let store = Store::new(Choice::File { passphrase: false }, &paths, interact);
+            Self { directory, person, store }
+        }
+
+        fn save(&self, record: &Record) -> Result<(), Error> {
+            let name = record.name().unwrap();
+            let guard = self.store.try_lock(&Key::Credential(&name)).unwrap().unwrap();
+            self.store.save(&guard, record)
+        }
+
+        fn sealed(&self, name: &str) -> PathBuf {
+            self.directory.path().join(format!("data/store/credential~{name}~default.sealed"))
+        }
+
+        fn indexed(&self, name: &str) -> PathBuf {
+            self.directory.path().join(format!("state/index/file/credential~{name}~default.json"))
+        }
+    }
+
+    fn record(name: &str, key: &str) -> Record {
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        Record::new(&name.parse().unwrap(), Credential::ApiKey { key: Secret::new(key) }, now)
+    }
+
+    fn name(name: &str) -> Name {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn a_store_touches_nothing_before_the_first_write() {
+        let home = Home::new();
+        assert!(home.store.load(&name("a")).unwrap().is_none());
+        assert!(home.store.entries().unwrap().is_empty());
+        assert!(home.store.load_registration("https://as.example").unwrap().is_none());
+        assert_eq!(fs::read_dir(home.directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_saved_credential_is_loaded_and_listed_and_deleted() {
+        let home = Home::new();
+        let saved = record("a:work", "hunter2");
+        home.save(&saved).unwrap();
+        let loaded = home.store.load(&name("a:work")).unwrap().unwrap();
+        assert_eq!((loaded.id, loaded.credential.secret().expose()), (saved.id.clone(), "hunter2"));
+        assert_eq!(home.store.entries().unwrap(), [Entry::of(&saved)]);
+        assert_eq!(home.store.entry(&name("a:work")).unwrap(), Some(Entry::of(&saved)));
+        assert!(home.store.load(&name("a")).unwrap().is_none());
+        let work = name("a:work");
+        let guard = home.store.try_lock(&Key::Credential(&work)).unwrap().unwrap();
+        assert!(home.store.delete(&guard, &work).unwrap());
+        assert!(!home.store.delete(&guard, &work).unwrap());
+        assert!(home.store.entries().unwrap().is_empty());
+        assert!(home.store.load(&work).unwrap().is_none());
+    }
+
+    #[test]
+    fn reading_mends_the_index() {
+        let home = Home::new();
+        let saved = record("a", "hunter2");
+        home.save(&saved).unwrap();
+        fs::remove_file(home.indexed("a")).unwrap();
+        assert_eq!(home.store.entry(&name("a")).unwrap(), None);
+        home.store.load(&name("a")).unwrap().unwrap();
+        assert_eq!(home.store.entry(&name("a")).unwrap(), Some(Entry::of(&saved)));
+        // The other way round: what another machine or command deleted.
+        fs::remove_file(home.sealed("a")).unwrap();
+        assert!(home.store.load(&name("a")).unwrap().is_none());
+        assert!(home.store.entries().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_damaged_record_is_set_aside_before_it_is_replaced() {
+        let home = Home::new();
+        home.save(&record("a", "old")).unwrap();
+        fs::write(home.sealed("a"), "damage").unwrap();
+        assert!(matches!(home.store.load(&name("a")), Err(Error::Unreadable { .. })));
+        assert_eq!(fs::read_to_string(home.sealed("a")).unwrap(), "damage");
+        home.save(&record("a", "new")).unwrap();
+        let copy = home.sealed("a").with_extension("sealed.corrupt-1");
+        assert_eq!(fs::read_to_string(&copy).unwrap(), "damage");
+        let loaded = home.store.load(&name("a")).unwrap().unwrap();
+        assert_eq!(loaded.credential.secret().expose(), "new");
+        assert!(home.person.heard()[0].contains("corrupt-1"));
+    }
+
+    #[test]
+    fn a_damaged_record_that_cannot_be_set_aside_stays() {
+        let home = Home::new();
+        home.save(&record("a", "old")).unwrap();
+        fs::write(home.sealed("a"), "damage").unwrap();
+        // A directory where the copy would go.
+        fs::create_dir(home.sealed("a").with_extension("sealed.corrupt-1")).unwrap();
+        assert!(home.save(&record("a", "new")).is_err());
+        assert_eq!(fs::read_to_string(home.sealed("a")).unwrap(), "damage");
+    }
+
+    #[test]
+    fn what_a_newer_authctl_wrote_is_refused_untouched() {
+        let home = Home::new();
+        let mut newer = record("a", "from the future");
+        newer.format = 99;
+        home.save(&newer).unwrap();
+        let sealed = fs::read(home.sealed("a")).unwrap();
+        let refused = |error| matches!(error, Error::Unreadable { why, .. } if why.is_newer());
+        assert!(refused(home.store.load(&name("a")).unwrap_err()));
+        assert!(refused(home.save(&record("a", "new")).unwrap_err()));
+        let a = name("a");
+        let guard = home.store.try_lock(&Key::Credential(&a)).unwrap().unwrap();
+        assert!(refused(home.store.delete(&guard, &a).unwrap_err()));
+        assert_eq!(fs::read(home.sealed("a")).unwrap(), sealed);
+    }
+
+    #[test]
+    fn nothing_is_written_under_the_lock_of_something_else() {
+        let home = Home::new();
+        let (a, b) = (name("a"), name("b"));
+        for wrong in [Key::Credential(&b), Key::Login(&a)] {
+            let guard = home.store.try_lock(&wrong).unwrap().unwrap();
+            let error = home.store.save(&guard, &record("a", "k")).unwrap_err();
+            assert!(matches!(error, Error::NotLocked { .. }));
+            assert!(matches!(home.store.delete(&guard, &a), Err(Error::NotLocked { .. })));
+        }
+    }
+
+    #[test]
+    fn an_index_that_cannot_be_written_loses_no_credential() {
+        let home = Home::new();
+        fs::create_dir_all(home.directory.path().join("state")).unwrap();
+        fs::write(home.directory.path().join("state/index"), "a file in its place").unwrap();
+        home.save(&record("a", "hunter2")).unwrap();
+        let loaded = home.store.load(&name("a")).unwrap().unwrap();
+        assert_eq!(loaded.credential.secret().expose(), "hunter2");
+        assert_eq!(home.person.heard().len(), 1);
+    }
+
+    #[test]
+    fn registrations_are_kept_by_the_exact_issuer() {
+        let home = Home::new();
+        let client = Client {
+            client_id: "id".into(),
+            client_secret: Some(Secret::new("client secret")),
+            authentication: ClientAuthentication::ClientSecretBasic,
+        };
+        let record = RegistrationRecord {
+            format: crate::credential::FORMAT,
+            issuer: "https://as.example".into(),
+            client,
+            redirect_uris: vec!["http://127.0.0.1:49152/callback".into()],
+            created_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+            secret_expires_at: None,
+            dynamic: true,
+        };
+        let key = Key::Registration(&record.issuer);
+        let guard = home.store.try_lock(&key).unwrap().unwrap();
+        home.store.save_registration(&guard, &record).unwrap();
+        let loaded = home.store.load_registration("https://as.example").unwrap().unwrap();
+        assert_eq!(loaded.client.client_secret.as_ref().unwrap().expose(), "client secret");
+        assert_eq!(loaded.redirect_uris, record.redirect_uris);
+        assert!(home.store.load_registration("https://as.example/").unwrap().is_none());
+        assert!(home.store.entries().unwrap().is_empty());
+        assert!(home.store.delete_registration(&guard, "https://as.example").unwrap());
+        assert!(home.store.load_registration("https://as.example").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_full_disk_is_told_apart() {
+        use std::io;
+        let full = crate::private_file::Error::Io {
+            action: "write",
+            path: "/x".into(),
+            source: io::Error::from(io::ErrorKind::StorageFull),
+        };
+        assert!(matches!(Error::from(full), Error::Full { .. }));
     }
 }
