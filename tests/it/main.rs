@@ -4,7 +4,11 @@
 #[cfg(unix)]
 mod conform;
 mod fakes;
+mod generated;
 mod layers;
+mod real_keychain;
+mod real_oidc;
+mod real_parts;
 mod support;
 
 /// A test file that is not named above would silently never run.
