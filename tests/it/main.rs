@@ -2,7 +2,11 @@
 //! so that it is linked once.
 
 mod fakes;
+mod generated;
 mod layers;
+mod real_keychain;
+mod real_oidc;
+mod real_parts;
 mod support;
 
 /// A test file that is not named above would silently never run.
