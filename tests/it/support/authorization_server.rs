@@ -69,10 +69,6 @@ pub enum Fault {
 pub struct Rules {
     /// Life of an access token, in seconds; `None` leaves `expires_in` out.
     pub expires_in: Option<u64>,
-    /// `expires_in` as a JSON string.
-    pub expires_in_as_text: bool,
-    /// Whether the first answer has a refresh token.
-    pub gives_refresh_token: bool,
     /// Whether a refresh brings a new refresh token; the old one is dead then, and its use ends the
     /// whole family.
     pub rotates: bool,
@@ -80,22 +76,26 @@ pub struct Rules {
     pub errors_as_200: bool,
     /// The `iss` of the redirect: our own, another's, none.
     pub redirect_issuer: RedirectIssuer,
-    /// The redirect carries another `state`.
-    pub forges_state: bool,
-    /// The person says no.
-    pub denies: bool,
+    /// Who is asked at `/authorize` and `/device`.
+    pub person: Person,
     /// Codes of polls that come before the device is approved.
     pub device_answers: VecDeque<&'static str>,
     /// Seconds between polls.
     pub interval: u64,
-    /// Whether device codes are approved without anybody at `/device`.
-    pub approves_devices: bool,
     /// The resource indicator that every request must name.
     pub resource: Option<String>,
     /// Scopes granted instead of those asked for.
     pub grants_scopes: Option<String>,
     /// Changes the metadata before it is sent.
     pub edit_metadata: fn(&mut Value),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Person {
+    SaysYes,
+    SaysNo,
+    /// Says nothing about a device until [`AuthorizationServer::approve_devices`].
+    Waits,
 }
 
 #[derive(Debug, Clone)]
@@ -158,16 +158,12 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             expires_in: Some(3600),
-            expires_in_as_text: false,
-            gives_refresh_token: true,
             rotates: true,
             errors_as_200: false,
             redirect_issuer: RedirectIssuer::Own,
-            forges_state: false,
-            denies: false,
+            person: Person::SaysYes,
             device_answers: VecDeque::new(),
             interval: 1,
-            approves_devices: true,
             resource: None,
             grants_scopes: None,
             edit_metadata: |_| {},
@@ -383,13 +379,12 @@ impl State {
         let mut back = url::Url::parse(&redirect_uri).unwrap();
         {
             let mut pairs = back.query_pairs_mut();
-            if self.rules.denies {
+            if self.rules.person == Person::SaysNo {
                 pairs.append_pair("error", "access_denied");
             } else {
                 pairs.append_pair("code", &code);
             }
-            let state = if self.rules.forges_state { "forged".to_owned() } else { get("state") };
-            pairs.append_pair("state", &state);
+            pairs.append_pair("state", &get("state"));
             match &self.rules.redirect_issuer {
                 RedirectIssuer::Own => pairs.append_pair("iss", &self.issuer),
                 RedirectIssuer::Other(issuer) => pairs.append_pair("iss", issuer),
@@ -488,7 +483,7 @@ impl State {
             self.complain("token: a code with the wrong client, redirect URI or verifier".into());
             return Err(invalid);
         }
-        Ok(self.grant(client, &code.scope, self.rules.gives_refresh_token))
+        Ok(self.grant(client, &code.scope, true))
     }
 
     fn client_credentials(
@@ -525,7 +520,7 @@ impl State {
     /// RFC 8628 §3.5.
     fn poll(&mut self, client: &str, form: &[(String, String)]) -> Result<Value, Refusal> {
         let device_code = parameter(form, "device_code");
-        let approves = self.rules.approves_devices;
+        let approves = self.rules.person == Person::SaysYes;
         let Some(device) = self.devices.get_mut(&device_code).filter(|d| d.client == client) else {
             return Err(Refusal(400, "invalid_grant"));
         };
@@ -546,7 +541,7 @@ impl State {
         }
         let scope = device.scope.clone();
         self.devices.remove(&device_code);
-        Ok(self.grant(client, &scope, self.rules.gives_refresh_token))
+        Ok(self.grant(client, &scope, true))
     }
 
     /// RFC 8628 §3.1.
@@ -598,7 +593,9 @@ impl State {
             values.filter_map(|value| value.as_str().map(str::to_owned)).collect()
         };
         let redirect_uris = texts("redirect_uris");
-        if redirect_uris.is_empty() || asked["client_name"].as_str().is_none() {
+        let grant_types = texts("grant_types");
+        let redirects = grant_types.iter().any(|grant| grant == "authorization_code");
+        if redirects == redirect_uris.is_empty() || asked["client_name"].as_str().is_none() {
             self.complain(format!("register: {asked}"));
             return Answer::json(400, &json!({ "error": "invalid_client_metadata" }));
         }
@@ -608,7 +605,7 @@ impl State {
         let mut answer = json!({
             "client_id": id,
             "redirect_uris": redirect_uris,
-            "grant_types": texts("grant_types"),
+            "grant_types": grant_types,
             "token_endpoint_auth_method": method,
         });
         if let Some(secret) = &secret {
@@ -660,9 +657,7 @@ impl State {
         family.refresh.extend(refresh.clone());
         let mut answer = json!({ "access_token": access, "token_type": "Bearer" });
         if let Some(seconds) = life {
-            let as_text = self.rules.expires_in_as_text;
-            answer["expires_in"] =
-                if as_text { json!(seconds.to_string()) } else { json!(seconds) };
+            answer["expires_in"] = json!(seconds);
         }
         if let Some(refresh) = refresh {
             answer["refresh_token"] = json!(refresh);

@@ -2,6 +2,7 @@
 
 pub mod authorization_server;
 pub mod browser;
+pub mod demo;
 pub mod http;
 pub mod protected_resource;
 #[cfg(unix)]
