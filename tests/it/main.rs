@@ -19,6 +19,8 @@ mod real_oidc;
 mod real_parts;
 mod refresh;
 mod support;
+#[cfg(unix)]
+mod terminal;
 
 /// A test file that is not named above would silently never run.
 #[test]

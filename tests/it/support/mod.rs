@@ -4,6 +4,8 @@ pub mod authorization_server;
 pub mod browser;
 pub mod demo;
 pub mod http;
+#[cfg(unix)]
+pub mod launcher;
 pub mod protected_resource;
 #[cfg(unix)]
 pub mod pty;
