@@ -164,6 +164,13 @@ impl Credential {
         }
     }
 
+    /// Whether new tokens can be had without a person: with a refresh token, or as the client itself.
+    pub fn is_renewable(&self) -> bool {
+        self.as_oauth().is_some_and(|(tokens, binding)| {
+            tokens.refresh_token.is_some() || binding.grant == Grant::ClientCredentials
+        })
+    }
+
     pub fn as_oauth(&self) -> Option<(&Tokens, &Binding)> {
         match self {
             Credential::OAuth { tokens, binding } => Some((tokens, binding)),

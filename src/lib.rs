@@ -4,22 +4,82 @@
 //! forward. The modules below stand in bands; a file imports only from bands above its own line here,
 //! and files of one band do not import each other (`tests/it/layers.rs` checks both).
 
-// band 1: texts, places, files
+// band 1: texts, places, files, this process
+mod harden;
 mod interact;
 mod paths;
 mod private_file;
 mod secret;
+mod signals;
 mod text;
-// band 2: the wire
+// band 2: the wire, out and in
 mod http;
+mod listen;
 // band 3: OAuth, one RFC a file
 mod oauth;
 // band 4: what is kept
 mod credential;
+// band 5: what people wrote down
+mod config;
+// band 6: ways to get, keep and hand over a credential
+mod grant;
+mod inject;
+mod store;
+// band 7: what the commands are made of
+mod launch;
+mod login;
+mod policy;
+mod resolve;
+// band 9: failures as people see them
+mod error;
+// band 12: the terminal
+mod ui;
+// band 13: what a command is handed
+mod context;
+// band 14: one file a command
+mod commands;
+// band 15: the command line
+mod cli;
 
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
-/// Runs the command line of this process.
+use clap::{CommandFactory, Parser};
+
+/// Runs the command line of this process and decides its exit code.
 pub fn run() -> ExitCode {
-    ExitCode::SUCCESS
+    harden::harden();
+    clap_complete::CompleteEnv::with_factory(cli::Cli::command).complete();
+    let cli = cli::Cli::parse();
+    let context = context::Context::new(cli.global.options(), cli::Cli::command);
+    report_panics_without_values();
+    panic::catch_unwind(AssertUnwindSafe(|| run_command(&cli, &context)))
+        .unwrap_or(ExitCode::from(BUG))
+}
+
+/// A bug in authctl (sysexits' EX_SOFTWARE).
+const BUG: u8 = 70;
+
+fn run_command(cli: &cli::Cli, context: &context::Context) -> ExitCode {
+    match cli.command.run(context) {
+        Ok(code) => code,
+        Err(error) => {
+            if error.kind() != error::Kind::ClosedPipe {
+                context.ui.error(&error);
+            }
+            ExitCode::from(cli.command.exit_code(&error))
+        }
+    }
+}
+
+/// A panic message may quote what it choked on, so only the place is printed.
+fn report_panics_without_values() {
+    panic::set_hook(Box::new(|panic| {
+        use std::io::Write;
+        let place = panic.location().map_or_else(String::new, |at| format!(" at {at}"));
+        let _ = writeln!(
+            std::io::stderr(),
+            "error: this is a bug in authctl{place}; please report it with the command you ran"
+        );
+    }));
 }

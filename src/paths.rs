@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use directories::ProjectDirs;
+
 use crate::private_file;
 
 /// Directory of `config.toml`, instead of the platform's.
@@ -50,11 +52,11 @@ pub enum Error {
 impl Paths {
     /// Reads the environment: own variables first, then XDG's, then the platform's places.
     pub fn from_environment() -> Result<Self, Error> {
-        let project = directories::ProjectDirs::from("", "", "authctl");
+        let project = ProjectDirs::from("", "", "authctl");
         let project = project.as_ref();
         Ok(Self {
-            config: choose(CONFIG_DIR, "XDG_CONFIG_HOME", project.map(|p| p.config_dir()))?,
-            data: choose(DATA_DIR, "XDG_DATA_HOME", project.map(|p| p.data_local_dir()))?,
+            config: choose(CONFIG_DIR, "XDG_CONFIG_HOME", project.map(ProjectDirs::config_dir))?,
+            data: choose(DATA_DIR, "XDG_DATA_HOME", project.map(ProjectDirs::data_local_dir))?,
             state: choose(
                 STATE_DIR,
                 "XDG_STATE_HOME",
@@ -71,6 +73,11 @@ impl Paths {
     pub fn config_file(&self) -> PathBuf {
         self.config.join("config.toml")
     }
+}
+
+/// The file with the passphrase of the encrypted store, where the user named one.
+pub fn passphrase_file() -> Option<PathBuf> {
+    std::env::var_os(PASSPHRASE_FILE).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 fn choose(own_name: &'static str, xdg: &str, platform: Option<&Path>) -> Result<PathBuf, Error> {
@@ -117,4 +124,74 @@ fn lock_directory() -> PathBuf {
     directories::BaseDirs::new()
         .map(|base| base.data_local_dir().join("authctl").join("locks"))
         .unwrap_or_else(|| std::env::temp_dir().join("authctl-locks"))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    #[ignore = "says what it finds; the tests below start it"]
+    fn a_process_that_says_its_paths() {
+        match Paths::from_environment() {
+            Ok(Paths { config, data, state, locks }) => {
+                println!("={}", config.display());
+                println!("={}", data.display());
+                println!("={}", state.display());
+                println!("={}", locks.display());
+            }
+            Err(error) => println!("={error}"),
+        }
+    }
+
+    /// Configuration, data, state, locks; or an error.
+    fn paths(environment: &[(&str, &str)]) -> Vec<String> {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture"])
+            .arg("paths::tests::a_process_that_says_its_paths")
+            .env_clear()
+            .envs(environment.iter().copied())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        said.lines().filter_map(|line| Some(line.split_once('=')?.1.to_owned())).collect()
+    }
+
+    #[test]
+    fn the_platforms_places_are_below_home() {
+        let found = paths(&[("HOME", "/home/x")]);
+        let below = ["/home/x/.config", "/home/x/.local/share", "/home/x/.local/state"];
+        assert_eq!(found[..3], below.map(|base| format!("{base}/authctl")));
+    }
+
+    #[test]
+    fn own_variables_win_over_those_of_xdg() {
+        let found = paths(&[
+            ("HOME", "/home/x"),
+            ("XDG_CONFIG_HOME", "/xdg/config"),
+            ("XDG_DATA_HOME", "relative/is/ignored"),
+            ("XDG_STATE_HOME", "/xdg/state"),
+            (STATE_DIR, "/own/state"),
+            (LOCK_DIR, "/own/locks"),
+        ]);
+        let expected =
+            ["/xdg/config/authctl", "/home/x/.local/share/authctl", "/own/state", "/own/locks"];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_relative_directory_of_ours_is_an_error() {
+        let found = paths(&[("HOME", "/home/x"), (DATA_DIR, "here")]);
+        assert_eq!(found, [format!("{DATA_DIR} is here, which is not an absolute path")]);
+    }
+
+    #[test]
+    fn the_locks_are_where_home_does_not_move_them() {
+        let one = paths(&[("HOME", "/home/x"), ("XDG_STATE_HOME", "/xdg/one")]);
+        let other = paths(&[("HOME", "/home/y"), ("XDG_STATE_HOME", "/xdg/two")]);
+        assert_eq!(one[3], other[3]);
+        assert_ne!(one[2], other[2]);
+    }
 }

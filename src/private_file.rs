@@ -63,6 +63,9 @@ fn check_directory(path: &Path, metadata: &fs::Metadata) -> Result<(), Error> {
         if !owned(metadata) || !owned(&target) {
             return trap("is a link that belongs to another user");
         }
+        if others_may_write(&target) {
+            return trap("leads where other users can write");
+        }
         return if target.is_dir() { Ok(()) } else { trap("is not a directory") };
     }
     if !metadata.is_dir() {
@@ -121,12 +124,9 @@ pub fn open_lock(path: &Path) -> Result<File, Error> {
     options.read(true).write(true).create(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let missing = !path.exists();
     let file = open(path, &mut options)?
         .ok_or_else(|| failed("open", path)(io::Error::from(io::ErrorKind::NotFound)))?;
-    if missing {
-        restrict(path, 0o600)?; // a umask may have taken even the owner's bits
-    }
+    restrict_open(&file, path)?;
     Ok(file)
 }
 
@@ -163,6 +163,22 @@ fn restrict(path: &Path, mode: u32) -> Result<(), Error> {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(mode))
         .map_err(failed("set the mode of", path))
+}
+
+/// Gives the owner the bits back that a umask may have taken.
+#[cfg(unix)]
+fn restrict_open(file: &File, path: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::PermissionsExt;
+    let metadata = file.metadata().map_err(failed("look at", path))?;
+    if metadata.permissions().mode() & 0o777 == 0o600 {
+        return Ok(());
+    }
+    file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(failed("set the mode of", path))
+}
+
+#[cfg(not(unix))]
+fn restrict_open(_: &File, _: &Path) -> Result<(), Error> {
+    Ok(())
 }
 
 #[cfg(not(unix))]
@@ -212,4 +228,204 @@ fn sync_directory(directory: &Path) -> Result<(), Error> {
 #[cfg(not(unix))]
 fn sync_directory(_: &Path) -> Result<(), Error> {
     Ok(()) // Windows has no such call: the rename is in the journal
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+    use std::process::Command;
+
+    use super::*;
+
+    const LIMIT: u64 = 1024;
+
+    fn place() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::symlink_metadata(path).unwrap().mode() & 0o777
+    }
+
+    fn trap<T>(outcome: Result<T, Error>) -> &'static str {
+        match outcome {
+            Err(Error::Trap { what, .. }) => what,
+            Err(other) => panic!("{other}"),
+            Ok(_) => panic!("it was followed"),
+        }
+    }
+
+    /// Gives `path` to another user, where the tests run as root.
+    fn give_away(path: &Path) -> bool {
+        let given = chown(path, Some(65534), Some(65534)).is_ok();
+        if !given {
+            println!("skipped: only root can give a file away");
+        }
+        given
+    }
+
+    #[test]
+    fn contents_are_replaced_whole_and_leave_no_other_file() {
+        let place = place();
+        let path = place.path().join("file");
+        assert_eq!(read(&path, LIMIT).unwrap(), None);
+        replace(&path, b"long contents").unwrap();
+        replace(&path, b"short").unwrap();
+        assert_eq!(read(&path, LIMIT).unwrap().unwrap(), b"short");
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+        assert!(remove(&path).unwrap());
+        assert!(!remove(&path).unwrap());
+    }
+
+    #[test]
+    fn a_file_over_the_limit_is_refused() {
+        let place = place();
+        let path = place.path().join("file");
+        replace(&path, &[0; 1024]).unwrap();
+        assert_eq!(read(&path, LIMIT).unwrap().unwrap().len(), 1024);
+        replace(&path, &[0; 1025]).unwrap();
+        assert!(matches!(read(&path, LIMIT), Err(Error::TooLarge { .. })));
+    }
+
+    #[test]
+    #[ignore = "changes the umask of its process; the test below starts it"]
+    fn a_process_with_a_umask() {
+        let umask = std::env::var("FILE_TEST_UMASK").unwrap();
+        let umask = u32::from_str_radix(&umask, 8).unwrap();
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
+        let place = PathBuf::from(std::env::var_os("FILE_TEST").unwrap());
+        make_directory(&place.join("a/b")).unwrap();
+        replace(&place.join("a/b/file"), b"x").unwrap();
+        open_lock(&place.join("a/b/lock")).unwrap();
+        open_lock(&place.join("a/b/lock")).unwrap();
+        assert_eq!(read(&place.join("a/b/file"), LIMIT).unwrap().unwrap(), b"x");
+    }
+
+    #[test]
+    fn modes_are_right_under_any_umask() {
+        for umask in ["000", "022", "077", "777"] {
+            let place = place();
+            let output = Command::new(std::env::current_exe().unwrap())
+                .args(["--ignored", "--exact", "private_file::tests::a_process_with_a_umask"])
+                .env("FILE_TEST", place.path())
+                .env("FILE_TEST_UMASK", umask)
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+            for (name, expected) in
+                [("a", 0o700), ("a/b", 0o700), ("a/b/file", 0o600), ("a/b/lock", 0o600)]
+            {
+                assert_eq!(mode(&place.path().join(name)), expected, "{name}, umask {umask}");
+            }
+        }
+    }
+
+    #[test]
+    fn links_are_not_followed() {
+        let place = place();
+        let (target, link) = (place.path().join("target"), place.path().join("link"));
+        fs::write(&target, "victim").unwrap();
+        symlink(&target, &link).unwrap();
+        assert_eq!(trap(read(&link, LIMIT)), "is a link");
+        assert_eq!(trap(open_lock(&link)), "is a link");
+        // A link into nothing would be made where it points.
+        fs::remove_file(&target).unwrap();
+        assert_eq!(trap(open_lock(&link)), "is a link");
+        assert!(!target.exists());
+        // A write takes the place of the link itself.
+        fs::write(&target, "victim").unwrap();
+        replace(&link, b"ours").unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"victim");
+        assert_eq!(read(&link, LIMIT).unwrap().unwrap(), b"ours");
+    }
+
+    #[test]
+    fn a_file_with_a_second_name_is_refused_and_a_write_leaves_that_name_alone() {
+        let place = place();
+        let (path, second) = (place.path().join("file"), place.path().join("second"));
+        fs::write(&path, "victim").unwrap();
+        fs::hard_link(&path, &second).unwrap();
+        assert_eq!(trap(read(&path, LIMIT)), "has a second name (a hard link)");
+        assert_eq!(trap(open_lock(&path)), "has a second name (a hard link)");
+        replace(&path, b"ours").unwrap();
+        assert_eq!(fs::read(&second).unwrap(), b"victim");
+    }
+
+    #[test]
+    fn a_fifo_is_refused_without_waiting_for_its_other_end() {
+        let place = place();
+        let path = place.path().join("fifo");
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert_eq!(trap(read(&path, LIMIT)), "is not a regular file");
+        assert_eq!(trap(open_lock(&path)), "is not a regular file");
+    }
+
+    #[test]
+    fn another_users_file_is_refused() {
+        let place = place();
+        let path = place.path().join("file");
+        fs::write(&path, "planted").unwrap();
+        if give_away(&path) {
+            assert_eq!(trap(read(&path, LIMIT)), "belongs to another user");
+            assert_eq!(trap(open_lock(&path)), "belongs to another user");
+        }
+    }
+
+    #[test]
+    fn another_users_directory_is_refused() {
+        let place = place();
+        let path = place.path().join("directory");
+        fs::create_dir(&path).unwrap();
+        make_directory(&path).unwrap();
+        if give_away(&path) {
+            assert_eq!(trap(make_directory(&path)), "belongs to another user");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_others_can_write_is_refused() {
+        let place = place();
+        let path = place.path().join("directory");
+        fs::create_dir(&path).unwrap();
+        for mode in [0o770, 0o707, 0o777] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(trap(make_directory(&path)), "can be written by other users");
+        }
+    }
+
+    #[test]
+    fn what_is_no_directory_is_refused() {
+        let place = place();
+        let path = place.path().join("file");
+        fs::write(&path, "").unwrap();
+        assert_eq!(trap(make_directory(&path)), "is not a directory");
+    }
+
+    #[test]
+    fn a_link_to_a_directory_counts_only_if_both_are_this_users() {
+        let place = place();
+        let (target, link) = (place.path().join("target"), place.path().join("link"));
+        fs::create_dir(&target).unwrap();
+        symlink(&target, &link).unwrap();
+        make_directory(&link).unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(trap(make_directory(&link)), "leads where other users can write");
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o700)).unwrap();
+        if give_away(&target) {
+            assert_eq!(trap(make_directory(&link)), "is a link that belongs to another user");
+        }
+        let planted = place.path().join("planted");
+        symlink(place.path(), &planted).unwrap();
+        if std::os::unix::fs::lchown(&planted, Some(65534), None).is_ok() {
+            assert_eq!(trap(make_directory(&planted)), "is a link that belongs to another user");
+        }
+    }
+
+    #[test]
+    fn exhausted_space_is_told_apart() {
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            assert!(failed("write", Path::new("/x"))(kind.into()).is_full());
+        }
+        assert!(!failed("write", Path::new("/x"))(io::ErrorKind::NotFound.into()).is_full());
+    }
 }

@@ -25,7 +25,7 @@ pub struct Metadata {
     pub pushed_authorization_request_endpoint: Option<String>,
     pub require_pushed_authorization_requests: bool,
     pub scopes_supported: Option<Vec<String>>,
-    /// RFC 8414: absent means that the server does not say; see [`Metadata::check_pkce`].
+    /// RFC 8414: absent means that the server does not say whether it checks PKCE.
     pub code_challenge_methods_supported: Option<Vec<String>>,
     pub grant_types_supported: Option<Vec<String>>,
     pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
@@ -34,16 +34,6 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// Refuses a server that does not say that it checks PKCE with S256: then nothing shows that a
-    /// stolen code is worthless.
-    pub fn check_pkce(&self) -> Result<(), Error> {
-        let methods = self.code_challenge_methods_supported.iter().flatten();
-        if methods.into_iter().any(|method| method == "S256") {
-            return Ok(());
-        }
-        Err(Error::NoPkce { issuer: clean(&self.issuer) })
-    }
-
     /// Reads the document that was found for `issuer`. Its issuer must be that very string
     /// (RFC 8414 §3.3).
     pub(super) fn read(http: &Http, issuer: &str, answer: &Answer) -> Result<Self, Error> {

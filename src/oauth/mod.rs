@@ -19,7 +19,7 @@ pub use authorization_endpoint::{
 };
 pub use authorization_server::Metadata;
 pub use client::{Client, ClientAuthentication};
-pub use client_registration::{Registration, RegistrationRequest, register};
+pub use client_registration::{RegistrationRequest, register};
 pub use device_authorization::{DeviceAuthorization, device_authorization};
 pub use discovery::discover;
 pub use error::Error;

@@ -1,0 +1,55 @@
+//! The command line as a whole: the global flags and the list of commands. No behaviour.
+
+use clap::{ArgAction, Parser};
+
+use crate::commands::Command;
+use crate::context::Options;
+use crate::ui::Manner;
+
+/// Log in once; every agent, script and MCP session gets a working credential without keeping one.
+#[derive(Debug, Parser)]
+#[command(
+    name = "authctl",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    after_help = "Begin with:\n  authctl login audiostack\n  authctl exec --with audiostack -- agent"
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, clap::Args)]
+pub struct Global {
+    /// Print data and errors as JSON
+    #[arg(long, global = true, action = ArgAction::SetTrue)]
+    json: bool,
+
+    /// Say nothing but warnings and errors
+    #[arg(short, long, global = true, action = ArgAction::SetTrue)]
+    quiet: bool,
+
+    /// Never ask, also at a terminal
+    #[arg(long, global = true, action = ArgAction::SetTrue)]
+    no_input: bool,
+
+    /// Account for names that give none
+    #[arg(long, global = true, value_name = "ACCOUNT")]
+    account: Option<String>,
+}
+
+impl Global {
+    pub fn options(&self) -> Options {
+        Options {
+            manner: Manner { json: self.json, quiet: self.quiet, no_input: self.no_input },
+            account: self.account.clone(),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! `authctl generate`: what packagers and scripts need from the binary itself: completions, man pages,
+//! and the JSON Schema of the data that `--json` prints.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::context::Context;
+use crate::error::{CommandError, Kind};
+
+/// Generate completions, man pages and JSON Schema
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Write the completions of every shell into DIRECTORY, or one shell's to stdout
+    Completions {
+        /// Print the completions of this shell instead of writing files
+        #[arg(long, value_enum, conflicts_with = "directory")]
+        shell: Option<Shell>,
+        #[arg(required_unless_present = "shell")]
+        directory: Option<PathBuf>,
+    },
+    /// Write the man pages into DIRECTORY
+    Man { directory: PathBuf },
+    /// Print the JSON Schema of what --json prints
+    Schema,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+    #[value(name = "powershell")]
+    PowerShell,
+    Elvish,
+    Nushell,
+}
+
+const SCHEMA: &str = include_str!("schema.json");
+
+pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
+    let command_line = (context.command_line)();
+    match &arguments.what {
+        What::Schema => context.ui.data(SCHEMA)?,
+        What::Completions { shell: Some(shell), .. } => {
+            let mut script = Vec::new();
+            write_completion(*shell, command_line, &mut script);
+            context.ui.data(&String::from_utf8_lossy(&script))?;
+        }
+        What::Completions { directory, .. } => {
+            let directory = directory.as_deref().unwrap_or(Path::new("."));
+            for shell in Shell::value_variants() {
+                let mut script = Vec::new();
+                write_completion(*shell, command_line.clone(), &mut script);
+                write(&directory.join(file_name(*shell)), &script)?;
+            }
+        }
+        What::Man { directory } => write_pages(&command_line, directory)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write_completion(shell: Shell, mut command: clap::Command, to: &mut dyn io::Write) {
+    use clap_complete::{aot, generate};
+    let name = "authctl";
+    match shell {
+        Shell::Bash => generate(aot::Bash, &mut command, name, to),
+        Shell::Zsh => generate(aot::Zsh, &mut command, name, to),
+        Shell::Fish => generate(aot::Fish, &mut command, name, to),
+        Shell::PowerShell => generate(aot::PowerShell, &mut command, name, to),
+        Shell::Elvish => generate(aot::Elvish, &mut command, name, to),
+        Shell::Nushell => generate(clap_complete_nushell::Nushell, &mut command, name, to),
+    }
+}
+
+fn file_name(shell: Shell) -> &'static str {
+    match shell {
+        Shell::Bash => "authctl.bash",
+        Shell::Zsh => "_authctl",
+        Shell::Fish => "authctl.fish",
+        Shell::PowerShell => "_authctl.ps1",
+        Shell::Elvish => "authctl.elv",
+        Shell::Nushell => "authctl.nu",
+    }
+}
+
+/// One page a command, nested ones as `authctl-provider-show`.
+fn write_pages(command: &clap::Command, directory: &Path) -> Result<(), CommandError> {
+    fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
+    let mut command = command.clone().disable_help_subcommand(true);
+    command.build();
+    write_page(command, "authctl".to_owned(), directory)
+}
+
+fn write_page(command: clap::Command, name: String, directory: &Path) -> Result<(), CommandError> {
+    let subcommands: Vec<clap::Command> = command.get_subcommands().cloned().collect();
+    let mut page = Vec::new();
+    let file = directory.join(format!("{name}.1"));
+    clap_mangen::Man::new(command.name(name.clone()))
+        .render(&mut page)
+        .map_err(|error| failed(&file, &error))?;
+    write(&file, &page)?;
+    for subcommand in subcommands {
+        let name = format!("{name}-{}", subcommand.get_name());
+        write_page(subcommand, name, directory)?;
+    }
+    Ok(())
+}
+
+fn write(file: &Path, contents: &[u8]) -> Result<(), CommandError> {
+    fs::write(file, contents).map_err(|error| failed(file, &error))
+}
+
+fn failed(path: &Path, error: &io::Error) -> CommandError {
+    CommandError::new(Kind::Failed, format!("cannot write {}: {error}", path.display()))
+}

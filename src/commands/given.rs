@@ -1,0 +1,115 @@
+//! From a name as typed to a credential that works now: the environment of this process first, then
+//! the store. What `exec` and `token` share, with the words for what a resolution noticed.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::config::Provider;
+use crate::context::{Context, Named, environment, raw_environment};
+use crate::error::{CommandError, chain};
+use crate::interact::Interact;
+use crate::paths;
+use crate::resolve::{self, Concern, Resolved, Source, Wanted};
+use crate::store::{self, GivenRule};
+
+/// The credential for `named`, fresh for at least `min_ttl`.
+pub fn resolve(
+    context: &Context,
+    named: &Named,
+    provider: &Provider,
+    min_ttl: Duration,
+    force_refresh: bool,
+) -> Result<Resolved, CommandError> {
+    if let Some(resolved) = given(context, named, provider)? {
+        return Ok(resolved);
+    }
+    let wanted = Wanted { name: &named.name, min_ttl, force_refresh };
+    let resolved = context.resolver()?.resolve(wanted).map_err(|error| {
+        let nested = is_nested_in(named);
+        let missing = matches!(error, resolve::Error::NotSignedIn(_));
+        let error = CommandError::from(error);
+        if missing && nested { explain_nested(error, named) } else { error }
+    })?;
+    if let Some(concern) = &resolved.concern {
+        context.ui.warn(&concern_line(named, concern));
+    }
+    Ok(resolved)
+}
+
+/// A credential given in the environment, by the rules of the design: neither keychain nor network
+/// nor prompt is touched.
+fn given(
+    context: &Context,
+    named: &Named,
+    provider: &Provider,
+) -> Result<Option<Resolved>, CommandError> {
+    let own: Vec<String> =
+        provider.schemes.iter().flat_map(|scheme| scheme.variables.clone()).collect();
+    let ci = environment("CI").is_some();
+    // The index is asked only where a variable might yield to what is stored.
+    let rivalled = !ci && own.iter().any(|variable| environment(variable).is_some());
+    let rule = GivenRule {
+        account_named: named.account_named,
+        default_account: named.name.is_default_account(),
+        stored: rivalled && context.store()?.entry(&named.name)?.is_some(),
+        ci,
+        nested: environment(paths::INJECTED).is_some(),
+    };
+    let Some(found) = store::given(&provider.id, &own, rule, &raw_environment)? else {
+        return Ok(None);
+    };
+    let credential = resolve::given_credential(provider, &found.variable, found.secret);
+    let id = context.given_id(provider)?;
+    Ok(Some(Resolved { credential, id, source: Source::Given(found.variable), concern: None }))
+}
+
+fn is_nested_in(named: &Named) -> bool {
+    environment(paths::INJECTED)
+        .is_some_and(|injected| injected.split(',').any(|name| name == named.name.to_string()))
+}
+
+fn explain_nested(error: CommandError, named: &Named) -> CommandError {
+    let name = &named.name;
+    error.hint(format!(
+        "this runs inside an `authctl exec` that already injected {name}: \
+         run the command without a second exec"
+    ))
+}
+
+/// What a person should hear of a resolution that succeeded.
+fn concern_line(named: &Named, concern: &Concern) -> String {
+    let name = &named.name;
+    match concern {
+        Concern::SignInEnds(end) => {
+            format!(
+                "the sign-in to {name} ends {}; renew it with: authctl login {name}",
+                when(*end)
+            )
+        }
+        Concern::NotRefreshed { cause, expires_at } => {
+            let until = expires_at.map_or(String::new(), |end| format!(" until {}", when(end)));
+            format!("{}; the token at hand still works{until}", chain(cause))
+        }
+        Concern::NotStored(error) => format!(
+            "the new token for {name} works, but could not be stored ({error}); \
+             the next refresh may need: authctl login {name}"
+        ),
+        Concern::ShortLived(end) => {
+            format!("the server gave {name} a token that ends {} already", when(*end))
+        }
+    }
+}
+
+/// A time for people: relative while it is near.
+pub fn when(time: Timestamp) -> String {
+    let left = time.duration_since(Timestamp::now());
+    let (seconds, past) = (left.as_secs().unsigned_abs(), left.is_negative());
+    let amount = match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7_199 => format!("{} min", seconds / 60),
+        7_200..=172_799 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    };
+    if past { format!("{amount} ago") } else { format!("in {amount}") }
+}

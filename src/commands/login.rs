@@ -1,0 +1,206 @@
+//! `authctl login`: sign in to a provider and keep the credential.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+
+use super::given::when;
+use crate::config::{self, StoreChoice};
+use crate::context::{Context, Named, environment};
+use crate::credential::Grant;
+use crate::error::{CommandError, Kind};
+use crate::grant::KeySource;
+use crate::interact::Interact;
+use crate::login::{Method, Outcome, Wish};
+use crate::secret::Secret;
+use crate::store;
+
+/// Sign in to a provider
+///
+/// Uses the provider's own way: a browser, a device code, or a key that is pasted without echo. The
+/// credential is kept in the OS keychain, or in the encrypted file that was chosen instead.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  authctl login audiostack\n  authctl login github --client-id Iv1.0123456789abcdef\n  authctl login github:work --with-key < token.txt\n  authctl login my-oidc --scope 'openid profile'"
+)]
+pub struct Arguments {
+    /// Provider, or provider:account
+    name: String,
+
+    /// Paste or pipe a key instead of signing in with OAuth
+    #[arg(long, group = "method")]
+    with_key: bool,
+
+    /// Read the key, token or password from this file
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+
+    /// Sign in with this user name and a password (basic authentication)
+    #[arg(long, value_name = "USER", group = "method")]
+    user: Option<String>,
+
+    /// Sign in by a code that is typed on another device
+    #[arg(long, group = "method")]
+    device: bool,
+
+    /// Sign in with the browser on this machine
+    #[arg(long, group = "method")]
+    browser: bool,
+
+    /// Sign in as the client itself, with its id and secret
+    #[arg(long, group = "method")]
+    client_credentials: bool,
+
+    /// Scopes to ask for, instead of the provider's
+    #[arg(long, value_name = "SCOPE", value_delimiter = ' ')]
+    scope: Vec<String>,
+
+    /// Your OAuth client at this provider; remembered for later logins
+    #[arg(long, value_name = "ID")]
+    client_id: Option<String>,
+
+    /// File with the client's secret, or - for standard input; remembered with the id
+    #[arg(long, value_name = "FILE")]
+    client_secret_file: Option<PathBuf>,
+
+    /// Print the URL and do not open a browser
+    #[arg(long)]
+    no_browser: bool,
+}
+
+pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
+    let named = context.name(&arguments.name)?;
+    let provider = context.provider(&named.name)?;
+    let client_secret = match &arguments.client_secret_file {
+        Some(file) => Some(read_client_secret(context, file)?),
+        None => None,
+    };
+    let wish = Wish {
+        name: &named.name,
+        provider,
+        method: method(arguments),
+        scopes: (!arguments.scope.is_empty()).then(|| arguments.scope.clone()),
+        client_id: arguments.client_id.clone(),
+        client_secret,
+        open_browser: !arguments.no_browser,
+    };
+    say_what_wins(context, &named);
+    settle_store(context, &named)?;
+    let outcome = context.login()?.run(&wish)?;
+    report(context, &named, &outcome)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn method(arguments: &Arguments) -> Method {
+    let source = || match &arguments.key_file {
+        Some(file) => KeySource::File(file.clone()),
+        None if std::io::IsTerminal::is_terminal(&std::io::stdin()) => KeySource::Prompt,
+        None => KeySource::Stdin,
+    };
+    if let Some(user) = &arguments.user {
+        Method::Basic { user: Some(user.clone()), password: source() }
+    } else if arguments.with_key || arguments.key_file.is_some() {
+        Method::Key(source())
+    } else if arguments.device {
+        Method::Grant(Grant::DeviceCode)
+    } else if arguments.browser {
+        Method::Grant(Grant::AuthorizationCode)
+    } else if arguments.client_credentials {
+        Method::Grant(Grant::ClientCredentials)
+    } else {
+        Method::Default
+    }
+}
+
+fn read_client_secret(context: &Context, file: &PathBuf) -> Result<Secret, CommandError> {
+    let source =
+        if file.as_os_str() == "-" { KeySource::Stdin } else { KeySource::File(file.clone()) };
+    crate::grant::api_key(context.ui.as_ref(), &source, "client secret").map_err(|error| {
+        CommandError::usage(format!(
+            "cannot take the client's secret: {}",
+            crate::error::chain(&error)
+        ))
+    })
+}
+
+/// A given credential wins over the store; whoever signs in should know.
+fn say_what_wins(context: &Context, named: &Named) {
+    let variable = store::token_variable(named.name.provider());
+    if named.name.is_default_account() && environment(&variable).is_some() {
+        context.ui.warn(&format!(
+            "{variable} is set and wins over what this login stores; unset it to use the stored one"
+        ));
+    }
+}
+
+/// Where nobody chose a store and there is no keychain, a person may choose the encrypted file; the
+/// choice is written down. Nobody to ask: the login fails with the same advice.
+fn settle_store(context: &Context, named: &Named) -> Result<(), CommandError> {
+    if context.store_is_chosen()? || !context.ui.can_ask() {
+        return Ok(());
+    }
+    let Err(error @ store::Error::Unavailable { .. }) = context.store()?.load(&named.name) else {
+        return Ok(()); // it works, or the login itself says why not
+    };
+    let file = context.paths()?.config_file();
+    context.ui.warn(CommandError::from(error).message());
+    let question = format!(
+        "Keep credentials in an encrypted file instead, and write that down in {}?",
+        file.display()
+    );
+    if !context.ui.confirm(&question, true)? {
+        return Err(CommandError::new(Kind::Failed, "there is no place to keep the credential")
+            .hint("start a keychain (GNOME Keyring, KWallet), or set AUTHCTL_STORE=file"));
+    }
+    config::remember_store(&file, StoreChoice::File, false)?;
+    context.choose_store(StoreChoice::File)
+}
+
+fn report(context: &Context, named: &Named, outcome: &Outcome) -> Result<(), CommandError> {
+    let record = &outcome.record;
+    let stored = context.store()?.describe();
+    if context.ui.is_json() {
+        context.ui.json(&json!({
+            "version": 1,
+            "name": named.name.to_string(),
+            "id": record.id,
+            "kind": record.credential.kind().as_str(),
+            "expires_at": record.credential.expires_at(),
+            "scopes": record.credential.as_oauth().map(|(tokens, binding)| {
+                tokens.scopes.clone().unwrap_or_else(|| binding.scopes.clone())
+            }),
+            "replaced": outcome.replaced,
+            "store": stored,
+        }))?;
+        return Ok(());
+    }
+    let again = match (outcome.adopted, outcome.replaced) {
+        (true, _) => " (by another authctl login that just ended)",
+        (_, true) => " (replaced; same credential id)",
+        _ => "",
+    };
+    context.ui.notice(&format!("Signed in to {}{again}. Stored in the {stored}.", named.name));
+    if let Some((tokens, binding)) = record.credential.as_oauth() {
+        if let Some(granted) = tokens.scopes.as_ref().filter(|got| **got != binding.scopes) {
+            warn_about_scopes(context, &binding.scopes, granted);
+        }
+        if let Some(end) = tokens.expires_at.filter(|_| tokens.refresh_token.is_none()) {
+            context.ui.notice(&format!(
+                "The token ends {}, and the server gave nothing to refresh it with.",
+                when(end)
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn warn_about_scopes(context: &Context, asked: &[String], granted: &[String]) {
+    let missing: Vec<&str> =
+        asked.iter().filter(|scope| !granted.contains(scope)).map(String::as_str).collect();
+    if !missing.is_empty() {
+        let missing = crate::text::clean(&missing.join(" "));
+        context.ui.warn(&format!("the server did not grant: {missing}"));
+    }
+}

@@ -1,0 +1,287 @@
+//! `authctl status`: what is held, whose, where, until when, and what mends a bad one. Reads the index
+//! only; `--check` is the one way to the keychain and the network.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::given::when;
+use crate::context::{Context, environment};
+use crate::credential::Name;
+use crate::error::{CommandError, Kind};
+use crate::http::Request;
+use crate::inject;
+use crate::interact::Interact;
+use crate::resolve::{Resolved, Wanted};
+use crate::store::{self, Entry};
+use crate::ui::{BAD, FAINT, GOOD};
+
+/// Show what is held, until when, and what mends a bad one
+///
+/// Never shows a secret, and opens neither the keychain nor the network, unless --check asks for both.
+/// Ends with 1 if anything is broken.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Only this provider, or provider:account
+    name: Option<String>,
+
+    /// Open every credential, refresh what must be, and try it where the provider has a cheap call
+    #[arg(long)]
+    check: bool,
+}
+
+/// The states of a credential, as `--json` names them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    Active,
+    /// The access token has ended or will soon; the next use refreshes it.
+    Refreshable,
+    /// A refresh is under way or was cut off.
+    Refreshing,
+    Ended(String),
+    /// `--check` found this.
+    Failing(String),
+}
+
+struct Line {
+    name: Name,
+    entry: Entry,
+    state: State,
+    given_by: Option<String>,
+}
+
+pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
+    let store = context.store()?;
+    let mut lines = Vec::new();
+    let listing = store.entries()?;
+    for entry in listing.entries {
+        let name = entry.name()?;
+        if !is_asked(context, arguments, &name)? {
+            continue;
+        }
+        let state = if arguments.check {
+            check(context, &name, &entry)
+        } else {
+            state(&entry, context.now())
+        };
+        let given_by = given_by(&name);
+        lines.push(Line { name, entry, state, given_by });
+    }
+    let damaged: Vec<String> =
+        listing.unreadable.iter().map(|file| file.display().to_string()).collect();
+    if context.ui.is_json() {
+        context.ui.json(&as_json(&store.describe(), &lines, &damaged, context.now()))?;
+    } else {
+        context.ui.data(&as_text(&store.describe(), &lines, &damaged))?;
+        next_steps(context, arguments, &lines)?;
+    }
+    let broken = !damaged.is_empty() || lines.iter().any(|line| line.state.is_broken());
+    Ok(if broken { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+fn is_asked(context: &Context, arguments: &Arguments, name: &Name) -> Result<bool, CommandError> {
+    let Some(typed) = &arguments.name else { return Ok(true) };
+    let asked = context.name(typed)?;
+    Ok(if asked.account_named {
+        asked.name == *name
+    } else {
+        asked.name.provider() == name.provider()
+    })
+}
+
+/// The variable that stands before the stored credential, if it is set.
+fn given_by(name: &Name) -> Option<String> {
+    let variable = store::token_variable(name.provider());
+    (name.is_default_account() && environment(&variable).is_some()).then_some(variable)
+}
+
+fn state(entry: &Entry, now: Timestamp) -> State {
+    let ended = entry.expires_at.is_some_and(|end| end <= now);
+    let renewable = entry.renewable;
+    match &entry.refused {
+        Some(refused) if ended || entry.expires_at.is_none() => {
+            return State::Ended(refused.reason.clone());
+        }
+        _ => {}
+    }
+    if entry.refresh_expires_at.is_some_and(|end| end <= now) && ended {
+        return State::Ended("its refresh token has expired".into());
+    }
+    match (entry.refreshing, ended, renewable) {
+        (true, ..) => State::Refreshing,
+        (false, false, _) => State::Active,
+        (false, true, true) => State::Refreshable,
+        (false, true, false) => State::Ended("its token has expired".into()),
+    }
+}
+
+fn check(context: &Context, name: &Name, entry: &Entry) -> State {
+    let wanted = Wanted { name, min_ttl: Duration::ZERO, force_refresh: false };
+    let resolved = context.resolver().and_then(|resolver| Ok(resolver.resolve(wanted)?));
+    match resolved.and_then(|resolved| try_out(context, name, &resolved)) {
+        Ok(()) => match state(entry, context.now()) {
+            State::Refreshable | State::Refreshing => State::Active,
+            state => state,
+        },
+        Err(error) if error.kind() == Kind::LoginRequired => {
+            State::Ended(error.message().to_owned())
+        }
+        Err(error) => State::Failing(error.message().to_owned()),
+    }
+}
+
+/// One authenticated call, where the catalog knows a cheap one.
+fn try_out(context: &Context, name: &Name, resolved: &Resolved) -> Result<(), CommandError> {
+    let provider = context.provider(name)?;
+    let scheme = super::scheme_of(provider, name, &resolved.credential)?;
+    let Some(url) = &scheme.verify else { return Ok(()) };
+    let (header, value) = inject::header(scheme, &resolved.credential)?;
+    let request = Request::get(url)?.secret_header(&header, &value)?;
+    let answer = context.http.block_on(context.http.send(request))?;
+    match answer.status {
+        401 | 403 => Err(CommandError::new(
+            Kind::LoginRequired,
+            format!("{} answers {} to this credential", answer.host(), answer.status),
+        )),
+        429 | 500..=599 => Err(CommandError::new(
+            Kind::TryAgain,
+            format!("{} answers {}", answer.host(), answer.status),
+        )),
+        _ => Ok(()),
+    }
+}
+
+impl State {
+    fn is_broken(&self) -> bool {
+        matches!(self, State::Ended(_) | State::Failing(_))
+    }
+
+    fn as_str(&self) -> &'static str {
+        match self {
+            State::Active => "active",
+            State::Refreshable => "refreshable",
+            State::Refreshing => "refreshing",
+            State::Ended(_) => "ended",
+            State::Failing(_) => "failing",
+        }
+    }
+
+    fn reason(&self) -> Option<&str> {
+        match self {
+            State::Ended(reason) | State::Failing(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+// ----------------------------------------------------------------------------------------- for people
+
+fn as_text(store: &str, lines: &[Line], damaged: &[String]) -> String {
+    let mut text = format!("{FAINT}Stored in the {store}{FAINT:#}\n");
+    for line in lines {
+        text.push_str(&paragraph(line));
+    }
+    for file in damaged {
+        text.push_str(&format!("{BAD}✗{BAD:#} {file}: this index entry cannot be read\n"));
+    }
+    if lines.is_empty() && damaged.is_empty() {
+        text.push_str("Nothing is stored.\n");
+    }
+    text
+}
+
+fn paragraph(line: &Line) -> String {
+    let (style, mark) = if line.state.is_broken() { (BAD, '✗') } else { (GOOD, '✓') };
+    let mut text = format!("{style}{mark}{style:#} {}  {}\n", line.name, summary(line));
+    let mut detail = |what: &str| text.push_str(&format!("    {what}\n"));
+    if let Some(reason) = line.state.reason() {
+        detail(reason);
+        detail(&format!("mend it: authctl login {}", line.name));
+        detail(&format!("forget it: authctl logout {}", line.name));
+    }
+    if let Some(scopes) = line.entry.scopes.as_ref().filter(|scopes| !scopes.is_empty()) {
+        detail(&format!("scopes: {}", scopes.join(" ")));
+    }
+    if let Some(end) = line.entry.refresh_expires_at.filter(|_| !line.state.is_broken()) {
+        detail(&format!("the sign-in itself ends {}", when(end)));
+    }
+    if let Some(variable) = &line.given_by {
+        detail(&format!("{variable} is set and wins over it"));
+    }
+    text
+}
+
+fn summary(line: &Line) -> String {
+    let kind = match line.entry.kind {
+        crate::credential::Kind::ApiKey => "API key",
+        crate::credential::Kind::Bearer => "token",
+        crate::credential::Kind::Basic => "name and password",
+        crate::credential::Kind::OAuth => "OAuth",
+    };
+    match (&line.state, line.entry.expires_at) {
+        (State::Active, Some(end)) if line.entry.renewable => {
+            format!("{kind}, token until {} (renewed when needed)", when(end))
+        }
+        (State::Active, Some(end)) => format!("{kind}, ends {}", when(end)),
+        (State::Active, None) => format!("{kind}, no end known"),
+        (State::Refreshable, _) => format!("{kind}, renewed at the next use"),
+        (State::Refreshing, _) => format!("{kind}, a refresh is under way or was cut off"),
+        (State::Ended(_), _) => format!("{kind}, sign-in needed"),
+        (State::Failing(_), _) => format!("{kind}, does not work"),
+    }
+}
+
+fn next_steps(
+    context: &Context,
+    arguments: &Arguments,
+    lines: &[Line],
+) -> Result<(), CommandError> {
+    if !lines.is_empty() {
+        return Ok(());
+    }
+    match &arguments.name {
+        Some(name) => {
+            context.ui.notice(&format!("Sign in with: authctl login {}", context.name(name)?.name))
+        }
+        None => context.ui.notice("Sign in with: authctl login PROVIDER  (authctl provider list)"),
+    }
+    Ok(())
+}
+
+// ---------------------------------------------------------------------------------------- for scripts
+
+fn as_json(store: &str, lines: &[Line], damaged: &[String], now: Timestamp) -> Value {
+    let credentials: Vec<Value> = lines.iter().map(|line| line_as_json(line, now)).collect();
+    json!({ "version": 1, "store": store, "credentials": credentials, "damaged": damaged })
+}
+
+fn line_as_json(line: &Line, now: Timestamp) -> Value {
+    let entry = &line.entry;
+    json!({
+        "name": line.name.to_string(),
+        "provider": entry.provider,
+        "account": entry.account,
+        "id": entry.id,
+        "kind": entry.kind.as_str(),
+        "state": line.state.as_str(),
+        "reason": line.state.reason(),
+        "expires_at": entry.expires_at,
+        "expires_in": entry.expires_at.map(|end| seconds_left(end, now)),
+        "refresh_expires_at": entry.refresh_expires_at,
+        "renewable": entry.renewable,
+        "scopes": entry.scopes,
+        "requested_scopes": entry.requested_scopes,
+        "issuer": entry.issuer,
+        "resource": entry.resource,
+        "client_id": entry.client_id,
+        "created_at": entry.created_at,
+        "given_by": line.given_by,
+    })
+}
+
+fn seconds_left(end: Timestamp, now: Timestamp) -> i64 {
+    end.duration_since(now).max(SignedDuration::ZERO).as_secs()
+}

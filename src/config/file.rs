@@ -1,0 +1,273 @@
+//! `config.toml` as written: its tables and keys, each value with its place. Nothing is checked here
+//! but names and types; `provider` and `agents` do the rest. The built-in catalog and agents are
+//! written in the same tables and read by the same code.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{Error, StoreChoice};
+use crate::credential::Grant;
+use crate::oauth::ClientAuthentication;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    pub store: Option<StoreChoice>,
+    pub passphrase: Option<bool>,
+    #[serde(default)]
+    pub provider: BTreeMap<Spanned<String>, ProviderTable>,
+    #[serde(default)]
+    pub agent: BTreeMap<Spanned<String>, AgentTable>,
+}
+
+/// `[provider.ID]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderTable {
+    pub title: Option<String>,
+    pub base_url: Option<Spanned<String>>,
+    pub mcp_url: Option<Spanned<String>>,
+    #[serde(default)]
+    pub hosts: Vec<Spanned<String>>,
+    pub note: Option<String>,
+    pub api_key: Option<Spanned<SchemeTable>>,
+    pub bearer: Option<Spanned<SchemeTable>>,
+    pub basic: Option<Spanned<SchemeTable>>,
+    pub oauth: Option<Spanned<OAuthTable>>,
+}
+
+/// `[provider.ID.api_key]`, `[provider.ID.bearer]`, `[provider.ID.basic]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SchemeTable {
+    pub header: Option<Spanned<String>>,
+    #[serde(default)]
+    pub variables: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub clears: Vec<Spanned<String>>,
+    pub verify: Option<Spanned<String>>,
+    pub create_at: Option<Spanned<String>>,
+}
+
+/// `[provider.ID.oauth]`: the keys of every other kind but `create_at`, and OAuth's own.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OAuthTable {
+    pub header: Option<Spanned<String>>,
+    #[serde(default)]
+    pub variables: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub clears: Vec<Spanned<String>>,
+    pub verify: Option<Spanned<String>>,
+
+    pub issuer: Option<Spanned<String>>,
+    pub authorization_endpoint: Option<Spanned<String>>,
+    pub token_endpoint: Option<Spanned<String>>,
+    pub device_authorization_endpoint: Option<Spanned<String>>,
+    pub revocation_endpoint: Option<Spanned<String>>,
+    pub registration_endpoint: Option<Spanned<String>>,
+    pub grants: Option<Spanned<Vec<Spanned<Grant>>>>,
+    #[serde(default)]
+    pub scopes: Vec<Spanned<String>>,
+    pub scope_separator: Option<Separator>,
+    pub resource: Option<Spanned<String>>,
+    #[serde(default)]
+    pub client: ClientWord,
+    pub register_at: Option<Spanned<String>>,
+    pub authentication: Option<Spanned<ClientAuthentication>>,
+    pub client_id: Option<Spanned<String>>,
+    pub redirect: Option<RedirectTable>,
+    pub pkce: Option<super::Pkce>,
+    #[serde(default)]
+    pub parameters: BTreeMap<Spanned<String>, Spanned<String>>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientWord {
+    #[default]
+    Own,
+    Register,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Separator {
+    #[serde(rename = " ")]
+    Blank,
+    #[serde(rename = ",")]
+    Comma,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RedirectTable {
+    pub port: Option<Spanned<u16>>,
+    pub path: Option<Spanned<String>>,
+    pub host: Option<Spanned<String>>,
+}
+
+/// `[agent.ID]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentTable {
+    pub title: Option<String>,
+    pub markers: Vec<Spanned<String>>,
+}
+
+/// A text and the file it came from.
+pub struct Document<'a> {
+    pub file: &'a Path,
+    pub text: &'a str,
+}
+
+/// Something wrong at a place in a document, before its line and key are known.
+#[derive(Debug)]
+pub struct Problem {
+    place: usize,
+    what: String,
+}
+
+impl Problem {
+    pub fn new(span: Range<usize>, what: impl Into<String>) -> Self {
+        Self { place: span.start, what: what.into() }
+    }
+}
+
+impl Document<'_> {
+    /// Reads names and types.
+    pub fn parse(&self) -> Result<File, Error> {
+        toml::from_str(self.text).map_err(|error| {
+            let span = error.span().unwrap_or_default();
+            self.wrong(&Problem::new(span, without_values(error.message())))
+        })
+    }
+
+    /// The line of a place, counted from 1.
+    pub fn line(&self, place: usize) -> usize {
+        let before = &self.text.as_bytes()[..place.min(self.text.len())];
+        1 + before.iter().filter(|byte| **byte == b'\n').count()
+    }
+
+    /// Names file, line and key of a problem.
+    pub fn wrong(&self, problem: &Problem) -> Error {
+        let (table, _) = DeTable::parse_recoverable(self.text);
+        Error::Wrong {
+            file: self.file.to_owned(),
+            line: self.line(problem.place),
+            key: key_at(table.get_ref(), problem.place).map(|key| crate::text::clean(&key)),
+            what: crate::text::clean(&problem.what),
+        }
+    }
+}
+
+/// The dotted key that `place` lies in, the innermost one.
+fn key_at(table: &DeTable<'_>, place: usize) -> Option<String> {
+    let mut found = None;
+    for (key, value) in table {
+        let name = key.get_ref();
+        if let Some(inner) = inner_key(value.get_ref(), place) {
+            return Some(format!("{name}.{inner}"));
+        }
+        if key.span().contains(&place) || value.span().contains(&place) {
+            found = Some(name.to_string());
+        }
+    }
+    found
+}
+
+fn inner_key(value: &DeValue<'_>, place: usize) -> Option<String> {
+    match value {
+        DeValue::Table(table) => key_at(table, place),
+        DeValue::Array(items) => items.iter().find_map(|item| inner_key(item.get_ref(), place)),
+        _ => None,
+    }
+}
+
+/// serde's messages about a wrong type quote the value, which may be a secret put in the wrong
+/// place: its kind is kept, the value is not.
+fn without_values(message: &str) -> String {
+    let message = message.replacen("unknown field", "unknown key", 1);
+    for beginning in ["invalid type: ", "invalid value: "] {
+        let (Some(rest), Some(end)) =
+            (message.strip_prefix(beginning), message.rfind(", expected"))
+        else {
+            continue;
+        };
+        let kind = rest.split(['"', '`']).next().unwrap_or_default();
+        let kind =
+            if kind.len() < rest.len() { kind.trim_end() } else { &rest[..end - beginning.len()] };
+        return format!("{beginning}{kind}{}", &message[end..]);
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        Document { file: Path::new("config.toml"), text }.parse().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let text =
+            "store = \"file\"\n\n[provider.x]\ntitle = \"X\"\n[provider.x.oauth]\nisuer = \"y\"\n";
+        let message = refusal(text);
+        assert!(
+            message.starts_with("config.toml:6: provider.x.oauth.isuer: unknown key"),
+            "{message}"
+        );
+        assert!(message.contains("`issuer`"), "{message}");
+    }
+
+    #[test]
+    fn a_key_of_another_kind_is_unknown() {
+        let message = refusal("[provider.x.api_key]\nissuer = \"https://x.example\"\n");
+        assert!(
+            message.starts_with("config.toml:2: provider.x.api_key.issuer: unknown key"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_wrong_type_is_named_without_the_value() {
+        let message = refusal("[provider.x.api_key]\nvariables = \"sk-very-secret\"\n");
+        assert!(message.starts_with("config.toml:2: provider.x.api_key.variables: "), "{message}");
+        assert!(message.contains("invalid type: string, expected a sequence"), "{message}");
+        let message = refusal("[provider.x]\ntitle = 271828\n");
+        assert!(message.starts_with("config.toml:2: provider.x.title: "), "{message}");
+        assert!(!message.contains("271828"), "{message}");
+        let message = refusal("passphrase = \"hunter2, expected hunter3\"\n");
+        assert!(!message.contains("hunter"), "{message}");
+    }
+
+    #[test]
+    fn a_provider_written_twice_is_refused() {
+        let message = refusal("[provider.x.bearer]\n\n[provider.x]\n[provider.x]\n");
+        assert!(message.starts_with("config.toml:4: "), "{message}");
+        assert!(message.contains("provider.x"), "{message}");
+        assert!(message.contains("duplicate"), "{message}");
+    }
+
+    #[test]
+    fn an_unknown_grant_is_refused_with_the_known_ones() {
+        let message =
+            refusal("[provider.x.oauth]\ngrants = [\n \"device_code\",\n \"implicit\" ]\n");
+        assert!(message.starts_with("config.toml:4: provider.x.oauth.grants: "), "{message}");
+        assert!(message.contains("client_credentials"), "{message}");
+    }
+
+    #[test]
+    fn text_that_is_no_toml_is_refused_with_its_line() {
+        let message = refusal("store = \"file\"\nprovider = [\n");
+        assert!(message.starts_with("config.toml:"), "{message}");
+        let message = refusal("store = \"file\"\nwhat?\n");
+        assert!(message.starts_with("config.toml:2: "), "{message}");
+    }
+}

@@ -1,0 +1,508 @@
+//! A provider, checked: an authorization server or key issuer, our client at it, the header and the
+//! variables that its programs read. Built from the written tables and never half made.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+use url::Url;
+
+use super::file::{
+    ClientWord, OAuthTable, Problem, ProviderTable, RedirectTable, SchemeTable, Separator,
+};
+use super::value::{self, Header};
+use crate::credential::{Grant, Kind, is_part};
+use crate::listen::RedirectRule;
+use crate::oauth::ClientAuthentication;
+
+#[derive(Debug, Clone)]
+pub struct Provider {
+    /// As in names of credentials: `github` in `github:work`.
+    pub id: String,
+    /// For people.
+    pub title: String,
+    pub source: Source,
+    /// Where its credentials may be sent: those of its URLs, and further ones that the table names.
+    /// In lower case, with the port where it is not the scheme's own.
+    pub hosts: Vec<String>,
+    pub base_url: Option<String>,
+    /// The remote MCP server.
+    pub mcp_url: Option<String>,
+    /// One for each kind of credential, never empty. The first is what a login makes by default.
+    pub schemes: Vec<Scheme>,
+    pub note: Option<String>,
+}
+
+/// Where a provider was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    Catalog,
+    File { path: PathBuf, line: usize },
+}
+
+/// How a provider takes one kind of credential.
+#[derive(Debug, Clone)]
+pub struct Scheme {
+    pub kind: Kind,
+    pub header: Header,
+    /// Environment variables that carry this kind. The first is set, the others are cleared.
+    pub variables: Vec<String>,
+    /// Further variables that would win over those, or confuse, and are cleared.
+    pub clears: Vec<String>,
+    /// A cheap call (GET) that succeeds with a good credential and fails with a bad one.
+    pub verify: Option<String>,
+    /// The page where a person makes a key.
+    pub create_at: Option<String>,
+    /// Present when, and only when, the kind is OAuth.
+    pub oauth: Option<OAuth>,
+}
+
+/// How tokens are acquired. Endpoints given here win over those of the issuer's metadata, which fill
+/// in the rest.
+#[derive(Debug, Clone)]
+pub struct OAuth {
+    pub issuer: Option<String>,
+    pub authorization_endpoint: Option<String>,
+    pub token_endpoint: Option<String>,
+    pub device_authorization_endpoint: Option<String>,
+    pub revocation_endpoint: Option<String>,
+    pub registration_endpoint: Option<String>,
+    /// Never empty. The first is the one that a login uses by default.
+    pub grants: Vec<Grant>,
+    /// Asked for when the command line names none.
+    pub scopes: Vec<String>,
+    /// A blank (RFC 6749 §3.3), or the comma that some servers want.
+    pub scope_separator: char,
+    /// Resource indicator (RFC 8707).
+    pub resource: Option<String>,
+    pub client: ClientRule,
+    /// The user's own client, where their file names it.
+    pub client_id: Option<String>,
+    pub redirect: RedirectRule,
+    /// What is known of PKCE beyond the metadata.
+    pub pkce: Option<Pkce>,
+    /// Further parameters of the authorization request.
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// Where our client at an authorization server comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientRule {
+    /// Registered by authctl (RFC 7591).
+    Register,
+    /// Registered by the user, at `register_at` where that page is known. `authentication` says how
+    /// the client's secret is sent, if it has one; `None` means that it has none.
+    Own { register_at: Option<String>, authentication: ClientAuthentication },
+}
+
+/// What the provider says about PKCE where it has no metadata to say so (RFC 8414 §2,
+/// `code_challenge_methods_supported`). A challenge is sent in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Pkce {
+    /// It checks S256.
+    S256,
+    /// Nobody knows whether it checks: an exception that a login names.
+    #[serde(rename = "unverified")]
+    Unverified,
+}
+
+impl Provider {
+    /// How this provider takes credentials of `kind`, if it does.
+    pub fn scheme(&self, kind: Kind) -> Option<&Scheme> {
+        self.schemes.iter().find(|scheme| scheme.kind == kind)
+    }
+
+    /// Every variable that carries a credential of this provider, or rivals one that does.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.schemes
+            .iter()
+            .flat_map(|scheme| scheme.variables.iter().chain(&scheme.clears))
+            .map(String::as_str)
+    }
+
+    /// Checks one written provider.
+    pub(super) fn check(
+        id: &Spanned<String>,
+        table: ProviderTable,
+        source: Source,
+    ) -> Result<Self, Problem> {
+        if !is_part(id.get_ref()) {
+            let what = "a provider's name is lower-case letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 64";
+            return Err(Problem::new(id.span(), what));
+        }
+        let base_url = value::optional_url(table.base_url.as_ref())?;
+        let mcp_url = value::optional_url(table.mcp_url.as_ref())?;
+        let named = table.hosts.iter().map(value::host).collect::<Result<Vec<_>, _>>()?;
+        let title = table.title.as_deref().map_or_else(|| id.get_ref().clone(), crate::text::clean);
+        let note = table.note.as_deref().map(|note| crate::text::clean_to(note, 600));
+        let schemes = schemes(id, table.api_key, table.bearer, table.basic, table.oauth)?;
+        let urls =
+            base_url.iter().chain(&mcp_url).chain(schemes.iter().filter_map(|s| s.verify.as_ref()));
+        let hosts = hosts(urls, named);
+        Ok(Self {
+            id: id.get_ref().clone(),
+            title,
+            source,
+            hosts,
+            base_url,
+            mcp_url,
+            schemes,
+            note,
+        })
+    }
+}
+
+/// Hosts of the URLs, then the named ones, each once.
+fn hosts<'a>(urls: impl Iterator<Item = &'a String>, named: Vec<String>) -> Vec<String> {
+    let of_urls = urls.filter_map(|url| value::authority(&Url::parse(url).ok()?));
+    let mut hosts = Vec::new();
+    for host in of_urls.chain(named) {
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    hosts
+}
+
+/// The schemes in the order in which the file has them.
+fn schemes(
+    id: &Spanned<String>,
+    api_key: Option<Spanned<SchemeTable>>,
+    bearer: Option<Spanned<SchemeTable>>,
+    basic: Option<Spanned<SchemeTable>>,
+    oauth: Option<Spanned<OAuthTable>>,
+) -> Result<Vec<Scheme>, Problem> {
+    let mut found = Vec::new();
+    for (kind, table) in [(Kind::ApiKey, api_key), (Kind::Bearer, bearer), (Kind::Basic, basic)] {
+        if let Some(table) = table {
+            found.push((table.span().start, scheme(kind, table.into_inner())?));
+        }
+    }
+    if let Some(table) = oauth {
+        found.push((table.span().start, oauth_scheme(table)?));
+    }
+    if found.is_empty() {
+        let what =
+            "a provider needs a table for a kind of credential: api_key, bearer, basic or oauth";
+        return Err(Problem::new(id.span(), what));
+    }
+    found.sort_by_key(|(place, _)| *place);
+    Ok(found.into_iter().map(|(_, scheme)| scheme).collect())
+}
+
+fn scheme(kind: Kind, table: SchemeTable) -> Result<Scheme, Problem> {
+    Ok(Scheme {
+        kind,
+        header: match &table.header {
+            Some(header) => value::header(header, kind)?,
+            None => value::default_header(kind),
+        },
+        variables: value::variables(&table.variables)?,
+        clears: value::variables(&table.clears)?,
+        verify: value::optional_url(table.verify.as_ref())?,
+        create_at: value::optional_url(table.create_at.as_ref())?,
+        oauth: None,
+    })
+}
+
+fn oauth_scheme(table: Spanned<OAuthTable>) -> Result<Scheme, Problem> {
+    let span = table.span();
+    let mut table = table.into_inner();
+    let common = SchemeTable {
+        header: table.header.take(),
+        variables: std::mem::take(&mut table.variables),
+        clears: std::mem::take(&mut table.clears),
+        verify: table.verify.take(),
+        create_at: None,
+    };
+    let oauth = OAuth::check(table)?;
+    if let Some(what) = oauth.unreachable() {
+        return Err(Problem::new(span, what));
+    }
+    Ok(Scheme { oauth: Some(oauth), ..scheme(Kind::OAuth, common)? })
+}
+
+impl OAuth {
+    fn check(table: OAuthTable) -> Result<Self, Problem> {
+        Ok(Self {
+            client: client(&table)?,
+            issuer: table.issuer.as_ref().map(value::issuer).transpose()?,
+            authorization_endpoint: value::optional_url(table.authorization_endpoint.as_ref())?,
+            token_endpoint: value::optional_url(table.token_endpoint.as_ref())?,
+            device_authorization_endpoint: value::optional_url(
+                table.device_authorization_endpoint.as_ref(),
+            )?,
+            revocation_endpoint: value::optional_url(table.revocation_endpoint.as_ref())?,
+            registration_endpoint: value::optional_url(table.registration_endpoint.as_ref())?,
+            grants: grants(table.grants)?,
+            scopes: table.scopes.iter().map(value::scope).collect::<Result<_, _>>()?,
+            scope_separator: match table.scope_separator {
+                Some(Separator::Comma) => ',',
+                Some(Separator::Blank) | None => ' ',
+            },
+            resource: table.resource.as_ref().map(value::resource).transpose()?,
+            client_id: table.client_id.as_ref().map(value::visible).transpose()?,
+            redirect: table.redirect.map(redirect).transpose()?.unwrap_or_default(),
+            pkce: table.pkce,
+            parameters: parameters(table.parameters)?,
+        })
+    }
+
+    /// Why a login could not find its way, if so: each endpoint that a grant needs is either given or
+    /// to be found in the metadata of the issuer.
+    fn unreachable(&self) -> Option<&'static str> {
+        let needs = |grant| self.grants.contains(&grant);
+        if self.issuer.is_some() {
+            None
+        } else if self.token_endpoint.is_none() {
+            Some("there is no way to a token endpoint: issuer or token_endpoint is missing")
+        } else if needs(Grant::AuthorizationCode) && self.authorization_endpoint.is_none() {
+            Some("the grant authorization_code needs issuer or authorization_endpoint")
+        } else if needs(Grant::DeviceCode) && self.device_authorization_endpoint.is_none() {
+            Some("the grant device_code needs issuer or device_authorization_endpoint")
+        } else if self.client == ClientRule::Register && self.registration_endpoint.is_none() {
+            Some("client = \"register\" needs issuer or registration_endpoint")
+        } else {
+            None
+        }
+    }
+}
+
+fn grants(written: Option<Spanned<Vec<Spanned<Grant>>>>) -> Result<Vec<Grant>, Problem> {
+    let Some(written) = written else {
+        return Ok(vec![Grant::AuthorizationCode]);
+    };
+    let mut grants = Vec::new();
+    for grant in written.get_ref() {
+        if grants.contains(grant.get_ref()) {
+            let what = format!("{} stands here twice", grant.get_ref().as_str());
+            return Err(Problem::new(grant.span(), what));
+        }
+        grants.push(*grant.get_ref());
+    }
+    if grants.is_empty() { Err(Problem::new(written.span(), "is empty")) } else { Ok(grants) }
+}
+
+fn client(table: &OAuthTable) -> Result<ClientRule, Problem> {
+    if table.client == ClientWord::Own {
+        return Ok(ClientRule::Own {
+            register_at: value::optional_url(table.register_at.as_ref())?,
+            // RFC 6749 §2.3.1: the method that every server knows.
+            authentication: table
+                .authentication
+                .as_ref()
+                .map_or(ClientAuthentication::ClientSecretBasic, |method| *method.get_ref()),
+        });
+    }
+    let own = [
+        table.register_at.as_ref().map(Spanned::span),
+        table.authentication.as_ref().map(Spanned::span),
+        table.client_id.as_ref().map(Spanned::span),
+    ];
+    match own.into_iter().flatten().next() {
+        Some(span) => Err(Problem::new(span, "belongs to client = \"own\", not to \"register\"")),
+        None => Ok(ClientRule::Register),
+    }
+}
+
+fn redirect(table: RedirectTable) -> Result<RedirectRule, Problem> {
+    let mut rule = RedirectRule::default();
+    if let Some(port) = table.port {
+        if *port.get_ref() == 0 {
+            return Err(Problem::new(
+                port.span(),
+                "0 is no port; leave the key out for any free one",
+            ));
+        }
+        rule.port = Some(port.into_inner());
+    }
+    if let Some(path) = table.path {
+        let text = value::visible(&path)?;
+        if !text.starts_with('/') || text.contains(['?', '#', '%', '\\']) || text.contains("..") {
+            return Err(Problem::new(path.span(), "is not a plain path such as /callback"));
+        }
+        rule.path = text;
+    }
+    if let Some(host) = table.host {
+        if !matches!(host.get_ref().as_str(), "127.0.0.1" | "localhost") {
+            return Err(Problem::new(host.span(), "is neither 127.0.0.1 nor localhost"));
+        }
+        rule.host = host.into_inner();
+    }
+    Ok(rule)
+}
+
+/// Parameters that authctl itself sets in the requests of a login.
+const OWN_PARAMETERS: [&str; 14] = [
+    "response_type",
+    "client_id",
+    "client_secret",
+    "redirect_uri",
+    "scope",
+    "state",
+    "code",
+    "code_challenge",
+    "code_challenge_method",
+    "code_verifier",
+    "grant_type",
+    "refresh_token",
+    "resource",
+    "request_uri",
+];
+
+fn parameters(
+    written: BTreeMap<Spanned<String>, Spanned<String>>,
+) -> Result<BTreeMap<String, String>, Problem> {
+    let mut parameters = BTreeMap::new();
+    for (name, text) in written {
+        if OWN_PARAMETERS.contains(&name.get_ref().as_str()) {
+            return Err(Problem::new(name.span(), "is a parameter that authctl sets itself"));
+        }
+        parameters.insert(value::visible(&name)?, text.into_inner());
+    }
+    Ok(parameters)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+    use crate::credential::{Grant, Kind};
+
+    fn refusal(text: &str) -> String {
+        Config::parse(std::path::Path::new("config.toml"), text).unwrap_err().to_string()
+    }
+
+    fn assert_refused(text: &str, beginning: &str, part: &str) {
+        let message = refusal(text);
+        assert!(message.starts_with(beginning), "{message}");
+        assert!(message.contains(part), "{message}");
+    }
+
+    #[test]
+    fn the_smallest_provider_is_one_empty_table() {
+        let config = Config::parse("c.toml".as_ref(), "[provider.x.api_key]\n").unwrap();
+        let provider = config.provider("x").unwrap();
+        assert_eq!(provider.title, "x");
+        let scheme = provider.scheme(Kind::ApiKey).unwrap();
+        assert_eq!(scheme.header.name, "Authorization");
+        assert_eq!(scheme.header.format, "Bearer {key}");
+        assert!(scheme.variables.is_empty() && scheme.oauth.is_none());
+        let config =
+            Config::parse("c.toml".as_ref(), "[provider.x.oauth]\nissuer = \"https://x.example/\"")
+                .unwrap();
+        let oauth = config.provider("x").unwrap().schemes[0].oauth.clone().unwrap();
+        assert_eq!(oauth.issuer.as_deref(), Some("https://x.example/"));
+        assert_eq!(oauth.grants, [Grant::AuthorizationCode]);
+    }
+
+    #[test]
+    fn schemes_keep_the_order_of_the_file() {
+        let kinds = |text: &str| {
+            let config = Config::parse("c.toml".as_ref(), text).unwrap();
+            let provider = config.provider("x").unwrap();
+            provider.schemes.iter().map(|scheme| scheme.kind).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            kinds(
+                "[provider.x.oauth]\nissuer = \"https://x.example\"\n[provider.x.bearer]\n[provider.x.api_key]\n"
+            ),
+            [Kind::OAuth, Kind::Bearer, Kind::ApiKey]
+        );
+        assert_eq!(
+            kinds(
+                "[provider.x]\nbasic.verify = \"https://x.example/\"\nbasic.variables = [\"X\"]\napi_key.variables = [\"Y\"]\n"
+            ),
+            [Kind::Basic, Kind::ApiKey]
+        );
+        assert_eq!(
+            kinds("[provider]\nx = { bearer = {}, api_key = {} }\n"),
+            [Kind::Bearer, Kind::ApiKey]
+        );
+    }
+
+    #[test]
+    fn hosts_come_from_the_urls_and_the_list() {
+        let config = Config::parse(
+            "c.toml".as_ref(),
+            "[provider.x]\nbase_url = \"https://API.example.com/v1\"\nmcp_url = \"http://127.0.0.1:9/mcp\"\nhosts = [\"b.example.com\", \"api.example.com\"]\n[provider.x.bearer]\nverify = \"https://c.example.com/me\"\n",
+        )
+        .unwrap();
+        let expected = ["api.example.com", "127.0.0.1:9", "c.example.com", "b.example.com"];
+        assert_eq!(config.provider("x").unwrap().hosts, expected);
+    }
+
+    #[test]
+    fn a_provider_needs_a_name_and_a_kind() {
+        assert_refused("\n[provider.X.bearer]\n", "config.toml:2: provider.X: ", "lower-case");
+        assert_refused("[provider.x]\ntitle = \"x\"\n", "config.toml:1: provider.x: ", "api_key");
+    }
+
+    #[test]
+    fn every_value_is_checked_where_it_stands() {
+        let at = "config.toml:3: provider.x.";
+        let begin = "[provider.x]\nbearer.verify = \"https://x.example\"\n";
+        for (line, key, part) in [
+            ("base_url = \"http://x.example\"", "base_url: ", "https"),
+            ("hosts = [\"https://x.example\"]", "hosts: ", "not a host"),
+            ("bearer.header = \"X: {key}\"", "bearer.header: ", "{token}"),
+            ("bearer.variables = [\"A\", \"A\"]", "bearer.variables: ", "twice"),
+            ("bearer.clears = [\"LD_PRELOAD\"]", "bearer.clears: ", "steers"),
+            ("bearer.create_at = \"here\"", "bearer.create_at: ", "not a URL"),
+        ] {
+            assert_refused(&format!("{begin}{line}\n"), &format!("{at}{key}"), part);
+        }
+    }
+
+    #[test]
+    fn every_oauth_value_is_checked_where_it_stands() {
+        let begin = "[provider.x.oauth]\nissuer = \"https://x.example\"\n";
+        for (line, key, part) in [
+            ("grants = []", "grants: ", "empty"),
+            ("grants = [\"device_code\", \"device_code\"]", "grants: ", "twice"),
+            ("scopes = [\"read write\"]", "scopes: ", "not a scope"),
+            ("scope_separator = \";\"", "scope_separator: ", "unknown variant"),
+            ("resource = \"/mcp\"", "resource: ", "absolute"),
+            ("client = \"theirs\"", "client: ", "register"),
+            ("client = \"register\"\nclient_id = \"abc\"", "client_id: ", "own"),
+            ("client_id = \"a b\"", "client_id: ", "blank"),
+            ("authentication = \"private_key_jwt\"", "authentication: ", "client_secret_post"),
+            ("redirect = { port = 0 }", "redirect.port: ", "no port"),
+            ("redirect = { port = 70000 }", "redirect.port: ", "u16"),
+            ("redirect = { path = \"callback\" }", "redirect.path: ", "/callback"),
+            ("redirect = { host = \"example.com\" }", "redirect.host: ", "localhost"),
+            ("parameters = { state = \"1\" }", "parameters.state: ", "itself"),
+            ("pkce = \"plain\"", "pkce: ", "S256"),
+            ("client_secret = \"hunter2\"", "client_secret: ", "unknown key"),
+        ] {
+            let message = refusal(&format!("{begin}{line}\n"));
+            let position = if line.contains('\n') { 4 } else { 3 };
+            let beginning = format!("config.toml:{position}: provider.x.oauth.{key}");
+            assert!(message.starts_with(&beginning), "{message}");
+            assert!(message.contains(part), "{message}");
+            assert!(!message.contains("hunter2"), "{message}");
+        }
+    }
+
+    #[test]
+    fn oauth_without_a_way_to_its_endpoints_is_refused() {
+        let at = "config.toml:1: provider.x.oauth: ";
+        let token = "token_endpoint = \"https://x.example/token\"\n";
+        assert_refused("[provider.x.oauth]\n", at, "token_endpoint");
+        assert_refused(&format!("[provider.x.oauth]\n{token}"), at, "authorization_endpoint");
+        assert_refused(
+            &format!("[provider.x.oauth]\ngrants = [\"device_code\"]\n{token}"),
+            at,
+            "device_authorization_endpoint",
+        );
+        assert_refused(
+            &format!(
+                "[provider.x.oauth]\ngrants = [\"client_credentials\"]\nclient = \"register\"\n{token}"
+            ),
+            at,
+            "registration_endpoint",
+        );
+        let fine = format!("[provider.x.oauth]\ngrants = [\"client_credentials\"]\n{token}");
+        assert!(Config::parse("c.toml".as_ref(), &fine).is_ok());
+    }
+}

@@ -1,0 +1,265 @@
+//! The catalog as a whole, the user's file over it, and the file that remembers.
+
+use super::*;
+use crate::credential::{Grant, Kind};
+
+const IDS: [&str; 47] = [
+    "adcp",
+    "anthropic",
+    "asana",
+    "atlassian",
+    "audiostack",
+    "aws-bedrock",
+    "azure-openai",
+    "brave",
+    "canva",
+    "cloudflare",
+    "cohere",
+    "deepseek",
+    "elevenlabs",
+    "exa",
+    "figma",
+    "firecrawl",
+    "fireworks",
+    "github",
+    "gitlab",
+    "google",
+    "groq",
+    "hubspot",
+    "huggingface",
+    "intercom",
+    "linear",
+    "mistral",
+    "neon",
+    "netlify",
+    "notion",
+    "openai",
+    "openrouter",
+    "paypal",
+    "perplexity",
+    "replicate",
+    "sentry",
+    "slack",
+    "solvapay",
+    "square",
+    "stability",
+    "stripe",
+    "supabase",
+    "tavily",
+    "together",
+    "vercel",
+    "webflow",
+    "xai",
+    "zapier",
+];
+
+fn parse(text: &str) -> Config {
+    Config::parse(Path::new("config.toml"), text).unwrap()
+}
+
+#[test]
+fn the_catalog_has_every_provider() {
+    let config = Config::default();
+    let ids: Vec<&str> = config.providers().map(|provider| provider.id.as_str()).collect();
+    assert_eq!(ids, IDS);
+    assert!(config.providers().all(|provider| provider.source == Source::Catalog));
+}
+
+#[test]
+fn the_catalog_names_no_client_and_only_https() {
+    for provider in Config::default().providers() {
+        let id = &provider.id;
+        let mut urls = vec![&provider.base_url, &provider.mcp_url];
+        for scheme in &provider.schemes {
+            urls.extend([&scheme.verify, &scheme.create_at]);
+            if let Some(oauth) = &scheme.oauth {
+                assert_eq!(oauth.client_id, None, "{id}");
+                urls.extend([
+                    &oauth.issuer,
+                    &oauth.authorization_endpoint,
+                    &oauth.token_endpoint,
+                    &oauth.device_authorization_endpoint,
+                    &oauth.revocation_endpoint,
+                    &oauth.registration_endpoint,
+                    &oauth.resource,
+                ]);
+            }
+        }
+        assert!(urls.into_iter().flatten().all(|url| url.starts_with("https://")), "{id}");
+        assert!(
+            provider.hosts.iter().all(|host| host.contains('.') && !host.contains(':')),
+            "{id}"
+        );
+    }
+}
+
+#[test]
+fn the_catalog_is_consistent() {
+    for provider in Config::default().providers() {
+        let id = &provider.id;
+        for scheme in &provider.schemes {
+            assert_eq!(scheme.oauth.is_some(), scheme.kind == Kind::OAuth, "{id}");
+            assert_eq!(scheme.header.format.matches('{').count(), 1, "{id}");
+            assert!(scheme.header.format.contains(value::placeholder(scheme.kind)), "{id}");
+            let Some(oauth) = &scheme.oauth else {
+                continue;
+            };
+            // Without metadata, PKCE is either known to be checked or a named exception.
+            let browser = oauth.grants.contains(&Grant::AuthorizationCode);
+            assert!(!browser || oauth.issuer.is_some() || oauth.pkce.is_some(), "{id}");
+            // Whoever must bring a client cannot be at a server that has an issuer only for us.
+            if oauth.client == ClientRule::Register {
+                assert!(oauth.issuer.is_some(), "{id}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_variable_belongs_to_one_provider() {
+    let mut owners: BTreeMap<String, String> = BTreeMap::new();
+    for provider in Config::default().providers() {
+        for variable in provider.variables() {
+            let owner = owners.entry(variable.to_owned()).or_insert_with(|| provider.id.clone());
+            assert_eq!(*owner, provider.id, "{variable}");
+        }
+    }
+}
+
+#[test]
+fn known_traps_of_precedence_are_in_the_catalog() {
+    let config = Config::default();
+    let first =
+        |id: &str, kind| config.provider(id).unwrap().scheme(kind).unwrap().variables[0].clone();
+    let rivals =
+        |id: &str| config.provider(id).unwrap().variables().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(first("google", Kind::ApiKey), "GEMINI_API_KEY");
+    assert!(rivals("google").contains(&"GOOGLE_API_KEY".to_owned()));
+    assert_eq!(first("github", Kind::OAuth), "GH_TOKEN");
+    assert!(rivals("github").contains(&"GITHUB_TOKEN".to_owned()));
+    assert!(rivals("cloudflare").contains(&"CLOUDFLARE_API_KEY".to_owned()));
+    assert_eq!(first("azure-openai", Kind::ApiKey), "AZURE_OPENAI_API_KEY");
+    assert_eq!(first("azure-openai", Kind::Bearer), "AZURE_OPENAI_AD_TOKEN");
+}
+
+#[test]
+fn a_provider_of_the_file_replaces_the_built_in_one_whole() {
+    let config = parse("\n[provider.github.bearer]\n\n[provider.mine.api_key]\n");
+    let github = config.provider("github").unwrap();
+    assert_eq!(github.source, Source::File { path: "config.toml".into(), line: 2 });
+    assert!(github.base_url.is_none() && github.scheme(Kind::OAuth).is_none());
+    assert_eq!(config.providers().count(), IDS.len() + 1);
+    assert!(config.provider("openai").is_ok());
+}
+
+#[test]
+fn an_unknown_provider_is_answered_with_names_like_it() {
+    let config = parse("[provider.internal-api.api_key]\n");
+    let nearest = |name: &str| match config.provider(name).unwrap_err() {
+        Error::UnknownProvider { nearest, .. } => nearest,
+        other => panic!("{other}"),
+    };
+    assert_eq!(nearest("githbu")[0], "github");
+    assert_eq!(nearest("open-ai"), ["openai"]);
+    assert_eq!(nearest("azure"), ["azure-openai"]);
+    assert_eq!(nearest("gemini"), Vec::<String>::new());
+    assert_eq!(nearest("hugging"), ["huggingface"]);
+    assert_eq!(nearest("internal"), ["internal-api"]);
+    assert!(nearest("").is_empty() && nearest("zzzzzzzzzzzz").is_empty());
+    assert!(nearest(&"g".repeat(100_000)).is_empty());
+    let message = config.provider("a\u{1b}[31mb").unwrap_err().to_string();
+    assert!(!message.contains('\u{1b}'), "{message:?}");
+}
+
+#[test]
+fn a_file_that_is_not_there_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = Config::load(&directory.path().join("config.toml")).unwrap();
+    assert_eq!((config.store, config.passphrase), (None, false));
+}
+
+#[test]
+fn a_file_that_is_not_text_is_refused_with_its_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config.toml");
+    std::fs::write(&path, b"# one\nstore = \"\xff\"\n").unwrap();
+    let message = Config::load(&path).unwrap_err().to_string();
+    assert!(message.contains("config.toml:2: is not UTF-8"), "{message}");
+}
+
+#[test]
+fn the_store_is_remembered_beside_what_people_wrote() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("sub/config.toml");
+    remember_store(&path, StoreChoice::File, true).unwrap();
+    let config = Config::load(&path).unwrap();
+    assert_eq!((config.store, config.passphrase), (Some(StoreChoice::File), true));
+
+    let written = "# mine\n[provider.x.api_key] # a key\nvariables = [ 'X' ]\n";
+    std::fs::write(&path, written).unwrap();
+    remember_store(&path, StoreChoice::Keychain, false).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text, format!("store = \"keychain\"\n{written}"));
+    remember_store(&path, StoreChoice::File, false).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text, format!("store = \"file\"\n{written}"));
+}
+
+#[test]
+fn nothing_is_remembered_in_a_broken_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config.toml");
+    std::fs::write(&path, "stor = \"file\"\n").unwrap();
+    assert!(remember_store(&path, StoreChoice::File, false).is_err());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "stor = \"file\"\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn remembering_writes_through_a_link() {
+    let directory = tempfile::tempdir().unwrap();
+    let target = directory.path().join("dotfiles.toml");
+    std::fs::write(&target, "").unwrap();
+    let path = directory.path().join("config.toml");
+    std::os::unix::fs::symlink("dotfiles.toml", &path).unwrap();
+    remember_store(&path, StoreChoice::File, false).unwrap();
+    assert!(path.is_symlink());
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), "store = \"file\"\n");
+}
+
+/// The manual page, in which every quoted example is a file of its own.
+const PAGE: &str = include_str!("../../man/authctl-config.5");
+
+#[test]
+fn the_examples_of_the_manual_page_load() {
+    let examples: Vec<&str> = PAGE
+        .split(".Bd -literal -offset indent\n")
+        .skip(1)
+        .map(|rest| rest.split(".Ed").next().unwrap_or_default())
+        .collect();
+    assert_eq!(examples.len(), 5);
+    for example in examples {
+        Config::parse(Path::new("example"), example).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
+fn the_manual_page_names_every_key() {
+    let tables =
+        ["", "[provider.x]\n", "[provider.x.api_key]\n", "[provider.x.oauth]\n", "[agent.x]\n"];
+    let mut count = 0;
+    for table in tables {
+        let message = Config::parse(Path::new("x"), &format!("{table}nothing = 1\n"))
+            .unwrap_err()
+            .to_string();
+        let known = message.split("expected one of ").nth(1);
+        let known = known.or_else(|| message.split("expected ").nth(1)).unwrap_or_default();
+        for key in known.split('`').skip(1).step_by(2) {
+            count += 1;
+            let named =
+                [format!("Ic {key}"), format!("Ic [{key}."), format!("Ic [provider.ID.{key}]")];
+            assert!(named.iter().any(|named| PAGE.contains(named)), "{table}{key}");
+        }
+    }
+    assert!(count > 35, "{count}");
+}

@@ -1,0 +1,193 @@
+//! Reads the file that decides where credentials go. It may be a link, since people keep their
+//! configuration elsewhere and some systems generate it; but links and file belong to this user or to
+//! root, and nobody else can write to the file.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::Error;
+
+/// Longest configuration read, in bytes.
+const LIMIT: u64 = 1024 * 1024;
+
+/// The contents of `path`, or `None` where nothing is.
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    let Some(target) = follow(path)? else {
+        return Ok(None);
+    };
+    let failed = |action: &'static str| {
+        let path = target.clone();
+        move |source| Error::Io { action, path, source }
+    };
+    let mut options = fs::OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        // NOFOLLOW: the links have been followed. NONBLOCK: opening a FIFO must not wait for a writer.
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        options.custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
+    }
+    let file = options.open(&target).map_err(failed("open"))?;
+    check_file(&target, &file.metadata().map_err(failed("look at"))?)?;
+    let mut contents = Vec::new();
+    file.take(LIMIT + 1).read_to_end(&mut contents).map_err(failed("read"))?;
+    if contents.len() as u64 > LIMIT {
+        return Err(Error::TooLarge { path: target, limit: LIMIT });
+    }
+    Ok(Some(contents))
+}
+
+/// Where the links at `path` lead, each of them checked; `None` where nothing is.
+pub fn follow(path: &Path) -> Result<Option<std::path::PathBuf>, Error> {
+    let mut target = path.to_owned();
+    for _ in 0..16 {
+        let failed = |source| Error::Io { action: "look at", path: target.clone(), source };
+        let metadata = match fs::symlink_metadata(&target) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && target == path => {
+                return Ok(None);
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        if !metadata.is_symlink() {
+            return Ok(Some(target));
+        }
+        if !trusted_owner(&metadata) {
+            return Err(Error::Trap { path: target, what: "is a link of another user" });
+        }
+        let next = fs::read_link(&target).map_err(failed)?;
+        target = target.parent().unwrap_or(Path::new(".")).join(next);
+    }
+    Err(Error::Trap { path: path.to_owned(), what: "is a link to links without end" })
+}
+
+fn check_file(path: &Path, metadata: &fs::Metadata) -> Result<(), Error> {
+    let what = if !metadata.is_file() {
+        "is not a regular file"
+    } else if !trusted_owner(metadata) {
+        "belongs to another user"
+    } else if has_second_name(metadata) {
+        "has a second name (a hard link)"
+    } else if others_may_write(metadata) {
+        "can be written by other users (chmod go-w mends that)"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Trap { path: path.to_owned(), what })
+}
+
+#[cfg(unix)]
+fn trusted_owner(metadata: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    [0, rustix::process::geteuid().as_raw()].contains(&metadata.uid())
+}
+
+/// A file of this user under two names may be another one of their files, linked here by a stranger.
+/// Root's are excepted: package stores link equal files together.
+#[cfg(unix)]
+fn has_second_name(metadata: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    metadata.nlink() > 1 && metadata.uid() != 0
+}
+
+/// The group may write only where it is the owner's own, as systems with a umask of 002 arrange it.
+#[cfg(unix)]
+fn others_may_write(metadata: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let by_group = metadata.mode() & 0o020 != 0 && metadata.gid() != metadata.uid();
+    metadata.mode() & 0o002 != 0 || by_group
+}
+
+#[cfg(not(unix))]
+fn trusted_owner(_: &fs::Metadata) -> bool {
+    true // the profile's access list names this user alone
+}
+
+#[cfg(not(unix))]
+fn has_second_name(_: &fs::Metadata) -> bool {
+    false
+}
+
+#[cfg(not(unix))]
+fn others_may_write(_: &fs::Metadata) -> bool {
+    false
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn refusal(path: &Path) -> String {
+        read(path).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_plain_file_is_read_and_a_missing_one_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.toml");
+        assert!(read(&path).unwrap().is_none());
+        fs::write(&path, "store = 'file'").unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), b"store = 'file'");
+    }
+
+    #[test]
+    fn links_of_this_user_are_followed_also_through_links() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir(at("dotfiles")).unwrap();
+        fs::write(at("dotfiles/config.toml"), "x").unwrap();
+        symlink("dotfiles/config.toml", at("second")).unwrap();
+        symlink(at("second"), at("config.toml")).unwrap();
+        assert_eq!(read(&at("config.toml")).unwrap().unwrap(), b"x");
+        symlink("loop", at("loop")).unwrap();
+        assert!(refusal(&at("loop")).contains("without end"));
+        symlink("nothing", at("dangling")).unwrap();
+        assert!(
+            refusal(&at("dangling")).contains("nothing"),
+            "a dangling link is a mistake to name"
+        );
+    }
+
+    #[test]
+    fn a_file_that_others_can_write_is_refused_also_behind_a_link() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("target");
+        fs::write(&path, "x").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o646)).unwrap();
+        let link = directory.path().join("config.toml");
+        symlink(&path, &link).unwrap();
+        for place in [&path, &link] {
+            assert!(refusal(place).contains("chmod"), "{}", refusal(place));
+        }
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_refused_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(refusal(directory.path()).contains("regular file"));
+        let fifo = directory.path().join("fifo");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &fifo,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
+        assert!(refusal(&fifo).contains("regular file"));
+    }
+
+    #[test]
+    fn a_large_file_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.toml");
+        fs::write(&path, vec![b'#'; 1024 * 1024]).unwrap();
+        assert!(read(&path).is_ok());
+        fs::write(&path, vec![b'#'; 1024 * 1024 + 1]).unwrap();
+        assert!(matches!(read(&path), Err(Error::TooLarge { .. })));
+    }
+}

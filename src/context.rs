@@ -1,0 +1,209 @@
+//! What every command is handed: how to talk, where things are, the configuration, the store and the
+//! HTTP client. Each is made when it is first asked for, so that a command pays for what it uses.
+
+use std::cell::OnceCell;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::config::{Config, Provider, StoreChoice};
+use crate::credential::{self, Name};
+use crate::error::{CommandError, Kind};
+use crate::http::Http;
+use crate::interact::Interact;
+use crate::login::Login;
+use crate::paths::{self, Paths};
+use crate::policy;
+use crate::resolve::Resolver;
+use crate::store::{self, Choice, Store};
+use crate::ui::{Manner, Ui};
+
+/// The global flags, as typed.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    pub manner: Manner,
+    /// `--account`: for every name that gives none.
+    pub account: Option<String>,
+}
+
+/// A name as typed, and whether an account was named with it: given credentials stand for the
+/// default account only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    pub name: Name,
+    pub account_named: bool,
+}
+
+/// Everything a command works with.
+pub struct Context {
+    options: Options,
+    pub ui: Arc<Ui>,
+    pub http: Http,
+    /// Builds the description of the command line, for completions and man pages.
+    pub command_line: fn() -> clap::Command,
+    paths: OnceCell<Paths>,
+    config: OnceCell<Config>,
+    store: OnceCell<Store>,
+    /// A store that a person chose during this run.
+    chosen: OnceCell<Store>,
+}
+
+impl Context {
+    pub fn new(options: Options, command_line: fn() -> clap::Command) -> Self {
+        Self {
+            ui: Arc::new(Ui::new(options.manner)),
+            options,
+            http: Http::new(),
+            command_line,
+            paths: OnceCell::new(),
+            config: OnceCell::new(),
+            store: OnceCell::new(),
+            chosen: OnceCell::new(),
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    pub fn paths(&self) -> Result<&Paths, CommandError> {
+        get_or_try_init(&self.paths, || Ok(Paths::from_environment()?))
+    }
+
+    pub fn config(&self) -> Result<&Config, CommandError> {
+        get_or_try_init(&self.config, || Ok(Config::load(&self.paths()?.config_file())?))
+    }
+
+    pub fn provider(&self, name: &Name) -> Result<&Provider, CommandError> {
+        Ok(self.config()?.provider(name.provider())?)
+    }
+
+    /// The store of the configuration, or of `AUTHCTL_STORE`; opened when it is first read.
+    pub fn store(&self) -> Result<&Store, CommandError> {
+        if let Some(store) = self.chosen.get() {
+            return Ok(store);
+        }
+        get_or_try_init(&self.store, || {
+            let interact: Arc<dyn Interact> = self.ui.clone();
+            Ok(Store::new(self.store_choice()?, self.paths()?, interact))
+        })
+    }
+
+    fn store_choice(&self) -> Result<Choice, CommandError> {
+        match environment(paths::STORE).as_deref() {
+            Some("keychain") => self.choice(StoreChoice::Keychain),
+            Some("file") => self.choice(StoreChoice::File),
+            Some(other) => Err(CommandError::usage(format!(
+                "{} is {:?}; it can be keychain or file",
+                paths::STORE,
+                crate::text::clean(other)
+            ))),
+            None => self.choice(self.config()?.store.unwrap_or(StoreChoice::Keychain)),
+        }
+    }
+
+    /// Uses this store from now on, for the first time it is asked for.
+    pub fn choose_store(&self, choice: StoreChoice) -> Result<(), CommandError> {
+        let choice = self.choice(choice)?;
+        let interact: Arc<dyn Interact> = self.ui.clone();
+        self.chosen
+            .set(Store::new(choice, self.paths()?, interact))
+            .map_err(|_| CommandError::new(Kind::Failed, "the store was chosen twice"))
+    }
+
+    fn choice(&self, choice: StoreChoice) -> Result<Choice, CommandError> {
+        Ok(match choice {
+            StoreChoice::Keychain => Choice::Keychain,
+            StoreChoice::File => Choice::File { passphrase: self.config()?.passphrase },
+        })
+    }
+
+    /// Whether somebody chose the store, rather than getting the default.
+    pub fn store_is_chosen(&self) -> Result<bool, CommandError> {
+        Ok(environment(paths::STORE).is_some() || self.config()?.store.is_some())
+    }
+
+    /// The id of a credential that the environment gives: given with it, else random and kept for the
+    /// provider, so that it stays the same while the key is replaced.
+    pub fn given_id(&self, provider: &Provider) -> Result<String, CommandError> {
+        if let Some(id) = environment(&crate::inject::id_variable(&provider.id)) {
+            return Ok(crate::text::clean(&id));
+        }
+        Ok(store::given_id(&self.paths()?.state, &provider.id))
+    }
+
+    /// The coding agent that runs this process, if its marks are in the environment.
+    pub fn agent_at_the_keyboard(&self) -> Result<Option<String>, CommandError> {
+        let agent = policy::at_keyboard(self.config()?, &raw_environment);
+        Ok(agent.map(|agent| agent.title.clone()))
+    }
+
+    pub fn resolver(&self) -> Result<Resolver<'_>, CommandError> {
+        Ok(Resolver { store: self.store()?, http: &self.http, clock: Timestamp::now })
+    }
+
+    pub fn login(&self) -> Result<Login<'_>, CommandError> {
+        Ok(Login {
+            store: self.store()?,
+            http: &self.http,
+            interact: self.ui.as_ref(),
+            clock: Timestamp::now,
+        })
+    }
+
+    /// The credential that a name as typed means: its own account, else `--account`, else
+    /// `AUTHCTL_ACCOUNT`, else `default`.
+    pub fn name(&self, typed: &str) -> Result<Named, CommandError> {
+        let name: Name = typed.parse()?;
+        if typed.contains(':') {
+            return Ok(Named { name, account_named: true });
+        }
+        let from_environment = || account_from_environment(name.provider());
+        match self.options.account.clone().or_else(from_environment) {
+            Some(account) => Ok(Named { name: name.with_account(&account)?, account_named: true }),
+            None => Ok(Named { name, account_named: false }),
+        }
+    }
+}
+
+/// `AUTHCTL_ACCOUNT` is one account for all providers (`work`), or a list (`github:work,openai:me`).
+fn account_from_environment(provider: &str) -> Option<String> {
+    let value = environment(paths::ACCOUNT)?;
+    value.split(',').map(str::trim).filter(|entry| !entry.is_empty()).find_map(|entry| match entry
+        .split_once(':')
+    {
+        Some((named, account)) => (named == provider).then(|| account.to_owned()),
+        None => credential::is_part(entry).then(|| entry.to_owned()),
+    })
+}
+
+/// A variable of this process that is set and not empty.
+pub fn environment(variable: &str) -> Option<String> {
+    std::env::var(variable).ok().filter(|value| !value.is_empty())
+}
+
+/// The same for the code that must see values which are not text.
+pub fn raw_environment(variable: &str) -> Option<OsString> {
+    std::env::var_os(variable).filter(|value| !value.is_empty())
+}
+
+/// The working directory, or an error that says so.
+pub fn working_directory() -> Result<PathBuf, CommandError> {
+    std::env::current_dir().map_err(|error| {
+        CommandError::new(Kind::Failed, format!("cannot tell the working directory: {error}"))
+    })
+}
+
+/// `OnceCell::get_or_try_init`, which the standard library keeps unstable.
+fn get_or_try_init<T>(
+    cell: &OnceCell<T>,
+    make: impl FnOnce() -> Result<T, CommandError>,
+) -> Result<&T, CommandError> {
+    if let Some(value) = cell.get() {
+        return Ok(value);
+    }
+    let value = make()?;
+    Ok(cell.get_or_init(|| value))
+}

@@ -1,0 +1,351 @@
+//! What a command can fail with, as a person and a script see it: the kind decides the exit code, the
+//! message says what and where, and each hint is a command that mends it. The only place with
+//! hints; every domain error comes through here.
+
+use std::error::Error as StdError;
+use std::io;
+
+use crate::interact::Unanswered;
+use crate::{config, grant, http, inject, launch, login, oauth, paths, policy, private_file};
+use crate::{credential, resolve, secret, store};
+
+/// What a failure means for whoever called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Failed for a reason outside authctl.
+    Failed,
+    /// The command line or the configuration is wrong.
+    Usage,
+    /// A person must sign in, and there is nobody to ask.
+    LoginRequired,
+    /// The network or the authorization server; later it may work.
+    TryAgain,
+    /// Whoever read our output has gone: a quiet success.
+    ClosedPipe,
+    /// The program to launch does not exist.
+    NotFound,
+    /// The program to launch cannot be executed.
+    NotExecutable,
+}
+
+impl Kind {
+    /// The exit code of authctl's own commands (design: exit codes).
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Kind::ClosedPipe => 0,
+            Kind::Failed => 1,
+            Kind::Usage => 2,
+            Kind::LoginRequired => 4,
+            Kind::TryAgain => 75,
+            Kind::NotFound => 127,
+            Kind::NotExecutable => 126,
+        }
+    }
+
+    /// The exit code of commands that otherwise leave with their child's.
+    pub fn exit_code_before_child(self) -> u8 {
+        match self {
+            Kind::NotFound | Kind::NotExecutable => self.exit_code(),
+            _ => 125,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Kind::Failed => "failed",
+            Kind::Usage => "usage",
+            Kind::LoginRequired => "login_required",
+            Kind::TryAgain => "try_again",
+            Kind::ClosedPipe => "closed_pipe",
+            Kind::NotFound => "not_found",
+            Kind::NotExecutable => "not_executable",
+        }
+    }
+}
+
+/// A failure of a command.
+#[derive(Debug)]
+pub struct CommandError {
+    kind: Kind,
+    message: String,
+    hints: Vec<String>,
+}
+
+impl CommandError {
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hints: Vec::new() }
+    }
+
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    fn from_error(kind: Kind, error: &dyn StdError) -> Self {
+        Self::new(kind, chain(error))
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub fn hints(&self) -> &[String] {
+        &self.hints
+    }
+
+    /// `{"version":1,"error":{"kind":…,"message":…,"hints":[…]}}`
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "version": 1,
+            "error": { "kind": self.kind.as_str(), "message": self.message, "hints": self.hints },
+        })
+    }
+}
+
+/// The error and its causes in one line; a cause that its parent already quotes is not repeated.
+pub fn chain(error: &dyn StdError) -> String {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !message.ends_with(&said) {
+            message = format!("{message}: {said}");
+        }
+        source = cause.source();
+    }
+    message
+}
+
+fn login_hint(name: &credential::Name) -> String {
+    format!("authctl login {name}")
+}
+
+impl From<io::Error> for CommandError {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::new(Kind::ClosedPipe, "");
+        }
+        Self::new(Kind::Failed, format!("cannot write the output: {error}"))
+    }
+}
+
+impl From<credential::BadName> for CommandError {
+    fn from(error: credential::BadName) -> Self {
+        Self::from_error(Kind::Usage, &error).hint("authctl provider list")
+    }
+}
+
+impl From<secret::Unfit> for CommandError {
+    fn from(error: secret::Unfit) -> Self {
+        Self::from_error(Kind::Usage, &error)
+    }
+}
+
+impl From<Unanswered> for CommandError {
+    fn from(error: Unanswered) -> Self {
+        match error {
+            Unanswered::NoTerminal => Self::from_error(Kind::LoginRequired, &error),
+            _ => Self::from_error(Kind::Failed, &error),
+        }
+    }
+}
+
+impl From<paths::Error> for CommandError {
+    fn from(error: paths::Error) -> Self {
+        Self::from_error(Kind::Usage, &error)
+    }
+}
+
+impl From<private_file::Error> for CommandError {
+    fn from(error: private_file::Error) -> Self {
+        Self::from_error(Kind::Failed, &error)
+    }
+}
+
+impl From<config::Error> for CommandError {
+    fn from(error: config::Error) -> Self {
+        let shown = Self::from_error(Kind::Usage, &error);
+        match error {
+            config::Error::UnknownProvider { nearest, .. } => nearest
+                .iter()
+                .fold(shown, |shown, name| shown.hint(format!("did you mean {name}?")))
+                .hint("authctl provider list"),
+            _ => shown,
+        }
+    }
+}
+
+impl From<http::Error> for CommandError {
+    fn from(error: http::Error) -> Self {
+        Self::from_error(http_kind(&error), &error)
+    }
+}
+
+fn http_kind(error: &http::Error) -> Kind {
+    match error {
+        http::Error::Unreachable { .. }
+        | http::Error::TimedOut { .. }
+        | http::Error::Interrupted { .. } => Kind::TryAgain,
+        _ => Kind::Failed,
+    }
+}
+
+impl From<oauth::Error> for CommandError {
+    fn from(error: oauth::Error) -> Self {
+        Self::from_error(oauth_kind(&error), &error)
+    }
+}
+
+fn oauth_kind(error: &oauth::Error) -> Kind {
+    match error {
+        oauth::Error::Http(error) => http_kind(error),
+        oauth::Error::Unavailable { .. } => Kind::TryAgain,
+        _ => Kind::Failed,
+    }
+}
+
+impl From<store::Error> for CommandError {
+    fn from(error: store::Error) -> Self {
+        let kind = match &error {
+            store::Error::Busy { .. } | store::Error::TimedOut { .. } => Kind::TryAgain,
+            _ => Kind::Failed,
+        };
+        let shown = Self::from_error(kind, &error);
+        match &error {
+            store::Error::Unavailable { .. } => {
+                shown.hint("AUTHCTL_STORE=file authctl …  (keeps credentials in an encrypted file)")
+            }
+            store::Error::Locked => shown.hint("unlock the keychain, then run the command again"),
+            _ => shown,
+        }
+    }
+}
+
+impl From<resolve::Error> for CommandError {
+    fn from(error: resolve::Error) -> Self {
+        use resolve::Error as E;
+        let shown = |kind| Self::from_error(kind, &error);
+        match &error {
+            E::NotSignedIn(name) | E::Ended { name, .. } => {
+                shown(Kind::LoginRequired).hint(login_hint(name))
+            }
+            E::ClientRefused { name, .. } => {
+                shown(Kind::Usage).hint(format!("authctl login {name} --client-id ID"))
+            }
+            E::TryAgain { .. } | E::Busy(_) => shown(Kind::TryAgain),
+            E::CutOff { name, .. } => shown(Kind::TryAgain)
+                .hint(format!("authctl token {name} --refresh  (tries now)"))
+                .hint(login_hint(name)),
+            E::Store(_) => match error {
+                E::Store(error) => error.into(),
+                other => Self::from_error(Kind::Failed, &other),
+            },
+        }
+    }
+}
+
+impl From<login::Error> for CommandError {
+    fn from(error: login::Error) -> Self {
+        use login::Error as E;
+        let shown = |kind| Self::from_error(kind, &error);
+        match &error {
+            E::NoSuchWay { provider, .. } => {
+                shown(Kind::Usage).hint(format!("authctl provider show {provider}"))
+            }
+            E::ClientNeeded { provider, register_at, key_possible, .. } => {
+                client_needed(shown(Kind::Usage), provider, register_at.as_deref(), *key_possible)
+            }
+            E::ClientSecretNeeded { provider } => shown(Kind::Usage)
+                .hint(format!("authctl login {provider} --client-id ID --client-secret-file FILE")),
+            E::NoEndpoint { provider, .. } => {
+                shown(Kind::Usage).hint(format!("authctl provider show {provider}"))
+            }
+            E::NoPkce { provider, .. } => shown(Kind::Failed).hint(format!(
+                "if you know that it does, write pkce = \"unverified\" in [provider.{provider}.oauth]"
+            )),
+            E::Busy(_) => shown(Kind::TryAgain),
+            E::Grant { name, source } => grant_error(shown(grant_kind(source)), name, source),
+            E::OAuth { source, .. } => shown(oauth_kind(source)),
+            E::BadUser => shown(Kind::Usage),
+            E::Unanswered(_) => shown(Kind::LoginRequired),
+            E::Store(_) => match error {
+                E::Store(error) => error.into(),
+                other => Self::from_error(Kind::Failed, &other),
+            },
+        }
+    }
+}
+
+fn client_needed(
+    mut shown: CommandError,
+    provider: &str,
+    register_at: Option<&str>,
+    key_possible: bool,
+) -> CommandError {
+    if let Some(page) = register_at {
+        shown = shown.hint(format!("register one at {page}"));
+    }
+    shown = shown.hint(format!("authctl login {provider} --client-id ID  (remembered)"));
+    if key_possible {
+        shown = shown.hint(format!("authctl login {provider} --with-key"));
+    }
+    shown
+}
+
+fn grant_kind(error: &grant::Error) -> Kind {
+    use grant::Error as E;
+    match error {
+        E::Oauth(error) => oauth_kind(error),
+        E::BadKey(_) | E::NothingPiped | E::KeyFile { .. } | E::PortTaken { .. } => Kind::Usage,
+        E::Unanswered(Unanswered::NoTerminal) => Kind::LoginRequired,
+        _ => Kind::Failed,
+    }
+}
+
+fn grant_error(shown: CommandError, name: &credential::Name, error: &grant::Error) -> CommandError {
+    use grant::Error as E;
+    match error {
+        E::Oauth(oauth::Error::Refused { code, .. })
+            if code == "invalid_client" || code == "unauthorized_client" =>
+        {
+            shown.hint(format!("authctl login {name} --client-id ID"))
+        }
+        E::Denied { .. } | E::Expired { .. } | E::TimedOut { .. } => shown.hint(login_hint(name)),
+        E::BadKey(_) | E::NothingPiped | E::Unanswered(Unanswered::NoTerminal) => {
+            shown.hint(format!("authctl login {name} --with-key < FILE"))
+        }
+        _ => shown,
+    }
+}
+
+impl From<inject::Error> for CommandError {
+    fn from(error: inject::Error) -> Self {
+        Self::from_error(Kind::Usage, &error)
+    }
+}
+
+impl From<policy::Error> for CommandError {
+    fn from(error: policy::Error) -> Self {
+        Self::from_error(Kind::Failed, &error)
+    }
+}
+
+impl From<launch::Error> for CommandError {
+    fn from(error: launch::Error) -> Self {
+        let kind = match &error {
+            launch::Error::NotFound { .. } => Kind::NotFound,
+            launch::Error::NotExecutable { .. } => Kind::NotExecutable,
+            launch::Error::Io { .. } => Kind::Failed,
+        };
+        Self::from_error(kind, &error)
+    }
+}

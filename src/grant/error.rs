@@ -1,0 +1,57 @@
+//! What can go wrong while a credential is acquired.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::interact::Unanswered;
+use crate::oauth;
+use crate::secret::Unfit;
+
+/// Each variant is something else to do for whoever asked for the login.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Oauth(#[from] oauth::Error),
+    /// `access_denied`: the person, or a policy of the server, said no.
+    #[error("access was denied at {host}{}", explained(description.as_deref()))]
+    Denied { host: String, description: Option<String> },
+    /// The device code ended before it was confirmed.
+    #[error("the code for {host} ended before it was confirmed")]
+    Expired { host: String },
+    /// Nobody came back from the browser.
+    #[error("no answer from the browser within {minutes} minutes")]
+    TimedOut { minutes: u64 },
+    /// The registration fixes the port of the redirect URI, and another program has it.
+    #[error("port {port} is used by another program, and the registration allows no other")]
+    PortTaken { port: u16 },
+    #[error("cannot listen for the browser's answer")]
+    Listen(#[source] io::Error),
+    /// The browser brought an answer that was ours and is no code.
+    #[error("{host} did not complete the sign-in")]
+    Redirect {
+        host: String,
+        #[source]
+        reason: oauth::RedirectError,
+    },
+    /// The server does not offer what the grant needs.
+    #[error("{host} has no {endpoint}")]
+    Unsupported { host: String, endpoint: &'static str },
+    #[error("the key cannot be used: {0}")]
+    BadKey(Unfit),
+    #[error("nothing was piped in: the key is read from standard input")]
+    NothingPiped,
+    #[error("cannot read the key from standard input")]
+    Stdin(#[source] io::Error),
+    #[error("cannot read the key from {path}")]
+    KeyFile {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("no key was given: {0}")]
+    Unanswered(#[source] Unanswered),
+}
+
+fn explained(description: Option<&str>) -> String {
+    description.map(|text| format!(": {text}")).unwrap_or_default()
+}

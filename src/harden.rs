@@ -1,0 +1,111 @@
+//! This process keeps what it knows: nobody of the same user may trace or dump it, and a crash leaves
+//! no core. A program that it is replaced by gets the person's own limit back.
+
+/// Makes the process not dumpable (Linux) and sets the soft core limit to 0. Called once, before any
+/// secret is read. A system that refuses is no reason to stop: its secrets are as safe as any
+/// other program's there.
+pub fn harden() {
+    platform::forbid_dumps();
+    platform::forbid_cores();
+}
+
+/// Gives the soft core limit back that the process was started with. Called right before exec, which
+/// makes a process dumpable again by itself.
+pub fn restore_core_limit() {
+    platform::restore_cores();
+}
+
+#[cfg(unix)]
+mod platform {
+    use std::sync::OnceLock;
+
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    /// The limit that the process was started with.
+    static CORE_LIMIT: OnceLock<Rlimit> = OnceLock::new();
+
+    pub fn forbid_dumps() {
+        #[cfg(target_os = "linux")]
+        let _ =
+            rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    }
+
+    pub fn forbid_cores() {
+        let limit = getrlimit(Resource::Core);
+        CORE_LIMIT.get_or_init(|| limit);
+        // Only the soft limit: a hard one could never be given back.
+        let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: limit.maximum });
+    }
+
+    pub fn restore_cores() {
+        if let Some(limit) = CORE_LIMIT.get() {
+            let _ = setrlimit(Resource::Core, *limit);
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod platform {
+    // Windows: reading another process needs a right that error reporting alone has by default.
+    pub fn forbid_dumps() {}
+    pub fn forbid_cores() {}
+    pub fn restore_cores() {}
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+
+    use super::*;
+
+    fn again(test: &str) -> Command {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--ignored", "--exact", "--nocapture", test]);
+        command
+    }
+
+    #[test]
+    #[ignore = "changes its process; the tests below start it"]
+    fn a_hardened_process() {
+        let before = rustix::process::getrlimit(rustix::process::Resource::Core);
+        harden();
+        let soft = rustix::process::getrlimit(rustix::process::Resource::Core).current;
+        println!("dumpable {:?}, soft {soft:?}", rustix::process::dumpable_behavior().unwrap());
+        restore_core_limit();
+        let after = rustix::process::getrlimit(rustix::process::Resource::Core);
+        println!("given back {}", after == before);
+    }
+
+    #[test]
+    fn a_hardened_process_is_not_dumpable_and_gives_the_limit_back() {
+        let output = again("harden::tests::a_hardened_process").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("dumpable NotDumpable, soft Some(0)"), "{said}");
+        assert!(said.contains("given back true"), "{said}");
+    }
+
+    #[test]
+    #[ignore = "ends its process; the test below starts it"]
+    fn a_hardened_process_that_crashes() {
+        harden();
+        std::process::abort();
+    }
+
+    #[test]
+    fn a_crash_leaves_no_core() {
+        let directory = tempfile::tempdir().unwrap();
+        let test = "harden::tests::a_hardened_process_that_crashes";
+        let status = Command::new("sh")
+            .args(["-c", "ulimit -c unlimited 2>/dev/null; exec \"$0\" \"$@\""])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", test])
+            .current_dir(directory.path())
+            .output()
+            .unwrap()
+            .status;
+        assert_eq!(status.signal(), Some(6));
+        assert!(!status.core_dumped());
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,252 @@
+//! Turns a credential into what a program or a server expects: environment variables, or a header.
+//! Pure functions of provider, scheme and credential; whatever cannot stand unchanged in its place is
+//! refused here.
+
+use base64::Engine;
+use jiff::Timestamp;
+
+use crate::config::{self, Provider, Scheme};
+use crate::credential::{Credential, Kind, Name};
+use crate::secret::Secret;
+
+/// Changes of a child's environment. Clearing comes first: a variable in both lists is set.
+#[derive(Debug, Default)]
+pub struct Injection {
+    pub set: Vec<(String, Secret)>,
+    pub clear: Vec<String>,
+}
+
+/// Why a credential cannot be injected. Never holds the credential.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The caller offers `--with NAME=VAR`.
+    #[error("no environment variable is known for a credential of {provider} of kind {}", kind.as_str())]
+    NoVariable { provider: String, kind: Kind },
+    #[error(transparent)]
+    BadVariable(#[from] config::BadVariable),
+    #[error("the credential is of kind {}, which the header {header} does not take", kind.as_str())]
+    WrongKind { kind: Kind, header: String },
+    #[error("the user name has a colon or a control character")]
+    BadUser,
+    #[error("the credential has a control character and cannot stand in {place}")]
+    BadSecret { place: String },
+}
+
+/// The environment variables that carry `credential`: the scheme's first one, or `rename`, is set; all
+/// others that any of the provider's programs would read are cleared.
+pub fn variables(
+    provider: &Provider,
+    scheme: &Scheme,
+    credential: &Credential,
+    rename: Option<&str>,
+) -> Result<Injection, Error> {
+    let first = scheme.variables.first().map(String::as_str);
+    let Some(variable) = rename.or(first) else {
+        return Err(Error::NoVariable { provider: provider.id.clone(), kind: scheme.kind });
+    };
+    config::check_variable(variable)?;
+    let secret = credential.secret();
+    if secret.expose().chars().any(char::is_control) {
+        return Err(Error::BadSecret { place: variable.to_owned() });
+    }
+    let mut clear: Vec<String> = Vec::new();
+    for rival in provider.variables().filter(|rival| *rival != variable) {
+        if !clear.iter().any(|known| known == rival) {
+            clear.push(rival.to_owned());
+        }
+    }
+    Ok(Injection { set: vec![(variable.to_owned(), secret.clone())], clear })
+}
+
+/// Name and value of the header that carries `credential`.
+pub fn header(scheme: &Scheme, credential: &Credential) -> Result<(String, Secret), Error> {
+    let header = &scheme.header;
+    let (place, text) = match credential {
+        Credential::Basic { user, password } => ("{basic}", basic(user, password)?),
+        _ if header.format.contains("{key}") => ("{key}", credential.secret().clone()),
+        _ => ("{token}", credential.secret().clone()),
+    };
+    if !header.format.contains(place) {
+        return Err(Error::WrongKind { kind: credential.kind(), header: header.name.clone() });
+    }
+    if text.expose().chars().any(char::is_control) {
+        return Err(Error::BadSecret { place: header.name.clone() });
+    }
+    Ok((header.name.clone(), Secret::new(header.format.replacen(place, text.expose(), 1))))
+}
+
+/// RFC 7617 §2: the user's name has no colon, and neither part has control characters.
+fn basic(user: &str, password: &Secret) -> Result<Secret, Error> {
+    if user.contains(':') || user.chars().any(char::is_control) {
+        return Err(Error::BadUser);
+    }
+    if password.expose().chars().any(char::is_control) {
+        return Err(Error::BadSecret { place: "Basic".into() });
+    }
+    let pair = Secret::new(format!("{user}:{}", password.expose()));
+    Ok(Secret::new(base64::engine::general_purpose::STANDARD.encode(pair.expose())))
+}
+
+/// What goes into the environment beside each credential, none of it secret: its stable id in
+/// `AUTHCTL_<PROVIDER>_CREDENTIAL_ID`, and in `…_EXPIRES_AT` its end (RFC 3339, UTC) where it has one.
+/// The first account of a provider has these names; a further one has its account in them, as in
+/// `AUTHCTL_GITHUB_WORK_CREDENTIAL_ID`.
+pub fn companions(injected: &[(&Name, &str, Option<Timestamp>)]) -> Vec<(String, String)> {
+    let mut set: Vec<(String, String)> = Vec::new();
+    for (name, id, expires_at) in injected {
+        let short = format!("AUTHCTL_{}", upper(name.provider()));
+        let taken = |stem: &str, set: &[(String, String)]| {
+            set.iter().any(|(variable, _)| *variable == format!("{stem}_CREDENTIAL_ID"))
+        };
+        let stem =
+            if taken(&short, &set) { format!("{short}_{}", upper(name.account())) } else { short };
+        // Two names may differ in punctuation only; then the first one keeps the variables.
+        if taken(&stem, &set) {
+            continue;
+        }
+        set.push((format!("{stem}_CREDENTIAL_ID"), (*id).to_owned()));
+        if let Some(expires_at) = expires_at {
+            set.push((format!("{stem}_EXPIRES_AT"), expires_at.to_string()));
+        }
+    }
+    set
+}
+
+/// The variable that carries the id of a provider's first credential.
+pub fn id_variable(provider: &str) -> String {
+    format!("AUTHCTL_{}_CREDENTIAL_ID", upper(provider))
+}
+
+/// A part of a name as part of a variable.
+fn upper(part: &str) -> String {
+    part.to_ascii_uppercase().replace(['-', '.'], "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn provider(id: &str) -> Provider {
+        Config::default().provider(id).unwrap().clone()
+    }
+
+    fn key(text: &str) -> Credential {
+        Credential::ApiKey { key: Secret::new(text) }
+    }
+
+    fn set(injection: &Injection) -> Vec<(&str, &str)> {
+        injection.set.iter().map(|(name, secret)| (name.as_str(), secret.expose())).collect()
+    }
+
+    #[test]
+    fn the_first_variable_is_set_and_its_rivals_are_cleared() {
+        let google = provider("google");
+        let scheme = google.scheme(Kind::ApiKey).unwrap();
+        let injection = variables(&google, scheme, &key("k"), None).unwrap();
+        assert_eq!(set(&injection), [("GEMINI_API_KEY", "k")]);
+        assert_eq!(injection.clear, ["GOOGLE_API_KEY"]);
+        let injection = variables(&google, scheme, &key("k"), Some("GOOGLE_API_KEY")).unwrap();
+        assert_eq!(set(&injection), [("GOOGLE_API_KEY", "k")]);
+        assert_eq!(injection.clear, ["GEMINI_API_KEY"]);
+    }
+
+    #[test]
+    fn variables_of_other_kinds_are_cleared_as_well() {
+        let anthropic = provider("anthropic");
+        let token = Credential::Bearer { token: Secret::new("t") };
+        let scheme = anthropic.scheme(Kind::Bearer).unwrap();
+        let injection = variables(&anthropic, scheme, &token, None).unwrap();
+        assert_eq!(set(&injection), [("ANTHROPIC_AUTH_TOKEN", "t")]);
+        assert_eq!(injection.clear, ["ANTHROPIC_API_KEY"]);
+    }
+
+    #[test]
+    fn without_a_known_variable_one_must_be_named() {
+        let canva = provider("canva");
+        let token = Credential::Bearer { token: Secret::new("t") };
+        let scheme = &canva.schemes[0];
+        let refused = variables(&canva, scheme, &token, None).unwrap_err();
+        assert_eq!(refused, Error::NoVariable { provider: "canva".into(), kind: Kind::OAuth });
+        let injection = variables(&canva, scheme, &token, Some("CANVA")).unwrap();
+        assert_eq!(set(&injection), [("CANVA", "t")]);
+        for reserved in ["PATH", "LD_PRELOAD", "AUTHCTL_CANVA_TOKEN", "a b", ""] {
+            let refused = variables(&canva, scheme, &token, Some(reserved)).unwrap_err();
+            assert!(matches!(refused, Error::BadVariable(_)), "{reserved}");
+        }
+    }
+
+    #[test]
+    fn each_kind_has_its_own_header() {
+        let gitlab = provider("gitlab");
+        let (name, value) = header(gitlab.scheme(Kind::ApiKey).unwrap(), &key("glpat-1")).unwrap();
+        assert_eq!((name.as_str(), value.expose()), ("PRIVATE-TOKEN", "glpat-1"));
+        let token = Credential::Bearer { token: Secret::new("t") };
+        let (name, value) = header(gitlab.scheme(Kind::OAuth).unwrap(), &token).unwrap();
+        assert_eq!((name.as_str(), value.expose()), ("Authorization", "Bearer t"));
+    }
+
+    #[test]
+    fn name_and_password_go_as_basic() {
+        let atlassian = provider("atlassian");
+        let scheme = atlassian.scheme(Kind::Basic).unwrap();
+        let account = |user: &str, password: &str| Credential::Basic {
+            user: user.into(),
+            password: Secret::new(password),
+        };
+        // The example of RFC 7617 §2.
+        let (_, value) = header(scheme, &account("Aladdin", "open sesame")).unwrap();
+        assert_eq!(value.expose(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        for user in ["a:b", "a\r", "a\n", "a\0"] {
+            assert_eq!(header(scheme, &account(user, "p")).unwrap_err(), Error::BadUser);
+        }
+        for password in ["p\r\n", "p\0"] {
+            let refused = header(scheme, &account("u", password)).unwrap_err();
+            assert!(matches!(refused, Error::BadSecret { .. }));
+            let refused = variables(&atlassian, scheme, &account("u", password), None).unwrap_err();
+            assert!(matches!(refused, Error::BadSecret { .. }));
+        }
+        assert!(matches!(header(scheme, &key("k")).unwrap_err(), Error::WrongKind { .. }));
+        let bearer = provider("openai");
+        let refused = header(&bearer.schemes[0], &account("u", "p")).unwrap_err();
+        assert!(matches!(refused, Error::WrongKind { .. }));
+    }
+
+    #[test]
+    fn companions_tell_accounts_apart() {
+        let names: Vec<Name> =
+            ["github", "github:work", "azure-openai:a.b"].map(|name| name.parse().unwrap()).into();
+        let end: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+        let set = companions(&[
+            (&names[0], "cred_a", None),
+            (&names[1], "cred_b", Some(end)),
+            (&names[2], "cred_c", None),
+        ]);
+        let expected = [
+            ("AUTHCTL_GITHUB_CREDENTIAL_ID", "cred_a"),
+            ("AUTHCTL_GITHUB_WORK_CREDENTIAL_ID", "cred_b"),
+            ("AUTHCTL_GITHUB_WORK_EXPIRES_AT", "2026-01-02T03:04:05Z"),
+            ("AUTHCTL_AZURE_OPENAI_CREDENTIAL_ID", "cred_c"),
+        ];
+        let set: Vec<_> = set.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(set, expected);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_accepted_token_goes_through_unchanged(text in "[!-~]{1,200}|\\PC{1,40}|.{1,40}") {
+            let Ok(token) = Secret::parse_token(&text) else {
+                return Ok(());
+            };
+            let github = provider("github");
+            let scheme = github.scheme(Kind::ApiKey).unwrap();
+            let credential = Credential::ApiKey { key: token };
+            let injection = variables(&github, scheme, &credential, None).unwrap();
+            proptest::prop_assert_eq!(injection.set[0].1.expose(), text.as_str());
+            let (_, value) = header(scheme, &credential).unwrap();
+            proptest::prop_assert_eq!(value.expose().strip_prefix("Bearer "), Some(text.as_str()));
+            let on_the_wire = reqwest::header::HeaderValue::from_str(value.expose()).unwrap();
+            proptest::prop_assert_eq!(on_the_wire.to_str().unwrap(), value.expose());
+        }
+    }
+}

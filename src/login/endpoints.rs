@@ -1,0 +1,102 @@
+//! The authorization server of one login: what the provider's entry names, else what the server's
+//! metadata names, and whether PKCE can be relied on there.
+
+use super::Error;
+use crate::config::{OAuth, Pkce, Provider};
+use crate::credential::Grant;
+use crate::grant::Server;
+use crate::interact::Interact;
+use crate::oauth::Metadata;
+
+/// The authorization server of one login: what the provider names, else what its metadata names.
+pub(super) struct Endpoints {
+    pub(super) server: Server,
+    pub(super) revocation_endpoint: Option<String>,
+    pub(super) registration_endpoint: Option<String>,
+    pub(super) auth_methods: Option<Vec<String>>,
+    grant: Grant,
+}
+
+impl Endpoints {
+    pub(super) fn new(
+        interact: &dyn Interact,
+        provider: &Provider,
+        oauth: &OAuth,
+        metadata: Option<&Metadata>,
+        grant: Grant,
+    ) -> Result<Self, Error> {
+        let named = |own: &Option<String>, found: fn(&Metadata) -> &Option<String>| {
+            own.clone().or_else(|| metadata.and_then(|metadata| found(metadata).clone()))
+        };
+        let missing = |endpoint| Error::NoEndpoint { provider: provider.id.clone(), endpoint };
+        let authorization_endpoint =
+            named(&oauth.authorization_endpoint, |m| &m.authorization_endpoint);
+        let device_authorization_endpoint =
+            named(&oauth.device_authorization_endpoint, |m| &m.device_authorization_endpoint);
+        match grant {
+            Grant::AuthorizationCode if authorization_endpoint.is_none() => {
+                return Err(missing("authorization endpoint"));
+            }
+            Grant::DeviceCode if device_authorization_endpoint.is_none() => {
+                return Err(missing("device authorization endpoint"));
+            }
+            Grant::AuthorizationCode => require_pkce(interact, provider, oauth, metadata)?,
+            _ => {}
+        }
+        Ok(Self {
+            server: Server {
+                issuer: oauth.issuer.clone(),
+                authorization_endpoint,
+                token_endpoint: named(&oauth.token_endpoint, |m| &m.token_endpoint)
+                    .ok_or_else(|| missing("token endpoint"))?,
+                device_authorization_endpoint,
+                iss_required: metadata
+                    .is_some_and(|m| m.authorization_response_iss_parameter_supported),
+            },
+            revocation_endpoint: named(&oauth.revocation_endpoint, |m| &m.revocation_endpoint),
+            registration_endpoint: named(&oauth.registration_endpoint, |m| {
+                &m.registration_endpoint
+            }),
+            auth_methods: metadata.and_then(|m| m.token_endpoint_auth_methods_supported.clone()),
+            grant,
+        })
+    }
+
+    /// What a registration is remembered under: the issuer, else the token endpoint.
+    pub(super) fn registration_key(&self) -> &str {
+        self.server.issuer.as_deref().unwrap_or(&self.server.token_endpoint)
+    }
+
+    pub(super) fn registered_grants(&self) -> &'static [&'static str] {
+        match self.grant {
+            Grant::AuthorizationCode => &["authorization_code", "refresh_token"],
+            Grant::DeviceCode => &["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"],
+            Grant::ClientCredentials => &["client_credentials"],
+        }
+    }
+}
+
+/// S256 is always sent. A server that does not promise to check it, in its metadata or by the
+/// provider's entry, is refused; `pkce = "unverified"` there is the exception, and it is announced.
+fn require_pkce(
+    interact: &dyn Interact,
+    provider: &Provider,
+    oauth: &OAuth,
+    metadata: Option<&Metadata>,
+) -> Result<(), Error> {
+    let methods = metadata.and_then(|m| m.code_challenge_methods_supported.as_deref());
+    if methods.is_some_and(|methods| methods.iter().any(|method| method == "S256")) {
+        return Ok(());
+    }
+    match oauth.pkce {
+        Some(Pkce::S256) => Ok(()),
+        Some(Pkce::Unverified) => {
+            interact.warn(&format!(
+                "{} does not say whether it checks PKCE; this sign-in relies on its state check alone",
+                provider.title
+            ));
+            Ok(())
+        }
+        None => Err(Error::NoPkce { provider: provider.id.clone() }),
+    }
+}

@@ -1,0 +1,414 @@
+//! Signing in: which grant a wish comes to, the authorization server behind a provider, one login at a
+//! time for a credential, and the record that is saved at the end. Nothing is stored before the whole
+//! answer has been checked, and the keychain is opened before a person is sent to a browser.
+
+mod client;
+mod endpoints;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use client::{known_client, registered_port};
+use endpoints::Endpoints;
+
+use crate::config::{OAuth, Provider, Scheme};
+use crate::credential::{Binding, Credential, Grant, Kind, Name, Record, Tokens};
+use crate::grant::{self, KeySource, RedirectListener};
+use crate::http::Http;
+use crate::interact::{Interact, Unanswered};
+use crate::oauth::{self, Client, Metadata, RegistrationRequest};
+use crate::secret::Secret;
+use crate::store::{self, Key, RegistrationRecord, Store};
+
+/// How long a person may take in the browser.
+const BROWSER_WAIT: Duration = Duration::from_mins(10);
+/// How long a second login waits for the first: as long as that may take.
+const LOGIN_WAIT: Duration = Duration::from_mins(12);
+/// For the write at the end; others hold the lock for a refresh at most.
+const WRITE_WAIT: Duration = Duration::from_secs(45);
+
+/// What was asked for on the command line.
+#[derive(Debug)]
+pub struct Wish<'a> {
+    pub name: &'a Name,
+    pub provider: &'a Provider,
+    pub method: Method,
+    /// Instead of the provider's scopes.
+    pub scopes: Option<Vec<String>>,
+    pub client_id: Option<String>,
+    pub client_secret: Option<Secret>,
+    pub open_browser: bool,
+}
+
+/// How to sign in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Method {
+    /// The provider's first way that can work here.
+    Default,
+    Grant(Grant),
+    Key(KeySource),
+    /// Name and password; the password comes from the source.
+    Basic {
+        user: Option<String>,
+        password: KeySource,
+    },
+}
+
+/// What a login came to.
+#[derive(Debug)]
+pub struct Outcome {
+    pub record: Record,
+    /// A credential was there before, and its id was kept.
+    pub replaced: bool,
+    /// Another process signed in while this one waited.
+    pub adopted: bool,
+}
+
+/// Why a login did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{provider} has no {what}")]
+    NoSuchWay { provider: String, what: &'static str },
+    /// The provider wants a client of the user's own and none is known.
+    #[error("{title} needs an OAuth client of your own, and none is known here")]
+    ClientNeeded {
+        provider: String,
+        title: String,
+        register_at: Option<String>,
+        key_possible: bool,
+    },
+    #[error("{provider} needs the client's secret")]
+    ClientSecretNeeded { provider: String },
+    #[error("{provider}: its authorization server names no {endpoint}")]
+    NoEndpoint { provider: String, endpoint: &'static str },
+    #[error(
+        "the authorization server of {provider} does not promise to check PKCE with S256; without that a stolen code works"
+    )]
+    NoPkce { provider: String },
+    #[error("another login to {0} is under way and did not end")]
+    Busy(Name),
+    #[error("cannot sign in to {name}")]
+    Grant {
+        name: Name,
+        #[source]
+        source: grant::Error,
+    },
+    #[error("cannot sign in to {name}")]
+    OAuth {
+        name: Name,
+        #[source]
+        source: oauth::Error,
+    },
+    #[error(
+        "a user name for basic authentication cannot be empty or contain ':' or control characters"
+    )]
+    BadUser,
+    #[error(transparent)]
+    Unanswered(#[from] Unanswered),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// What signing in needs from its surroundings.
+#[derive(Clone, Copy)]
+pub struct Login<'a> {
+    pub store: &'a Store,
+    pub http: &'a Http,
+    pub interact: &'a dyn Interact,
+    pub clock: fn() -> Timestamp,
+}
+
+impl Login<'_> {
+    /// Signs in and saves the credential.
+    pub fn run(&self, wish: &Wish<'_>) -> Result<Outcome, Error> {
+        let key = Key::Login(wish.name);
+        let (_one_at_a_time, waited) = match self.store.try_lock(&key)? {
+            Some(guard) => (guard, false),
+            None => (self.wait_for_other_login(wish.name, &key)?, true),
+        };
+        // Also proof that the store can be opened, before anybody is sent to a browser.
+        let before = self.store.load(wish.name)?;
+        if let Some(record) = before.as_ref().filter(|_| waited) {
+            if record.refused.is_none() {
+                return Ok(Outcome { record: record.clone(), replaced: true, adopted: true });
+            }
+        }
+        let credential = self.acquire(wish)?;
+        self.save(wish.name, credential)
+    }
+
+    fn wait_for_other_login(&self, name: &Name, key: &Key<'_>) -> Result<store::Guard, Error> {
+        self.interact.notice(&format!("Another login to {name} is under way; waiting for it."));
+        match self.store.lock(key, LOGIN_WAIT) {
+            Err(store::Error::Busy { .. }) => Err(Error::Busy(name.clone())),
+            other => Ok(other?),
+        }
+    }
+
+    fn save(&self, name: &Name, credential: Credential) -> Result<Outcome, Error> {
+        let guard = self.store.lock(&Key::Credential(name), WRITE_WAIT)?;
+        let before = self.store.load(name)?;
+        let record = match &before {
+            Some(before) => before.succeeded_by(credential),
+            None => Record::new(name, credential, (self.clock)()),
+        };
+        self.store.save(&guard, &record)?;
+        Ok(Outcome { record, replaced: before.is_some(), adopted: false })
+    }
+
+    fn acquire(&self, wish: &Wish<'_>) -> Result<Credential, Error> {
+        match &wish.method {
+            Method::Default => self.acquire_by_default(wish),
+            Method::Key(source) => self.acquire_key(wish, source),
+            Method::Basic { user, password } => self.acquire_basic(wish, user.as_deref(), password),
+            Method::Grant(grant) => {
+                let oauth = oauth_scheme(wish.provider)?;
+                if !oauth.grants.contains(grant) {
+                    let what = grant_name(*grant);
+                    return Err(Error::NoSuchWay { provider: wish.provider.id.clone(), what });
+                }
+                self.acquire_tokens(wish, oauth, *grant)
+            }
+        }
+    }
+
+    fn acquire_by_default(&self, wish: &Wish<'_>) -> Result<Credential, Error> {
+        let first = wish.provider.schemes.first();
+        match first.map(|scheme| (scheme.kind, &scheme.oauth)) {
+            Some((Kind::OAuth, Some(oauth))) => self.acquire_by_first_grant(wish, oauth),
+            Some((Kind::Basic, _)) => self.acquire_basic(wish, None, &KeySource::Prompt),
+            _ => self.acquire_key(wish, &KeySource::Prompt),
+        }
+    }
+
+    /// The provider's first grant; where that needs a client nobody has, a pasted key if the person
+    /// would rather do that.
+    fn acquire_by_first_grant(&self, wish: &Wish<'_>, oauth: &OAuth) -> Result<Credential, Error> {
+        let grant = oauth.grants.first().copied().unwrap_or(Grant::AuthorizationCode);
+        match self.acquire_tokens(wish, oauth, grant) {
+            Err(error @ Error::ClientNeeded { key_possible: true, .. })
+                if self.interact.can_ask() =>
+            {
+                self.interact.notice(&format!("{error}."));
+                if !self.interact.confirm("Paste a key or token instead?", true)? {
+                    return Err(error);
+                }
+                self.acquire_key(wish, &KeySource::Prompt)
+            }
+            other => other,
+        }
+    }
+
+    // ------------------------------------------------------------------------------- keys
+
+    fn acquire_key(&self, wish: &Wish<'_>, source: &KeySource) -> Result<Credential, Error> {
+        let scheme = key_scheme(wish.provider).ok_or_else(|| Error::NoSuchWay {
+            provider: wish.provider.id.clone(),
+            what: "kind of credential that can be pasted",
+        })?;
+        if let (KeySource::Prompt, Some(page)) = (source, &scheme.create_at) {
+            self.interact.notice(&format!("Make a key at {page}"));
+        }
+        let prompt = format!("{} {}", wish.provider.title, key_word(scheme.kind));
+        let secret = self.ask_key(wish.name, source, &prompt)?;
+        Ok(match scheme.kind {
+            Kind::ApiKey => Credential::ApiKey { key: secret },
+            _ => Credential::Bearer { token: secret },
+        })
+    }
+
+    fn ask_key(&self, name: &Name, source: &KeySource, prompt: &str) -> Result<Secret, Error> {
+        grant::api_key(self.interact, source, prompt)
+            .map_err(|source| Error::Grant { name: name.clone(), source })
+    }
+
+    fn acquire_basic(
+        &self,
+        wish: &Wish<'_>,
+        user: Option<&str>,
+        password: &KeySource,
+    ) -> Result<Credential, Error> {
+        if !wish.provider.schemes.iter().any(|scheme| scheme.kind == Kind::Basic) {
+            return Err(Error::NoSuchWay {
+                provider: wish.provider.id.clone(),
+                what: "basic authentication",
+            });
+        }
+        let user = match user {
+            Some(user) => user.to_owned(),
+            None => self.interact.ask_line(&format!("{} user name", wish.provider.title))?,
+        };
+        // RFC 7617 §2: the first colon ends the name.
+        if user.is_empty() || user.contains(|c: char| c == ':' || c.is_control()) {
+            return Err(Error::BadUser);
+        }
+        let prompt = format!("{} password for {user}", wish.provider.title);
+        let password = self.ask_key(wish.name, password, &prompt)?;
+        Ok(Credential::Basic { user, password })
+    }
+
+    // ------------------------------------------------------------------------------- OAuth
+
+    fn acquire_tokens(
+        &self,
+        wish: &Wish<'_>,
+        oauth: &OAuth,
+        grant: Grant,
+    ) -> Result<Credential, Error> {
+        let known = known_client(self, wish, oauth)?;
+        let metadata = self.discover(wish, oauth, grant)?;
+        let endpoints =
+            Endpoints::new(self.interact, wish.provider, oauth, metadata.as_ref(), grant)?;
+        let scopes = wish.scopes.clone().unwrap_or_else(|| oauth.scopes.clone());
+        let (client, answer) = self.ask_server(wish, oauth, grant, &endpoints, known, &scopes)?;
+        let binding = Binding {
+            issuer: endpoints.server.issuer.clone(),
+            token_endpoint: endpoints.server.token_endpoint.clone(),
+            revocation_endpoint: endpoints.revocation_endpoint,
+            resource: oauth.resource.clone(),
+            client,
+            grant,
+            scopes,
+        };
+        let tokens = Tokens::from_answer(answer, (self.clock)(), None);
+        Ok(Credential::OAuth { tokens, binding })
+    }
+
+    /// The authorization server's metadata, where the provider does not name the endpoints itself.
+    fn discover(
+        &self,
+        wish: &Wish<'_>,
+        oauth: &OAuth,
+        grant: Grant,
+    ) -> Result<Option<Metadata>, Error> {
+        let Some(issuer) = &oauth.issuer else { return Ok(None) };
+        let named = match grant {
+            Grant::AuthorizationCode => oauth.authorization_endpoint.is_some(),
+            Grant::DeviceCode => oauth.device_authorization_endpoint.is_some(),
+            Grant::ClientCredentials => true,
+        };
+        if named && oauth.token_endpoint.is_some() {
+            return Ok(None);
+        }
+        let metadata = self
+            .http
+            .block_on(oauth::discover(self.http, issuer))
+            .map_err(|source| Error::OAuth { name: wish.name.clone(), source })?;
+        Ok(Some(metadata))
+    }
+
+    fn ask_server(
+        &self,
+        wish: &Wish<'_>,
+        oauth: &OAuth,
+        grant: Grant,
+        endpoints: &Endpoints,
+        known: Option<RegistrationRecord>,
+        scopes: &[String],
+    ) -> Result<(Client, oauth::TokenAnswer), Error> {
+        let failed = |source| Error::Grant { name: wish.name.clone(), source };
+        // The listener first: its port stands in the registration and in the URL.
+        let listener = match grant {
+            Grant::AuthorizationCode => {
+                let port = known.as_ref().and_then(|known| registered_port(&known.redirect_uris));
+                Some(RedirectListener::bind(&oauth.redirect, port).map_err(failed)?)
+            }
+            _ => None,
+        };
+        let client = match known {
+            Some(known) => known.client,
+            None => self.register(wish, endpoints, listener.as_ref())?,
+        };
+        let wire_scopes = [scopes.join(&oauth.scope_separator.to_string())];
+        let request = grant::Request {
+            server: &endpoints.server,
+            client: &client,
+            scopes: if scopes.is_empty() { &[] } else { &wire_scopes },
+            resource: oauth.resource.as_deref(),
+            parameters: &oauth.parameters,
+        };
+        let answer = match (grant, listener) {
+            (Grant::AuthorizationCode, Some(listener)) => {
+                self.http.block_on(grant::authorization_code(
+                    self.http,
+                    self.interact,
+                    listener,
+                    &request,
+                    wish.open_browser,
+                    BROWSER_WAIT,
+                ))
+            }
+            (Grant::ClientCredentials, _) => {
+                self.http.block_on(grant::client_credentials(self.http, &request))
+            }
+            _ => self.http.block_on(grant::device_code(self.http, self.interact, &request)),
+        };
+        answer.map(|answer| (client, answer)).map_err(failed)
+    }
+
+    /// Registers a client (RFC 7591) and remembers it for every later login at this server.
+    fn register(
+        &self,
+        wish: &Wish<'_>,
+        endpoints: &Endpoints,
+        listener: Option<&RedirectListener>,
+    ) -> Result<Client, Error> {
+        let key = endpoints.registration_key();
+        let endpoint = endpoints.registration_endpoint.as_deref().ok_or(Error::NoEndpoint {
+            provider: wish.provider.id.clone(),
+            endpoint: "registration endpoint",
+        })?;
+        let guard = self.store.lock(&Key::Registration(key), WRITE_WAIT)?;
+        let redirect_uris: Vec<String> =
+            listener.iter().map(|listener| listener.redirect_uri().to_owned()).collect();
+        let registration = self
+            .http
+            .block_on(oauth::register(
+                self.http,
+                endpoint,
+                &RegistrationRequest {
+                    redirect_uris: &redirect_uris,
+                    grant_types: endpoints.registered_grants(),
+                    scopes: &[],
+                    auth_methods_supported: endpoints.auth_methods.as_deref(),
+                },
+            ))
+            .map_err(|source| Error::OAuth { name: wish.name.clone(), source })?;
+        let record = RegistrationRecord {
+            format: crate::credential::FORMAT,
+            issuer: key.to_owned(),
+            client: registration.client,
+            redirect_uris: registration.redirect_uris,
+            created_at: (self.clock)(),
+            secret_expires_at: registration.secret_expires_at,
+            dynamic: true,
+        };
+        self.store.save_registration(&guard, &record)?;
+        Ok(record.client)
+    }
+}
+
+fn oauth_scheme(provider: &Provider) -> Result<&OAuth, Error> {
+    provider
+        .schemes
+        .iter()
+        .find_map(|scheme| scheme.oauth.as_ref())
+        .ok_or_else(|| Error::NoSuchWay { provider: provider.id.clone(), what: "OAuth sign-in" })
+}
+
+fn key_scheme(provider: &Provider) -> Option<&Scheme> {
+    provider.schemes.iter().find(|scheme| matches!(scheme.kind, Kind::ApiKey | Kind::Bearer))
+}
+
+fn key_word(kind: Kind) -> &'static str {
+    if kind == Kind::ApiKey { "API key" } else { "token" }
+}
+
+fn grant_name(grant: Grant) -> &'static str {
+    match grant {
+        Grant::AuthorizationCode => "authorization code grant (browser)",
+        Grant::DeviceCode => "device code grant",
+        Grant::ClientCredentials => "client credentials grant",
+    }
+}

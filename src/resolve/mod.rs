@@ -1,0 +1,180 @@
+//! From a name to a credential that works now: what the environment gives, else what the store holds,
+//! refreshed under the credential's lock when it ends too soon. One refresh at a time across all
+//! processes of the machine; no failure deletes or weakens a record.
+
+mod refresh;
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::config::{Provider, Scheme};
+use crate::credential::{Credential, Freshness, Kind, Name, Record, Tokens};
+use crate::http::Http;
+use crate::oauth;
+use crate::store::{self, Store};
+
+/// What a caller wants to have.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    pub name: &'a Name,
+    /// The credential must live at least this long from now.
+    pub min_ttl: Duration,
+    /// Ask the authorization server even if the token at hand would do.
+    pub force_refresh: bool,
+}
+
+/// A credential that works now.
+#[derive(Debug)]
+pub struct Resolved {
+    pub credential: Credential,
+    /// Stable, random, not secret.
+    pub id: String,
+    pub source: Source,
+    /// What the person should hear although all is well.
+    pub concern: Option<Concern>,
+}
+
+/// Where a resolved credential came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The variable of that name, in the environment of this process.
+    Given(String),
+    Stored,
+}
+
+/// Something that will matter soon.
+#[derive(Debug)]
+pub enum Concern {
+    /// The sign-in ends at that time, and only a new one helps.
+    SignInEnds(Timestamp),
+    /// The refresh failed for now; the token at hand lives on until that time.
+    NotRefreshed { cause: Box<Error>, expires_at: Option<Timestamp> },
+    /// The new tokens work, and could not be stored.
+    NotStored(store::Error),
+    /// Even a new token does not live as long as was asked.
+    ShortLived(Timestamp),
+}
+
+/// Why there is no credential. The variants are what the caller can do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("not signed in to {0}")]
+    NotSignedIn(Name),
+    #[error("the sign-in to {name} has ended: {reason}")]
+    Ended { name: Name, reason: String },
+    /// The authorization server does not accept our client or its parameters; the tokens are untouched.
+    #[error("cannot refresh {name}: the authorization server does not accept the client")]
+    ClientRefused {
+        name: Name,
+        #[source]
+        source: oauth::Error,
+    },
+    #[error("cannot refresh {name} now")]
+    TryAgain {
+        name: Name,
+        #[source]
+        source: oauth::Error,
+    },
+    #[error("another process is refreshing {0} and has not finished")]
+    Busy(Name),
+    /// A refresh was cut off more than once; sending the token again at once would look like theft.
+    #[error(
+        "the refresh of {name} was cut off {attempts} times; the next attempt is due at {next}"
+    )]
+    CutOff { name: Name, attempts: u32, next: Timestamp },
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// Everything that resolving needs; cheap to make.
+#[derive(Clone, Copy)]
+pub struct Resolver<'a> {
+    pub store: &'a Store,
+    pub http: &'a Http,
+    /// Time of the decision, in tests another than now.
+    pub clock: fn() -> Timestamp,
+}
+
+impl Resolver<'_> {
+    /// A credential for `wanted.name` from the store, fresh for at least `wanted.min_ttl`.
+    ///
+    /// Opens the store once. Only a credential that must be refreshed builds the HTTP client and
+    /// takes the lock.
+    pub fn resolve(&self, wanted: Wanted<'_>) -> Result<Resolved, Error> {
+        let record =
+            self.store.load(wanted.name)?.ok_or_else(|| Error::NotSignedIn(wanted.name.clone()))?;
+        match self.judge(&record, wanted) {
+            Verdict::Use => Ok(self.usable(record)),
+            Verdict::Refresh => self.refresh(record, wanted),
+            Verdict::SignIn(reason) => Err(Error::Ended { name: wanted.name.clone(), reason }),
+        }
+    }
+
+    fn judge(&self, record: &Record, wanted: Wanted<'_>) -> Verdict {
+        let Some((tokens, _)) = record.credential.as_oauth() else {
+            return Verdict::Use;
+        };
+        let freshness = tokens.freshness((self.clock)(), wanted.min_ttl);
+        let renewable = record.credential.is_renewable();
+        match (freshness, &record.refused) {
+            (Freshness::Fresh, _) if !wanted.force_refresh => Verdict::Use,
+            (_, Some(refused)) if !wanted.force_refresh || !renewable => {
+                Verdict::SignIn(refused.reason.clone())
+            }
+            (_, _) if renewable => Verdict::Refresh,
+            // Nothing to refresh with: a clock set back says nothing against the token.
+            (Freshness::ClockSetBack | Freshness::Fresh, _) => Verdict::Use,
+            (Freshness::Ending, _) => Verdict::SignIn(format!(
+                "its token ends before the {} s that were asked, and the server gave no refresh token",
+                wanted.min_ttl.as_secs()
+            )),
+            (Freshness::Expired, _) => Verdict::SignIn(
+                "its token has expired, and the server gave no refresh token".into(),
+            ),
+        }
+    }
+
+    /// A stored record as an answer.
+    fn usable(&self, record: Record) -> Resolved {
+        let concern = record
+            .credential
+            .as_oauth()
+            .and_then(|(tokens, _)| sign_in_ends_soon(tokens, (self.clock)()))
+            .map(Concern::SignInEnds);
+        Resolved { credential: record.credential, id: record.id, source: Source::Stored, concern }
+    }
+}
+
+enum Verdict {
+    Use,
+    Refresh,
+    SignIn(String),
+}
+
+/// How long before the end of a refresh token a person is told: a weekend.
+const ANNOUNCE_END: SignedDuration = SignedDuration::from_hours(72);
+
+/// The end of the refresh token, when it is near and not merely a short life: less than three days
+/// and less than a quarter of its life are left.
+fn sign_in_ends_soon(tokens: &Tokens, now: Timestamp) -> Option<Timestamp> {
+    let end = tokens.refresh_expires_at?;
+    let left = end.duration_since(now);
+    let life = end.duration_since(tokens.issued_at);
+    (left < ANNOUNCE_END && left < life / 4).then_some(end)
+}
+
+/// A given secret as a credential of the provider's first kind that fits: a variable holds a key or
+/// an access token, never what a refresh would need.
+pub fn given_credential(
+    provider: &Provider,
+    variable: &str,
+    secret: crate::secret::Secret,
+) -> Credential {
+    let reads = |scheme: &&Scheme| scheme.variables.iter().any(|own| own == variable);
+    let scheme = provider.schemes.iter().find(reads).or_else(|| provider.schemes.first());
+    match scheme.map(|scheme| scheme.kind) {
+        Some(Kind::ApiKey) => Credential::ApiKey { key: secret },
+        _ => Credential::Bearer { token: secret },
+    }
+}

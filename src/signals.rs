@@ -1,0 +1,144 @@
+//! The critical section of signals: while a [`Deferred`] lives, INT, TERM, HUP and TSTP wait, and are
+//! delivered once the last one of the thread is gone. Done with the signal mask, not with handlers:
+//! a mask leaves alone what the parent chose to ignore (`nohup`), what other parts of the program
+//! handle (a prompt that restores the terminal, a supervisor that forwards), and what a child sees.
+//!
+//! A signal to the process goes to any thread that does not block it. So every thread that authctl
+//! starts and that may live beside a critical section calls [`leave_to_main_thread`] first.
+
+use std::marker::PhantomData;
+
+/// Keeps INT, TERM, HUP and TSTP waiting. Bound to its thread, like the mask itself.
+pub struct Deferred {
+    thread_bound: PhantomData<*const ()>,
+}
+
+impl Deferred {
+    /// Begins a critical section of this thread; sections nest.
+    pub fn begin() -> Self {
+        platform::enter();
+        Self { thread_bound: PhantomData }
+    }
+}
+
+impl Drop for Deferred {
+    fn drop(&mut self) {
+        platform::leave();
+    }
+}
+
+/// Blocks the same signals in this thread, and in those that it starts, for good: the main thread
+/// receives them, and may make them wait.
+pub fn leave_to_main_thread() {
+    platform::block();
+}
+
+#[cfg(unix)]
+mod platform {
+    use std::cell::RefCell;
+
+    use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+
+    thread_local! {
+        /// How many sections this thread is in, and its mask before the first.
+        static SECTIONS: RefCell<(usize, Option<SigSet>)> = const { RefCell::new((0, None)) };
+    }
+
+    fn deferred() -> SigSet {
+        [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGTSTP].into_iter().collect()
+    }
+
+    pub fn block() {
+        // Fails only for an invalid argument, and there is none.
+        let _ = deferred().thread_block();
+    }
+
+    pub fn enter() {
+        SECTIONS.with_borrow_mut(|(depth, before)| {
+            if *depth == 0 {
+                *before = deferred().thread_swap_mask(SigmaskHow::SIG_BLOCK).ok();
+            }
+            *depth += 1;
+        });
+    }
+
+    pub fn leave() {
+        let before = SECTIONS.with_borrow_mut(|(depth, before)| {
+            *depth -= 1;
+            if *depth == 0 { before.take() } else { None }
+        });
+        // What waited arrives within this call.
+        if let Some(before) = before {
+            let _ = before.thread_set_mask();
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod platform {
+    // Windows has no such signals; its console events end the process, as a kill would, and the
+    // journal of a refresh is made for that.
+    pub fn block() {}
+    pub fn enter() {}
+    pub fn leave() {}
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+
+    use nix::sys::signal::{Signal, raise};
+
+    use super::*;
+
+    /// The far side of the tests below; it runs only in a process of its own.
+    #[test]
+    #[ignore = "ends its process; the tests below start it"]
+    fn a_process_that_interrupts_itself() {
+        let signal = match std::env::var("SIGNALS_TEST").as_deref() {
+            Ok("TERM") => Signal::SIGTERM,
+            Ok("HUP") => Signal::SIGHUP,
+            _ => Signal::SIGINT,
+        };
+        let outer = Deferred::begin();
+        let inner = Deferred::begin();
+        raise(signal).unwrap();
+        drop(outer);
+        println!("still in the section");
+        drop(inner);
+        println!("still alive");
+    }
+
+    #[test]
+    fn a_signal_waits_for_the_end_of_the_outermost_section() {
+        for (name, signal) in
+            [("INT", Signal::SIGINT), ("TERM", Signal::SIGTERM), ("HUP", Signal::SIGHUP)]
+        {
+            let output = Command::new(std::env::current_exe().unwrap())
+                .args(["--ignored", "--exact", "--nocapture"])
+                .arg("signals::tests::a_process_that_interrupts_itself")
+                .env("SIGNALS_TEST", name)
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert_eq!(output.status.signal(), Some(signal as i32), "{said}");
+            assert!(said.contains("still in the section"), "{said}");
+            assert!(!said.contains("still alive"), "{said}");
+        }
+    }
+
+    #[test]
+    fn the_mask_of_before_comes_back() {
+        use nix::sys::signal::SigSet;
+        std::thread::spawn(|| {
+            let before = SigSet::thread_get_mask().unwrap();
+            let section = Deferred::begin();
+            assert!(SigSet::thread_get_mask().unwrap().contains(Signal::SIGTSTP));
+            drop(section);
+            assert_eq!(SigSet::thread_get_mask().unwrap(), before);
+        })
+        .join()
+        .unwrap();
+    }
+}

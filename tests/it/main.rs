@@ -1,0 +1,23 @@
+//! The integration tests: they run the real binary against loopback servers in a home of its own. One crate,
+//! so that it is linked once.
+
+mod fakes;
+mod generated;
+mod layers;
+mod real_keychain;
+mod real_oidc;
+mod real_parts;
+mod support;
+
+/// A test file that is not named above would silently never run.
+#[test]
+fn every_test_file_is_listed() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let main = std::fs::read_to_string(directory.join("main.rs")).unwrap();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let module = name.trim_end_matches(".rs");
+        let is_listed = main.lines().any(|line| line == format!("mod {module};"));
+        assert!(module == "main" || is_listed, "tests/it/main.rs does not list {name}");
+    }
+}

@@ -1,0 +1,374 @@
+//! Starts the real parts of `tests/real/` for one test and ends them with it: a keyring, a certified
+//! OpenID provider, a protected API, and the person at the browser.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// Longest wait for a part to say something; a part that needs longer is broken.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Whether a test may go on: all `programs` are installed, and the packages of `tests/real` too if
+/// `node` is one of them. Where `tests/run` promised them, a missing one fails the test.
+pub fn present(programs: &[&str]) -> bool {
+    let missing: Vec<&str> = programs.iter().copied().filter(|name| !installed(name)).collect();
+    if missing.is_empty() {
+        return true;
+    }
+    let required = std::env::var_os("AUTHCTL_TEST_PARTS").is_some_and(|value| value == "required");
+    assert!(!required, "missing: {}", missing.join(", "));
+    eprintln!("skipped: missing {}; tests/run installs what is needed", missing.join(", "));
+    false
+}
+
+fn installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
+        && (program != "node" || real("node_modules/oidc-provider").is_dir())
+}
+
+/// A file of `tests/real/`.
+pub fn real(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real").join(name)
+}
+
+/// The directories of someone who has just installed authctl.
+pub struct Home {
+    directory: tempfile::TempDir,
+    store: &'static str,
+}
+
+/// How a run of authctl ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Home {
+    /// `store` is AUTHCTL_STORE, `config` the text of `config.toml`.
+    pub fn new(store: &'static str, config: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("config")).unwrap();
+        std::fs::write(directory.path().join("config/config.toml"), config).unwrap();
+        Self { directory, store }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// authctl with these arguments, seeing this home and nothing of the tester's environment.
+    pub fn authctl(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_authctl"));
+        command.args(arguments).env_clear().stdin(Stdio::null());
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("HOME", self.path()).env("AUTHCTL_STORE", self.store);
+        for place in ["config", "data", "state", "locks"] {
+            let variable = match place {
+                "locks" => "AUTHCTL_LOCK_DIR".to_owned(),
+                _ => format!("AUTHCTL_{}_DIR", place.to_uppercase()),
+            };
+            command.env(variable, self.path().join(place));
+        }
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Ended {
+        ended(&mut self.authctl(arguments))
+    }
+
+    /// What a run that must succeed printed, without the line end.
+    pub fn good(&self, arguments: &[&str]) -> String {
+        self.run(arguments).good()
+    }
+}
+
+/// Runs the command to its end.
+pub fn ended(command: &mut Command) -> Ended {
+    let output = command.output().unwrap();
+    Ended {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+impl Ended {
+    pub fn good(self) -> String {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self.stdout.trim_end().to_owned()
+    }
+
+    /// Whether authctl said no, with this status and these words on stderr.
+    #[track_caller]
+    pub fn bad(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        for word in words {
+            assert!(self.stderr.contains(word), "no {word:?} in {self:?}");
+        }
+    }
+}
+
+/// A process that says JSON, a value a line, and ends when its standard input does.
+struct Part {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<Value>,
+}
+
+impl Part {
+    fn start(command: &mut Command) -> Self {
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let stdin = child.stdin.take();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                let _ = sender.send(serde_json::from_str(&line).unwrap());
+            }
+        });
+        Self { child, stdin, lines }
+    }
+
+    fn server(script: &str, options: &Value) -> Self {
+        Self::start(Command::new("node").arg(real(script)).arg(options.to_string()))
+    }
+
+    fn line(&self) -> Value {
+        self.lines.recv_timeout(PATIENCE).unwrap()
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        drop(self.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// The certified provider. It has clients `public`, `confidential`, `machine-basic` and
+/// `machine-post`; a client's secret is `secret of NAME + 100%`.
+pub struct OpenIdProvider {
+    part: Part,
+    pub issuer: String,
+}
+
+impl OpenIdProvider {
+    /// `options` are those of `tests/real/oidc-provider.mjs`.
+    pub fn start(options: &Value) -> Self {
+        let part = Part::server("oidc-provider.mjs", options);
+        let issuer = part.line()["issuer"].as_str().unwrap().to_owned();
+        Self { part, issuer }
+    }
+
+    /// What was answered at the endpoint since the last look, in order.
+    pub fn answers(&self, endpoint: &str) -> Vec<Value> {
+        self.part.lines.try_iter().filter(|line| line["endpoint"] == endpoint).collect()
+    }
+}
+
+/// An API that takes the tokens of one issuer, and asks it about each.
+pub struct ProtectedApi {
+    _part: Part,
+    pub url: String,
+}
+
+impl ProtectedApi {
+    pub fn start(provider: &OpenIdProvider, audience: Option<&str>) -> Self {
+        let options = json!({ "issuer": provider.issuer, "audience": audience });
+        let part = Part::server("protected-api.mjs", &options);
+        let url = part.line()["url"].as_str().unwrap().to_owned();
+        Self { _part: part, url }
+    }
+
+    /// A program that calls the API with the token of the variable `TOKEN`, and prints status and body.
+    pub fn caller(&self) -> [String; 3] {
+        let script = format!(
+            "fetch('{}', {{ headers: {{ authorization: `Bearer ${{process.env.TOKEN}}` }} }})
+               .then(async (answer) => console.log(answer.status, await answer.text()))",
+            self.url
+        );
+        ["node".to_owned(), "-e".to_owned(), script]
+    }
+
+    /// The status with which the API answers this token.
+    pub fn status(&self, token: &str) -> u16 {
+        let [program, flag, script] = self.caller();
+        let output =
+            Command::new(program).args([flag, script]).env("TOKEN", token).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.split(' ').next().unwrap().parse().unwrap()
+    }
+}
+
+/// Someone in front of headless Chromium, who signs in and agrees.
+pub struct Person {
+    report: PathBuf,
+    manner: Value,
+}
+
+impl Person {
+    /// `manner` is PERSON of `tests/real/browser.mjs`; the report is kept in `directory`.
+    pub fn new(directory: &Path, manner: Value) -> Self {
+        Self { report: directory.join("person.json"), manner }
+    }
+
+    /// Makes this person's browser the one that `command` opens.
+    pub fn sits_at(&self, command: &mut Command) {
+        command
+            .env("BROWSER", real("browser.mjs"))
+            .env("PERSON", self.manner.to_string())
+            .env("PERSON_REPORT", &self.report);
+    }
+
+    /// Opens the page and does what it asks for.
+    pub fn opens(&self, url: &str) -> Value {
+        let mut browser = Command::new(real("browser.mjs"));
+        browser.arg(url);
+        self.sits_at(&mut browser);
+        browser.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+        self.report()
+    }
+
+    /// Waits until the browser is closed; where it ended, and by which pages.
+    pub fn report(&self) -> Value {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while !self.report.exists() {
+            assert!(std::time::Instant::now() < deadline, "the person never came to an end");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        serde_json::from_slice(&std::fs::read(&self.report).unwrap()).unwrap()
+    }
+}
+
+/// A Secret Service of its own: gnome-keyring on a private bus, with an unlocked, empty keyring.
+pub struct Keyring {
+    _part: Part,
+    /// DBUS_SESSION_BUS_ADDRESS.
+    bus: String,
+    daemon: rustix::process::Pid,
+    home: tempfile::TempDir,
+    successor: Option<Child>,
+}
+
+impl Keyring {
+    pub fn start() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let hold = r#"printf '{"bus":"%s","pid":%s}\n' "$DBUS_SESSION_BUS_ADDRESS" "$KEYRING_PID"; exec cat"#;
+        let mut command = Command::new(real("with-keyring.sh"));
+        let part = Part::start(command.args(["sh", "-c", hold]).env("KEYRING_HOME", home.path()));
+        let first = part.line();
+        let pid = i32::try_from(first["pid"].as_i64().unwrap()).unwrap();
+        Self {
+            _part: part,
+            bus: first["bus"].as_str().unwrap().to_owned(),
+            daemon: rustix::process::Pid::from_raw(pid).unwrap(),
+            home,
+            successor: None,
+        }
+    }
+
+    /// Makes this keychain the one of `command`.
+    pub fn serves(&self, command: &mut Command) {
+        command.env("DBUS_SESSION_BUS_ADDRESS", &self.bus);
+    }
+
+    /// The secret that another program finds under authctl's attributes.
+    pub fn lookup(&self, user: &str) -> Option<String> {
+        let mut command = Command::new("secret-tool");
+        self.serves(command.args(["lookup", "service", "authctl", "username", user]));
+        let output = command.output().unwrap();
+        let secret = String::from_utf8(output.stdout).unwrap();
+        output.status.success().then_some(secret)
+    }
+
+    /// Another program keeps an item that fits authctl's attributes, with one attribute more.
+    pub fn add_rival(&self, user: &str) {
+        let mut command = Command::new("secret-tool");
+        let attributes = ["service", "authctl", "username", user, "rival", "yes"];
+        self.serves(command.args(["store", "--label=rival"]).args(attributes));
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"rival").unwrap();
+        assert!(child.wait().unwrap().success());
+    }
+
+    pub fn lock(&self) {
+        let mut command = Command::new("dbus-send");
+        self.serves(command.args([
+            "--session",
+            "--print-reply",
+            "--dest=org.freedesktop.secrets",
+            "/org/freedesktop/secrets",
+            "org.freedesktop.Secret.Service.Lock",
+            "array:objpath:/org/freedesktop/secrets/aliases/default",
+        ]));
+        assert!(command.stdout(Stdio::null()).status().unwrap().success());
+    }
+
+    /// The daemon stays on the bus and answers nobody any more.
+    pub fn freeze(&self) {
+        rustix::process::kill_process(self.daemon, rustix::process::Signal::STOP).unwrap();
+    }
+
+    pub fn thaw(&self) {
+        rustix::process::kill_process(self.daemon, rustix::process::Signal::CONT).unwrap();
+    }
+
+    /// Ends the daemon; the bus stays.
+    pub fn die(&self) {
+        rustix::process::kill_process(self.daemon, rustix::process::Signal::KILL).unwrap();
+        self.wait_for_owner(false);
+    }
+
+    /// A new daemon takes the place of the dead one, unlocked, with what was kept.
+    pub fn rise(&mut self) {
+        let mut command = Command::new("gnome-keyring-daemon");
+        let runtime = tempfile::tempdir_in(self.home.path()).unwrap().keep();
+        self.serves(command.args(["--foreground", "--unlock", "--components=secrets"]));
+        command.env("HOME", self.home.path()).env("XDG_RUNTIME_DIR", runtime);
+        command.env("XDG_DATA_HOME", self.home.path().join(".local/share"));
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"pw").unwrap();
+        self.successor = Some(child);
+        self.wait_for_owner(true);
+    }
+
+    /// Waits until the name of the Secret Service has an owner, or none.
+    fn wait_for_owner(&self, expected: bool) {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        loop {
+            let mut command = Command::new("dbus-send");
+            self.serves(command.args([
+                "--session",
+                "--print-reply",
+                "--dest=org.freedesktop.DBus",
+                "/",
+                "org.freedesktop.DBus.NameHasOwner",
+                "string:org.freedesktop.secrets",
+            ]));
+            let output = command.output().unwrap();
+            if String::from_utf8_lossy(&output.stdout).contains("boolean true") == expected {
+                return;
+            }
+            assert!(std::time::Instant::now() < deadline, "the keychain did not come or go");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Keyring {
+    fn drop(&mut self) {
+        if let Some(mut daemon) = self.successor.take() {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! A small HTTP/1.1 server on loopback for the fakes. It can do what a library would not: hang up in the
+//! middle of an exchange. One request a connection, each on a thread of its own.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// A request as it came.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub method: String,
+    /// Without the query.
+    pub path: String,
+    /// Decoded, in the order in which they came.
+    pub query: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+/// What goes back.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    Reply {
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: Vec<u8>,
+    },
+    /// The connection is closed without a word.
+    HangUp,
+}
+
+/// A server that runs until it is dropped.
+pub struct Server {
+    address: SocketAddr,
+    ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    pub fn start(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let ended = Arc::new(AtomicBool::new(false));
+        let (answer, stop) = (Arc::new(answer), Arc::clone(&ended));
+        let thread = thread::spawn(move || {
+            for connection in listener.incoming() {
+                if stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                let answer = Arc::clone(&answer);
+                // A client that goes away in the middle is the client's business.
+                thread::spawn(move || {
+                    connection.and_then(|connection| serve(connection, &*answer))
+                });
+            }
+        });
+        Self { address, ended, thread: Some(thread) }
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::SeqCst);
+        // Wakes the listener, which then sees that it is over.
+        let _ = TcpStream::connect(self.address);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Request {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The parameters of a form body.
+    pub fn form(&self) -> Vec<(String, String)> {
+        pairs(&self.body)
+    }
+}
+
+impl Answer {
+    pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        let headers = vec![("content-type".into(), content_type.into())];
+        Answer::Reply { status, headers, body: body.into() }
+    }
+
+    pub fn json(status: u16, body: &serde_json::Value) -> Self {
+        Self::new(status, "application/json", body.to_string())
+    }
+
+    pub fn empty(status: u16) -> Self {
+        Self::new(status, "text/plain", "")
+    }
+
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        if let Answer::Reply { headers, .. } = &mut self {
+            headers.push((name.into(), value.into()));
+        }
+        self
+    }
+}
+
+/// Decodes a query or a form.
+pub fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(encoded).into_owned().collect()
+}
+
+fn serve(connection: TcpStream, answer: &dyn Fn(&Request) -> Answer) -> io::Result<()> {
+    connection.set_read_timeout(Some(Duration::from_secs(30)))?;
+    let request = read(&mut BufReader::new(&connection))?;
+    let Answer::Reply { status, headers, body } = answer(&request) else { return Ok(()) };
+    let mut head = format!("HTTP/1.1 {status} Status\r\ncontent-length: {}\r\n", body.len());
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("connection: close\r\n\r\n");
+    (&connection).write_all(head.as_bytes())?;
+    (&connection).write_all(&body)
+}
+
+fn read(stream: &mut impl BufRead) -> io::Result<Request> {
+    let line = read_line(stream)?;
+    let mut words = line.split(' ');
+    let (method, target) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let mut request = Request {
+        method: method.into(),
+        path: path.into(),
+        query: pairs(query.as_bytes()),
+        headers: Vec::new(),
+        body: Vec::new(),
+    };
+    loop {
+        let line = read_line(stream)?;
+        let Some((name, value)) = line.split_once(':') else { break };
+        request.headers.push((name.to_lowercase(), value.trim().into()));
+    }
+    let length = request.header("content-length").and_then(|length| length.parse().ok());
+    request.body = vec![0; length.unwrap_or(0)];
+    stream.read_exact(&mut request.body)?;
+    Ok(request)
+}
+
+fn read_line(stream: &mut impl BufRead) -> io::Result<String> {
+    let mut line = String::new();
+    if stream.read_line(&mut line)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}

@@ -1,0 +1,63 @@
+//! A terminal with a program in it, for what behaves differently at one: prompts, job control, masking.
+
+use std::process::Command;
+
+use rexpect::process::WaitStatus;
+use rexpect::reader::Options;
+use rexpect::session::{PtySession, spawn_with_options};
+use rustix::termios::Winsize;
+
+use super::PATIENCE;
+
+/// The program leads a session of its own, with the terminal as its controlling one.
+pub struct Terminal {
+    session: PtySession,
+}
+
+impl Terminal {
+    pub fn start(command: Command) -> Self {
+        let patience = u64::try_from(PATIENCE.as_millis()).unwrap();
+        let options = Options::new().timeout_ms(Some(patience)).strip_ansi_escape_codes(true);
+        let mut session = spawn_with_options(command, options).unwrap();
+        // A shell does not end by TERM; it is not waited for when a test is over.
+        session.process_mut().set_kill_timeout(Some(100));
+        Self { session }
+    }
+
+    /// Waits for `text`; hands back what came before it.
+    #[track_caller]
+    pub fn expect(&mut self, text: &str) -> String {
+        self.session.exp_string(text).unwrap_or_else(|error| panic!("{text:?}: {error}"))
+    }
+
+    pub fn send_line(&mut self, line: &str) {
+        self.session.send_line(line).unwrap();
+    }
+
+    /// Types a control key: `'c'` for ^C.
+    pub fn control(&mut self, key: char) {
+        self.session.send_control(key).unwrap();
+        self.session.flush().unwrap();
+    }
+
+    /// Pulls at the corner of the window.
+    pub fn resize(&self, columns: u16, rows: u16) {
+        let size = Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 };
+        let terminal = self.session.process().get_file_handle().unwrap();
+        rustix::termios::tcsetwinsize(terminal, size).unwrap();
+    }
+
+    /// Waits for the end; hands back what came until then.
+    pub fn rest(&mut self) -> String {
+        self.session.exp_eof().unwrap()
+    }
+
+    /// The exit status as a shell shows it: 128 and the number for a signal.
+    pub fn status(self) -> i32 {
+        match self.session.process().wait().unwrap() {
+            WaitStatus::Exited(_, code) => code,
+            WaitStatus::Signaled(_, signal, _) => 128 + signal as i32,
+            other => panic!("{other:?}"),
+        }
+    }
+}
