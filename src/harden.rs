@@ -32,14 +32,14 @@ mod platform {
 
     pub fn forbid_cores() {
         let limit = getrlimit(Resource::Core);
-        CORE_LIMIT.get_or_init(|| limit.clone());
+        CORE_LIMIT.get_or_init(|| limit);
         // Only the soft limit: a hard one could never be given back.
         let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: limit.maximum });
     }
 
     pub fn restore_cores() {
         if let Some(limit) = CORE_LIMIT.get() {
-            let _ = setrlimit(Resource::Core, limit.clone());
+            let _ = setrlimit(Resource::Core, *limit);
         }
     }
 }
@@ -52,7 +52,8 @@ mod platform {
     pub fn restore_cores() {}
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::os::unix::process::ExitStatusExt;
     use std::process::Command;

@@ -53,8 +53,16 @@ impl Paths {
         let project = directories::ProjectDirs::from("", "", "authctl");
         let project = project.as_ref();
         Ok(Self {
-            config: choose(CONFIG_DIR, "XDG_CONFIG_HOME", project.map(|p| p.config_dir()))?,
-            data: choose(DATA_DIR, "XDG_DATA_HOME", project.map(|p| p.data_local_dir()))?,
+            config: choose(
+                CONFIG_DIR,
+                "XDG_CONFIG_HOME",
+                project.map(directories::ProjectDirs::config_dir),
+            )?,
+            data: choose(
+                DATA_DIR,
+                "XDG_DATA_HOME",
+                project.map(directories::ProjectDirs::data_local_dir),
+            )?,
             state: choose(
                 STATE_DIR,
                 "XDG_STATE_HOME",
@@ -124,7 +132,8 @@ fn lock_directory() -> PathBuf {
         .unwrap_or_else(|| std::env::temp_dir().join("authctl-locks"))
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::process::Command;
 

@@ -230,7 +230,8 @@ fn sync_directory(_: &Path) -> Result<(), Error> {
     Ok(()) // Windows has no such call: the rename is in the journal
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
     use std::process::Command;
