@@ -251,10 +251,10 @@ mod tests {
         http.block_on(http.send(Request::get(url)?))
     }
 
-    /// Waits of a client that should not have to.
-    fn hasty() -> Http {
-        let wait = Duration::from_millis(300);
-        Http::with_limits(Limits { connect: wait, total: wait, body: 1000 })
+    /// Own waits in milliseconds; bodies up to 1,000 bytes.
+    fn limited(connect: u64, total: u64) -> Http {
+        let [connect, total] = [connect, total].map(Duration::from_millis);
+        Http::with_limits(Limits { connect, total, body: 1000 })
     }
 
     #[test]
@@ -329,7 +329,7 @@ mod tests {
         let endless = format!("HTTP/1.1 200 OK\r\n\r\n{body}");
         for bytes in [plain, chunked.into_bytes(), endless.into_bytes()] {
             let server = Server::new(move |_| bytes.clone());
-            let refusal = get(&hasty(), &server.url("/")).err().unwrap();
+            let refusal = get(&limited(30_000, 30_000), &server.url("/")).err().unwrap();
             assert_eq!(refusal, Error::TooLarge { host: server.host(), limit: 1000 });
             assert!(refusal.may_have_reached());
         }
@@ -353,7 +353,7 @@ mod tests {
                 std::thread::park();
             }
         });
-        let refusal = get(&hasty(), &silent.url("/")).err().unwrap();
+        let refusal = get(&limited(30_000, 300), &silent.url("/")).err().unwrap();
         assert_eq!(refusal, Error::TimedOut { host: silent.host(), sent: true });
 
         let half = Server::with(|stream, _| {
@@ -362,13 +362,13 @@ mod tests {
                 std::thread::park();
             }
         });
-        let refusal = get(&hasty(), &half.url("/")).err().unwrap();
+        let refusal = get(&limited(30_000, 300), &half.url("/")).err().unwrap();
         assert_eq!(refusal, Error::TimedOut { host: half.host(), sent: true });
 
         // A listener that never speaks TLS.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = listener.local_addr().unwrap().to_string();
-        let refusal = get(&hasty(), &format!("https://{host}/")).err().unwrap();
+        let refusal = get(&limited(300, 30_000), &format!("https://{host}/")).err().unwrap();
         assert_eq!(refusal, Error::TimedOut { host, sent: false });
     }
 
@@ -432,7 +432,8 @@ mod tests {
         let http = Http::new();
         // A name that the resolver finds on this machine, over the route for public hosts.
         let client = http.client(Route::Public).unwrap();
-        let error = http.block_on(client.get("https://localhost:1/").send()).unwrap_err();
+        let error =
+            http.block_on(async { client.get("https://localhost:1/").send().await }).unwrap_err();
         let refusal = failure("localhost:1", &error);
         assert!(matches!(refusal, Error::ForbiddenAddress { .. }), "{refusal:?}");
     }
