@@ -3,6 +3,12 @@
 
 mod fakes;
 mod layers;
+#[cfg(unix)]
+mod real_keychain;
+#[cfg(unix)]
+mod real_oidc;
+#[cfg(unix)]
+mod real_parts;
 mod support;
 
 /// A test file that is not named above would silently never run.
