@@ -16,6 +16,7 @@ use url::Url;
 use super::address::{Class, Forbidden, Reach, Resolver, class, is_loopback};
 use super::request::check_reach;
 use super::{Answer, Error, Request};
+use crate::signals;
 use crate::text::clean;
 
 /// Deadlines and limits of every request.
@@ -78,6 +79,8 @@ impl Http {
             // Fails only where the system has no descriptors left; then nothing here can go on.
             tokio::runtime::Builder::new_current_thread()
                 .enable_all()
+                // A lookup's thread may outlive the section that a signal has to wait for.
+                .on_thread_start(signals::leave_to_main_thread)
                 .build()
                 .unwrap_or_else(|error| panic!("no runtime: {error}"))
         };

@@ -34,6 +34,13 @@ pub struct Metadata {
 }
 
 impl Metadata {
+    /// Whether the server says that it checks PKCE with S256 (RFC 8414 §2). Where it does not, nothing
+    /// shows that a stolen code is worthless.
+    pub fn checks_pkce(&self) -> bool {
+        let methods = self.code_challenge_methods_supported.iter().flatten();
+        methods.into_iter().any(|method| method == "S256")
+    }
+
     /// Reads the document that was found for `issuer`. Its issuer must be that very string
     /// (RFC 8414 §3.3).
     pub(super) fn read(http: &Http, issuer: &str, answer: &Answer) -> Result<Self, Error> {

@@ -142,6 +142,7 @@ mod tests {
                 authorization_response_iss_parameter_supported: true,
             }
         );
+        assert!(metadata.checks_pkce());
         assert_eq!(asked(&server).len(), 1);
     }
 
@@ -275,5 +276,14 @@ mod tests {
             assert!(matches!(places(issuer), Err(Error::Unsupported { .. })), "{issuer}");
         }
         assert!(matches!(places("http://example.com"), Err(Error::Http(_))));
+    }
+
+    #[test]
+    fn without_a_word_on_s256_pkce_is_not_believed() {
+        for methods in [None, Some(vec![]), Some(vec!["plain".into()]), Some(vec!["s256".into()])] {
+            let metadata =
+                Metadata { code_challenge_methods_supported: methods, ..Metadata::default() };
+            assert!(!metadata.checks_pkce());
+        }
     }
 }

@@ -11,7 +11,8 @@ mod fake;
 mod index;
 mod key;
 mod keychain;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod keychain_tests;
 mod lock;
 mod registration;

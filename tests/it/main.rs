@@ -1,6 +1,8 @@
 //! The integration tests: they run the real binary against loopback servers in a home of its own. One crate,
 //! so that it is linked once.
 
+#[cfg(unix)]
+mod conform;
 mod fakes;
 mod generated;
 mod layers;
