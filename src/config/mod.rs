@@ -157,7 +157,7 @@ fn read_text(file: &Path) -> Result<Option<String>, Error> {
     };
     String::from_utf8(bytes).map(Some).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
-        let line = 1 + error.as_bytes()[..good].iter().filter(|byte| **byte == b'\n').count();
+        let line = error.as_bytes()[..good].split(|byte| *byte == b'\n').count();
         Error::Wrong { file: file.to_owned(), line, key: None, what: "is not UTF-8 text".into() }
     })
 }
@@ -194,7 +194,7 @@ fn check_agents(
 ) -> Result<BTreeMap<String, Agent>, Error> {
     let mut agents = BTreeMap::new();
     for (id, table) in written {
-        let agent = Agent::check(&id, table).map_err(|problem| document.wrong(&problem))?;
+        let agent = Agent::check(&id, &table).map_err(|problem| document.wrong(&problem))?;
         agents.insert(id.into_inner(), agent);
     }
     Ok(agents)
