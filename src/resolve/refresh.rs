@@ -44,7 +44,7 @@ enum Outcome {
 
 impl Resolver<'_> {
     /// Refreshes what `seen` holds, unless another process has done it meanwhile.
-    pub(super) fn refresh(&self, seen: Record, wanted: Wanted<'_>) -> Result<Resolved, Error> {
+    pub(super) fn refresh(&self, seen: &Record, wanted: Wanted<'_>) -> Result<Resolved, Error> {
         let key = Key::Credential(wanted.name);
         let guard = match self.store.lock(&key, LOCK_WAIT) {
             Ok(guard) => guard,
