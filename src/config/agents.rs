@@ -38,7 +38,7 @@ impl Marker {
 }
 
 impl Agent {
-    pub(super) fn check(id: &Spanned<String>, table: AgentTable) -> Result<Self, Problem> {
+    pub(super) fn check(id: &Spanned<String>, table: &AgentTable) -> Result<Self, Problem> {
         let markers = table.markers.iter().map(marker).collect::<Result<_, _>>()?;
         let title = table.title.as_deref().map_or_else(|| id.get_ref().clone(), crate::text::clean);
         Ok(Self { id: id.get_ref().clone(), title, markers })
@@ -51,7 +51,8 @@ fn marker(written: &Spanned<String>) -> Result<Marker, Problem> {
         Some((variable, value)) => (variable, Some(value.to_owned())),
         None => (written.get_ref().as_str(), None),
     };
-    check_name(variable).map_err(|error| Problem::new(written.span(), error.to_string()))?;
+    check_name(variable)
+        .map_err(|_| Problem::new(written.span(), "is neither NAME nor NAME=VALUE"))?;
     Ok(Marker { variable: variable.to_owned(), value })
 }
 

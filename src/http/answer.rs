@@ -9,7 +9,7 @@ use zeroize::Zeroize;
 use super::Error;
 
 /// Longest time that a server may ask us to wait.
-const LONGEST_RETRY: Duration = Duration::from_secs(60);
+const LONGEST_RETRY: Duration = Duration::from_mins(1);
 
 /// Most bytes of header names and values.
 const HEADERS: usize = 64 * 1024;
@@ -58,7 +58,7 @@ impl Answer {
     }
 
     /// Whether the answer came from the internet, so that what it names must be there as well.
-    pub fn from_public(&self) -> bool {
+    pub fn is_from_public(&self) -> bool {
         self.from_public
     }
 

@@ -16,6 +16,7 @@ use url::Url;
 use super::address::{Class, Forbidden, Reach, Resolver, class, is_loopback};
 use super::request::check_reach;
 use super::{Answer, Error, Request};
+use crate::signals;
 use crate::text::clean;
 
 /// Deadlines and limits of every request.
@@ -78,6 +79,8 @@ impl Http {
             // Fails only where the system has no descriptors left; then nothing here can go on.
             tokio::runtime::Builder::new_current_thread()
                 .enable_all()
+                // A lookup's thread may outlive the section that a signal has to wait for.
+                .on_thread_start(signals::leave_to_main_thread)
                 .build()
                 .unwrap_or_else(|error| panic!("no runtime: {error}"))
         };
@@ -240,7 +243,7 @@ mod tests {
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
 
-    use super::super::fake::{Server, response};
+    use super::super::fake::{Server, response, untrusted};
     use super::*;
     use crate::secret::Secret;
 
@@ -248,10 +251,10 @@ mod tests {
         http.block_on(http.send(Request::get(url)?))
     }
 
-    /// Waits of a client that should not have to.
-    fn hasty() -> Http {
-        let wait = Duration::from_millis(300);
-        Http::with_limits(Limits { connect: wait, total: wait, body: 1000 })
+    /// Own waits in milliseconds; bodies up to 1,000 bytes.
+    fn limited(connect: u64, total: u64) -> Http {
+        let [connect, total] = [connect, total].map(Duration::from_millis);
+        Http::with_limits(Limits { connect, total, body: 1000 })
     }
 
     #[test]
@@ -266,7 +269,7 @@ mod tests {
         let answer = get(&Http::new(), &server.url("/x?y=1")).unwrap();
         assert_eq!((answer.status, answer.body.as_slice()), (200, br#"{"a":1}"#.as_slice()));
         assert_eq!(answer.host(), server.host());
-        assert!(answer.is_json() && !answer.from_public());
+        assert!(answer.is_json() && !answer.is_from_public());
         let received = &server.received()[0];
         assert_eq!(received.line, "GET /x?y=1");
         assert_eq!(received.header("accept"), Some("application/json"));
@@ -326,7 +329,7 @@ mod tests {
         let endless = format!("HTTP/1.1 200 OK\r\n\r\n{body}");
         for bytes in [plain, chunked.into_bytes(), endless.into_bytes()] {
             let server = Server::new(move |_| bytes.clone());
-            let refusal = get(&hasty(), &server.url("/")).err().unwrap();
+            let refusal = get(&limited(30_000, 30_000), &server.url("/")).err().unwrap();
             assert_eq!(refusal, Error::TooLarge { host: server.host(), limit: 1000 });
             assert!(refusal.may_have_reached());
         }
@@ -335,7 +338,7 @@ mod tests {
     #[test]
     fn longer_headers_than_allowed_are_refused() {
         let one = format!("x-long: {}\r\n", "x".repeat(64 * 1024));
-        let many: String = (0..90).map(|n| format!("x-{n}: {}\r\n", "x".repeat(8000))).collect();
+        let many = format!("x-long: {}\r\n", "x".repeat(8000)).repeat(90);
         for headers in [one, many] {
             let server = Server::new(move |_| response(200, &headers, "{}"));
             let refusal = get(&Http::new(), &server.url("/")).err().unwrap();
@@ -350,7 +353,7 @@ mod tests {
                 std::thread::park();
             }
         });
-        let refusal = get(&hasty(), &silent.url("/")).err().unwrap();
+        let refusal = get(&limited(30_000, 300), &silent.url("/")).err().unwrap();
         assert_eq!(refusal, Error::TimedOut { host: silent.host(), sent: true });
 
         let half = Server::with(|stream, _| {
@@ -359,13 +362,13 @@ mod tests {
                 std::thread::park();
             }
         });
-        let refusal = get(&hasty(), &half.url("/")).err().unwrap();
+        let refusal = get(&limited(30_000, 300), &half.url("/")).err().unwrap();
         assert_eq!(refusal, Error::TimedOut { host: half.host(), sent: true });
 
         // A listener that never speaks TLS.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = listener.local_addr().unwrap().to_string();
-        let refusal = get(&hasty(), &format!("https://{host}/")).err().unwrap();
+        let refusal = get(&limited(300, 30_000), &format!("https://{host}/")).err().unwrap();
         assert_eq!(refusal, Error::TimedOut { host, sent: false });
     }
 
@@ -408,20 +411,32 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_that_nobody_vouches_for_ends_it_before_anything_is_sent() {
+        let (host, requests) = untrusted();
+        let refusal = get(&Http::new(), &format!("https://{host}/?code=hunter2")).err().unwrap();
+        let Error::Certificate { reason, .. } = &refusal else { panic!("{refusal:?}") };
+        assert!(reason.contains("certificate"), "{reason}");
+        assert!(!refusal.may_have_reached());
+        assert!(requests.recv().is_err(), "a request was sent");
+    }
+
+    #[test]
     fn hosts_that_strangers_named_are_not_looked_for_on_this_machine() {
         let server = Server::json(200, "{}");
         let http = Http::new();
         let port = server.url("").rsplit_once(':').unwrap().1.to_owned();
         for host in ["127.0.0.1", "localhost", "2130706433", "0177.1", "[::ffff:127.0.0.1]"] {
-            let request = Request::get(&format!("http://{host}:{port}/")).unwrap();
-            let refusal = http.block_on(http.send(request)).err().unwrap();
+            let url = format!("http://{host}:{port}/");
+            assert!(!matches!(get(&http, &url), Err(Error::ForbiddenAddress { .. })), "{host}");
+        }
+        let before = server.received().len();
+        for host in ["127.0.0.1", "localhost", "2130706433", "0177.1", "[::ffff:127.0.0.1]"] {
+            let url = format!("http://{host}:{port}/");
+            http.confine(&Url::parse(&url).unwrap());
+            let refusal = get(&http, &url).err().unwrap();
             assert!(matches!(refusal, Error::ForbiddenAddress { .. }), "{host}: {refusal:?}");
         }
-        assert!(server.received().is_empty());
-        assert!(get(&http, &server.url("/")).is_ok());
-        http.confine(&Url::parse(&server.url("/")).unwrap());
-        assert!(matches!(get(&http, &server.url("/")), Err(Error::ForbiddenAddress { .. })));
-        assert_eq!(server.received().len(), 1);
+        assert_eq!(server.received().len(), before);
     }
 
     #[test]
@@ -429,7 +444,8 @@ mod tests {
         let http = Http::new();
         // A name that the resolver finds on this machine, over the route for public hosts.
         let client = http.client(Route::Public).unwrap();
-        let error = http.block_on(client.get("https://localhost:1/").send()).unwrap_err();
+        let error =
+            http.block_on(async { client.get("https://localhost:1/").send().await }).unwrap_err();
         let refusal = failure("localhost:1", &error);
         assert!(matches!(refusal, Error::ForbiddenAddress { .. }), "{refusal:?}");
     }

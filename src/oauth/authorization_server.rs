@@ -34,6 +34,13 @@ pub struct Metadata {
 }
 
 impl Metadata {
+    /// Whether the server says that it checks PKCE with S256 (RFC 8414 §2). Where it does not, nothing
+    /// shows that a stolen code is worthless.
+    pub fn checks_pkce(&self) -> bool {
+        let methods = self.code_challenge_methods_supported.iter().flatten();
+        methods.into_iter().any(|method| method == "S256")
+    }
+
     /// Reads the document that was found for `issuer`. Its issuer must be that very string
     /// (RFC 8414 §3.3).
     pub(super) fn read(http: &Http, issuer: &str, answer: &Answer) -> Result<Self, Error> {
@@ -111,12 +118,57 @@ impl Endpoints<'_> {
         if url.fragment().is_some() {
             return Err(self.document.malformed(&format!("{key} has a fragment")));
         }
-        if self.answer.from_public() {
+        if self.answer.is_from_public() {
             check_reach(&url, Reach::Public)?;
             if host_of(&url) != host_of(&self.issuer) {
                 self.http.confine(&url);
             }
         }
         Ok(Some(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::fake::{Server, public_answer};
+    use crate::http::{Error as Wire, Request};
+
+    const ISSUER: &str = "https://as.example.com";
+
+    fn read(http: &Http, endpoint: &str) -> Result<Metadata, Error> {
+        let body = format!(r#"{{"issuer":"{ISSUER}","token_endpoint":"{endpoint}"}}"#);
+        Metadata::read(http, ISSUER, &public_answer(&body))
+    }
+
+    #[test]
+    fn a_public_server_cannot_name_private_places() {
+        for endpoint in [
+            "http://localhost:1/t",
+            "http://127.0.0.1/t",
+            "https://10.0.0.1/t",
+            "https://[::1]/t",
+            "https://2130706433/t",
+            "https://169.254.169.254/t",
+            "https://[::ffff:192.168.1.1]/t",
+        ] {
+            let refusal = read(&Http::new(), endpoint).unwrap_err();
+            let forbidden = matches!(refusal, Error::Http(Wire::ForbiddenAddress { .. }));
+            assert!(forbidden, "{endpoint}: {refusal:?}");
+        }
+        assert!(read(&Http::new(), "https://login.example.com/t").is_ok());
+    }
+
+    #[test]
+    fn another_host_that_it_names_is_asked_at_public_addresses_only() {
+        let server = Server::json(200, "{}");
+        let http = Http::new();
+        read(&http, "https://as.example.com/t").unwrap();
+        read(&http, "https://8.8.8.8/t").unwrap();
+        // The same as for a name that is later found on this machine.
+        http.confine(&Url::parse(&server.url("/")).unwrap());
+        let refusal = http.block_on(http.send(Request::get(&server.url("/")).unwrap())).err();
+        assert!(matches!(refusal, Some(Wire::ForbiddenAddress { .. })));
+        assert!(server.received().is_empty());
     }
 }

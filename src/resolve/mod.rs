@@ -106,7 +106,7 @@ impl Resolver<'_> {
             self.store.load(wanted.name)?.ok_or_else(|| Error::NotSignedIn(wanted.name.clone()))?;
         match self.judge(&record, wanted) {
             Verdict::Use => Ok(self.usable(record)),
-            Verdict::Refresh => self.refresh(record, wanted),
+            Verdict::Refresh => self.refresh(&record, wanted),
             Verdict::SignIn(reason) => Err(Error::Ended { name: wanted.name.clone(), reason }),
         }
     }

@@ -44,7 +44,7 @@ enum Outcome {
 
 impl Resolver<'_> {
     /// Refreshes what `seen` holds, unless another process has done it meanwhile.
-    pub(super) fn refresh(&self, seen: Record, wanted: Wanted<'_>) -> Result<Resolved, Error> {
+    pub(super) fn refresh(&self, seen: &Record, wanted: Wanted<'_>) -> Result<Resolved, Error> {
         let key = Key::Credential(wanted.name);
         let guard = match self.store.lock(&key, LOCK_WAIT) {
             Ok(guard) => guard,
@@ -162,7 +162,7 @@ impl Resolver<'_> {
         let send = || oauth::request_tokens(self.http, &request);
         let answer = self.http.block_on(async {
             send.retry(policy)
-                .when(|error| matches!(error, oauth::Error::Unavailable { .. }))
+                .when(is_definitely_not_done)
                 .adjust(|error, pause| pause.map(|pause| pause.max(retry_after(error))))
                 .await
         });
@@ -283,6 +283,12 @@ fn next_attempt(mark: &Refreshing, wanted: Wanted<'_>, now: Timestamp) -> Result
     Ok(attempts.saturating_add(1))
 }
 
+/// Whether the server said that it did not carry out the request: 429, 503, or an error answer that
+/// says so. Any other 5xx may come from a proxy in front, after the server rotated the token.
+fn is_definitely_not_done(error: &oauth::Error) -> bool {
+    matches!(error, oauth::Error::Unavailable { status: 0..=499 | 503, .. })
+}
+
 fn retry_after(error: &oauth::Error) -> Duration {
     match error {
         oauth::Error::Unavailable { retry_after, .. } => retry_after.unwrap_or_default(),
@@ -299,10 +305,11 @@ fn classify(error: oauth::Error) -> Outcome {
                 "the authorization server does not refresh, although it gave a refresh token"
                     .into(),
             ),
-            "temporarily_unavailable" | "server_error" | "slow_down" => Outcome::NotNow(error),
+            "temporarily_unavailable" | "slow_down" => Outcome::NotNow(error),
+            "server_error" => Outcome::Lost(error),
             _ => Outcome::ClientRefused(error),
         },
-        oauth::Error::Unavailable { .. } => Outcome::NotNow(error),
+        _ if is_definitely_not_done(&error) => Outcome::NotNow(error),
         oauth::Error::Http(cause) if !cause.may_have_reached() => Outcome::NotNow(error),
         _ => Outcome::Lost(error),
     }

@@ -1,45 +1,48 @@
 //! Sign in, refresh and sign out at a certified OpenID provider; the person's part is done by
 //! Chromium on the provider's own pages.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::real_parts::{Home, OpenIdProvider, Person, ProtectedApi, ended, present};
+use crate::real_parts::{OpenIdProvider, Person, ProtectedApi, present};
+use crate::support::sandbox::Sandbox;
 
-/// `[provider.my-oidc]` with these further lines in its `oauth` table.
-fn config(provider: &OpenIdProvider, lines: &str) -> String {
-    format!(
-        "[provider.my-oidc.oauth]\nissuer = \"{}\"\nscopes = [\"openid\", \"offline_access\", \"api:read\"]\n\
-         variables = [\"TOKEN\"]\n{lines}",
+/// A sandbox with a provider `my-oidc`, which has these further lines in its `oauth` table.
+fn sandbox(provider: &OpenIdProvider, lines: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write_config(&format!(
+        "[provider.my-oidc.oauth]\nissuer = \"{}\"\n\
+         scopes = [\"openid\", \"offline_access\", \"api:read\"]\nvariables = [\"TOKEN\"]\n{lines}\n",
         provider.issuer
-    )
+    ));
+    sandbox
 }
 
-/// A home whose `my-oidc` is the provider's public client.
-fn home(provider: &OpenIdProvider) -> Home {
-    Home::new("file", &config(provider, "client_id = \"public\""))
+const PUBLIC: &str = "client_id = \"public\"";
+
+/// A sandbox in which a person has signed in with the browser.
+fn signed_in(provider: &OpenIdProvider) -> Sandbox {
+    let mut sandbox = sandbox(provider, PUBLIC);
+    Person::at(&mut sandbox, json!({}));
+    sandbox.run(["login", "my-oidc"]).success();
+    sandbox
 }
 
-/// `authctl login my-oidc …` with this person's browser; where the browser ended.
-fn sign_in(home: &Home, person: &Person, arguments: &[&str]) -> Value {
-    let mut login = home.authctl(&[&["login", "my-oidc"], arguments].concat());
-    person.sits_at(&mut login);
-    ended(&mut login).good();
-    person.report()
+fn token(sandbox: &Sandbox, flags: &[&str]) -> String {
+    let output = sandbox.run([&["token", "my-oidc"], flags].concat());
+    output.success().trim_end().to_owned()
 }
 
-fn signed_in(provider: &OpenIdProvider) -> Home {
-    let home = home(provider);
-    sign_in(&home, &Person::new(home.path(), json!({})), &[]);
-    home
+/// What `status` says of the only credential.
+fn status(sandbox: &Sandbox) -> Value {
+    sandbox.run(["status", "--json"]).json()["credentials"][0].clone()
 }
 
-fn status(home: &Home) -> Value {
-    let ended = home.run(&["status", "--json"]);
-    serde_json::from_str::<Value>(&ended.stdout).unwrap()["credentials"][0].clone()
+#[track_caller]
+fn assert_sign_in_needed(sandbox: &Sandbox, flags: &[&str]) {
+    let said = sandbox.run([&["token", "my-oidc"], flags].concat()).failure(4);
+    assert!(said.contains("authctl login my-oidc"), "{said}");
 }
 
 /// What was answered to refreshes, as HTTP statuses.
@@ -56,32 +59,33 @@ fn a_person_signs_in_in_the_browser_and_signs_out() {
     }
     let provider = OpenIdProvider::start(&json!({}));
     let api = ProtectedApi::start(&provider, None);
-    let home = home(&provider);
-    let page = sign_in(&home, &Person::new(home.path(), json!({})), &[]);
-    assert_eq!(page["done"], json!(["login", "consent"]));
-    assert_clean_end(&page);
+    let mut sandbox = sandbox(&provider, PUBLIC);
+    let person = Person::at(&mut sandbox, json!({}));
+    sandbox.run(["login", "my-oidc"]).success();
+    assert_clean_end(&person.report());
 
-    let state = status(&home);
+    let state = status(&sandbox);
     assert_eq!(state["state"], "active");
     assert_eq!(state["issuer"], provider.issuer.as_str());
     let [node, flag, script] = api.caller();
-    let called = home.good(&["exec", "--with", "my-oidc", "--", &node, &flag, &script]);
-    assert!(called.starts_with("200 ") && called.contains("alice"), "{called}");
+    let exec = ["exec", "--with", "my-oidc", "--", &node, &flag, &script];
+    let answer = sandbox.run(exec).success();
+    assert!(answer.starts_with("200 ") && answer.contains("alice"), "{answer}");
 
-    let token = home.good(&["token", "my-oidc"]);
+    let token = token(&sandbox, &[]);
     assert_eq!(api.status(&token), 200);
-    home.good(&["logout", "my-oidc"]);
+    sandbox.run(["logout", "my-oidc"]).success();
     assert_eq!(api.status(&token), 401);
     assert_eq!(provider.answers("revocation")[0]["status"], 200);
-    home.run(&["token", "my-oidc"]).bad(4, &["authctl login my-oidc"]);
+    assert_sign_in_needed(&sandbox, &[]);
 }
 
 /// The browser was left at a page of the loopback listener that shows no code and leads nowhere.
 fn assert_clean_end(page: &Value) {
-    let url = page["url"].as_str().unwrap();
-    assert!(url.starts_with("http://127.0.0.1:") && !url.contains("code="), "{page}");
+    assert_eq!(page["done"], json!(["login", "consent"]));
     assert!(page["error"].is_null(), "{page}");
-    let text = page["text"].as_str().unwrap();
+    let (url, text) = (page["url"].as_str().unwrap(), page["text"].as_str().unwrap());
+    assert!(url.starts_with("http://127.0.0.1:") && !url.contains("code="), "{page}");
     assert!(text.contains("authctl") && !text.contains("code="), "{page}");
 }
 
@@ -91,13 +95,12 @@ fn a_person_who_refuses_in_the_browser_is_believed() {
         return;
     }
     let provider = OpenIdProvider::start(&json!({}));
-    let home = home(&provider);
-    let person = Person::new(home.path(), json!({ "deny": true }));
-    let mut login = home.authctl(&["login", "my-oidc"]);
-    person.sits_at(&mut login);
-    ended(&mut login).bad(1, &["authctl login my-oidc"]);
+    let mut sandbox = sandbox(&provider, PUBLIC);
+    let person = Person::at(&mut sandbox, json!({ "deny": true }));
+    let said = sandbox.run(["login", "my-oidc"]).failure(1);
+    assert!(said.contains("authctl login my-oidc"), "{said}");
     assert!(person.report()["url"].as_str().unwrap().starts_with("http://127.0.0.1:"));
-    assert_eq!(status(&home), Value::Null);
+    assert_eq!(status(&sandbox), Value::Null);
     assert!(provider.answers("token").is_empty());
 }
 
@@ -107,13 +110,11 @@ fn a_device_is_signed_in_by_the_code_that_a_person_types() {
         return;
     }
     let provider = OpenIdProvider::start(&json!({}));
-    let home = home(&provider);
-    let (code, seen) = device_login(&home, &json!({}));
-    assert_eq!(code, Some(0));
-    assert_eq!(seen["done"], json!(["device code", "device confirmation", "login", "consent"]));
     let api = ProtectedApi::start(&provider, None);
-    assert_eq!(api.status(&home.good(&["token", "my-oidc"])), 200);
-    home.good(&["token", "my-oidc", "--refresh"]);
+    let (sandbox, seen) = device_login(&provider, json!({}), 0);
+    let pages = json!(["device code", "device confirmation", "login", "consent"]);
+    assert_eq!(seen["done"], pages, "{seen}");
+    assert_eq!(api.status(&token(&sandbox, &["--refresh"])), 200);
     assert_eq!(refreshes(&provider), [200]);
 }
 
@@ -123,34 +124,27 @@ fn a_device_that_a_person_refuses_is_not_signed_in() {
         return;
     }
     let provider = OpenIdProvider::start(&json!({}));
-    let home = home(&provider);
-    let (code, _) = device_login(&home, &json!({ "deny": true }));
-    assert_eq!(code, Some(1));
-    assert_eq!(status(&home), Value::Null);
+    let (sandbox, _) = device_login(&provider, json!({ "deny": true }), 1);
+    assert_eq!(status(&sandbox), Value::Null);
 }
 
-/// `authctl login my-oidc --device`; its exit status, and what the person saw who read URL and code
-/// off the terminal.
-fn device_login(home: &Home, manner: &Value) -> (Option<i32>, Value) {
-    let mut login = home.authctl(&["login", "my-oidc", "--device"]);
-    let mut login = login.stderr(Stdio::piped()).spawn().unwrap();
-    let mut said = BufReader::new(login.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let (mut url, mut code) = (None, None);
-    while url.is_none() || code.is_none() {
-        let line = said.next().expect("authctl shows the address and the code");
-        for word in line.split_whitespace() {
-            if word.starts_with("http://") {
-                url.get_or_insert(word.split('?').next().unwrap().to_owned());
-            } else if is_user_code(word) {
-                code.get_or_insert(word.to_owned());
-            }
-        }
-    }
-    let mut manner = manner.clone();
-    manner["user_code"] = json!(code);
-    let seen = Person::new(home.path(), manner).opens(&url.unwrap());
-    said.for_each(drop); // the pipe must not fill up
-    (login.wait().unwrap().code(), seen)
+/// `authctl login my-oidc --device`, which must end with `code`; and what the person saw, who read
+/// address and code off the terminal.
+fn device_login(provider: &OpenIdProvider, manner: Value, code: i32) -> (Sandbox, Value) {
+    let mut sandbox = sandbox(provider, PUBLIC);
+    let mut person = Person::at(&mut sandbox, manner);
+    let mut login = sandbox.start(sandbox.command(["login", "my-oidc", "--device"]));
+    let page = login.wait_for("the page's address", |line| {
+        line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
+    });
+    let user_code = login.wait_for("the code", |line| {
+        line.split_whitespace().find(|word| is_user_code(word)).map(str::to_owned)
+    });
+    person.learns(&user_code);
+    let seen = person.opens(page.split('?').next().unwrap());
+    let ended = login.finish();
+    assert_eq!(ended.code(), code, "{ended:?}");
+    (sandbox, seen)
 }
 
 /// As in BCDF-GHJK, which is how the provider writes them.
@@ -166,16 +160,16 @@ fn tokens_are_refreshed_and_refresh_tokens_rotate() {
     }
     let provider = OpenIdProvider::start(&json!({ "access_token_ttl": 300 }));
     let api = ProtectedApi::start(&provider, None);
-    let home = signed_in(&provider);
-    let first = home.good(&["token", "my-oidc"]);
-    assert_eq!(home.good(&["token", "my-oidc"]), first, "a fresh token is not refreshed");
-    let id = status(&home)["id"].clone();
-    let second = home.good(&["token", "my-oidc", "--refresh"]);
-    let third = home.good(&["token", "my-oidc", "--min-ttl", "301s"]);
+    let sandbox = signed_in(&provider);
+    let first = token(&sandbox, &[]);
+    assert_eq!(token(&sandbox, &[]), first, "a fresh token is not refreshed");
+    let id = status(&sandbox)["id"].clone();
+    let second = token(&sandbox, &["--refresh"]);
+    let third = token(&sandbox, &["--min-ttl", "301s"]);
     assert!(first != second && second != third);
     assert_eq!(refreshes(&provider), [200, 200]);
     assert_eq!(api.status(&third), 200);
-    assert_eq!(status(&home)["id"], id);
+    assert_eq!(status(&sandbox)["id"], id);
 }
 
 #[test]
@@ -184,36 +178,34 @@ fn a_family_that_the_server_ended_asks_for_a_sign_in_and_is_kept() {
         return;
     }
     let provider = OpenIdProvider::start(&json!({ "access_token_ttl": 300 }));
-    let home = signed_in(&provider);
+    let mut original = signed_in(&provider);
     // Somebody else holds a copy from before a refresh and uses it: the server sees reuse.
-    let copy = Home::new("file", &config(&provider, "client_id = \"public\""));
-    copy_files(&home.path().join("data"), &copy.path().join("data"));
-    copy_files(&home.path().join("state"), &copy.path().join("state"));
-    home.good(&["token", "my-oidc", "--refresh"]);
-    copy.run(&["token", "my-oidc", "--refresh"]).bad(4, &["authctl login my-oidc"]);
-    home.run(&["token", "my-oidc", "--refresh"]).bad(4, &["authctl login my-oidc"]);
+    let copy = sandbox(&provider, PUBLIC);
+    copy_files(&original.path("home/.local"), &copy.path("home/.local"));
+    token(&original, &["--refresh"]);
+    assert_sign_in_needed(&copy, &["--refresh"]);
+    assert_sign_in_needed(&original, &["--refresh"]);
     assert_eq!(refreshes(&provider), [200, 400, 400]);
 
-    // Asked again, it does not ask the server again, and nothing was thrown away.
-    home.run(&["token", "my-oidc", "--refresh"]).bad(4, &["authctl login my-oidc"]);
-    assert!(refreshes(&provider).len() <= 1);
-    assert!(status(&home)["client_id"].is_string());
-    sign_in(&home, &Person::new(copy.path(), json!({})), &[]);
-    home.good(&["token", "my-oidc", "--refresh"]);
+    // Nothing was thrown away, and a sign-in mends it under the same id.
+    let ended = status(&original);
+    assert_eq!(ended["client_id"], "public");
+    Person::at(&mut original, json!({}));
+    original.run(["login", "my-oidc"]).success();
+    assert_eq!(status(&original)["id"], ended["id"]);
+    token(&original, &["--refresh"]);
 }
 
 fn copy_files(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
+        let (entry, target) =
+            (entry.as_ref().unwrap(), to.join(entry.as_ref().unwrap().file_name()));
         if entry.file_type().unwrap().is_dir() {
             copy_files(&entry.path(), &target);
         } else {
             std::fs::copy(entry.path(), &target).unwrap();
         }
-        let permissions = entry.metadata().unwrap().permissions();
-        std::fs::set_permissions(&target, permissions).unwrap();
     }
     std::fs::set_permissions(to, from.metadata().unwrap().permissions()).unwrap();
 }
@@ -225,43 +217,39 @@ fn a_machine_signs_in_with_its_secret_in_the_header_or_in_the_body() {
     }
     let provider = OpenIdProvider::start(&json!({}));
     let api = ProtectedApi::start(&provider, None);
-    for (client, method) in
-        [("machine-basic", "client_secret_basic"), ("machine-post", "client_secret_post")]
-    {
-        let lines = format!(
-            "client_id = \"{client}\"\nauthentication = \"{method}\"\ngrants = [\"client_credentials\"]\n"
-        );
-        let home = Home::new("file", &config(&provider, &lines));
-        let file = home.path().join("client-secret");
-        std::fs::write(&file, format!("secret of {client} + 100%\n")).unwrap();
-        let arguments = ["login", "my-oidc", "--scope", "api:read", "--client-secret-file"];
-        home.good(&[&arguments[..], &[file.to_str().unwrap()]].concat());
-        std::fs::remove_file(&file).unwrap();
-        assert_eq!(api.status(&home.good(&["token", "my-oidc"])), 200);
+    for client in ["machine-basic", "machine-post"] {
+        let method = client.replace("machine-", "client_secret_");
+        let sandbox = sandbox(&provider, &machine(client, &method));
+        let secret = format!("secret of {client} + 100%\n");
+        sandbox.run_with_input(LOGIN_AS_MACHINE, &secret).success();
+        assert_eq!(api.status(&token(&sandbox, &[])), 200);
         // There is no refresh token: a new one is had with the secret that was kept.
-        let second = home.good(&["token", "my-oidc", "--refresh"]);
-        assert_eq!(api.status(&second), 200);
-        let clients: Vec<Value> =
-            provider.answers("token").iter().map(|answer| answer["client_id"].clone()).collect();
-        assert_eq!(clients, [client, client]);
+        assert_eq!(api.status(&token(&sandbox, &["--refresh"])), 200);
+        let answers = provider.answers("token");
+        assert_eq!(answers.len(), 2);
+        assert!(answers.iter().all(|answer| answer["client_id"] == client), "{answers:?}");
     }
 }
 
+const LOGIN_AS_MACHINE: [&str; 6] =
+    ["login", "my-oidc", "--scope", "api:read", "--client-secret-file", "-"];
+
+fn machine(client: &str, method: &str) -> String {
+    format!(
+        "client_id = \"{client}\"\nauthentication = \"{method}\"\ngrants = [\"client_credentials\"]"
+    )
+}
+
 #[test]
-fn a_wrong_client_secret_is_told_apart_from_a_refused_person() {
+fn a_wrong_client_secret_is_named_and_not_shown() {
     if !present(&["node"]) {
         return;
     }
     let provider = OpenIdProvider::start(&json!({}));
-    let lines = "client_id = \"machine-basic\"\ngrants = [\"client_credentials\"]\n";
-    let home = Home::new("file", &config(&provider, lines));
-    let file = home.path().join("client-secret");
-    std::fs::write(&file, "wrong").unwrap();
-    let arguments = ["login", "my-oidc", "--client-secret-file", file.to_str().unwrap()];
-    let ended = home.run(&arguments);
-    ended.bad(1, &["invalid_client"]);
-    assert!(!ended.stderr.contains("wrong\n"), "{ended:?}");
-    assert_eq!(status(&home), Value::Null);
+    let sandbox = sandbox(&provider, &machine("machine-basic", "client_secret_basic"));
+    let said = sandbox.run_with_input(LOGIN_AS_MACHINE, "not-the-secret").failure(1);
+    assert!(said.contains("invalid_client") && !said.contains("not-the-secret"), "{said}");
+    assert_eq!(status(&sandbox), Value::Null);
 }
 
 #[test]
@@ -270,13 +258,11 @@ fn authctl_registers_itself_once_per_server() {
         return;
     }
     let provider = OpenIdProvider::start(&json!({}));
-    let home = Home::new("file", &config(&provider, "client = \"register\""));
+    let mut sandbox = sandbox(&provider, "client = \"register\"");
     for account in ["my-oidc", "my-oidc:work"] {
-        let person = Person::new(tempfile::tempdir().unwrap().keep().as_path(), json!({}));
-        let mut login = home.authctl(&["login", account]);
-        person.sits_at(&mut login);
-        ended(&mut login).good();
-        home.good(&["token", account, "--refresh"]);
+        Person::at(&mut sandbox, json!({}));
+        sandbox.run(["login", account]).success();
+        sandbox.run(["token", account, "--refresh"]).success();
     }
     let registrations = provider.answers("registration");
     assert_eq!(registrations.len(), 1);
@@ -292,12 +278,12 @@ fn a_token_is_for_the_resource_that_the_provider_names() {
     let provider = OpenIdProvider::start(&json!({ "token_format": "jwt" }));
     let right = ProtectedApi::start(&provider, Some(resource));
     let other = ProtectedApi::start(&provider, Some("http://127.0.0.1:9/other"));
-    let lines = format!("client_id = \"public\"\nresource = \"{resource}\"\n");
-    let home = Home::new("file", &config(&provider, &lines));
-    sign_in(&home, &Person::new(home.path(), json!({})), &[]);
-    for arguments in [&["token", "my-oidc"][..], &["token", "my-oidc", "--refresh"]] {
-        let token = home.good(arguments);
+    let mut sandbox = sandbox(&provider, &format!("{PUBLIC}\nresource = \"{resource}\""));
+    Person::at(&mut sandbox, json!({}));
+    sandbox.run(["login", "my-oidc"]).success();
+    for flags in [&[][..], &["--refresh"]] {
+        let token = token(&sandbox, flags);
         assert_eq!((right.status(&token), other.status(&token)), (200, 401));
     }
-    assert_eq!(status(&home)["resource"], resource);
+    assert_eq!(status(&sandbox)["resource"], resource);
 }

@@ -1,13 +1,17 @@
 //! Starts the real parts of `tests/real/` for one test and ends them with it: a keyring, a certified
 //! OpenID provider, a protected API, and the person at the browser.
 
-use std::io::{BufRead, BufReader};
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+
+use crate::support::eventually;
+use crate::support::sandbox::Sandbox;
 
 /// Longest wait for a part to say something; a part that needs longer is broken.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -34,85 +38,6 @@ fn installed(program: &str) -> bool {
 /// A file of `tests/real/`.
 pub fn real(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real").join(name)
-}
-
-/// The directories of someone who has just installed authctl.
-pub struct Home {
-    directory: tempfile::TempDir,
-    store: &'static str,
-}
-
-/// How a run of authctl ended.
-#[derive(Debug)]
-pub struct Ended {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
-}
-
-impl Home {
-    /// `store` is AUTHCTL_STORE, `config` the text of `config.toml`.
-    pub fn new(store: &'static str, config: &str) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::create_dir(directory.path().join("config")).unwrap();
-        std::fs::write(directory.path().join("config/config.toml"), config).unwrap();
-        Self { directory, store }
-    }
-
-    pub fn path(&self) -> &Path {
-        self.directory.path()
-    }
-
-    /// authctl with these arguments, seeing this home and nothing of the tester's environment.
-    pub fn authctl(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_authctl"));
-        command.args(arguments).env_clear().stdin(Stdio::null());
-        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("HOME", self.path()).env("AUTHCTL_STORE", self.store);
-        for place in ["config", "data", "state", "locks"] {
-            let variable = match place {
-                "locks" => "AUTHCTL_LOCK_DIR".to_owned(),
-                _ => format!("AUTHCTL_{}_DIR", place.to_uppercase()),
-            };
-            command.env(variable, self.path().join(place));
-        }
-        command
-    }
-
-    pub fn run(&self, arguments: &[&str]) -> Ended {
-        ended(&mut self.authctl(arguments))
-    }
-
-    /// What a run that must succeed printed, without the line end.
-    pub fn good(&self, arguments: &[&str]) -> String {
-        self.run(arguments).good()
-    }
-}
-
-/// Runs the command to its end.
-pub fn ended(command: &mut Command) -> Ended {
-    let output = command.output().unwrap();
-    Ended {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
-}
-
-impl Ended {
-    pub fn good(self) -> String {
-        assert_eq!(self.code, Some(0), "{self:?}");
-        self.stdout.trim_end().to_owned()
-    }
-
-    /// Whether authctl said no, with this status and these words on stderr.
-    #[track_caller]
-    pub fn bad(&self, code: i32, words: &[&str]) {
-        assert_eq!(self.code, Some(code), "{self:?}");
-        for word in words {
-            assert!(self.stderr.contains(word), "no {word:?} in {self:?}");
-        }
-    }
 }
 
 /// A process that says JSON, a value a line, and ends when its standard input does.
@@ -215,36 +140,43 @@ pub struct Person {
 }
 
 impl Person {
-    /// `manner` is PERSON of `tests/real/browser.mjs`; the report is kept in `directory`.
-    pub fn new(directory: &Path, manner: Value) -> Self {
-        Self { report: directory.join("person.json"), manner }
+    /// `manner` is PERSON of `tests/real/browser.mjs`. From now on the sandbox's browser is this
+    /// person's.
+    pub fn at(sandbox: &mut Sandbox, manner: Value) -> Self {
+        let person = Self { report: sandbox.path("person.json"), manner };
+        let _ = std::fs::remove_file(&person.report); // of a person before
+        for (name, value) in person.variables() {
+            sandbox.env(name, value);
+        }
+        person
     }
 
-    /// Makes this person's browser the one that `command` opens.
-    pub fn sits_at(&self, command: &mut Command) {
-        command
-            .env("BROWSER", real("browser.mjs"))
-            .env("PERSON", self.manner.to_string())
-            .env("PERSON_REPORT", &self.report);
+    fn variables(&self) -> [(&'static str, OsString); 3] {
+        [
+            ("BROWSER", real("browser.mjs").into()),
+            ("PERSON", self.manner.to_string().into()),
+            ("PERSON_REPORT", self.report.clone().into()),
+        ]
     }
 
-    /// Opens the page and does what it asks for.
+    /// Reads this code somewhere.
+    pub fn learns(&mut self, user_code: &str) {
+        self.manner["user_code"] = json!(user_code);
+    }
+
+    /// Opens the page and does what it asks for; where that ended.
     pub fn opens(&self, url: &str) -> Value {
         let mut browser = Command::new(real("browser.mjs"));
-        browser.arg(url);
-        self.sits_at(&mut browser);
+        browser.arg(url).envs(self.variables());
         browser.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
         self.report()
     }
 
     /// Waits until the browser is closed; where it ended, and by which pages.
     pub fn report(&self) -> Value {
-        let deadline = std::time::Instant::now() + PATIENCE;
-        while !self.report.exists() {
-            assert!(std::time::Instant::now() < deadline, "the person never came to an end");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        serde_json::from_slice(&std::fs::read(&self.report).unwrap()).unwrap()
+        eventually("the person's end", || {
+            serde_json::from_slice(&std::fs::read(&self.report).ok()?).unwrap()
+        })
     }
 }
 
@@ -275,41 +207,45 @@ impl Keyring {
         }
     }
 
-    /// Makes this keychain the one of `command`.
-    pub fn serves(&self, command: &mut Command) {
-        command.env("DBUS_SESSION_BUS_ADDRESS", &self.bus);
+    /// Makes this keychain the one of the sandbox.
+    pub fn serve(&self, sandbox: &mut Sandbox) {
+        sandbox.env("AUTHCTL_STORE", "keychain").env("DBUS_SESSION_BUS_ADDRESS", &self.bus);
+    }
+
+    /// A program on this keychain's bus.
+    fn program(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(arguments).env("DBUS_SESSION_BUS_ADDRESS", &self.bus);
+        command
     }
 
     /// The secret that another program finds under authctl's attributes.
     pub fn lookup(&self, user: &str) -> Option<String> {
-        let mut command = Command::new("secret-tool");
-        self.serves(command.args(["lookup", "service", "authctl", "username", user]));
-        let output = command.output().unwrap();
+        let attributes = ["lookup", "service", "authctl", "username", user];
+        let output = self.program("secret-tool", &attributes).output().unwrap();
         let secret = String::from_utf8(output.stdout).unwrap();
         output.status.success().then_some(secret)
     }
 
     /// Another program keeps an item that fits authctl's attributes, with one attribute more.
     pub fn add_rival(&self, user: &str) {
-        let mut command = Command::new("secret-tool");
         let attributes = ["service", "authctl", "username", user, "rival", "yes"];
-        self.serves(command.args(["store", "--label=rival"]).args(attributes));
-        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
-        std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"rival").unwrap();
+        let store = [&["store", "--label=rival"], &attributes[..]].concat();
+        let mut child = self.program("secret-tool", &store).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(b"rival").unwrap();
         assert!(child.wait().unwrap().success());
     }
 
     pub fn lock(&self) {
-        let mut command = Command::new("dbus-send");
-        self.serves(command.args([
+        let call = [
             "--session",
             "--print-reply",
             "--dest=org.freedesktop.secrets",
             "/org/freedesktop/secrets",
             "org.freedesktop.Secret.Service.Lock",
             "array:objpath:/org/freedesktop/secrets/aliases/default",
-        ]));
-        assert!(command.stdout(Stdio::null()).status().unwrap().success());
+        ];
+        assert!(self.program("dbus-send", &call).output().unwrap().status.success());
     }
 
     /// The daemon stays on the bus and answers nobody any more.
@@ -329,38 +265,33 @@ impl Keyring {
 
     /// A new daemon takes the place of the dead one, unlocked, with what was kept.
     pub fn rise(&mut self) {
-        let mut command = Command::new("gnome-keyring-daemon");
         let runtime = tempfile::tempdir_in(self.home.path()).unwrap().keep();
-        self.serves(command.args(["--foreground", "--unlock", "--components=secrets"]));
+        let arguments = ["--foreground", "--unlock", "--components=secrets"];
+        let mut command = self.program("gnome-keyring-daemon", &arguments);
         command.env("HOME", self.home.path()).env("XDG_RUNTIME_DIR", runtime);
         command.env("XDG_DATA_HOME", self.home.path().join(".local/share"));
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
-        std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"pw").unwrap();
+        child.stdin.take().unwrap().write_all(b"pw").unwrap();
         self.successor = Some(child);
         self.wait_for_owner(true);
     }
 
     /// Waits until the name of the Secret Service has an owner, or none.
     fn wait_for_owner(&self, expected: bool) {
-        let deadline = std::time::Instant::now() + PATIENCE;
-        loop {
-            let mut command = Command::new("dbus-send");
-            self.serves(command.args([
-                "--session",
-                "--print-reply",
-                "--dest=org.freedesktop.DBus",
-                "/",
-                "org.freedesktop.DBus.NameHasOwner",
-                "string:org.freedesktop.secrets",
-            ]));
-            let output = command.output().unwrap();
-            if String::from_utf8_lossy(&output.stdout).contains("boolean true") == expected {
-                return;
-            }
-            assert!(std::time::Instant::now() < deadline, "the keychain did not come or go");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let question = [
+            "--session",
+            "--print-reply",
+            "--dest=org.freedesktop.DBus",
+            "/",
+            "org.freedesktop.DBus.NameHasOwner",
+            "string:org.freedesktop.secrets",
+        ];
+        eventually("a change of the keychain", || {
+            let output = self.program("dbus-send", &question).output().unwrap();
+            let owned = String::from_utf8_lossy(&output.stdout).contains("boolean true");
+            (owned == expected).then_some(())
+        });
     }
 }
 
