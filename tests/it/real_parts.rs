@@ -79,7 +79,7 @@ impl Drop for Part {
 }
 
 /// The certified provider. It has clients `public`, `confidential`, `machine-basic` and
-/// `machine-post`; a client's secret is `secret of NAME + 100%`.
+/// `machine-post`; a client's secret is `secret:of+NAME/100%`.
 pub struct OpenIdProvider {
     part: Part,
     pub issuer: String,
