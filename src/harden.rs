@@ -1,12 +1,14 @@
-//! This process keeps what it knows: nobody of the same user may trace or dump it, and a crash leaves
-//! no core. A program that it is replaced by gets the person's own limit back.
+//! This process keeps what it knows and what it writes: nobody of the same user may trace or dump it, a
+//! crash leaves no core, and a file-size limit does not end it halfway. A program that it is replaced
+//! by gets the person's own core limit back.
 
-/// Makes the process not dumpable (Linux) and sets the soft core limit to 0. Called once, before any
-/// secret is read. A system that refuses is no reason to stop: its secrets are as safe as any
-/// other program's there.
+/// Makes the process not dumpable (Linux), sets the soft core limit to 0, and makes a write beyond the
+/// file-size limit an error instead of a death by XFSZ. Called once, before any secret is read. A
+/// system that refuses is no reason to stop: secrets are as safe there as any other program's.
 pub fn harden() {
     platform::forbid_dumps();
     platform::forbid_cores();
+    platform::survive_file_limit();
 }
 
 /// Gives the soft core limit back that the process was started with. Called right before exec, which
@@ -17,7 +19,8 @@ pub fn restore_core_limit() {
 
 #[cfg(unix)]
 mod platform {
-    use std::sync::OnceLock;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::{Arc, OnceLock};
 
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -37,6 +40,12 @@ mod platform {
         let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: limit.maximum });
     }
 
+    pub fn survive_file_limit() {
+        // The handler does nothing; that there is one makes the write fail. Exec takes it away.
+        let seen = Arc::new(AtomicBool::new(false));
+        let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, seen);
+    }
+
     pub fn restore_cores() {
         if let Some(limit) = CORE_LIMIT.get() {
             let _ = setrlimit(Resource::Core, *limit);
@@ -49,10 +58,12 @@ mod platform {
     // Windows: reading another process needs a right that error reporting alone has by default.
     pub fn forbid_dumps() {}
     pub fn forbid_cores() {}
+    pub fn survive_file_limit() {}
     pub fn restore_cores() {}
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::os::unix::process::ExitStatusExt;
     use std::process::Command;
@@ -83,6 +94,32 @@ mod tests {
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(said.contains("dumpable NotDumpable, soft Some(0)"), "{said}");
         assert!(said.contains("given back true"), "{said}");
+    }
+
+    #[test]
+    #[ignore = "limits its process; the test below starts it"]
+    fn a_hardened_process_with_a_file_limit() {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        harden();
+        let file = std::path::PathBuf::from(std::env::var_os("HARDEN_TEST").unwrap());
+        crate::private_file::replace(&file, b"old").unwrap();
+        let maximum = getrlimit(Resource::Fsize).maximum;
+        setrlimit(Resource::Fsize, Rlimit { current: Some(1000), maximum }).unwrap();
+        let error = crate::private_file::replace(&file, &[b'x'; 2000]).unwrap_err();
+        assert!(error.is_full(), "{error}");
+    }
+
+    #[test]
+    fn a_file_limit_is_an_error_and_the_old_contents_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        let output = again("harden::tests::a_hardened_process_with_a_file_limit")
+            .env("HARDEN_TEST", &file)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        assert_eq!(std::fs::read(&file).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
     #[test]

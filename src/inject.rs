@@ -24,9 +24,6 @@ pub enum Error {
     NoVariable { provider: String, kind: Kind },
     #[error(transparent)]
     BadVariable(#[from] config::BadVariable),
-    /// Two credentials are to go into one variable.
-    #[error("two credentials are to go into the variable {variable}")]
-    Twice { variable: String },
     #[error("the credential is of kind {}, which the header {header} does not take", kind.as_str())]
     WrongKind { kind: Kind, header: String },
     #[error("the user name has a colon or a control character")]
@@ -59,25 +56,6 @@ pub fn variables(
         }
     }
     Ok(Injection { set: vec![(variable.to_owned(), secret.clone())], clear })
-}
-
-impl Injection {
-    /// Both together. What one sets, the other does not clear.
-    pub fn and(mut self, other: Self) -> Result<Self, Error> {
-        for (variable, secret) in other.set {
-            if self.set.iter().any(|(known, _)| *known == variable) {
-                return Err(Error::Twice { variable });
-            }
-            self.set.push((variable, secret));
-        }
-        for variable in other.clear {
-            if !self.clear.contains(&variable) {
-                self.clear.push(variable);
-            }
-        }
-        self.clear.retain(|variable| !self.set.iter().any(|(set, _)| set == variable));
-        Ok(self)
-    }
 }
 
 /// Name and value of the header that carries `credential`.
@@ -196,19 +174,6 @@ mod tests {
             let refused = variables(&canva, scheme, &token, Some(reserved)).unwrap_err();
             assert!(matches!(refused, Error::BadVariable(_)), "{reserved}");
         }
-    }
-
-    #[test]
-    fn injections_of_one_child_do_not_undo_each_other() {
-        let github = provider("github");
-        let scheme = github.scheme(Kind::ApiKey).unwrap();
-        let one = || variables(&github, scheme, &key("one"), None).unwrap();
-        let two = variables(&github, scheme, &key("two"), Some("GITHUB_TOKEN")).unwrap();
-        let both = one().and(two).unwrap();
-        assert_eq!(set(&both), [("GH_TOKEN", "one"), ("GITHUB_TOKEN", "two")]);
-        assert_eq!(both.clear, ["GITHUB_PERSONAL_ACCESS_TOKEN"]);
-        let refused = one().and(one()).unwrap_err();
-        assert_eq!(refused, Error::Twice { variable: "GH_TOKEN".into() });
     }
 
     #[test]

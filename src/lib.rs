@@ -4,14 +4,15 @@
 //! forward. The modules below stand in bands; a file imports only from bands above its own line here,
 //! and files of one band do not import each other (`tests/it/layers.rs` checks both).
 
-// band 1: texts, places, files, this process
+// band 0: what needs nothing else of the crate
 mod harden;
-mod interact;
-mod paths;
 mod private_file;
 mod secret;
 mod signals;
 mod text;
+// band 1: places and people
+mod interact;
+mod paths;
 // band 2: the wire, out and in
 mod http;
 mod listen;

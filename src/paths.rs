@@ -3,8 +3,6 @@
 
 use std::path::{Path, PathBuf};
 
-use directories::ProjectDirs;
-
 use crate::private_file;
 
 /// Directory of `config.toml`, instead of the platform's.
@@ -52,11 +50,19 @@ pub enum Error {
 impl Paths {
     /// Reads the environment: own variables first, then XDG's, then the platform's places.
     pub fn from_environment() -> Result<Self, Error> {
-        let project = ProjectDirs::from("", "", "authctl");
+        let project = directories::ProjectDirs::from("", "", "authctl");
         let project = project.as_ref();
         Ok(Self {
-            config: choose(CONFIG_DIR, "XDG_CONFIG_HOME", project.map(ProjectDirs::config_dir))?,
-            data: choose(DATA_DIR, "XDG_DATA_HOME", project.map(ProjectDirs::data_local_dir))?,
+            config: choose(
+                CONFIG_DIR,
+                "XDG_CONFIG_HOME",
+                project.map(directories::ProjectDirs::config_dir),
+            )?,
+            data: choose(
+                DATA_DIR,
+                "XDG_DATA_HOME",
+                project.map(directories::ProjectDirs::data_local_dir),
+            )?,
             state: choose(
                 STATE_DIR,
                 "XDG_STATE_HOME",
@@ -126,7 +132,8 @@ fn lock_directory() -> PathBuf {
         .unwrap_or_else(|| std::env::temp_dir().join("authctl-locks"))
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::process::Command;
 

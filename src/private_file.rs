@@ -91,8 +91,24 @@ pub fn replace(path: &Path, contents: &[u8]) -> Result<(), Error> {
     restrict(file.path(), 0o600)?;
     file.write_all(contents).map_err(failed("write", path))?;
     file.as_file().sync_all().map_err(failed("write", path))?;
-    file.persist(path).map_err(|error| failed("write", path)(error.error))?;
+    persist(file, path).map_err(failed("write", path))?;
     sync_directory(directory)
+}
+
+/// Renames `file` to `path`. On Windows that fails for as long as a reader has `path` open.
+fn persist(mut file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
+    let mut tries = if cfg!(windows) { 100 } else { 1 };
+    loop {
+        tries -= 1;
+        match file.persist(path) {
+            Ok(_) => return Ok(()),
+            Err(failed) if tries > 0 && failed.error.kind() == io::ErrorKind::PermissionDenied => {
+                file = failed.file;
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            Err(failed) => return Err(failed.error),
+        }
+    }
 }
 
 /// Removes `path` durably; whether it was there.
@@ -230,7 +246,8 @@ fn sync_directory(_: &Path) -> Result<(), Error> {
     Ok(()) // Windows has no such call: the rename is in the journal
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
     use std::process::Command;

@@ -83,7 +83,8 @@ mod platform {
     pub fn leave() {}
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::process::ExitStatusExt;
     use std::process::Command;

@@ -19,6 +19,7 @@ use crate::interact::Interact;
 use crate::launch;
 use crate::paths;
 use crate::policy;
+use crate::resolve::Source;
 use crate::secret::Secret;
 use crate::text;
 
@@ -83,6 +84,8 @@ enum Form {
 struct Environment {
     /// By variable: what goes into it, and whose it is.
     set: BTreeMap<String, (Secret, Name)>,
+    /// By variable: the one of this process that its secret came from, if not from the store.
+    given_by: BTreeMap<String, String>,
     clear: Vec<String>,
     /// Name, id and end of each credential, for the variables beside it.
     handed: Vec<(Name, String, Option<Timestamp>)>,
@@ -268,6 +271,9 @@ fn hand_over(
             Form::Header(_) => inject::header(scheme, &resolved.credential)?.1,
             _ => secret,
         };
+        if let Source::Given(from) = &resolved.source {
+            environment.given_by.insert(variable.clone(), from.clone());
+        }
         set(environment, variable, secret, name)?;
     }
     let expires_at = resolved.credential.expires_at();
@@ -295,7 +301,10 @@ fn announcement(environment: &Environment) -> String {
     let set: Vec<String> = environment
         .set
         .iter()
-        .map(|(variable, (_, name))| format!("{variable} ({name})"))
+        .map(|(variable, (_, name))| match environment.given_by.get(variable) {
+            Some(from) => format!("{variable} ({name}, given in {from})"),
+            None => format!("{variable} ({name})"),
+        })
         .collect();
     let mut line = format!("authctl: set {}", set.join(", "));
     let mut cleared: Vec<&str> = environment

@@ -279,8 +279,7 @@ fn check_server(context: &Context, oauth: &OAuth, steps: &mut Vec<Step>) {
 }
 
 fn advertised(metadata: &oauth::Metadata, oauth: &OAuth) -> Result<(), CommandError> {
-    let methods = metadata.code_challenge_methods_supported.as_deref().unwrap_or_default();
-    if oauth.pkce.is_some() || methods.iter().any(|method| method == "S256") {
+    if oauth.pkce.is_some() || metadata.checks_pkce() {
         return Ok(());
     }
     Err(CommandError::new(Kind::Failed, "the metadata does not promise it"))

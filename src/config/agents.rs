@@ -51,7 +51,8 @@ fn marker(written: &Spanned<String>) -> Result<Marker, Problem> {
         Some((variable, value)) => (variable, Some(value.to_owned())),
         None => (written.get_ref().as_str(), None),
     };
-    check_name(variable).map_err(|error| Problem::new(written.span(), error.to_string()))?;
+    check_name(variable)
+        .map_err(|_| Problem::new(written.span(), "is neither NAME nor NAME=VALUE"))?;
     Ok(Marker { variable: variable.to_owned(), value })
 }
 

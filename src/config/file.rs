@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 use super::{Error, StoreChoice};
 use crate::credential::Grant;
@@ -160,50 +160,64 @@ impl Document<'_> {
             file: self.file.to_owned(),
             line: self.line(problem.place),
             key: key_at(table.get_ref(), problem.place).map(|key| crate::text::clean(&key)),
-            what: crate::text::clean(&problem.what),
+            what: crate::text::clean_to(&problem.what, 800), // the longest list of keys
         }
     }
 }
 
-/// The dotted key that `place` lies in, the innermost one.
+type Entry<'a, 'i> = (&'a Spanned<DeString<'i>>, &'a Spanned<DeValue<'i>>);
+
+/// The dotted key that `place` belongs to: the one written there, else the one whose value is there,
+/// else the innermost table whose heading is there.
 fn key_at(table: &DeTable<'_>, place: usize) -> Option<String> {
-    let mut found = None;
-    for (key, value) in table {
-        let name = key.get_ref();
-        if let Some(inner) = inner_key(value.get_ref(), place) {
-            return Some(format!("{name}.{inner}"));
-        }
-        if key.span().contains(&place) || value.span().contains(&place) {
-            found = Some(name.to_string());
-        }
-    }
-    found
+    path_to(table, &|(key, _)| key.span().contains(&place))
+        .or_else(|| {
+            path_to(table, &|(_, value)| {
+                !value.get_ref().is_table() && value.span().contains(&place)
+            })
+        })
+        .or_else(|| path_to(table, &|(_, value)| value.span().contains(&place)))
 }
 
-fn inner_key(value: &DeValue<'_>, place: usize) -> Option<String> {
+/// The path to the first of the innermost entries that are meant.
+fn path_to(table: &DeTable<'_>, meant: &dyn Fn(Entry<'_, '_>) -> bool) -> Option<String> {
+    table.iter().find_map(|(key, value)| {
+        let name = key.get_ref();
+        match path_within(value.get_ref(), meant) {
+            Some(inner) => Some(format!("{name}.{inner}")),
+            None => meant((key, value)).then(|| name.to_string()),
+        }
+    })
+}
+
+fn path_within(value: &DeValue<'_>, meant: &dyn Fn(Entry<'_, '_>) -> bool) -> Option<String> {
     match value {
-        DeValue::Table(table) => key_at(table, place),
-        DeValue::Array(items) => items.iter().find_map(|item| inner_key(item.get_ref(), place)),
+        DeValue::Table(table) => path_to(table, meant),
+        DeValue::Array(items) => items.iter().find_map(|item| path_within(item.get_ref(), meant)),
         _ => None,
     }
 }
 
-/// serde's messages about a wrong type quote the value, which may be a secret put in the wrong
-/// place: its kind is kept, the value is not.
+/// serde's messages quote the value, which may be a secret put in the wrong place: its type is kept,
+/// the value is not.
 fn without_values(message: &str) -> String {
     let message = message.replacen("unknown field", "unknown key", 1);
-    for beginning in ["invalid type: ", "invalid value: "] {
-        let (Some(rest), Some(end)) =
-            (message.strip_prefix(beginning), message.rfind(", expected"))
-        else {
-            continue;
-        };
-        let kind = rest.split(['"', '`']).next().unwrap_or_default();
-        let kind =
-            if kind.len() < rest.len() { kind.trim_end() } else { &rest[..end - beginning.len()] };
-        return format!("{beginning}{kind}{}", &message[end..]);
+    let Some(expected) = message.rfind(", expected") else {
+        return message;
+    };
+    let (found, expected) = message.split_at(expected);
+    if found.starts_with("unknown variant") {
+        return format!("unknown value{expected}");
     }
-    message
+    let typed = ["invalid type: ", "invalid value: "].iter().find(|b| found.starts_with(**b));
+    match typed {
+        // `string "…"`, `integer `…``; others, such as `map`, have no value.
+        Some(beginning) => {
+            let kind = found[beginning.len()..].split(['"', '`']).next().unwrap_or_default();
+            format!("{beginning}{}{expected}", kind.trim_end())
+        }
+        None => message,
+    }
 }
 
 #[cfg(test)]

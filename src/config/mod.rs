@@ -210,9 +210,9 @@ pub fn remember_store(file: &Path, choice: StoreChoice, passphrase: bool) -> Res
             let place = error.span().unwrap_or_default();
             Document { file, text: &text }.wrong(&file::Problem::new(place, error.message()))
         })?;
-    written["store"] = toml_edit::value(choice.as_str());
+    set(&mut written, "store", choice.as_str().into());
     if choice == StoreChoice::File && passphrase {
-        written["passphrase"] = toml_edit::value(true);
+        set(&mut written, "passphrase", true.into());
     } else {
         written.remove("passphrase");
     }
@@ -222,6 +222,14 @@ pub fn remember_store(file: &Path, choice: StoreChoice, passphrase: bool) -> Res
         private_file::make_directory(directory)?;
     }
     Ok(private_file::replace(&target, written.to_string().as_bytes())?)
+}
+
+/// Sets a key of the top level; a comment after an old value stays.
+fn set(written: &mut toml_edit::DocumentMut, key: &str, mut value: toml_edit::Value) {
+    if let Some(old) = written.get(key).and_then(toml_edit::Item::as_value) {
+        *value.decor_mut() = old.decor().clone();
+    }
+    written[key] = toml_edit::Item::Value(value);
 }
 
 #[cfg(test)]

@@ -461,7 +461,7 @@ mod tests {
             ("grants = []", "grants: ", "empty"),
             ("grants = [\"device_code\", \"device_code\"]", "grants: ", "twice"),
             ("scopes = [\"read write\"]", "scopes: ", "not a scope"),
-            ("scope_separator = \";\"", "scope_separator: ", "unknown variant"),
+            ("scope_separator = \";\"", "scope_separator: ", "unknown value"),
             ("resource = \"/mcp\"", "resource: ", "absolute"),
             ("client = \"theirs\"", "client: ", "register"),
             ("client = \"register\"\nclient_id = \"abc\"", "client_id: ", "own"),

@@ -203,6 +203,11 @@ fn the_store_is_remembered_beside_what_people_wrote() {
     remember_store(&path, StoreChoice::File, false).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(text, format!("store = \"file\"\n{written}"));
+
+    std::fs::write(&path, "# a\nstore = \"file\" # b\npassphrase = true\n# c\n").unwrap();
+    remember_store(&path, StoreChoice::Keychain, true).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text, "# a\nstore = \"keychain\" # b\n# c\n");
 }
 
 #[test]

@@ -26,8 +26,9 @@ pub fn placeholder(kind: Kind) -> &'static str {
     }
 }
 
+/// Says what is wrong and not what stands there: a secret may have been put in the wrong place.
 fn problem(value: &Spanned<String>, what: &str) -> Problem {
-    Problem::new(value.span(), format!("{:?} {what}", value.get_ref()))
+    Problem::new(value.span(), what)
 }
 
 /// An https URL, or http to a loopback address, as it was written.
@@ -53,7 +54,7 @@ fn parse_url(value: &Spanned<String>) -> Result<Url, Problem> {
         return Err(problem(value, "does not begin with https://"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Problem::new(value.span(), "a URL here has no user name or password"));
+        return Err(problem(value, "has a user name or password, which no URL here may have"));
     }
     if url.fragment().is_some() {
         return Err(problem(value, "has a fragment"));
@@ -92,7 +93,9 @@ pub fn host(value: &Spanned<String>) -> Result<String, Problem> {
     let refused = || problem(value, "is not a host such as api.example.com or 127.0.0.1:8080");
     let url = Url::parse(&format!("https://{}/", value.get_ref())).map_err(|_| refused())?;
     let authority = authority(&url).ok_or_else(refused)?;
-    if authority == *value.get_ref() { Ok(authority) } else { Err(refused()) }
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte);
+    let as_written = authority == *value.get_ref() && authority.bytes().all(plain);
+    if as_written { Ok(authority) } else { Err(refused()) }
 }
 
 /// Host and port of a URL, without the port where it is the scheme's own.
@@ -174,7 +177,10 @@ pub fn variables(values: &[Spanned<String>]) -> Result<Vec<String>, Problem> {
     let mut names = Vec::new();
     for value in values {
         let name = value.get_ref();
-        check_variable(name).map_err(|error| Problem::new(value.span(), error.to_string()))?;
+        check_variable(name).map_err(|error| match error {
+            BadVariable::NotAName(_) => problem(value, "is not the name of a variable"),
+            BadVariable::Reserved(_) => problem(value, &error.to_string()),
+        })?;
         if names.contains(name) {
             return Err(problem(value, "stands here twice"));
         }
@@ -317,9 +323,15 @@ mod tests {
     }
 
     #[test]
-    fn a_url_with_a_password_is_refused_without_repeating_it() {
-        let refused = url(&at("https://user:hunter2@example.com/")).unwrap_err();
-        assert!(!format!("{refused:?}").contains("hunter2"));
+    fn a_secret_in_the_wrong_place_is_not_repeated() {
+        let refused = [
+            url(&at("https://user:hunter2@example.com/")).unwrap_err(),
+            url(&at("hunter2")).unwrap_err(),
+            header(&at("Authorization: Bearer hunter2"), Kind::Bearer).unwrap_err(),
+            variables(&[at("sk-hunter2")]).unwrap_err(),
+            scope(&at("hunter2 \"")).unwrap_err(),
+        ];
+        assert!(!format!("{refused:?}").contains("hunter2"), "{refused:?}");
     }
 
     #[test]
@@ -335,6 +347,7 @@ mod tests {
             "a b",
             "u@h",
             "*",
+            "*.x.example",
             "h:443",
             "h:",
         ] {

@@ -38,7 +38,8 @@ impl RedirectListener {
         &self.redirect_uri
     }
 
-    pub fn port(&self) -> u16 {
+    #[cfg(test)]
+    pub(super) fn port(&self) -> u16 {
         self.sockets.port()
     }
 

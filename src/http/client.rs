@@ -16,6 +16,7 @@ use url::Url;
 use super::address::{Class, Forbidden, Reach, Resolver, class, is_loopback};
 use super::request::check_reach;
 use super::{Answer, Error, Request};
+use crate::signals;
 use crate::text::clean;
 
 /// Deadlines and limits of every request.
@@ -78,6 +79,8 @@ impl Http {
             // Fails only where the system has no descriptors left; then nothing here can go on.
             tokio::runtime::Builder::new_current_thread()
                 .enable_all()
+                // A lookup's thread may outlive the section that a signal has to wait for.
+                .on_thread_start(signals::leave_to_main_thread)
                 .build()
                 .unwrap_or_else(|error| panic!("no runtime: {error}"))
         };
@@ -97,7 +100,7 @@ impl Http {
         if let Some(name) = request.unfit {
             return Err(Error::BadHeader { host, name });
         }
-        let reach = if self.is_confined(&request.url) { Reach::Public } else { request.reach };
+        let reach = if self.is_confined(&request.url) { Reach::Public } else { Reach::Named };
         check_reach(&request.url, reach)?;
         let route = self.route(&request.url, reach);
         let sent = self
@@ -248,10 +251,10 @@ mod tests {
         http.block_on(http.send(Request::get(url)?))
     }
 
-    /// Waits of a client that should not have to.
-    fn hasty() -> Http {
-        let wait = Duration::from_millis(300);
-        Http::with_limits(Limits { connect: wait, total: wait, body: 1000 })
+    /// Own waits in milliseconds; bodies up to 1,000 bytes.
+    fn limited(connect: u64, total: u64) -> Http {
+        let [connect, total] = [connect, total].map(Duration::from_millis);
+        Http::with_limits(Limits { connect, total, body: 1000 })
     }
 
     #[test]
@@ -282,12 +285,10 @@ mod tests {
         let request = || Request::get(&server.url("/")).unwrap();
         let key = Secret::new("k1");
         http.block_on(http.send(request().basic("us%3Aer", &Secret::new("p%20w")))).unwrap();
-        http.block_on(http.send(request().bearer(&key))).unwrap();
         http.block_on(http.send(request().secret_header("X-Api-Key", &key).unwrap())).unwrap();
         let received = server.received();
         assert_eq!(received[0].header("authorization"), Some("Basic dXMlM0FlcjpwJTIwdw=="));
-        assert_eq!(received[1].header("authorization"), Some("Bearer k1"));
-        assert_eq!(received[2].header("x-api-key"), Some("k1"));
+        assert_eq!(received[1].header("x-api-key"), Some("k1"));
     }
 
     #[test]
@@ -295,7 +296,7 @@ mod tests {
         let server = Server::json(200, "{}");
         let http = Http::new();
         let request = Request::get(&server.url("/")).unwrap();
-        let refusal = http.block_on(http.send(request.bearer(&Secret::new("hunter2\r\nx: y"))));
+        let refusal = http.block_on(http.send(request.header("accept", "hunter2\r\nx: y")));
         let refusal = refusal.err().unwrap();
         assert!(matches!(refusal, Error::BadHeader { .. }), "{refusal:?}");
         assert!(!format!("{refusal} {refusal:?}").contains("hunter2"));
@@ -328,7 +329,7 @@ mod tests {
         let endless = format!("HTTP/1.1 200 OK\r\n\r\n{body}");
         for bytes in [plain, chunked.into_bytes(), endless.into_bytes()] {
             let server = Server::new(move |_| bytes.clone());
-            let refusal = get(&hasty(), &server.url("/")).err().unwrap();
+            let refusal = get(&limited(30_000, 30_000), &server.url("/")).err().unwrap();
             assert_eq!(refusal, Error::TooLarge { host: server.host(), limit: 1000 });
             assert!(refusal.may_have_reached());
         }
@@ -352,7 +353,7 @@ mod tests {
                 std::thread::park();
             }
         });
-        let refusal = get(&hasty(), &silent.url("/")).err().unwrap();
+        let refusal = get(&limited(30_000, 300), &silent.url("/")).err().unwrap();
         assert_eq!(refusal, Error::TimedOut { host: silent.host(), sent: true });
 
         let half = Server::with(|stream, _| {
@@ -361,13 +362,13 @@ mod tests {
                 std::thread::park();
             }
         });
-        let refusal = get(&hasty(), &half.url("/")).err().unwrap();
+        let refusal = get(&limited(30_000, 300), &half.url("/")).err().unwrap();
         assert_eq!(refusal, Error::TimedOut { host: half.host(), sent: true });
 
         // A listener that never speaks TLS.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = listener.local_addr().unwrap().to_string();
-        let refusal = get(&hasty(), &format!("https://{host}/")).err().unwrap();
+        let refusal = get(&limited(300, 30_000), &format!("https://{host}/")).err().unwrap();
         assert_eq!(refusal, Error::TimedOut { host, sent: false });
     }
 
@@ -379,7 +380,7 @@ mod tests {
         let refusal = get(&Http::new(), &format!("http://{host}/?code=hunter2")).err().unwrap();
         assert!(matches!(refusal, Error::Unreachable { .. }), "{refusal:?}");
         assert!(!refusal.may_have_reached());
-        assert_eq!(refusal.host(), host);
+        assert!(refusal.to_string().contains(&host), "{refusal}");
         assert!(!refusal.to_string().contains("hunter2"));
         assert!(refusal.to_string().contains("refused"), "{refusal}");
     }
@@ -416,7 +417,7 @@ mod tests {
         let port = server.url("").rsplit_once(':').unwrap().1.to_owned();
         for host in ["127.0.0.1", "localhost", "2130706433", "0177.1", "[::ffff:127.0.0.1]"] {
             let request = Request::get(&format!("http://{host}:{port}/")).unwrap();
-            let refusal = http.block_on(http.send(request.reach(Reach::Public))).err().unwrap();
+            let refusal = http.block_on(http.send(request)).err().unwrap();
             assert!(matches!(refusal, Error::ForbiddenAddress { .. }), "{host}: {refusal:?}");
         }
         assert!(server.received().is_empty());
@@ -431,7 +432,8 @@ mod tests {
         let http = Http::new();
         // A name that the resolver finds on this machine, over the route for public hosts.
         let client = http.client(Route::Public).unwrap();
-        let error = http.block_on(client.get("https://localhost:1/").send()).unwrap_err();
+        let error =
+            http.block_on(async { client.get("https://localhost:1/").send().await }).unwrap_err();
         let refusal = failure("localhost:1", &error);
         assert!(matches!(refusal, Error::ForbiddenAddress { .. }), "{refusal:?}");
     }

@@ -43,20 +43,4 @@ impl Error {
             _ => false,
         }
     }
-
-    /// The host that was to be asked; for an address that is none, the address; else empty.
-    pub fn host(&self) -> &str {
-        match self {
-            Error::BadUrl { url, .. } | Error::NotHttps { url } => url,
-            Error::Userinfo { host }
-            | Error::ForbiddenAddress { host, .. }
-            | Error::BadHeader { host, .. }
-            | Error::Unreachable { host, .. }
-            | Error::Certificate { host, .. }
-            | Error::TimedOut { host, .. }
-            | Error::Interrupted { host }
-            | Error::TooLarge { host, .. } => host,
-            Error::NoRoots { .. } | Error::Setup { .. } => "",
-        }
-    }
 }

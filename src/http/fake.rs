@@ -116,3 +116,14 @@ fn read(stream: &mut TcpStream) -> Option<Received> {
     stream.read_exact(&mut body[have.min(length)..]).ok()?;
     Some(Received { line, headers, body: String::from_utf8_lossy(&body).into_owned() })
 }
+
+/// An answer as if it had come from a server on the internet.
+pub(crate) fn public_answer(body: &str) -> super::Answer {
+    super::Answer {
+        status: 200,
+        headers: hyper::HeaderMap::new(),
+        body: body.as_bytes().to_vec(),
+        host: "as.example.com".into(),
+        from_public: true,
+    }
+}

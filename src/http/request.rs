@@ -13,14 +13,13 @@ use super::address::{Reach, is_loopback};
 use crate::secret::Secret;
 use crate::text::clean;
 
-/// A request: method, URL, headers, body, and how far it may reach. It asks for JSON unless told
+/// A request: method, URL, headers and body. It asks for JSON unless told
 /// otherwise.
 pub struct Request {
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
-    pub(super) reach: Reach,
     /// Name of a header whose value cannot stand in one; sending it is refused.
     pub(super) unfit: Option<String>,
 }
@@ -52,7 +51,7 @@ impl Request {
         let url = parse_url(url)?;
         let headers =
             HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
-        Ok(Self { method, url, headers, body: Vec::new(), reach: Reach::Named, unfit: None })
+        Ok(Self { method, url, headers, body: Vec::new(), unfit: None })
     }
 
     /// Sets a header. An unfit value is reported when the request is sent.
@@ -65,13 +64,6 @@ impl Request {
     pub fn basic(mut self, user: &str, password: &Secret) -> Self {
         let pair = Secret::new(format!("{user}:{}", password.expose()));
         let value = Secret::new(format!("Basic {}", STANDARD.encode(pair.expose())));
-        self.insert(AUTHORIZATION, value.expose(), true);
-        self
-    }
-
-    /// `Authorization: Bearer` (RFC 6750 §2.1), in exactly this spelling.
-    pub fn bearer(mut self, token: &Secret) -> Self {
-        let value = Secret::new(format!("Bearer {}", token.expose()));
         self.insert(AUTHORIZATION, value.expose(), true);
         self
     }
@@ -95,12 +87,6 @@ impl Request {
             }
             Err(_) => self.unfit = Some(name.to_string()),
         }
-    }
-
-    /// Says how far the request may reach; without it, [`Reach::Named`].
-    pub fn reach(mut self, reach: Reach) -> Self {
-        self.reach = reach;
-        self
     }
 
     /// Host, and port where it is not the scheme's own: for messages.
@@ -256,7 +242,7 @@ mod tests {
     #[test]
     fn secrets_in_headers_are_marked_as_such() {
         let request = Request::get("https://example.com/").unwrap();
-        let request = request.bearer(&Secret::new("hunter2"));
+        let request = request.basic("me", &Secret::new("hunter2"));
         assert!(!format!("{:?}", request.headers).contains("hunter2"));
         let request = Request::get("https://example.com/").unwrap();
         let request = request.secret_header("x-api-key", &Secret::new("hunter2")).unwrap();

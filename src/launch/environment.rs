@@ -2,8 +2,6 @@
 //! what is added).
 
 use std::ffi::{OsStr, OsString};
-#[cfg(unix)]
-use std::path::PathBuf;
 use std::{io, process};
 
 use super::Command;
@@ -26,7 +24,7 @@ pub fn through_shell(command: &Command, refusal: &io::Error) -> Option<Command> 
     if refusal.raw_os_error() != Some(ENOEXEC) {
         return None;
     }
-    let mut arguments = vec![look_up(&command.program)?.into_os_string()];
+    let mut arguments = vec![super::locate(&command.program)?.into_os_string()];
     arguments.extend(command.arguments.iter().cloned());
     Some(Command { program: "/bin/sh".into(), arguments, ..command.clone() })
 }
@@ -34,19 +32,6 @@ pub fn through_shell(command: &Command, refusal: &io::Error) -> Option<Command> 
 #[cfg(not(unix))]
 pub fn through_shell(_: &Command, _: &io::Error) -> Option<Command> {
     None
-}
-
-/// The file that `program` means.
-#[cfg(unix)]
-fn look_up(program: &OsStr) -> Option<PathBuf> {
-    use rustix::fs::{Access, access};
-    if program.as_encoded_bytes().contains(&b'/') {
-        return Some(program.into());
-    }
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|directory| directory.join(program))
-        .find(|file| file.is_file() && access(file, Access::EXEC_OK).is_ok())
 }
 
 /// Removes before it sets, so that a name which stands in both lists is set.

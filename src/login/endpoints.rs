@@ -84,8 +84,7 @@ fn require_pkce(
     oauth: &OAuth,
     metadata: Option<&Metadata>,
 ) -> Result<(), Error> {
-    let methods = metadata.and_then(|m| m.code_challenge_methods_supported.as_deref());
-    if methods.is_some_and(|methods| methods.iter().any(|method| method == "S256")) {
+    if metadata.is_some_and(Metadata::checks_pkce) {
         return Ok(());
     }
     match oauth.pkce {

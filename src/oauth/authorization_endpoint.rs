@@ -168,3 +168,177 @@ impl Redirect {
         redirect
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    use super::*;
+
+    const REDIRECT: &str = "http://127.0.0.1:7/callback";
+
+    fn request(endpoint: &str, parameters: &[(&str, &str)]) -> Result<AuthorizationRequest, Error> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        authorization_request(
+            endpoint,
+            "c 1",
+            REDIRECT,
+            &["read".into(), "write".into()],
+            Some("https://mcp.example.com/mcp"),
+            &parameters.iter().map(owned).collect(),
+        )
+    }
+
+    fn parameters(url: &Url) -> BTreeMap<String, String> {
+        let pairs: Vec<_> = url.query_pairs().into_owned().collect();
+        let count = pairs.len();
+        let map: BTreeMap<_, _> = pairs.into_iter().collect();
+        assert_eq!(map.len(), count, "a parameter is repeated in {url}");
+        map
+    }
+
+    #[test]
+    fn the_url_has_all_that_the_standards_ask_for() {
+        let endpoint = "https://as.example.com/authorize?tenant=x";
+        let request = request(endpoint, &[("prompt", "consent")]).unwrap();
+        let found = parameters(&request.url);
+        let digest =
+            ring::digest::digest(&ring::digest::SHA256, request.code_verifier.expose().as_bytes());
+        for (name, value) in [
+            ("response_type", "code"),
+            ("client_id", "c 1"),
+            ("redirect_uri", REDIRECT),
+            ("scope", "read write"),
+            ("resource", "https://mcp.example.com/mcp"),
+            ("state", request.state.expose()),
+            ("code_challenge_method", "S256"),
+            ("code_challenge", &URL_SAFE_NO_PAD.encode(digest)),
+            ("prompt", "consent"),
+            ("tenant", "x"),
+        ] {
+            assert_eq!(found.get(name).map(String::as_str), Some(value), "{name}");
+        }
+        assert_eq!(found.len(), 10);
+        assert_eq!(request.redirect_uri, REDIRECT);
+        assert!(!request.url.as_str().contains(request.code_verifier.expose()));
+        assert!(!request.url.as_str().contains([' ', '"', '\'', '`']));
+    }
+
+    #[test]
+    fn state_and_verifier_are_long_and_new_each_time() {
+        let one = request("https://as.example.com/", &[]).unwrap();
+        let two = request("https://as.example.com/", &[]).unwrap();
+        assert_ne!(one.state.expose(), two.state.expose());
+        assert_ne!(one.code_verifier.expose(), two.code_verifier.expose());
+        // Base64url: 22 characters for 128 bits, 43 for 256.
+        assert!(one.state.expose().len() >= 22);
+        assert!((43..=128).contains(&one.code_verifier.expose().len()));
+    }
+
+    #[test]
+    fn unsafe_endpoints_and_replaced_parameters_are_refused() {
+        for endpoint in [
+            "http://as.example.com/",
+            "javascript:alert(1)",
+            "file:///etc/passwd",
+            "https://u:p@as.example.com/",
+            "https://as.example.com/?state=x",
+            "https://as.example.com/?code_challenge_method=plain",
+            "https://as.example.com/#a",
+            "https://as.example.com/\n",
+            "-flag",
+        ] {
+            assert!(request(endpoint, &[]).is_err(), "{endpoint}");
+        }
+        for name in OWN_PARAMETERS {
+            let refusal = request("https://as.example.com/", &[(name, "x")]).unwrap_err();
+            assert!(matches!(refusal, Error::Unsupported { .. }), "{name}");
+        }
+    }
+
+    fn read(query: &str, issuer: Option<&str>, required: bool) -> Result<String, RedirectError> {
+        let code = read_redirect(query, &Secret::new("s1"), issuer, required)?;
+        Ok(code.expose().to_owned())
+    }
+
+    #[test]
+    fn the_code_is_taken_from_our_own_redirect() {
+        assert_eq!(read("code=c%2F1+x&state=s1", None, false).unwrap(), "c/1 x");
+        assert_eq!(read("state=s1&code=c1&other=1&other=2", None, false).unwrap(), "c1");
+    }
+
+    #[test]
+    fn a_forged_redirect_is_told_from_a_failed_one() {
+        for query in [
+            "",
+            "code=c1",
+            "code=c1&state=",
+            "code=c1&state=s2",
+            "code=c1&state=s1x",
+            "code=c1&state=S1",
+            "error=access_denied",
+            "error=access_denied&state=s2",
+            "code=c1&state=s2&state=s1",
+            "code=c1&State=s1",
+            "iss=https%3A%2F%2Fevil&state=s2",
+        ] {
+            assert_eq!(read(query, None, false), Err(RedirectError::ForeignState), "{query}");
+        }
+        assert_eq!(read("state=s1", None, false), Err(RedirectError::NoCode));
+        assert_eq!(read("state=s1&code=", None, false), Err(RedirectError::NoCode));
+    }
+
+    #[test]
+    fn a_repeated_parameter_makes_the_redirect_ambiguous() {
+        for (query, parameter) in [
+            ("state=s1&state=s1&code=a", "state"),
+            ("state=s1&code=a&code=b", "code"),
+            ("state=s1&code=a&state=s2", "state"),
+            ("state=s1&code=a&iss=a&iss=a", "iss"),
+            ("state=s1&error=a&error=b", "error"),
+        ] {
+            assert_eq!(
+                read(query, None, false),
+                Err(RedirectError::Repeated { parameter }),
+                "{query}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_issuer_of_the_redirect_is_compared_byte_for_byte() {
+        let as_it_is = Some("https://as.example.com");
+        let ours = "state=s1&code=c1&iss=https%3A%2F%2Fas.example.com";
+        assert!(read(ours, as_it_is, true).is_ok());
+        assert!(read(ours, as_it_is, false).is_ok());
+        assert!(read("state=s1&code=c1", as_it_is, false).is_ok());
+        assert!(read(ours, None, false).is_ok());
+        for query in [
+            "state=s1&code=c1&iss=https%3A%2F%2Fas.example.com%2F",
+            "state=s1&code=c1&iss=https%3A%2F%2Fevil.example",
+            "state=s1&code=c1&iss=",
+            "state=s1&error=access_denied&error_description=pay+here&iss=https%3A%2F%2Fevil.example",
+        ] {
+            for required in [true, false] {
+                let refusal = read(query, as_it_is, required).unwrap_err();
+                assert!(matches!(refusal, RedirectError::IssuerMismatch { .. }), "{query}");
+                assert!(!refusal.to_string().contains("pay"), "{refusal}");
+            }
+        }
+        let missing = read("state=s1&code=c1", as_it_is, true);
+        assert!(matches!(missing, Err(RedirectError::IssuerMismatch { found: None, .. })));
+        let missing = read("state=s1&error=x", as_it_is, true);
+        assert!(matches!(missing, Err(RedirectError::IssuerMismatch { found: None, .. })));
+    }
+
+    #[test]
+    fn a_refusal_is_shown_clean() {
+        let query = "state=s1&error=access_denied&error_description=no%1b%5B31m&code=c1";
+        let refused = RedirectError::Refused {
+            code: "access_denied".into(),
+            description: Some("no\u{fffd}[31m".into()),
+        };
+        assert_eq!(read(query, None, false), Err(refused));
+    }
+}

@@ -25,7 +25,7 @@ pub struct Metadata {
     pub pushed_authorization_request_endpoint: Option<String>,
     pub require_pushed_authorization_requests: bool,
     pub scopes_supported: Option<Vec<String>>,
-    /// RFC 8414: absent means that the server does not say; see [`Metadata::check_pkce`].
+    /// RFC 8414: absent means that the server does not say whether it checks PKCE.
     pub code_challenge_methods_supported: Option<Vec<String>>,
     pub grant_types_supported: Option<Vec<String>>,
     pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
@@ -34,14 +34,11 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// Refuses a server that does not say that it checks PKCE with S256: then nothing shows that a
-    /// stolen code is worthless.
-    pub fn check_pkce(&self) -> Result<(), Error> {
+    /// Whether the server says that it checks PKCE with S256 (RFC 8414 §2). Where it does not, nothing
+    /// shows that a stolen code is worthless.
+    pub fn checks_pkce(&self) -> bool {
         let methods = self.code_challenge_methods_supported.iter().flatten();
-        if methods.into_iter().any(|method| method == "S256") {
-            return Ok(());
-        }
-        Err(Error::NoPkce { issuer: clean(&self.issuer) })
+        methods.into_iter().any(|method| method == "S256")
     }
 
     /// Reads the document that was found for `issuer`. Its issuer must be that very string
@@ -128,5 +125,50 @@ impl Endpoints<'_> {
             }
         }
         Ok(Some(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::fake::{Server, public_answer};
+    use crate::http::{Error as Wire, Request};
+
+    const ISSUER: &str = "https://as.example.com";
+
+    fn read(http: &Http, endpoint: &str) -> Result<Metadata, Error> {
+        let body = format!(r#"{{"issuer":"{ISSUER}","token_endpoint":"{endpoint}"}}"#);
+        Metadata::read(http, ISSUER, &public_answer(&body))
+    }
+
+    #[test]
+    fn a_public_server_cannot_name_private_places() {
+        for endpoint in [
+            "http://localhost:1/t",
+            "http://127.0.0.1/t",
+            "https://10.0.0.1/t",
+            "https://[::1]/t",
+            "https://2130706433/t",
+            "https://169.254.169.254/t",
+            "https://[::ffff:192.168.1.1]/t",
+        ] {
+            let refusal = read(&Http::new(), endpoint).unwrap_err();
+            let forbidden = matches!(refusal, Error::Http(Wire::ForbiddenAddress { .. }));
+            assert!(forbidden, "{endpoint}: {refusal:?}");
+        }
+        assert!(read(&Http::new(), "https://login.example.com/t").is_ok());
+    }
+
+    #[test]
+    fn another_host_that_it_names_is_asked_at_public_addresses_only() {
+        let server = Server::json(200, "{}");
+        let http = Http::new();
+        read(&http, "https://as.example.com/t").unwrap();
+        read(&http, "https://8.8.8.8/t").unwrap();
+        // The same as for a name that is later found on this machine.
+        http.confine(&Url::parse(&server.url("/")).unwrap());
+        let refusal = http.block_on(http.send(Request::get(&server.url("/")).unwrap())).err();
+        assert!(matches!(refusal, Some(Wire::ForbiddenAddress { .. })));
+        assert!(server.received().is_empty());
     }
 }

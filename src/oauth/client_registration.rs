@@ -132,3 +132,138 @@ fn secret_end(document: &Document) -> Result<Option<Timestamp>, Error> {
     let end = seconds.and_then(|seconds| jiff::SignedDuration::try_from_secs_f64(seconds).ok());
     Ok(end.and_then(|end| Timestamp::from_duration(end).ok()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::fake::{Received, Server};
+
+    const REDIRECT: &str = "http://127.0.0.1:7/callback";
+
+    fn registered(
+        auth_methods: Option<&[String]>,
+        status: u16,
+        body: &str,
+    ) -> (Result<Registration, Error>, Vec<Received>) {
+        let server = Server::json(status, body);
+        let http = Http::new();
+        let request = RegistrationRequest {
+            redirect_uris: &[REDIRECT.to_owned()],
+            grant_types: &["authorization_code", "refresh_token"],
+            scopes: &["read".to_owned(), "write".to_owned()],
+            auth_methods_supported: auth_methods,
+        };
+        let outcome = http.block_on(register(&http, &server.url("/register"), &request));
+        (outcome, server.received())
+    }
+
+    fn of(body: &str) -> Result<Registration, Error> {
+        registered(None, 201, body).0
+    }
+
+    #[test]
+    fn a_native_public_client_is_asked_for() {
+        let (outcome, received) = registered(None, 201, r#"{"client_id":"c1"}"#);
+        let registration = outcome.unwrap();
+        assert_eq!(registration.client.client_id, "c1");
+        assert_eq!(registration.client.authentication, ClientAuthentication::None);
+        assert_eq!(registration.redirect_uris, [REDIRECT]);
+        assert_eq!(registration.secret_expires_at, None);
+        assert_eq!(received[0].line, "POST /register");
+        assert_eq!(received[0].header("content-type"), Some("application/json"));
+        let wish: Value = serde_json::from_str(&received[0].body).unwrap();
+        let expected = json!({
+            "client_name": "authctl",
+            "application_type": "native",
+            "redirect_uris": [REDIRECT],
+            "grant_types": ["authorization_code", "refresh_token"],
+            "response_types": ["code"],
+            "token_endpoint_auth_method": "none",
+            "scope": "read write",
+        });
+        assert_eq!(wish, expected);
+    }
+
+    #[test]
+    fn a_secret_is_asked_for_only_where_it_must_be() {
+        for (supported, asked) in [
+            (&["client_secret_basic", "none"][..], "none"),
+            (&["client_secret_post", "client_secret_basic"], "client_secret_basic"),
+            (&["private_key_jwt", "client_secret_post"], "client_secret_post"),
+        ] {
+            let supported: Vec<String> = supported.iter().map(|s| (*s).to_owned()).collect();
+            let body = r#"{"client_id":"c1","client_secret":"s1"}"#;
+            let (outcome, received) = registered(Some(&supported), 201, body);
+            assert!(outcome.is_ok());
+            let wish: Value = serde_json::from_str(&received[0].body).unwrap();
+            assert_eq!(wish["token_endpoint_auth_method"], asked);
+        }
+        let only = ["private_key_jwt".to_owned()];
+        let (outcome, received) = registered(Some(&only), 201, "{}");
+        assert!(matches!(outcome, Err(Error::Unsupported { .. })));
+        assert!(received.is_empty());
+    }
+
+    #[test]
+    fn the_client_is_the_one_that_the_server_made() {
+        use ClientAuthentication::{ClientSecretBasic, ClientSecretPost, None as Public};
+        for (fields, authentication, secret) in [
+            (r#""token_endpoint_auth_method":"none","client_secret":"s""#, Public, None),
+            (r#""client_secret":"""#, Public, None),
+            (r#""client_secret":"s","client_secret_expires_at":0"#, ClientSecretBasic, Some("s")),
+            (
+                r#""client_secret":"s","token_endpoint_auth_method":"client_secret_post""#,
+                ClientSecretPost,
+                Some("s"),
+            ),
+        ] {
+            let client = of(&format!(r#"{{"client_id":"c",{fields}}}"#)).unwrap().client;
+            assert_eq!(client.authentication, authentication, "{fields}");
+            assert_eq!(client.client_secret.as_ref().map(Secret::expose), secret, "{fields}");
+        }
+        let body = r#"{"client_id":"c","client_secret":"s","client_secret_expires_at":1798761600}"#;
+        let end = of(body).unwrap().secret_expires_at.unwrap();
+        assert_eq!(end.to_string(), "2027-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn a_client_that_cannot_do_its_work_is_refused() {
+        for fields in [
+            r#""redirect_uris":["https://other.example/"]"#,
+            r#""redirect_uris":["http://127.0.0.1:7/callback/"]"#,
+            r#""redirect_uris":[]"#,
+            r#""redirect_uris":"http://127.0.0.1:7/callback""#,
+            r#""grant_types":["client_credentials"]"#,
+            r#""token_endpoint_auth_method":"private_key_jwt""#,
+            r#""token_endpoint_auth_method":"client_secret_basic""#,
+            r#""client_secret":["hunter2"]"#,
+            r#""client_secret":"hunter2\n""#,
+            r#""client_secret":"hunter2","client_secret_expires_at":"soon""#,
+            r#""client_id":"d""#,
+        ] {
+            let refusal = of(&format!(r#"{{"client_id":"c",{fields}}}"#)).unwrap_err();
+            assert!(matches!(refusal, Error::Malformed { .. }), "{fields}: {refusal:?}");
+            assert!(!format!("{refusal:?}").contains("hunter2"), "{fields}");
+        }
+        for body in
+            ["{}", r#"{"client_id":""}"#, r#"{"client_id":7}"#, r#"{"client_id":"a\u0007"}"#]
+        {
+            assert!(matches!(of(body), Err(Error::Malformed { .. })), "{body}");
+        }
+        let kept = of(r#"{"client_id":"c","grant_types":["authorization_code"]}"#);
+        assert!(kept.is_ok(), "a missing refresh grant is no reason");
+    }
+
+    #[test]
+    fn a_refused_registration_says_why() {
+        let body = r#"{"error":"invalid_redirect_uri","error_description":"loopback only"}"#;
+        let (outcome, _) = registered(None, 400, body);
+        let Err(Error::Refused { code, description, .. }) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(code, "invalid_redirect_uri");
+        assert_eq!(description.as_deref(), Some("loopback only"));
+        let (outcome, _) = registered(None, 403, "<html>");
+        assert!(matches!(outcome, Err(Error::Malformed { .. })), "{outcome:?}");
+        let (outcome, _) = registered(None, 503, "");
+        assert!(matches!(outcome, Err(Error::Unavailable { .. })), "{outcome:?}");
+    }
+}

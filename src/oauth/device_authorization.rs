@@ -80,3 +80,117 @@ fn web_address(document: &Document, key: &str) -> Result<Option<String>, Error> 
     parse_url(text)?;
     Ok(Some(text.to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::fake::{Received, Server, response};
+    use crate::oauth::ClientAuthentication;
+
+    fn answered(server: &Server) -> Result<DeviceAuthorization, Error> {
+        let client = Client {
+            client_id: "me".into(),
+            client_secret: None,
+            authentication: ClientAuthentication::None,
+        };
+        let http = Http::new();
+        http.block_on(device_authorization(
+            &http,
+            &server.url("/device"),
+            &client,
+            &["repo".into()],
+            Some("https://api.example.com/"),
+            &BTreeMap::from([("audience".into(), "x".into())]),
+        ))
+    }
+
+    fn of(body: &str) -> (Result<DeviceAuthorization, Error>, Vec<Received>) {
+        let server = Server::json(200, body);
+        (answered(&server), server.received())
+    }
+
+    #[test]
+    fn the_request_and_the_answer_are_those_of_the_rfc() {
+        let (answer, received) = of(
+            r#"{"device_code":"d1","user_code":"WDJB-MJHT","verification_uri":"https://e.com/d",
+                "verification_uri_complete":"https://e.com/d?c=WDJB","expires_in":1800,"interval":7}"#,
+        );
+        let answer = answer.unwrap();
+        assert_eq!(answer.device_code.expose(), "d1");
+        assert_eq!(answer.user_code, "WDJB-MJHT");
+        assert_eq!(answer.verification_uri, "https://e.com/d");
+        assert_eq!(answer.verification_uri_complete.as_deref(), Some("https://e.com/d?c=WDJB"));
+        assert_eq!(answer.expires_in, Duration::from_secs(1800));
+        assert_eq!(answer.interval, Duration::from_secs(7));
+        let sent: Vec<_> = received[0].form();
+        let expected = [
+            ("scope", "repo"),
+            ("resource", "https://api.example.com/"),
+            ("audience", "x"),
+            ("client_id", "me"),
+        ];
+        assert_eq!(sent, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn what_real_servers_do_otherwise_is_mended() {
+        let (answer, _) =
+            of(r#"{"device_code":"d","user_code":"U","verification_url":"https://e.com/d",
+                "expires_in":"900"}"#);
+        let answer = answer.unwrap();
+        assert_eq!(answer.verification_uri, "https://e.com/d");
+        assert_eq!(answer.expires_in, Duration::from_secs(900));
+        assert_eq!(answer.interval, INTERVAL);
+
+        let form = "content-type: application/x-www-form-urlencoded\r\n";
+        let body = "device_code=d&user_code=U&verification_uri=https%3A%2F%2Fe.com&expires_in=9&interval=0";
+        let server = Server::new(move |_| response(200, form, body));
+        let answer = answered(&server).unwrap();
+        assert_eq!(answer.verification_uri, "https://e.com");
+        assert_eq!(answer.interval, Duration::from_secs(1));
+
+        let (answer, _) = of(
+            r#"{"device_code":"d","user_code":"U","verification_uri":"https://e.com","expires_in":1e9}"#,
+        );
+        assert_eq!(answer.unwrap().expires_in, LONGEST);
+    }
+
+    #[test]
+    fn nothing_unsafe_reaches_the_person() {
+        let base = [
+            ("device_code", r#""d""#),
+            ("user_code", r#""U""#),
+            ("verification_uri", r#""https://e.com""#),
+            ("expires_in", "900"),
+        ];
+        for (key, value) in [
+            ("verification_uri", r#""http://e.com""#),
+            ("verification_uri", r#""javascript:alert(1)""#),
+            ("verification_uri", r#""https://u:p@e.com""#),
+            ("verification_uri", r#""""#),
+            ("verification_uri", "7"),
+            ("verification_uri_complete", r#""file:///etc/passwd""#),
+            ("user_code", r#""A\u001b[31m""#),
+            ("user_code", r#""A\nB""#),
+            ("user_code", r#""""#),
+            ("device_code", r#""a b""#),
+            ("expires_in", "0"),
+            ("expires_in", "-1"),
+            ("expires_in", "null"),
+        ] {
+            let mut fields: BTreeMap<&str, &str> = base.into_iter().collect();
+            fields.insert(key, value);
+            let fields: Vec<_> = fields.iter().map(|(k, v)| format!(r#""{k}":{v}"#)).collect();
+            let (answer, _) = of(&format!("{{{}}}", fields.join(",")));
+            let refusal = answer.err().unwrap_or_else(|| panic!("{key}: {value}"));
+            let expected = matches!(refusal, Error::Malformed { .. } | Error::Http(_));
+            assert!(expected, "{key}: {value}: {refusal:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_one() {
+        let (answer, _) = of(r#"{"error":"device_flow_disabled"}"#);
+        assert!(matches!(answer, Err(Error::Refused { .. })), "{answer:?}");
+    }
+}

@@ -25,25 +25,7 @@ pub enum Error {
     IssuerMismatch { expected: String, found: String },
     #[error("{issuer} publishes no authorization server metadata")]
     NoMetadata { issuer: String, tried: Vec<String> },
-    #[error("{issuer} does not say that it checks PKCE with S256")]
-    NoPkce { issuer: String },
     /// Something that this authctl does not do, or that the configuration forbids itself.
     #[error("{host}: {what}")]
     Unsupported { host: String, what: String },
-}
-
-impl Error {
-    /// The host concerned, for messages; empty where there is none.
-    pub fn host(&self) -> &str {
-        match self {
-            Error::Http(error) => error.host(),
-            Error::Refused { host, .. }
-            | Error::Unavailable { host, .. }
-            | Error::Malformed { host, .. }
-            | Error::Unsupported { host, .. } => host,
-            Error::IssuerMismatch { expected: issuer, .. }
-            | Error::NoMetadata { issuer, .. }
-            | Error::NoPkce { issuer } => issuer,
-        }
-    }
 }

@@ -30,3 +30,60 @@ pub async fn revoke(
             .unwrap_or_else(|| malformed(&answer, "neither success nor an error"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::fake::Server;
+    use crate::oauth::ClientAuthentication;
+
+    fn told(server: &Server) -> Result<(), Error> {
+        let client = Client {
+            client_id: "me".into(),
+            client_secret: Some(Secret::new("s")),
+            authentication: ClientAuthentication::ClientSecretPost,
+        };
+        let http = Http::new();
+        let token = Secret::new("r1");
+        http.block_on(revoke(&http, &server.url("/revoke"), &client, &token, "refresh_token"))
+    }
+
+    #[test]
+    fn the_token_goes_with_its_hint_and_the_clients_proof() {
+        let server = Server::json(200, "");
+        told(&server).unwrap();
+        let expected = [
+            ("token", "r1"),
+            ("token_type_hint", "refresh_token"),
+            ("client_id", "me"),
+            ("client_secret", "s"),
+        ];
+        let sent = server.received()[0].form();
+        assert_eq!(sent, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn success_is_told_from_refusal_and_from_not_now() {
+        for (status, body) in
+            [(200, ""), (200, r#"{"revoked":true}"#), (204, ""), (200, "<html>"), (200, "{")]
+        {
+            assert!(told(&Server::json(status, body)).is_ok(), "{status} {body}");
+        }
+        for (status, body) in [
+            (400, r#"{"error":"unsupported_token_type"}"#),
+            (401, r#"{"error":"invalid_client"}"#),
+            (200, r#"{"ok":false,"error":"invalid_auth"}"#),
+        ] {
+            let refusal = told(&Server::json(status, body)).unwrap_err();
+            assert!(matches!(refusal, Error::Refused { .. }), "{status} {body}: {refusal:?}");
+        }
+        for status in [429, 500, 503] {
+            let refusal = told(&Server::json(status, "")).unwrap_err();
+            assert!(matches!(refusal, Error::Unavailable { .. }), "{status}: {refusal:?}");
+        }
+        for status in [302, 404] {
+            let refusal = told(&Server::json(status, "")).unwrap_err();
+            assert!(matches!(refusal, Error::Malformed { .. }), "{status}: {refusal:?}");
+        }
+    }
+}

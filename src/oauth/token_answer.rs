@@ -160,3 +160,286 @@ fn scope(document: &Document) -> Result<Option<String>, Error> {
     }
     Ok(if scopes.is_empty() { None } else { Some(scopes.join(" ")) })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::http::Http;
+    use crate::http::fake::{Server, response};
+    use crate::oauth::{Client, ClientAuthentication, TokenGrant, TokenRequest, request_tokens};
+
+    const JSON: &str = "content-type: application/json\r\n";
+
+    /// What the client makes of an answer of a real server.
+    fn answered(
+        http: &Http,
+        status: u16,
+        headers: &str,
+        body: &[u8],
+    ) -> Result<TokenAnswer, Error> {
+        let mut bytes = response(status, headers, &"x".repeat(body.len()));
+        bytes.truncate(bytes.len() - body.len());
+        bytes.extend_from_slice(body);
+        let server = Server::new(move |_| bytes.clone());
+        let client = Client {
+            client_id: "me".into(),
+            client_secret: None,
+            authentication: ClientAuthentication::None,
+        };
+        let request = TokenRequest {
+            endpoint: &server.url("/token"),
+            client: &client,
+            grant: TokenGrant::RefreshToken { refresh_token: &Secret::new("r0") },
+            scopes: &[],
+            resource: None,
+            parameters: &BTreeMap::new(),
+        };
+        http.block_on(request_tokens(http, &request))
+    }
+
+    fn good(body: &str) -> TokenAnswer {
+        answered(&Http::new(), 200, JSON, body.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn an_answer_as_in_the_rfc_is_taken_as_it_is() {
+        let answer = good(
+            r#"{"access_token":"a1","token_type":"bearer","expires_in":3600,
+                "refresh_token":"r1","scope":"read write","id_token":"x.y.z","other":{"a":[1]}}"#,
+        );
+        assert_eq!(answer.access_token.expose(), "a1");
+        assert_eq!(answer.token_type, "Bearer");
+        assert_eq!(answer.expires_in, Some(Duration::from_secs(3600)));
+        assert_eq!(answer.refresh_token.unwrap().expose(), "r1");
+        assert_eq!(answer.refresh_expires_in, None);
+        assert_eq!(answer.scopes, Some(vec!["read".into(), "write".into()]));
+    }
+
+    #[test]
+    fn what_real_servers_do_otherwise_is_mended() {
+        let http = Http::new();
+        let form = "content-type: application/x-www-form-urlencoded; charset=utf-8\r\n";
+        let form_body = "access_token=a1&expires_in=3600&scope=repo%2Cgist&token_type=bearer";
+        for (status, headers, body) in [
+            (201, JSON, r#"{"access_token":"a1","token_type":"Bearer","expires_in":3600}"#),
+            (200, JSON, r#"{"access_token":"a1","expires_in":3600}"#),
+            (200, JSON, r#"{"access_token":"a1","token_type":null,"expires_in":3600.0}"#),
+            (200, JSON, r#"{"access_token":"a1","token_type":"BEARER","expires_in":"3600"}"#),
+            (200, "", r#"{"access_token":"a1","expires_in":3600}"#),
+            (200, "content-type: text/html\r\n", r#"{"access_token":"a1","expires_in":3600}"#),
+            (200, JSON, r#"{"access_token":"a1","expires_in":3600,"error":null}"#),
+            (200, JSON, r#"{"access_token":"a1","expires_in":3600,"error":""}"#),
+            (200, JSON, "\r\n {\"access_token\":\"a1\",\"expires_in\":3600}\n"),
+            (200, form, form_body),
+            (200, "content-type: text/plain\r\n", form_body),
+        ] {
+            let answer = answered(&http, status, headers, body.as_bytes());
+            let answer = answer.unwrap_or_else(|error| panic!("{body}: {error}"));
+            assert_eq!(answer.access_token.expose(), "a1", "{body}");
+            assert_eq!(answer.token_type, "Bearer", "{body}");
+            assert_eq!(answer.expires_in, Some(Duration::from_secs(3600)), "{body}");
+            assert!(answer.refresh_token.is_none(), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_odd_lifetime_is_no_lifetime() {
+        for lifetime in ["null", "0", "-1", "\"\"", "\"0\"", "0.4", "1e300", "\"-5\""] {
+            let answer = good(&format!(r#"{{"access_token":"a","expires_in":{lifetime}}}"#));
+            assert_eq!(answer.expires_in, None, "{lifetime}");
+        }
+        assert_eq!(good(r#"{"access_token":"a"}"#).expires_in, None);
+    }
+
+    #[test]
+    fn an_absolute_end_counts_by_the_servers_clock() {
+        let http = Http::new();
+        let headers = format!("{JSON}date: Sat, 21 Nov 2026 09:12:39 GMT\r\n");
+        for (end, seconds) in [
+            (r#""expiry":"2026-11-21T10:12:39Z""#, Some(3600)),
+            (r#""expiry":"2026-11-21T11:12:39+01:00""#, Some(3600)),
+            (r#""expires_at":"2026-11-21T10:12:39.5Z""#, Some(3600)),
+            (r#""expires_at":1795255959"#, Some(3600)),
+            (r#""expires_at":"1795255959""#, Some(3600)),
+            (r#""expires_at":1795255959000"#, Some(3600)),
+            (r#""expires_in":60,"expires_at":1795255959"#, Some(60)),
+            (r#""expiry":"0001-01-01T00:00:00Z""#, None), // Go's zero time
+            (r#""expiry":"2026-11-21T09:00:00Z""#, None),
+            (r#""expiry":"""#, None),
+        ] {
+            let body = format!(r#"{{"access_token":"a",{end}}}"#);
+            let answer = answered(&http, 200, &headers, body.as_bytes()).unwrap();
+            assert_eq!(answer.expires_in, seconds.map(Duration::from_secs), "{end}");
+        }
+    }
+
+    #[test]
+    fn the_refresh_token_and_its_lifetime_are_found_under_every_name() {
+        for name in ["refresh_expires_in", "refresh_token_expires_in", "x_refresh_token_expires_in"]
+        {
+            let body = format!(r#"{{"access_token":"a","refresh_token":"r","{name}":"86400"}}"#);
+            assert_eq!(good(&body).refresh_expires_in, Some(Duration::from_secs(86400)), "{name}");
+        }
+        for absent in ["null", "\"\""] {
+            let answer = good(&format!(r#"{{"access_token":"a","refresh_token":{absent}}}"#));
+            assert!(answer.refresh_token.is_none(), "{absent}");
+        }
+    }
+
+    #[test]
+    fn scopes_are_read_in_every_spelling() {
+        for scope in [r#""a b""#, r#""a,b""#, r#"["a","b"]"#, r#"" a  b ""#] {
+            let answer = good(&format!(r#"{{"access_token":"t","scope":{scope}}}"#));
+            assert_eq!(answer.scopes, Some(vec!["a".into(), "b".into()]), "{scope}");
+        }
+        for scope in ["null", r#""""#, "[]"] {
+            let answer = good(&format!(r#"{{"access_token":"t","scope":{scope}}}"#));
+            assert_eq!(answer.scopes, None, "{scope}");
+        }
+    }
+
+    #[test]
+    fn an_error_answer_is_one_whatever_its_status() {
+        let http = Http::new();
+        let form = "content-type: application/x-www-form-urlencoded\r\n";
+        for (status, headers, body, expected, text) in [
+            (400, JSON, r#"{"error":"invalid_grant"}"#, "invalid_grant", None),
+            (
+                401,
+                JSON,
+                r#"{"error":"invalid_client","error_description":"no\u001b[31m"}"#,
+                "invalid_client",
+                Some("no\u{fffd}[31m"),
+            ),
+            (200, JSON, r#"{"error":"authorization_pending"}"#, "authorization_pending", None),
+            (403, JSON, r#"{"error":"authorization_pending"}"#, "authorization_pending", None),
+            (429, JSON, r#"{"error":"slow_down"}"#, "slow_down", None),
+            (
+                200,
+                JSON,
+                r#"{"ok":false,"error":"invalid_refresh_token"}"#,
+                "invalid_grant",
+                Some("invalid_refresh_token"),
+            ),
+            (
+                200,
+                JSON,
+                r#"{"error":"bad_refresh_token","error_description":"gone"}"#,
+                "invalid_grant",
+                Some("gone"),
+            ),
+            (
+                200,
+                form,
+                "error=incorrect_client_credentials&error_uri=x",
+                "invalid_client",
+                Some("incorrect_client_credentials"),
+            ),
+            (
+                400,
+                JSON,
+                r#"{"error":{"code":"expired","message":"too old"}}"#,
+                "expired",
+                Some("too old"),
+            ),
+            (
+                401,
+                JSON,
+                r#"{"error":"invalid_token","message":"Invalid or expired"}"#,
+                "invalid_token",
+                Some("Invalid or expired"),
+            ),
+            (400, JSON, r#"{"error":7}"#, "unknown_error", None),
+            // An error beside a token is an error.
+            (
+                200,
+                JSON,
+                r#"{"access_token":"hunter2","error":"invalid_grant"}"#,
+                "invalid_grant",
+                None,
+            ),
+        ] {
+            let refusal = answered(&http, status, headers, body.as_bytes()).unwrap_err();
+            let Error::Refused { code, description, .. } = refusal else {
+                panic!("{status} {body}: {refusal:?}")
+            };
+            assert_eq!((code.as_str(), description.as_deref()), (expected, text), "{body}");
+        }
+    }
+
+    #[test]
+    fn not_now_is_no_refusal_and_keeps_the_wait() {
+        let http = Http::new();
+        let html = "content-type: text/html\r\nretry-after: 7\r\n";
+        for (status, headers, body, wait) in [
+            (502, html, "<html>Bad Gateway</html>", Some(7)),
+            (503, JSON, "", None),
+            (500, JSON, r#"{"error":"invalid_grant"}"#, None),
+            (502, JSON, r#"{"error":"upstream_unreachable"}"#, None),
+            (429, JSON, r#"{"error":"too_many_requests"}"#, None),
+            (400, JSON, r#"{"error":"temporarily_unavailable"}"#, None),
+            (400, JSON, r#"{"error":"server_error"}"#, None),
+        ] {
+            let refusal = answered(&http, status, headers, body.as_bytes()).unwrap_err();
+            let Error::Unavailable { status: told, retry_after, .. } = refusal else {
+                panic!("{status} {body}: {refusal:?}")
+            };
+            assert_eq!((told, retry_after), (status, wait.map(Duration::from_secs)), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_unusable_answer_gives_no_token_and_no_secret_in_the_error() {
+        let http = Http::new();
+        let html = "content-type: text/html\r\n";
+        for (status, headers, body) in [
+            (200, html, "<html>hunter2</html>"),
+            (200, html, "access_token=hunter2"),
+            (200, JSON, ""),
+            (200, JSON, "hunter2"),
+            (200, JSON, r#""hunter2""#),
+            (200, JSON, r#"["hunter2"]"#),
+            (200, JSON, "{}"),
+            (404, JSON, r#"{"message":"hunter2"}"#),
+            (302, JSON, r#"{"access_token":"hunter2"}"#),
+            (304, "", ""),
+            (401, JSON, r#"{"access_token":"hunter2"}"#),
+            (200, JSON, r#"{"access_token":"hunter2""#),
+            (200, JSON, r#"{"access_token":"hunter2"}{}"#),
+            (200, JSON, r#"{"access_token":"hunter2"} trailing"#),
+            (200, JSON, r#"{"access_token":"hunter2","access_token":"b"}"#),
+            (200, JSON, r#"{"access_token":"hunter2","\u0061ccess_token":"b"}"#),
+            (200, JSON, r#"{"access_token":"hunter2","unknown":1,"unknown":2}"#),
+            (200, "", "access_token=hunter2&access_token=b"),
+            (200, JSON, r#"{"access_token":""}"#),
+            (200, JSON, r#"{"access_token":null}"#),
+            (200, JSON, r#"{"access_token":["hunter2"]}"#),
+            (200, JSON, r#"{"access_token":"hunter2\r\nx: y"}"#),
+            (200, JSON, r#"{"access_token":"hunter2 b"}"#),
+            (200, JSON, r#"{"access_token":"hunter2ä"}"#),
+            (200, JSON, r#"{"access_token":"hunter2","refresh_token":"a\nb"}"#),
+            (200, JSON, r#"{"access_token":"hunter2","refresh_token":7}"#),
+            (200, JSON, r#"{"access_token":"hunter2","token_type":"DPoP"}"#),
+            (200, JSON, r#"{"access_token":"hunter2","token_type":"mac"}"#),
+            (200, JSON, r#"{"access_token":"hunter2","token_type":7}"#),
+            (200, JSON, r#"{"access_token":"hunter2","expires_in":"soon"}"#),
+            (200, JSON, r#"{"access_token":"hunter2","expires_in":"NaN"}"#),
+            (200, JSON, r#"{"access_token":"hunter2","expires_in":true}"#),
+            (200, JSON, r#"{"access_token":"hunter2","expires_at":{}}"#),
+            (200, JSON, r#"{"access_token":"hunter2","scope":{"a":1}}"#),
+            (200, JSON, r#"{"access_token":"hunter2","scope":["a",1]}"#),
+            (200, JSON, r#"{"access_token":"hunter2","scope":"a\u001b[31m"}"#),
+        ] {
+            let refusal = answered(&http, status, headers, body.as_bytes()).unwrap_err();
+            assert!(matches!(refusal, Error::Malformed { .. }), "{body}: {refusal:?}");
+            let shown = format!("{refusal} {refusal:?}");
+            assert!(!shown.contains("hunter2") && !shown.contains('\u{1b}'), "{body}: {shown}");
+        }
+        let not_utf8 = b"{\"access_token\":\"a\",\"x\":\"\xff\"}";
+        assert!(answered(&http, 200, JSON, not_utf8).is_err());
+        let long = format!(r#"{{"access_token":"{}"}}"#, "x".repeat(65 * 1024));
+        assert!(answered(&http, 200, JSON, long.as_bytes()).is_err());
+    }
+}

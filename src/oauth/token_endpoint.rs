@@ -57,3 +57,125 @@ pub async fn request_tokens(http: &Http, request: &TokenRequest<'_>) -> Result<T
     let answer = form.post(http, request.endpoint, request.client).await?;
     TokenAnswer::read(&answer)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::fake::{Received, Server};
+    use crate::oauth::ClientAuthentication;
+
+    const GOOD: &str = r#"{"access_token":"a1","token_type":"Bearer"}"#;
+
+    fn client(authentication: ClientAuthentication) -> Client {
+        Client {
+            client_id: "me:too".into(),
+            client_secret: Some(Secret::new("p/w +")),
+            authentication,
+        }
+    }
+
+    fn ask(client: &Client, grant: TokenGrant<'_>) -> Received {
+        let server = Server::json(200, GOOD);
+        let http = Http::new();
+        let request = TokenRequest {
+            endpoint: &server.url("/token"),
+            client,
+            grant,
+            scopes: &["read".into(), "write".into()],
+            resource: Some("https://mcp.example.com/mcp"),
+            parameters: &BTreeMap::from([("audience".to_owned(), "x".to_owned())]),
+        };
+        http.block_on(request_tokens(&http, &request)).unwrap();
+        server.received().remove(0)
+    }
+
+    fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+        list.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn every_grant_sends_its_own_form_and_the_resource() {
+        let public = client(ClientAuthentication::None);
+        let code = Secret::new("c1");
+        let tail = [
+            ("resource", "https://mcp.example.com/mcp"),
+            ("audience", "x"),
+            ("client_id", "me:too"),
+        ];
+        let grant = TokenGrant::AuthorizationCode {
+            code: &code,
+            redirect_uri: "http://127.0.0.1:9/callback",
+            code_verifier: &Secret::new("v1"),
+        };
+        let received = ask(&public, grant);
+        assert_eq!(received.line, "POST /token");
+        assert_eq!(received.header("content-type"), Some("application/x-www-form-urlencoded"));
+        assert_eq!(received.header("accept"), Some("application/json"));
+        assert_eq!(received.header("authorization"), None);
+        let head = [
+            ("grant_type", "authorization_code"),
+            ("code", "c1"),
+            ("redirect_uri", "http://127.0.0.1:9/callback"),
+            ("code_verifier", "v1"),
+        ];
+        assert_eq!(received.form(), pairs(&[&head[..], &tail].concat()));
+
+        let received = ask(&public, TokenGrant::DeviceCode { device_code: &code });
+        let kind = "urn:ietf:params:oauth:grant-type:device_code";
+        let head = [("grant_type", kind), ("device_code", "c1")];
+        assert_eq!(received.form(), pairs(&[&head[..], &tail].concat()));
+
+        let received = ask(&public, TokenGrant::RefreshToken { refresh_token: &code });
+        let head = [("grant_type", "refresh_token"), ("refresh_token", "c1")];
+        assert_eq!(received.form(), pairs(&[&head[..], &tail].concat()));
+
+        let received = ask(&public, TokenGrant::ClientCredentials);
+        let head = [("grant_type", "client_credentials"), ("scope", "read write")];
+        assert_eq!(received.form(), pairs(&[&head[..], &tail].concat()));
+    }
+
+    #[test]
+    fn the_client_proves_itself_as_it_is_registered_to() {
+        let received = ask(&client(ClientAuthentication::None), TokenGrant::ClientCredentials);
+        assert_eq!(received.parameter("client_id").as_deref(), Some("me:too"));
+        assert_eq!(received.parameter("client_secret"), None);
+
+        let post = client(ClientAuthentication::ClientSecretPost);
+        let received = ask(&post, TokenGrant::ClientCredentials);
+        assert_eq!(received.parameter("client_id").as_deref(), Some("me:too"));
+        assert_eq!(received.parameter("client_secret").as_deref(), Some("p/w +"));
+        assert_eq!(received.header("authorization"), None);
+
+        // RFC 6749 §2.3.1: form encoding first, then Base64 of `me%3Atoo:p%2Fw+%2B`.
+        let basic = client(ClientAuthentication::ClientSecretBasic);
+        let received = ask(&basic, TokenGrant::ClientCredentials);
+        assert_eq!(received.header("authorization"), Some("Basic bWUlM0F0b286cCUyRncrJTJC"));
+        assert_eq!(received.parameter("client_id"), None);
+        assert_eq!(received.parameter("client_secret"), None);
+    }
+
+    #[test]
+    fn what_cannot_be_sent_rightly_is_not_sent() {
+        let server = Server::json(200, GOOD);
+        let http = Http::new();
+        let endpoint = server.url("/token");
+        let secretless =
+            Client { client_secret: None, ..client(ClientAuthentication::ClientSecretPost) };
+        let none = BTreeMap::new();
+        let replacing = BTreeMap::from([("client_id".to_owned(), "other".to_owned())]);
+        let public = client(ClientAuthentication::None);
+        for (client, parameters) in [(&secretless, &none), (&public, &replacing)] {
+            let request = TokenRequest {
+                endpoint: &endpoint,
+                client,
+                grant: TokenGrant::ClientCredentials,
+                scopes: &[],
+                resource: None,
+                parameters,
+            };
+            let refusal = http.block_on(request_tokens(&http, &request)).unwrap_err();
+            assert!(matches!(refusal, Error::Unsupported { .. }), "{refusal:?}");
+        }
+        assert!(server.received().is_empty());
+    }
+}

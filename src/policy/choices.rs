@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use crate::private_file;
 
 /// The file of one choice. Program and project stand in it, too: the name of the file is only their
 /// hash, and `--with` lists must not be handed to any other pair.
@@ -48,14 +47,6 @@ pub fn remember(
     };
     let choice = Choice { program: text(program)?, project: text(project)?, with: with.to_vec() };
     super::write(&file(state, &choice.program, &choice.project), &choice)
-}
-
-/// Forgets a choice; whether there was one.
-pub fn forget(state: &Path, program: &Path, project: &Path) -> Result<bool, Error> {
-    match (program.to_str(), project.to_str()) {
-        (Some(program), Some(project)) => Ok(private_file::remove(&file(state, program, project))?),
-        _ => Ok(false),
-    }
 }
 
 /// The nearest of `directory` and its ancestors that holds a repository or an `authctl.toml`; the
@@ -363,8 +354,6 @@ mod tests {
         assert_eq!(at("/opt/agent", "/home/me/other"), None);
         remember(state.path(), agent, project, &[]).unwrap();
         assert_eq!(at("/opt/agent", "/home/me/project"), Some(vec![]));
-        assert!(forget(state.path(), agent, project).unwrap());
-        assert_eq!(at("/opt/agent", "/home/me/project"), None);
     }
 
     #[test]

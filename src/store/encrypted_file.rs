@@ -4,8 +4,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use zeroize::Zeroizing;
-
 use super::backend::CredentialStore;
 use super::data_key::{self, Passphrase};
 use super::error::{Error, Why};
@@ -88,7 +86,7 @@ impl CredentialStore for EncryptedFile {
         let Some(sealed) = self.read(key)? else { return Ok(None) };
         let plain = self.reading_key()?.open(&key.to_string(), &sealed);
         let plain = plain.ok_or_else(|| self.unreadable(key, Why::Seal))?;
-        text(plain).map(Some).ok_or_else(|| self.unreadable(key, Why::NotText))
+        text(&plain).map(Some).ok_or_else(|| self.unreadable(key, Why::NotText))
     }
 
     fn save(&self, _: &Guard, key: &Key, secret: &Secret) -> Result<(), Error> {
@@ -129,8 +127,8 @@ impl CredentialStore for EncryptedFile {
 }
 
 /// The opened record; `None` if it is not text.
-fn text(plain: Zeroizing<Vec<u8>>) -> Option<Secret> {
-    std::str::from_utf8(&plain).ok().map(Secret::new)
+fn text(plain: &[u8]) -> Option<Secret> {
+    std::str::from_utf8(plain).ok().map(Secret::new)
 }
 
 #[cfg(test)]
@@ -248,11 +246,10 @@ mod tests {
         let name: Name = "a".parse().unwrap();
         let key = Key::Credential(&name);
         let store = store(&directory);
-        let _guard =
-            lock::acquire(store.locks(), &key, std::time::Duration::from_secs(60)).unwrap();
+        let guard = lock::acquire(store.locks(), &key, std::time::Duration::from_mins(1)).unwrap();
         for generation in 0u64.. {
             let text = format!("{generation} {}", "x".repeat(20_000));
-            store.save(&_guard, &key, &Secret::new(text)).unwrap();
+            store.save(&guard, &key, &Secret::new(text)).unwrap();
             println!("written {generation}");
         }
     }
@@ -270,12 +267,12 @@ mod tests {
                 .unwrap();
             let said = BufReader::new(child.stdout.take().unwrap());
             let written = said.lines().map_while(Result::ok);
-            let last = written.filter(|line| line.starts_with("written ")).nth(round).unwrap();
+            let seen = written.filter(|line| line.starts_with("written ")).nth(round).unwrap();
             child.kill().unwrap();
             child.wait().unwrap();
             let stored = store(directory.path()).load(&Key::Credential(&name)).unwrap().unwrap();
             let (generation, filler) = stored.expose().split_once(' ').unwrap();
-            let least: u64 = last.trim_start_matches("written ").parse().unwrap();
+            let least: u64 = seen.trim_start_matches("written ").parse().unwrap();
             assert!(generation.parse::<u64>().unwrap() >= least);
             assert_eq!(filler.len(), 20_000);
         }

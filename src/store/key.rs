@@ -20,7 +20,7 @@ impl Key<'_> {
         match self {
             Key::Credential(name) => format!("credential~{}~{}", name.provider(), name.account()),
             Key::Login(name) => format!("login~{}~{}", name.provider(), name.account()),
-            Key::Registration(issuer) => format!("registration~{}", sha256(issuer)),
+            Key::Registration(issuer) => format!("registration~{}", sha256(issuer.as_bytes())),
         }
     }
 }
@@ -36,9 +36,9 @@ impl fmt::Display for Key<'_> {
 }
 
 /// SHA-256 in lower-case hexadecimal.
-fn sha256(text: &str) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+pub fn sha256(bytes: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    digest.as_ref().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 #[cfg(test)]

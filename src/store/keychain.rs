@@ -35,7 +35,7 @@ pub struct Patience {
 
 const PATIENCE: Patience = Patience {
     unattended: Duration::from_secs(5),
-    attended: Duration::from_secs(60),
+    attended: Duration::from_mins(1),
     announce: Duration::from_secs(1),
 };
 
@@ -362,7 +362,7 @@ mod tests {
 
     const SHORT: Patience = Patience {
         unattended: Duration::from_millis(50),
-        attended: Duration::from_secs(60),
+        attended: Duration::from_mins(1),
         announce: Duration::from_millis(10),
     };
 

@@ -134,7 +134,7 @@ mod tests {
     use crate::store::fake;
 
     /// Long enough for any machine, and never waited for in full by a test that passes.
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_mins(1);
 
     fn name() -> Name {
         "github".parse().unwrap()

@@ -11,7 +11,8 @@ mod fake;
 mod index;
 mod key;
 mod keychain;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod keychain_tests;
 mod lock;
 mod registration;
@@ -46,7 +47,6 @@ pub enum Choice {
 
 /// One store with its index.
 pub struct Store {
-    choice: Choice,
     backend: Box<dyn CredentialStore>,
     index: index::Index,
     interact: Arc<dyn Interact>,
@@ -72,11 +72,7 @@ impl Store {
             }
         };
         let index = index::Index::new(paths.state.join("index").join(scope));
-        Self { choice, backend, index, interact }
-    }
-
-    pub fn choice(&self) -> Choice {
-        self.choice
+        Self { backend, index, interact }
     }
 
     /// The store in words: `OS keychain (Secret Service)`, `encrypted file PATH`.
@@ -151,13 +147,6 @@ impl Store {
         let key = Key::Registration(&record.issuer);
         self.make_way(guard, &key, |stored| self.parse_registration(&key, stored).map(drop))?;
         self.backend.save(guard, &key, &record.to_stored())
-    }
-
-    /// Deletes a client registration under its lock; whether it was there.
-    pub fn delete_registration(&self, guard: &Guard, issuer: &str) -> Result<bool, Error> {
-        let key = Key::Registration(issuer);
-        self.make_way(guard, &key, |stored| self.parse_registration(&key, stored).map(drop))?;
-        self.backend.delete(guard, &key)
     }
 
     /// What is held, by name, from the index alone. Damaged entries are listed apart: using their
@@ -293,7 +282,7 @@ mod tests {
     fn a_store_touches_nothing_before_the_first_write() {
         let home = Home::new();
         assert!(home.store.load(&name("a")).unwrap().is_none());
-        assert!(home.store.entries().unwrap().is_empty());
+        assert!(home.store.entries().unwrap().entries.is_empty());
         assert!(home.store.load_registration("https://as.example").unwrap().is_none());
         assert_eq!(fs::read_dir(home.directory.path()).unwrap().count(), 0);
     }
@@ -305,14 +294,14 @@ mod tests {
         home.save(&saved).unwrap();
         let loaded = home.store.load(&name("a:work")).unwrap().unwrap();
         assert_eq!((loaded.id, loaded.credential.secret().expose()), (saved.id.clone(), "hunter2"));
-        assert_eq!(home.store.entries().unwrap(), [Entry::of(&saved)]);
+        assert_eq!(home.store.entries().unwrap().entries, [Entry::of(&saved)]);
         assert_eq!(home.store.entry(&name("a:work")).unwrap(), Some(Entry::of(&saved)));
         assert!(home.store.load(&name("a")).unwrap().is_none());
         let work = name("a:work");
         let guard = home.store.try_lock(&Key::Credential(&work)).unwrap().unwrap();
         assert!(home.store.delete(&guard, &work).unwrap());
         assert!(!home.store.delete(&guard, &work).unwrap());
-        assert!(home.store.entries().unwrap().is_empty());
+        assert!(home.store.entries().unwrap().entries.is_empty());
         assert!(home.store.load(&work).unwrap().is_none());
     }
 
@@ -328,7 +317,7 @@ mod tests {
         // The other way round: what another machine or command deleted.
         fs::remove_file(home.sealed("a")).unwrap();
         assert!(home.store.load(&name("a")).unwrap().is_none());
-        assert!(home.store.entries().unwrap().is_empty());
+        assert!(home.store.entries().unwrap().entries.is_empty());
     }
 
     #[test]
@@ -420,8 +409,7 @@ mod tests {
         assert_eq!(loaded.client.client_secret.as_ref().unwrap().expose(), "client secret");
         assert_eq!(loaded.redirect_uris, record.redirect_uris);
         assert!(home.store.load_registration("https://as.example/").unwrap().is_none());
-        assert!(home.store.entries().unwrap().is_empty());
-        assert!(home.store.delete_registration(&guard, "https://as.example").unwrap());
+        assert!(home.store.entries().unwrap().entries.is_empty());
         assert!(home.store.load_registration("https://as.example").unwrap().is_none());
     }
 

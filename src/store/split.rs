@@ -9,6 +9,8 @@
 
 use zeroize::Zeroizing;
 
+use super::key::sha256;
+
 /// What a marker begins with. Records are JSON and never do.
 const MARKER: &str = "authctl-parts 1 ";
 /// More parts than any record needs: 64 KiB tokens in parts of 1 KiB, several times over.
@@ -45,7 +47,7 @@ pub fn read<I: Items>(items: &I, user: &str) -> Result<Held, I::Error> {
             _ => return Ok(Held::Broken),
         }
     }
-    Ok(if marker.digest == digest(&whole) { Held::Value(whole) } else { Held::Broken })
+    Ok(if marker.digest == sha256(&whole) { Held::Value(whole) } else { Held::Broken })
 }
 
 /// Writes a value of any length to items of at most `limit` bytes; without a limit, in one item.
@@ -66,7 +68,7 @@ pub fn write<I: Items>(
     for (index, bytes) in parts.iter().enumerate() {
         items.write(&part(user, target, index + 1), bytes)?;
     }
-    let digest = digest(value);
+    let digest = sha256(value);
     let marker = Marker { set: target, parts: parts.len(), length: value.len(), digest };
     items.write(user, marker.to_string().as_bytes())?;
     sweep(items, user, target, parts.len())?;
@@ -184,11 +186,6 @@ impl std::fmt::Display for Marker {
         let Marker { set, parts, length, digest } = self;
         write!(f, "{MARKER}{} {parts} {length} {digest}", set.letter())
     }
-}
-
-fn digest(whole: &[u8]) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, whole);
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The plan of the house holds: modules stand in bands in `src/lib.rs`, a file imports only from lower
 //! bands, a folder has one door, nothing goes in circles. Reads every `crate::`, `super::` and `self::`
-//! path in `src`.
+//! path in `src`, except in code that is compiled for tests alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,6 +19,8 @@ struct File {
     names: BTreeSet<Module>,
     /// Files that it declares as modules which others may see.
     open_modules: Vec<String>,
+    /// Files that it declares for tests alone.
+    test_modules: Vec<Module>,
 }
 
 #[test]
@@ -124,6 +126,9 @@ fn files() -> Vec<File> {
     let mut files = Vec::new();
     collect(&source(), &mut Vec::new(), &mut files);
     assert!(files.len() > 5, "no sources found");
+    let for_tests: BTreeSet<Module> =
+        files.iter().flat_map(|file| file.test_modules.clone()).collect();
+    files.retain(|file| !for_tests.contains(&file.module));
     files
 }
 
@@ -151,9 +156,10 @@ fn collect(directory: &Path, module: &mut Module, files: &mut Vec<File>) {
 fn read(path: &Path, module: Module) -> File {
     let text = std::fs::read_to_string(path).unwrap();
     let syntax = syn::parse_file(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let mut reader = Reader { place: module.clone(), names: BTreeSet::new(), open: Vec::new() };
+    let mut reader = Reader { place: module.clone(), ..Reader::default() };
     reader.visit_file(&syntax);
-    File { module, text, names: reader.names, open_modules: reader.open }
+    let (names, open_modules, test_modules) = (reader.names, reader.open, reader.for_tests);
+    File { module, text, names, open_modules, test_modules }
 }
 
 /// The file that a path leads to: the longest of its beginnings that is one.
@@ -162,11 +168,23 @@ fn nearest<'a>(known: &'a BTreeSet<Module>, name: &[String]) -> Option<&'a Modul
 }
 
 /// Walks a file and notes every path that begins with `crate`, `super` or `self`.
+#[derive(Default)]
 struct Reader {
     /// Where the walk is, inline modules included.
     place: Module,
     names: BTreeSet<Module>,
     open: Vec<String>,
+    for_tests: Vec<Module>,
+}
+
+fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
+    let test = Regex::new(r"\btest\b").unwrap();
+    attributes.iter().any(|attribute| match &attribute.meta {
+        syn::Meta::List(list) => {
+            list.path.is_ident("cfg") && test.is_match(&list.tokens.to_string())
+        }
+        _ => false,
+    })
 }
 
 impl Reader {
@@ -221,16 +239,23 @@ impl Reader {
 
 impl<'ast> Visit<'ast> for Reader {
     fn visit_item_mod(&mut self, module: &'ast syn::ItemMod) {
-        if module.content.is_none() && !matches!(module.vis, syn::Visibility::Inherited) {
-            self.open.push(module.ident.to_string());
-        }
         self.place.push(module.ident.to_string());
-        visit::visit_item_mod(self, module);
+        let is_open = !matches!(module.vis, syn::Visibility::Inherited);
+        if is_for_tests(&module.attrs) {
+            self.for_tests.push(self.place.clone());
+        } else {
+            if module.content.is_none() && is_open {
+                self.open.push(module.ident.to_string());
+            }
+            visit::visit_item_mod(self, module);
+        }
         self.place.pop();
     }
 
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
-        self.note_use(&item.tree, &mut Vec::new());
+        if !is_for_tests(&item.attrs) {
+            self.note_use(&item.tree, &mut Vec::new());
+        }
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {

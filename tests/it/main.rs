@@ -1,13 +1,13 @@
 //! The integration tests: they run the real binary against loopback servers in a home of its own. One crate,
 //! so that it is linked once.
 
+#[cfg(unix)]
+mod conform;
 mod fakes;
+mod generated;
 mod layers;
-#[cfg(unix)]
 mod real_keychain;
-#[cfg(unix)]
 mod real_oidc;
-#[cfg(unix)]
 mod real_parts;
 mod support;
 

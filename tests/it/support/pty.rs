@@ -1,6 +1,6 @@
 //! A terminal with a program in it, for what behaves differently at one: prompts, job control, masking.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rexpect::process::WaitStatus;
 use rexpect::reader::Options;
@@ -15,7 +15,8 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    pub fn start(command: Command) -> Self {
+    pub fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::inherit());
         let patience = u64::try_from(PATIENCE.as_millis()).unwrap();
         let options = Options::new().timeout_ms(Some(patience)).strip_ansi_escape_codes(true);
         let mut session = spawn_with_options(command, options).unwrap();

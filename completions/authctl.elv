@@ -1,0 +1,186 @@
+
+use builtin;
+use str;
+
+set edit:completion:arg-completer[authctl] = {|@words|
+    fn spaces {|n|
+        builtin:repeat $n ' ' | str:join ''
+    }
+    fn cand {|text desc|
+        edit:complex-candidate $text &display=$text' '(spaces (- 14 (wcswidth $text)))$desc
+    }
+    var command = 'authctl'
+    for word $words[1..-1] {
+        if (str:has-prefix $word '-') {
+            break
+        }
+        set command = $command';'$word
+    }
+    var completions = [
+        &'authctl'= {
+            cand --account 'Account for names that give none'
+            cand --json 'Print data and errors as JSON'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand --no-input 'Never ask, also at a terminal'
+            cand -h 'Print help'
+            cand --help 'Print help'
+            cand -V 'Print version'
+            cand --version 'Print version'
+            cand login 'Sign in to a provider'
+            cand logout 'Sign out: revoke at the server, then forget'
+            cand status 'Show what is held, until when, and what mends a bad one'
+            cand token 'Print one fresh token'
+            cand exec 'Run a command with credentials in its environment'
+            cand provider 'List, show and check providers'
+            cand generate 'Generate completions, man pages and JSON Schema'
+        }
+        &'authctl;login'= {
+            cand --key-file 'Read the key, token or password from this file'
+            cand --user 'Sign in with this user name and a password (basic authentication)'
+            cand --scope 'Scopes to ask for, instead of the provider''s'
+            cand --client-id 'Your OAuth client at this provider; remembered for later logins'
+            cand --client-secret-file 'File with the client''s secret, or - for standard input; remembered with the id'
+            cand --account 'Account for names that give none'
+            cand --with-key 'Paste or pipe a key instead of signing in with OAuth'
+            cand --device 'Sign in by a code that is typed on another device'
+            cand --browser 'Sign in with the browser on this machine'
+            cand --client-credentials 'Sign in as the client itself, with its id and secret'
+            cand --no-browser 'Print the URL and do not open a browser'
+            cand --json 'Print data and errors as JSON'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand --no-input 'Never ask, also at a terminal'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'authctl;logout'= {
+            cand --account 'Account for names that give none'
+            cand --all 'Every credential in the store'
+            cand --json 'Print data and errors as JSON'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand --no-input 'Never ask, also at a terminal'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'authctl;status'= {
+            cand --account 'Account for names that give none'
+            cand --check 'Open every credential, refresh what must be, and try it where the provider has a cheap call'
+            cand --json 'Print data and errors as JSON'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand --no-input 'Never ask, also at a terminal'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'authctl;token'= {
+            cand --min-ttl 'Least time the token must still live, as in 90s, 10m, 1h'
+            cand --account 'Account for names that give none'
+            cand --header 'Print the whole header line that the API expects'
+            cand --refresh 'Ask the authorization server for a new token in any case'
+            cand --allow-agents 'From now on print this credential also when a coding agent asks (a person must say so)'
+            cand --deny-agents 'Take that permission back'
+            cand --json 'Print data and errors as JSON'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand --no-input 'Never ask, also at a terminal'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'authctl;exec'= {
+            cand --with 'Credentials to hand over: NAME, or NAME=VARIABLE to choose the variable'
+            cand --env-header 'Hand over a whole header value, as in `Bearer …`, in VARIABLE'
+            cand --min-ttl 'Least time that tokens must still live'
+            cand --account 'Account for names that give none'
+            cand --mask 'Replace the secrets by stars in output that goes to a pipe or a file'
+            cand --clean 'Remove the variables of every known provider, not only of those handed over'
+            cand --json 'Print data and errors as JSON'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand --no-input 'Never ask, also at a terminal'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'authctl;provider'= {
+            cand --account 'Account for names that give none'
+            cand --json 'Print data and errors as JSON'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand --no-input 'Never ask, also at a terminal'
+            cand -h 'Print help'
+            cand --help 'Print help'
+            cand list 'List the providers: the built-in ones and those of config.toml'
+            cand show 'Show one provider: ways to sign in, headers, variables, endpoints'
+            cand check 'Check one provider step by step: metadata, endpoints, and the stored credential'
+        }
+        &'authctl;provider;list'= {
+            cand --account 'Account for names that give none'
+            cand --json 'Print data and errors as JSON'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand --no-input 'Never ask, also at a terminal'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'authctl;provider;show'= {
+            cand --account 'Account for names that give none'
+            cand --json 'Print data and errors as JSON'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand --no-input 'Never ask, also at a terminal'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'authctl;provider;check'= {
+            cand --account 'Account for names that give none'
+            cand --json 'Print data and errors as JSON'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand --no-input 'Never ask, also at a terminal'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'authctl;generate'= {
+            cand --account 'Account for names that give none'
+            cand --json 'Print data and errors as JSON'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand --no-input 'Never ask, also at a terminal'
+            cand -h 'Print help'
+            cand --help 'Print help'
+            cand completions 'Write the completions of every shell into DIRECTORY, or one shell''s to stdout'
+            cand man 'Write the man pages into DIRECTORY'
+            cand schema 'Print the JSON Schema of what --json prints'
+        }
+        &'authctl;generate;completions'= {
+            cand --shell 'Print the completions of this shell instead of writing files'
+            cand --account 'Account for names that give none'
+            cand --json 'Print data and errors as JSON'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand --no-input 'Never ask, also at a terminal'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'authctl;generate;man'= {
+            cand --account 'Account for names that give none'
+            cand --json 'Print data and errors as JSON'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand --no-input 'Never ask, also at a terminal'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'authctl;generate;schema'= {
+            cand --account 'Account for names that give none'
+            cand --json 'Print data and errors as JSON'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand --no-input 'Never ask, also at a terminal'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+    ]
+    $completions[$command]
+}
