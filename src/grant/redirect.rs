@@ -6,7 +6,7 @@ use std::io;
 use super::Error;
 use crate::listen::{RedirectRule, Sockets};
 
-/// A bound redirect URI. Nothing is answered before [`super::authorization_code`] takes it; dropping
+/// A bound redirect URI. Nothing is answered before [`super::authorization_code()`] takes it; dropping
 /// it leaves the port.
 #[derive(Debug)]
 pub struct RedirectListener {

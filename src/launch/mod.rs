@@ -1,5 +1,5 @@
 //! Starting the command that gets the credentials: its environment, and either becoming it
-//! ([`replace`]) or staying beside it ([`supervise`]), so that nobody can tell authctl was there: same
+//! ([`replace`]) or staying beside it ([`supervise()`]), so that nobody can tell authctl was there: same
 //! signals, same exit status, same terminal. What goes into the environment is decided by `inject`.
 
 mod environment;

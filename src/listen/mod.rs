@@ -1,4 +1,4 @@
-//! The loopback side of HTTP: sockets on 127.0.0.1 and [::1], one GET a connection, with limits and
+//! The loopback side of HTTP: sockets on 127.0.0.1 and `[::1]`, one GET a connection, with limits and
 //! deadlines for whatever else connects. No request of a stranger ends, blocks or bloats the process;
 //! what a request means is decided by whoever takes it from [`Listener::next`].
 

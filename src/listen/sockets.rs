@@ -1,4 +1,4 @@
-//! Binding: 127.0.0.1 and [::1] on one port, with std sockets, so that the port is ours before a
+//! Binding: 127.0.0.1 and `[::1]` on one port, with std sockets, so that the port is ours before a
 //! client is registered and before any runtime exists.
 
 use std::io;
