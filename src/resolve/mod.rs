@@ -104,34 +104,10 @@ impl Resolver<'_> {
     pub fn resolve(&self, wanted: Wanted<'_>) -> Result<Resolved, Error> {
         let record =
             self.store.load(wanted.name)?.ok_or_else(|| Error::NotSignedIn(wanted.name.clone()))?;
-        match self.judge(&record, wanted) {
+        match judge(&record, wanted, (self.clock)()) {
             Verdict::Use => Ok(self.usable(record)),
-            Verdict::Refresh => self.refresh(record, wanted),
+            Verdict::Refresh => self.refresh(&record, wanted),
             Verdict::SignIn(reason) => Err(Error::Ended { name: wanted.name.clone(), reason }),
-        }
-    }
-
-    fn judge(&self, record: &Record, wanted: Wanted<'_>) -> Verdict {
-        let Some((tokens, _)) = record.credential.as_oauth() else {
-            return Verdict::Use;
-        };
-        let freshness = tokens.freshness((self.clock)(), wanted.min_ttl);
-        let renewable = record.credential.is_renewable();
-        match (freshness, &record.refused) {
-            (Freshness::Fresh, _) if !wanted.force_refresh => Verdict::Use,
-            (_, Some(refused)) if !wanted.force_refresh || !renewable => {
-                Verdict::SignIn(refused.reason.clone())
-            }
-            (_, _) if renewable => Verdict::Refresh,
-            // Nothing to refresh with: a clock set back says nothing against the token.
-            (Freshness::ClockSetBack | Freshness::Fresh, _) => Verdict::Use,
-            (Freshness::Ending, _) => Verdict::SignIn(format!(
-                "its token ends before the {} s that were asked, and the server gave no refresh token",
-                wanted.min_ttl.as_secs()
-            )),
-            (Freshness::Expired, _) => Verdict::SignIn(
-                "its token has expired, and the server gave no refresh token".into(),
-            ),
         }
     }
 
@@ -150,6 +126,31 @@ enum Verdict {
     Use,
     Refresh,
     SignIn(String),
+}
+
+/// What a record that stands like this at `now` needs before it serves the caller.
+fn judge(record: &Record, wanted: Wanted<'_>, now: Timestamp) -> Verdict {
+    let Some((tokens, _)) = record.credential.as_oauth() else {
+        return Verdict::Use;
+    };
+    let freshness = tokens.freshness(now, wanted.min_ttl);
+    let renewable = record.credential.is_renewable();
+    match (freshness, &record.refused) {
+        (Freshness::Fresh, _) if !wanted.force_refresh => Verdict::Use,
+        (_, Some(refused)) if !wanted.force_refresh || !renewable => {
+            Verdict::SignIn(refused.reason.clone())
+        }
+        (_, _) if renewable => Verdict::Refresh,
+        // Nothing to refresh with: a clock set back says nothing against the token.
+        (Freshness::ClockSetBack | Freshness::Fresh, _) => Verdict::Use,
+        (Freshness::Ending, _) => Verdict::SignIn(format!(
+            "its token ends before the {} s that were asked, and the server gave no refresh token",
+            wanted.min_ttl.as_secs()
+        )),
+        (Freshness::Expired, _) => {
+            Verdict::SignIn("its token has expired, and the server gave no refresh token".into())
+        }
+    }
 }
 
 /// How long before the end of a refresh token a person is told: a weekend.

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use backon::{BlockingRetryable, ConstantBuilder, ExponentialBuilder, Retryable};
+use backon::{BackoffBuilder, BlockingRetryable, ConstantBuilder, ExponentialBuilder};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Concern, Error, Resolved, Resolver, Verdict, Wanted};
+use super::{Concern, Error, Resolved, Resolver, Verdict, Wanted, judge};
 use crate::credential::{
     Binding, Credential, Freshness, Grant, Name, Record, Refreshing, Refused, Tokens,
 };
@@ -25,6 +25,11 @@ const FOREIGN_REFRESH: SignedDuration = SignedDuration::from_secs(60);
 const FOREIGN_POLL: Duration = Duration::from_secs(1);
 /// A machine that lost a race sees the winner's record within this time.
 const WINNER_VISIBLE: Duration = Duration::from_millis(300);
+/// Before the second request after a definite refusal, and twice that before the third and last; each
+/// pause is drawn out by up to its double, so that machines do not come back all at once.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// A server that asks for a longer pause is asked by a later command.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// After two sendings without an answer: the first pause, doubled each time up to the longest.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
@@ -43,8 +48,25 @@ enum Outcome {
 }
 
 impl Resolver<'_> {
-    /// Refreshes what `seen` holds, unless another process has done it meanwhile.
-    pub(super) fn refresh(&self, seen: Record, wanted: Wanted<'_>) -> Result<Resolved, Error> {
+    /// Refreshes what `seen` holds, unless another process has done it meanwhile; again only after a
+    /// definite refusal to carry it out.
+    pub(super) fn refresh(&self, seen: &Record, wanted: Wanted<'_>) -> Result<Resolved, Error> {
+        let pauses = ExponentialBuilder::new().with_jitter().with_min_delay(RETRY_PAUSE);
+        let mut pauses = pauses.with_max_times(2).build();
+        loop {
+            let error = match self.refresh_once(seen, wanted) {
+                Err(error) => error,
+                done => return done,
+            };
+            // Without the lock: another process may go on meanwhile, and signals end the pause.
+            match (retry_after(&error), pauses.next()) {
+                (Some(asked), Some(pause)) => std::thread::sleep(asked + pause),
+                _ => return Err(error),
+            }
+        }
+    }
+
+    fn refresh_once(&self, seen: &Record, wanted: Wanted<'_>) -> Result<Resolved, Error> {
         let key = Key::Credential(wanted.name);
         let guard = match self.store.lock(&key, LOCK_WAIT) {
             Ok(guard) => guard,
@@ -58,8 +80,12 @@ impl Resolver<'_> {
         // A forced refresh is served by any that began after the caller asked.
         let adopted = current.generation > seen.generation;
         let unforced = Wanted { force_refresh: wanted.force_refresh && !adopted, ..wanted };
-        match self.judge(&current, unforced) {
+        match judge(&current, unforced, (self.clock)()) {
             Verdict::Use => Ok(self.usable(current)),
+            // Even a new token does not live as long as was asked: one more would not either.
+            Verdict::Refresh if adopted && lives(&current, (self.clock)()) => {
+                Ok(self.just_made(current, wanted.min_ttl))
+            }
             Verdict::SignIn(reason) => Err(Error::Ended { name: wanted.name.clone(), reason }),
             Verdict::Refresh => self.refresh_locked(&guard, current, unforced),
         }
@@ -69,7 +95,7 @@ impl Resolver<'_> {
     fn without_lock(&self, wanted: Wanted<'_>) -> Result<Resolved, Error> {
         let record = self.store.load(wanted.name)?;
         match record {
-            Some(record) if matches!(self.judge(&record, wanted), Verdict::Use) => {
+            Some(record) if matches!(judge(&record, wanted, (self.clock)()), Verdict::Use) => {
                 Ok(self.usable(record))
             }
             _ => Err(Error::Busy(wanted.name.clone())),
@@ -126,7 +152,14 @@ impl Resolver<'_> {
         self.store.save(guard, &marked)?;
         match self.ask(&current) {
             Outcome::Answered(answer) => Ok(self.keep(guard, &current, *answer, wanted)),
-            Outcome::Ended(reason) => self.end(guard, current, reason, wanted),
+            Outcome::Ended(reason) => {
+                let reason = if attempt == 1 {
+                    reason
+                } else {
+                    format!("{reason}; the answer to an earlier refresh was lost")
+                };
+                self.end(guard, current, reason, wanted)
+            }
             Outcome::ClientRefused(source) => {
                 self.store.save(guard, &Record { refreshing: None, ..current.clone() })?;
                 let name = wanted.name.clone();
@@ -145,7 +178,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// Sends the refresh request, again only after a definite refusal to carry it out.
+    /// Sends the refresh request, once.
     fn ask(&self, record: &Record) -> Outcome {
         let no_parameters = BTreeMap::new();
         let request = record
@@ -155,18 +188,7 @@ impl Resolver<'_> {
         let Some(request) = request else {
             return Outcome::Ended("there is nothing to refresh it with".into());
         };
-        let policy = ExponentialBuilder::new()
-            .with_jitter()
-            .with_min_delay(Duration::from_secs(1))
-            .with_max_times(2);
-        let send = || oauth::request_tokens(self.http, &request);
-        let answer = self.http.block_on(async {
-            send.retry(policy)
-                .when(|error| matches!(error, oauth::Error::Unavailable { .. }))
-                .adjust(|error, pause| pause.map(|pause| pause.max(retry_after(error))))
-                .await
-        });
-        match answer {
+        match self.http.block_on(oauth::request_tokens(self.http, &request)) {
             Ok(answer) => Outcome::Answered(Box::new(answer)),
             Err(error) => classify(error),
         }
@@ -188,11 +210,18 @@ impl Resolver<'_> {
         let next = current.succeeded_by(Credential::OAuth { tokens, binding: binding.clone() });
         let tries = ConstantBuilder::new().with_delay(WINNER_VISIBLE).with_max_times(2);
         let stored = (|| self.store.save(guard, &next)).retry(tries).call();
-        let mut resolved = self.usable(next);
+        let mut resolved = self.just_made(next, wanted.min_ttl);
         if let Err(error) = stored {
             resolved.concern = Some(Concern::NotStored(error));
-        } else if resolved.concern.is_none() {
-            resolved.concern = short_lived(&resolved.credential, now, wanted.min_ttl);
+        }
+        resolved
+    }
+
+    /// Tokens that the server made a moment ago as an answer, however soon they end.
+    fn just_made(&self, record: Record, min_ttl: Duration) -> Resolved {
+        let mut resolved = self.usable(record);
+        if resolved.concern.is_none() {
+            resolved.concern = short_lived(&resolved.credential, (self.clock)(), min_ttl);
         }
         resolved
     }
@@ -283,10 +312,14 @@ fn next_attempt(mark: &Refreshing, wanted: Wanted<'_>, now: Timestamp) -> Result
     Ok(attempts.saturating_add(1))
 }
 
-fn retry_after(error: &oauth::Error) -> Duration {
+/// How long to wait before the request may be sent again in this run; `None`: not at all.
+fn retry_after(error: &Error) -> Option<Duration> {
     match error {
-        oauth::Error::Unavailable { retry_after, .. } => retry_after.unwrap_or_default(),
-        _ => Duration::ZERO,
+        Error::TryAgain {
+            source: oauth::Error::Unavailable { retry_after, not_carried_out: true, .. },
+            ..
+        } => Some(retry_after.unwrap_or_default()).filter(|asked| *asked <= LONGEST_RETRY_AFTER),
+        _ => None,
     }
 }
 
@@ -299,10 +332,10 @@ fn classify(error: oauth::Error) -> Outcome {
                 "the authorization server does not refresh, although it gave a refresh token"
                     .into(),
             ),
-            "temporarily_unavailable" | "server_error" | "slow_down" => Outcome::NotNow(error),
+            "slow_down" => Outcome::NotNow(error),
             _ => Outcome::ClientRefused(error),
         },
-        oauth::Error::Unavailable { .. } => Outcome::NotNow(error),
+        oauth::Error::Unavailable { not_carried_out: true, .. } => Outcome::NotNow(error),
         oauth::Error::Http(cause) if !cause.may_have_reached() => Outcome::NotNow(error),
         _ => Outcome::Lost(error),
     }

@@ -1,6 +1,7 @@
 //! The integration tests: they run the real binary against loopback servers in a home of its own. One crate,
 //! so that it is linked once.
 
+mod binding;
 #[cfg(unix)]
 mod conform;
 mod fakes;
@@ -9,6 +10,7 @@ mod layers;
 mod real_keychain;
 mod real_oidc;
 mod real_parts;
+mod refresh;
 mod support;
 
 /// A test file that is not named above would silently never run.

@@ -16,7 +16,7 @@
 //! that ends with a complaint fails.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
+use super::PATIENCE;
 use super::http::{Answer, Request, Server};
 
 /// A running server.
@@ -62,6 +63,42 @@ pub enum Fault {
     Error(&'static str),
     /// This text as JSON, with status 200.
     Json(String),
+    /// Whatever may come instead of an answer.
+    Answer(Answer),
+    /// The request waits at the gate, and is then carried out.
+    Wait(Arc<Gate>),
+}
+
+/// A place where a request is held until the test lets it go on.
+#[derive(Debug, Default)]
+pub struct Gate {
+    /// Whether the request has come, and whether it may go on.
+    state: Mutex<(bool, bool)>,
+    change: Condvar,
+}
+
+impl Gate {
+    /// Waits until the request is here.
+    pub fn arrival(&self) {
+        self.wait(|(arrived, _)| *arrived);
+    }
+
+    pub fn open(&self) {
+        self.state.lock().unwrap().1 = true;
+        self.change.notify_all();
+    }
+
+    fn pass(&self) {
+        self.state.lock().unwrap().0 = true;
+        self.change.notify_all();
+        self.wait(|(_, open)| *open);
+    }
+
+    fn wait(&self, until: impl Fn(&(bool, bool)) -> bool) {
+        let state = self.state.lock().unwrap();
+        let waited = self.change.wait_timeout_while(state, PATIENCE, |state| !until(state));
+        assert!(!waited.unwrap().1.timed_out(), "a gate nobody came to, or nobody opened");
+    }
 }
 
 /// How the server behaves as long as nothing is scripted.
@@ -76,6 +113,11 @@ pub struct Rules {
     /// Whether a refresh brings a new refresh token; the old one is dead then, and its use ends the
     /// whole family.
     pub rotates: bool,
+    /// Whether the refresh token before the last gets its answer once more, as some servers do for
+    /// clients that lost it.
+    pub repeats_answers: bool,
+    /// Life of a refresh token in seconds, where the server says it.
+    pub refresh_expires_in: Option<u64>,
     /// Errors come with status 200, as GitHub sends them.
     pub errors_as_200: bool,
     /// The `iss` of the redirect: our own, another's, none.
@@ -151,6 +193,8 @@ struct Family {
     scope: String,
     access: Vec<(String, Option<Instant>)>,
     refresh: Vec<String>,
+    /// The last answer.
+    answer: Value,
     revoked: bool,
 }
 
@@ -161,6 +205,8 @@ impl Default for Rules {
             expires_in_as_text: false,
             gives_refresh_token: true,
             rotates: true,
+            repeats_answers: false,
+            refresh_expires_in: None,
             errors_as_200: false,
             redirect_issuer: RedirectIssuer::Own,
             forges_state: false,
@@ -308,6 +354,11 @@ fn answer(state: &Mutex<State>, request: &Request) -> Answer {
         }
         Some(Fault::Error(code)) => Answer::json(400, &json!({ "error": code })),
         Some(Fault::Json(text)) => Answer::new(200, "application/json", text),
+        Some(Fault::Answer(answer)) => answer,
+        Some(Fault::Wait(gate)) => {
+            gate.pass();
+            carry_out()
+        }
     }
 }
 
@@ -511,7 +562,11 @@ impl State {
         let Some(index) = holder.filter(|index| self.families[*index].client == client) else {
             return Err(Refusal(400, "invalid_grant"));
         };
-        if self.families[index].refresh.last() != Some(&token) {
+        let family = &self.families[index];
+        if self.rules.repeats_answers && family.refresh.iter().rev().nth(1) == Some(&token) {
+            return Ok(family.answer.clone());
+        }
+        if family.refresh.last() != Some(&token) {
             self.reuses += 1;
             self.families[index].revoked = true;
         }
@@ -644,6 +699,7 @@ impl State {
             scope,
             access: Vec::new(),
             refresh: Vec::new(),
+            answer: Value::Null,
             revoked: false,
         });
         self.issue(self.families.len() - 1, with_refresh_token)
@@ -654,6 +710,7 @@ impl State {
         let access = self.secret("access");
         let refresh = with_refresh_token.then(|| self.secret("refresh"));
         let life = self.rules.expires_in;
+        let refresh_life = self.rules.refresh_expires_in.filter(|_| refresh.is_some());
         let family = &mut self.families[family];
         let end = life.map(|seconds| Instant::now() + Duration::from_secs(seconds));
         family.access.push((access.clone(), end));
@@ -667,9 +724,13 @@ impl State {
         if let Some(refresh) = refresh {
             answer["refresh_token"] = json!(refresh);
         }
+        if let Some(seconds) = refresh_life {
+            answer["refresh_token_expires_in"] = json!(seconds);
+        }
         if !family.scope.is_empty() {
             answer["scope"] = json!(family.scope);
         }
+        family.answer = answer.clone();
         answer
     }
 
