@@ -64,10 +64,6 @@ impl Context {
         }
     }
 
-    pub fn now(&self) -> Timestamp {
-        Timestamp::now()
-    }
-
     pub fn paths(&self) -> Result<&Paths, CommandError> {
         get_or_try_init(&self.paths, || Ok(Paths::from_environment()?))
     }

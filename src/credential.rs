@@ -492,7 +492,7 @@ mod tests {
         TokenAnswer {
             access_token: Secret::new("next"),
             token_type: "Bearer".into(),
-            expires_in: Some(Duration::from_secs(60)),
+            expires_in: Some(Duration::from_mins(1)),
             refresh_token: refresh_token.map(Secret::new),
             refresh_expires_in: None,
             scopes: None,
@@ -530,7 +530,7 @@ mod tests {
         assert_eq!(rotated.refresh_token.unwrap().expose(), "r2");
         assert_eq!(rotated.refresh_expires_at, None);
         let told = TokenAnswer {
-            refresh_expires_in: Some(Duration::from_secs(86400)),
+            refresh_expires_in: Some(Duration::from_hours(24)),
             ..answer(Some("r2"))
         };
         let told = Tokens::from_answer(told, now, Some(&previous()));

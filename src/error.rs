@@ -258,7 +258,7 @@ impl From<login::Error> for CommandError {
         use login::Error as E;
         let shown = |kind| Self::from_error(kind, &error);
         match &error {
-            E::NoSuchWay { provider, .. } => {
+            E::NoSuchWay { provider, .. } | E::NoEndpoint { provider, .. } => {
                 shown(Kind::Usage).hint(format!("authctl provider show {provider}"))
             }
             E::ClientNeeded { provider, register_at, key_possible, .. } => {
@@ -266,9 +266,6 @@ impl From<login::Error> for CommandError {
             }
             E::ClientSecretNeeded { provider } => shown(Kind::Usage)
                 .hint(format!("authctl login {provider} --client-id ID --client-secret-file FILE")),
-            E::NoEndpoint { provider, .. } => {
-                shown(Kind::Usage).hint(format!("authctl provider show {provider}"))
-            }
             E::NoPkce { provider, .. } => shown(Kind::Failed).hint(format!(
                 "if you know that it does, write pkce = \"unverified\" in [provider.{provider}.oauth]"
             )),

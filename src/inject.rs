@@ -234,17 +234,30 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn every_accepted_token_goes_through_unchanged(text in "[!-~]{1,200}|\\PC{1,40}|.{1,40}") {
+        fn every_accepted_token_goes_through_unchanged(
+            text in "[!-~]{1,200}|\\PC{1,40}|.{1,40}",
+            pick in proptest::prelude::any::<proptest::sample::Index>(),
+        ) {
+            static CONFIG: std::sync::LazyLock<Config> = std::sync::LazyLock::new(Config::default);
             let Ok(token) = Secret::parse_token(&text) else {
                 return Ok(());
             };
-            let github = provider("github");
-            let scheme = github.scheme(Kind::ApiKey).unwrap();
-            let credential = Credential::ApiKey { key: token };
-            let injection = variables(&github, scheme, &credential, None).unwrap();
+            let schemes: Vec<(&Provider, &Scheme)> = CONFIG
+                .providers()
+                .flat_map(|provider| provider.schemes.iter().map(move |scheme| (provider, scheme)))
+                .filter(|(_, scheme)| scheme.kind != Kind::Basic)
+                .collect();
+            let (provider, scheme) = schemes[pick.index(schemes.len())];
+            let credential = Credential::Bearer { token };
+            let injection = variables(provider, scheme, &credential, Some("X")).unwrap();
             proptest::prop_assert_eq!(injection.set[0].1.expose(), text.as_str());
-            let (_, value) = header(scheme, &credential).unwrap();
-            proptest::prop_assert_eq!(value.expose().strip_prefix("Bearer "), Some(text.as_str()));
+            let (name, value) = header(scheme, &credential).unwrap();
+            let format = &scheme.header.format;
+            let (before, rest) = format.split_once('{').unwrap();
+            let (_, after) = rest.split_once('}').unwrap();
+            let expected = format!("{before}{text}{after}");
+            proptest::prop_assert_eq!(value.expose(), expected.as_str());
+            reqwest::header::HeaderName::from_bytes(name.as_bytes()).unwrap();
             let on_the_wire = reqwest::header::HeaderValue::from_str(value.expose()).unwrap();
             proptest::prop_assert_eq!(on_the_wire.to_str().unwrap(), value.expose());
         }

@@ -91,6 +91,7 @@ pub mod at_rest_option {
 
     use super::Secret;
 
+    #[expect(clippy::ref_option, reason = "serde's `with` hands over the field itself")]
     pub fn serialize<S: Serializer>(
         secret: &Option<Secret>,
         serializer: S,

@@ -47,6 +47,7 @@ impl Ui {
     }
 
     /// Writes data to stdout, styles removed where stdout is no terminal.
+    #[expect(clippy::unused_self, reason = "whoever writes has been handed the terminal")]
     pub fn data(&self, text: &str) -> io::Result<()> {
         let mut stdout = anstream::stdout().lock();
         stdout.write_all(text.as_bytes())?;
@@ -54,6 +55,7 @@ impl Ui {
     }
 
     /// Writes a secret and a line end to stdout, and nothing else.
+    #[expect(clippy::unused_self, reason = "whoever writes has been handed the terminal")]
     pub fn secret(&self, secret: &str) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(secret.as_bytes())?;

@@ -39,8 +39,7 @@ enum Shell {
     Bash,
     Zsh,
     Fish,
-    #[value(name = "powershell")]
-    PowerShell,
+    Powershell,
     Elvish,
     Nushell,
 }
@@ -76,7 +75,7 @@ fn write_completion(shell: Shell, mut command: clap::Command, to: &mut dyn io::W
         Shell::Bash => generate(aot::Bash, &mut command, name, to),
         Shell::Zsh => generate(aot::Zsh, &mut command, name, to),
         Shell::Fish => generate(aot::Fish, &mut command, name, to),
-        Shell::PowerShell => generate(aot::PowerShell, &mut command, name, to),
+        Shell::Powershell => generate(aot::PowerShell, &mut command, name, to),
         Shell::Elvish => generate(aot::Elvish, &mut command, name, to),
         Shell::Nushell => generate(clap_complete_nushell::Nushell, &mut command, name, to),
     }
@@ -87,7 +86,7 @@ fn file_name(shell: Shell) -> &'static str {
         Shell::Bash => "authctl.bash",
         Shell::Zsh => "_authctl",
         Shell::Fish => "authctl.fish",
-        Shell::PowerShell => "_authctl.ps1",
+        Shell::Powershell => "_authctl.ps1",
         Shell::Elvish => "authctl.elv",
         Shell::Nushell => "authctl.nu",
     }
@@ -98,20 +97,20 @@ fn write_pages(command: &clap::Command, directory: &Path) -> Result<(), CommandE
     fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
     let mut command = command.clone().disable_help_subcommand(true);
     command.build();
-    write_page(command, "authctl".to_owned(), directory)
+    write_page(command, "authctl", directory)
 }
 
-fn write_page(command: clap::Command, name: String, directory: &Path) -> Result<(), CommandError> {
+fn write_page(command: clap::Command, name: &str, directory: &Path) -> Result<(), CommandError> {
     let subcommands: Vec<clap::Command> = command.get_subcommands().cloned().collect();
     let mut page = Vec::new();
     let file = directory.join(format!("{name}.1"));
-    clap_mangen::Man::new(command.name(name.clone()))
+    clap_mangen::Man::new(command.name(name.to_owned()))
         .render(&mut page)
         .map_err(|error| failed(&file, &error))?;
     write(&file, &page)?;
     for subcommand in subcommands {
         let name = format!("{name}-{}", subcommand.get_name());
-        write_page(subcommand, name, directory)?;
+        write_page(subcommand, &name, directory)?;
     }
     Ok(())
 }

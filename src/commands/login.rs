@@ -1,6 +1,6 @@
 //! `authctl login`: sign in to a provider and keep the credential.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -25,6 +25,7 @@ use crate::store;
 #[command(
     after_help = "Examples:\n  authctl login audiostack\n  authctl login github --client-id Iv1.0123456789abcdef\n  authctl login github:work --with-key < token.txt\n  authctl login my-oidc --scope 'openid profile'"
 )]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Arguments {
     /// Provider, or provider:account
     name: String,
@@ -114,9 +115,9 @@ fn method(arguments: &Arguments) -> Method {
     }
 }
 
-fn read_client_secret(context: &Context, file: &PathBuf) -> Result<Secret, CommandError> {
+fn read_client_secret(context: &Context, file: &Path) -> Result<Secret, CommandError> {
     let source =
-        if file.as_os_str() == "-" { KeySource::Stdin } else { KeySource::File(file.clone()) };
+        if file.as_os_str() == "-" { KeySource::Stdin } else { KeySource::File(file.to_owned()) };
     crate::grant::api_key(context.ui.as_ref(), &source, "client secret").map_err(|error| {
         CommandError::usage(format!(
             "cannot take the client's secret: {}",

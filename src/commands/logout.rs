@@ -112,7 +112,7 @@ fn report(context: &Context, name: &Name, told: &Told) {
     let ui = &context.ui;
     match told {
         Told::Revoked => {
-            ui.notice(&format!("Signed out of {name}; the server revoked the tokens."))
+            ui.notice(&format!("Signed out of {name}; the server revoked the tokens."));
         }
         Told::NoEndpoint => ui.notice(&format!(
             "Signed out of {name}. Its server offers no revocation: tokens already handed out live \

@@ -1,5 +1,6 @@
 //! `authctl provider`: the providers that are known, what is known of one, and whether it works.
 
+use std::fmt::Write;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -61,12 +62,13 @@ fn list(context: &Context) -> Result<ExitCode, CommandError> {
         let ways: Vec<&str> = provider.schemes.iter().map(way).collect();
         let own =
             if matches!(provider.source, Source::File { .. }) { "  (config.toml)" } else { "" };
-        text.push_str(&format!(
-            "{:width$}  {:title$}  {FAINT}{}{own}{FAINT:#}\n",
+        let _ = writeln!(
+            text,
+            "{:width$}  {:title$}  {FAINT}{}{own}{FAINT:#}",
             provider.id,
             provider.title,
             ways.join(", ")
-        ));
+        );
     }
     context.ui.data(&text)?;
     Ok(ExitCode::SUCCESS)
@@ -95,7 +97,9 @@ fn show(context: &Context, typed: &str) -> Result<ExitCode, CommandError> {
 
 fn as_text(provider: &Provider) -> String {
     let mut text = format!("{} ({})\n", provider.title, provider.id);
-    let mut row = |label: &str, value: &str| text.push_str(&format!("  {label:<14} {value}\n"));
+    let mut row = |label: &str, value: &str| {
+        let _ = writeln!(text, "  {label:<14} {value}"); // writing into a String does not fail
+    };
     row("known from", &source(&provider.source));
     if let Some(url) = &provider.base_url {
         row("API", url);
@@ -110,7 +114,8 @@ fn as_text(provider: &Provider) -> String {
         row("note", note);
     }
     for scheme in &provider.schemes {
-        text.push_str(&format!("{}\n", way(scheme)));
+        text.push_str(way(scheme));
+        text.push('\n');
         scheme_rows(scheme, &mut text);
     }
     text
@@ -124,7 +129,9 @@ fn source(source: &Source) -> String {
 }
 
 fn scheme_rows(scheme: &Scheme, text: &mut String) {
-    let mut row = |label: &str, value: &str| text.push_str(&format!("  {label:<14} {value}\n"));
+    let mut row = |label: &str, value: &str| {
+        let _ = writeln!(text, "  {label:<14} {value}"); // writing into a String does not fail
+    };
     row("header", &format!("{}: {}", scheme.header.name, scheme.header.format));
     if let Some((first, rivals)) = scheme.variables.split_first() {
         row("variable", first);

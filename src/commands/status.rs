@@ -1,6 +1,7 @@
 //! `authctl status`: what is held, whose, where, until when, and what mends a bad one. Reads the index
 //! only; `--check` is the one way to the keychain and the network.
 
+use std::fmt::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -65,7 +66,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         let state = if arguments.check {
             check(context, &name, &entry)
         } else {
-            state(&entry, context.now())
+            state(&entry, Timestamp::now())
         };
         let given_by = given_by(&name);
         lines.push(Line { name, entry, state, given_by });
@@ -73,7 +74,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     let damaged: Vec<String> =
         listing.unreadable.iter().map(|file| file.display().to_string()).collect();
     if context.ui.is_json() {
-        context.ui.json(&as_json(&store.describe(), &lines, &damaged, context.now()))?;
+        context.ui.json(&as_json(&store.describe(), &lines, &damaged, Timestamp::now()))?;
     } else {
         context.ui.data(&as_text(&store.describe(), &lines, &damaged))?;
         next_steps(context, arguments, &lines)?;
@@ -122,7 +123,7 @@ fn check(context: &Context, name: &Name, entry: &Entry) -> State {
     let wanted = Wanted { name, min_ttl: Duration::ZERO, force_refresh: false };
     let resolved = context.resolver().and_then(|resolver| Ok(resolver.resolve(wanted)?));
     match resolved.and_then(|resolved| try_out(context, name, &resolved)) {
-        Ok(()) => match state(entry, context.now()) {
+        Ok(()) => match state(entry, Timestamp::now()) {
             State::Refreshable | State::Refreshing => State::Active,
             state => state,
         },
@@ -185,7 +186,7 @@ fn as_text(store: &str, lines: &[Line], damaged: &[String]) -> String {
         text.push_str(&paragraph(line));
     }
     for file in damaged {
-        text.push_str(&format!("{BAD}✗{BAD:#} {file}: this index entry cannot be read\n"));
+        let _ = writeln!(text, "{BAD}✗{BAD:#} {file}: this index entry cannot be read");
     }
     if lines.is_empty() && damaged.is_empty() {
         text.push_str("Nothing is stored.\n");
@@ -196,7 +197,9 @@ fn as_text(store: &str, lines: &[Line], damaged: &[String]) -> String {
 fn paragraph(line: &Line) -> String {
     let (style, mark) = if line.state.is_broken() { (BAD, '✗') } else { (GOOD, '✓') };
     let mut text = format!("{style}{mark}{style:#} {}  {}\n", line.name, summary(line));
-    let mut detail = |what: &str| text.push_str(&format!("    {what}\n"));
+    let mut detail = |what: &str| {
+        let _ = writeln!(text, "    {what}"); // writing into a String does not fail
+    };
     if let Some(reason) = line.state.reason() {
         detail(reason);
         detail(&format!("mend it: authctl login {}", line.name));
@@ -244,7 +247,7 @@ fn next_steps(
     }
     match &arguments.name {
         Some(name) => {
-            context.ui.notice(&format!("Sign in with: authctl login {}", context.name(name)?.name))
+            context.ui.notice(&format!("Sign in with: authctl login {}", context.name(name)?.name));
         }
         None => context.ui.notice("Sign in with: authctl login PROVIDER  (authctl provider list)"),
     }

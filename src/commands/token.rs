@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::given;
@@ -23,6 +24,7 @@ use crate::resolve;
 #[command(
     after_help = "Examples:\n  curl -H \"$(authctl token github --header)\" https://api.github.com/user\n  authctl token audiostack --json"
 )]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Arguments {
     /// Provider, or provider:account
     name: String,
@@ -116,7 +118,7 @@ fn permit(context: &Context, named: &Named, allow: bool) -> Result<ExitCode, Com
         let permission = policy::Permission {
             credential_id: entry.id,
             granted_by: "token --allow-agents".into(),
-            granted_at: context.now(),
+            granted_at: Timestamp::now(),
         };
         policy::allow(state, name, &permission)?;
     } else {

@@ -38,7 +38,7 @@ impl Marker {
 }
 
 impl Agent {
-    pub(super) fn check(id: &Spanned<String>, table: AgentTable) -> Result<Self, Problem> {
+    pub(super) fn check(id: &Spanned<String>, table: &AgentTable) -> Result<Self, Problem> {
         let markers = table.markers.iter().map(marker).collect::<Result<_, _>>()?;
         let title = table.title.as_deref().map_or_else(|| id.get_ref().clone(), crate::text::clean);
         Ok(Self { id: id.get_ref().clone(), title, markers })

@@ -150,7 +150,7 @@ impl Document<'_> {
     /// The line of a place, counted from 1.
     pub fn line(&self, place: usize) -> usize {
         let before = &self.text.as_bytes()[..place.min(self.text.len())];
-        1 + before.iter().filter(|byte| **byte == b'\n').count()
+        before.split(|byte| *byte == b'\n').count()
     }
 
     /// Names file, line and key of a problem.

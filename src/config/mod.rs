@@ -102,19 +102,21 @@ impl Config {
     /// The provider of this name: the file's, else the built-in one. A provider in the file replaces a
     /// built-in one of the same name as a whole.
     pub fn provider(&self, id: &str) -> Result<&Provider, Error> {
-        self.providers.get(id).or_else(|| catalog::providers().get(id)).ok_or_else(|| {
+        self.providers.get(id).or_else(|| catalog::provider(id)).ok_or_else(|| {
             Error::UnknownProvider { name: text::clean(id), nearest: self.nearest(id) }
         })
     }
 
     /// All providers, by name.
     pub fn providers(&self) -> impl Iterator<Item = &Provider> {
-        overlay(catalog::providers(), &self.providers)
+        let built_in = catalog::providers().map(|provider| (provider.id.as_str(), provider));
+        overlay(built_in, &self.providers)
     }
 
     /// All agents, by name.
     pub fn agents(&self) -> impl Iterator<Item = &Agent> {
-        overlay(agents::built_in(), &self.agents)
+        let built_in = agents::built_in().iter().map(|(id, agent)| (id.as_str(), agent));
+        overlay(built_in, &self.agents)
     }
 
     /// Up to three names that look like `id`: a part of the name or the title, or a few letters off.
@@ -140,13 +142,12 @@ fn distance(name: &str, provider: &Provider) -> Option<usize> {
     (distance <= 1.max(name.chars().count().min(64) / 3)).then_some(distance)
 }
 
-/// The entries of both maps in order, those of `above` in place of those below.
+/// Both together in order, those of `above` in place of those below.
 fn overlay<'a, T>(
-    below: &'static BTreeMap<String, T>,
+    below: impl Iterator<Item = (&'a str, &'a T)>,
     above: &'a BTreeMap<String, T>,
 ) -> impl Iterator<Item = &'a T> {
-    let mut all: BTreeMap<&str, &T> =
-        below.iter().map(|(id, entry)| (id.as_str(), entry)).collect();
+    let mut all: BTreeMap<&str, &T> = below.collect();
     all.extend(above.iter().map(|(id, entry)| (id.as_str(), entry)));
     all.into_values()
 }
@@ -157,7 +158,7 @@ fn read_text(file: &Path) -> Result<Option<String>, Error> {
     };
     String::from_utf8(bytes).map(Some).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
-        let line = 1 + error.as_bytes()[..good].iter().filter(|byte| **byte == b'\n').count();
+        let line = error.as_bytes()[..good].split(|byte| *byte == b'\n').count();
         Error::Wrong { file: file.to_owned(), line, key: None, what: "is not UTF-8 text".into() }
     })
 }
@@ -194,7 +195,7 @@ fn check_agents(
 ) -> Result<BTreeMap<String, Agent>, Error> {
     let mut agents = BTreeMap::new();
     for (id, table) in written {
-        let agent = Agent::check(&id, table).map_err(|problem| document.wrong(&problem))?;
+        let agent = Agent::check(&id, &table).map_err(|problem| document.wrong(&problem))?;
         agents.insert(id.into_inner(), agent);
     }
     Ok(agents)

@@ -176,7 +176,7 @@ fn schemes(
     let mut found = Vec::new();
     for (kind, table) in [(Kind::ApiKey, api_key), (Kind::Bearer, bearer), (Kind::Basic, basic)] {
         if let Some(table) = table {
-            found.push((table.span().start, scheme(kind, table.into_inner())?));
+            found.push((table.span().start, scheme(kind, table.get_ref())?));
         }
     }
     if let Some(table) = oauth {
@@ -191,7 +191,7 @@ fn schemes(
     Ok(found.into_iter().map(|(_, scheme)| scheme).collect())
 }
 
-fn scheme(kind: Kind, table: SchemeTable) -> Result<Scheme, Problem> {
+fn scheme(kind: Kind, table: &SchemeTable) -> Result<Scheme, Problem> {
     Ok(Scheme {
         kind,
         header: match &table.header {
@@ -220,7 +220,7 @@ fn oauth_scheme(table: Spanned<OAuthTable>) -> Result<Scheme, Problem> {
     if let Some(what) = oauth.unreachable() {
         return Err(Problem::new(span, what));
     }
-    Ok(Scheme { oauth: Some(oauth), ..scheme(Kind::OAuth, common)? })
+    Ok(Scheme { oauth: Some(oauth), ..scheme(Kind::OAuth, &common)? })
 }
 
 impl OAuth {

@@ -268,3 +268,39 @@ fn the_manual_page_names_every_key() {
     }
     assert!(count > 35, "{count}");
 }
+
+#[test]
+fn deep_nesting_is_refused_and_does_not_exhaust_the_stack() {
+    for unit in ["[", "{a=", "a.", "[{a="] {
+        let text = format!("x = {}", unit.repeat(200_000));
+        assert!(Config::parse(Path::new("x"), &text).is_err(), "{unit}");
+        let text = format!("[{}b]\n", "a.".repeat(1_000));
+        assert!(Config::parse(Path::new("x"), &text).is_err());
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_read_or_refused_in_one_clean_line(text in ".*|(\\PC|\n){0,80}") {
+        if let Err(error) = Config::parse(Path::new("x"), &text) {
+            let message = error.to_string();
+            proptest::prop_assert!(!message.chars().any(char::is_control), "{:?}", message);
+        }
+    }
+
+    #[test]
+    fn a_damaged_catalog_is_read_or_refused(
+        at in proptest::prelude::any::<proptest::sample::Index>(),
+        length in 0usize..60,
+        inserted in "[\\[\\]{}=\".,a-z_\n]{0,6}",
+    ) {
+        let catalog = include_str!("catalog.toml");
+        // The catalog is ASCII, so every position is a boundary.
+        let start = at.index(catalog.len());
+        let end = (start + length).min(catalog.len());
+        let text = format!("{}{inserted}{}", &catalog[..start], &catalog[end..]);
+        if let Err(error) = Config::parse(Path::new("x"), &text) {
+            proptest::prop_assert!(error.to_string().starts_with("x:"), "{}", error);
+        }
+    }
+}

@@ -2,7 +2,7 @@
 //! resolver, for literals before connecting. A stranger's document must not send us to the machine's
 //! own services, to a private network or to a cloud's metadata service.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Host;
@@ -126,7 +126,7 @@ impl Resolve for Resolver {
             // Plain http to `localhost` is allowed because it stays on the machine: it has to.
             let allowed =
                 |ip: IpAddr| reach.allows(ip) && (!own || ip.to_canonical().is_loopback());
-            let refused = found.iter().map(|address| address.ip()).find(|ip| !allowed(*ip));
+            let refused = found.iter().map(SocketAddr::ip).find(|ip| !allowed(*ip));
             let addresses: Vec<_> = found.into_iter().filter(|a| allowed(a.ip())).collect();
             match refused {
                 Some(address) if addresses.is_empty() => Err(Forbidden(address).into()),

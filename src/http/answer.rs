@@ -55,7 +55,7 @@ impl Answer {
     }
 
     /// Whether the answer came from the internet, so that what it names must be there as well.
-    pub fn from_public(&self) -> bool {
+    pub fn is_from_public(&self) -> bool {
         self.from_public
     }
 

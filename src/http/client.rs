@@ -243,7 +243,7 @@ mod tests {
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
 
-    use super::super::fake::{Server, response};
+    use super::super::fake::{Server, response, untrusted};
     use super::*;
     use crate::secret::Secret;
 
@@ -269,7 +269,7 @@ mod tests {
         let answer = get(&Http::new(), &server.url("/x?y=1")).unwrap();
         assert_eq!((answer.status, answer.body.as_slice()), (200, br#"{"a":1}"#.as_slice()));
         assert_eq!(answer.host(), server.host());
-        assert!(answer.is_json() && !answer.from_public());
+        assert!(answer.is_json() && !answer.is_from_public());
         let received = &server.received()[0];
         assert_eq!(received.line, "GET /x?y=1");
         assert_eq!(received.header("accept"), Some("application/json"));
@@ -338,7 +338,7 @@ mod tests {
     #[test]
     fn longer_headers_than_allowed_are_refused() {
         let one = format!("x-long: {}\r\n", "x".repeat(64 * 1024));
-        let many: String = (0..90).map(|n| format!("x-{n}: {}\r\n", "x".repeat(8000))).collect();
+        let many = format!("x-long: {}\r\n", "x".repeat(8000)).repeat(90);
         for headers in [one, many] {
             let server = Server::new(move |_| response(200, &headers, "{}"));
             let refusal = get(&Http::new(), &server.url("/")).err().unwrap();
@@ -411,20 +411,32 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_that_nobody_vouches_for_ends_it_before_anything_is_sent() {
+        let (host, requests) = untrusted();
+        let refusal = get(&Http::new(), &format!("https://{host}/?code=hunter2")).err().unwrap();
+        let Error::Certificate { reason, .. } = &refusal else { panic!("{refusal:?}") };
+        assert!(reason.contains("certificate"), "{reason}");
+        assert!(!refusal.may_have_reached());
+        assert!(requests.recv().is_err(), "a request was sent");
+    }
+
+    #[test]
     fn hosts_that_strangers_named_are_not_looked_for_on_this_machine() {
         let server = Server::json(200, "{}");
         let http = Http::new();
         let port = server.url("").rsplit_once(':').unwrap().1.to_owned();
         for host in ["127.0.0.1", "localhost", "2130706433", "0177.1", "[::ffff:127.0.0.1]"] {
-            let request = Request::get(&format!("http://{host}:{port}/")).unwrap();
-            let refusal = http.block_on(http.send(request)).err().unwrap();
+            let url = format!("http://{host}:{port}/");
+            assert!(!matches!(get(&http, &url), Err(Error::ForbiddenAddress { .. })), "{host}");
+        }
+        let before = server.received().len();
+        for host in ["127.0.0.1", "localhost", "2130706433", "0177.1", "[::ffff:127.0.0.1]"] {
+            let url = format!("http://{host}:{port}/");
+            http.confine(&Url::parse(&url).unwrap());
+            let refusal = get(&http, &url).err().unwrap();
             assert!(matches!(refusal, Error::ForbiddenAddress { .. }), "{host}: {refusal:?}");
         }
-        assert!(server.received().is_empty());
-        assert!(get(&http, &server.url("/")).is_ok());
-        http.confine(&Url::parse(&server.url("/")).unwrap());
-        assert!(matches!(get(&http, &server.url("/")), Err(Error::ForbiddenAddress { .. })));
-        assert_eq!(server.received().len(), 1);
+        assert_eq!(server.received().len(), before);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -118,12 +119,51 @@ fn read(stream: &mut TcpStream) -> Option<Received> {
 }
 
 /// An answer as if it had come from a server on the internet.
-pub(crate) fn public_answer(body: &str) -> super::Answer {
+pub(crate) fn public_answer(body: impl AsRef<[u8]>) -> super::Answer {
     super::Answer {
         status: 200,
         headers: hyper::HeaderMap::new(),
-        body: body.as_bytes().to_vec(),
+        body: body.as_ref().to_vec(),
         host: "as.example.com".into(),
         from_public: true,
     }
+}
+
+/// A self-signed certificate for 127.0.0.1, good until 2126, and its key (P-256): of no use to
+/// anybody but a server that is to be refused.
+const CERTIFICATE: &str = "MIIBjTCCATOgAwIBAgIUEe16Y5H15ICSR1wGf4X9H4IVzO0wCgYIKoZIzj0EAwIwFDESMBAGA1UE\
+AwwJMTI3LjAuMC4xMCAXDTI2MTEyMTEyMjEwNloYDzIxMjYxMDI4MTIyMTA2WjAUMRIwEAYDVQQDDAkxMjcuMC4wLjEwWTATBgcqhkjO\
+PQIBBggqhkjOPQMBBwNCAAQ294sr9dm4bzZqbVj+92Kmp4eue+K7NcBterA2AmcSOwwk64r5BiBxlUND1pSMdnVr50HvNg0BdqGDC0se\
+qbyfo2EwXzAdBgNVHQ4EFgQUnIXaG78kw9jM+UcAizTiH1KUNIQwHwYDVR0jBBgwFoAUnIXaG78kw9jM+UcAizTiH1KUNIQwDwYDVR0R\
+BAgwBocEfwAAATAMBgNVHRMBAf8EAjAAMAoGCCqGSM49BAMCA0gAMEUCIQDitwKxGc7yoHybj4STH/80GaUu3ZwD0Q3xgSqlKkwaAQIg\
+C0EdMhSvcm5ABHUPe00xyRCvDEOp8n+tzsY33ntrKHU=";
+const KEY: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgf/DnB8l09Wbwbxb5EIQI3TfzVtnRXhwC\
+sJ2Vuz8qG0GhRANCAAQ294sr9dm4bzZqbVj+92Kmp4eue+K7NcBterA2AmcSOwwk64r5BiBxlUND1pSMdnVr50HvNg0BdqGDC0seqbyf";
+
+/// A TLS server with that certificate, for one connection: its host and port, and what it could
+/// read. The receiver ends when the connection did.
+pub(crate) fn untrusted() -> (String, Receiver<Vec<u8>>) {
+    use base64::Engine;
+    let der = |text: &str| base64::engine::general_purpose::STANDARD.decode(text).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![der(CERTIFICATE).into()], der(KEY).try_into().unwrap())
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+        let mut tls = rustls::StreamOwned::new(connection, stream);
+        let mut bytes = vec![0; 4096];
+        if let Ok(count @ 1..) = tls.read(&mut bytes) {
+            bytes.truncate(count);
+            let _ = sender.send(bytes);
+        }
+    });
+    (host, receiver)
 }

@@ -129,10 +129,8 @@ impl Login<'_> {
         };
         // Also proof that the store can be opened, before anybody is sent to a browser.
         let before = self.store.load(wish.name)?;
-        if let Some(record) = before.as_ref().filter(|_| waited) {
-            if record.refused.is_none() {
-                return Ok(Outcome { record: record.clone(), replaced: true, adopted: true });
-            }
+        if let Some(record) = before.filter(|record| waited && record.refused.is_none()) {
+            return Ok(Outcome { record, replaced: true, adopted: true });
         }
         let credential = self.acquire(wish)?;
         self.save(wish.name, credential)

@@ -118,7 +118,7 @@ impl Endpoints<'_> {
         if url.fragment().is_some() {
             return Err(self.document.malformed(&format!("{key} has a fragment")));
         }
-        if self.answer.from_public() {
+        if self.answer.is_from_public() {
             check_reach(&url, Reach::Public)?;
             if host_of(&url) != host_of(&self.issuer) {
                 self.http.confine(&url);

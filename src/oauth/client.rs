@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::secret::Secret;
 
 /// The OAuth client that we are at one authorization server.
+#[expect(clippy::struct_field_names, reason = "the names of RFC 6749 and RFC 7591")]
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Client {
     pub client_id: String,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::document::Document;
 use super::form::{Form, check_parameters};
 use super::{Client, Error};
-use crate::http::{Http, parse_url};
+use crate::http::{Http, Reach, check_reach, parse_url};
 use crate::secret::Secret;
 use crate::text::clean;
 
@@ -14,7 +14,7 @@ use crate::text::clean;
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Longest time that we wait for a person, whatever the server allows.
-const LONGEST: Duration = Duration::from_secs(3600);
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// What the person is to do, and how to ask whether it was done. The texts are safe to show, the
 /// addresses acceptable for a browser.
@@ -42,10 +42,11 @@ pub async fn device_authorization(
     check_parameters(endpoint, parameters)?;
     let form = Form::new().scopes(scopes).resource(resource).parameters(parameters);
     let answer = form.post(http, endpoint, client).await?;
-    read(&Document::of_success(&answer)?)
+    let reach = if answer.is_from_public() { Reach::Public } else { Reach::Named };
+    read(&Document::of_success(&answer)?, reach)
 }
 
-fn read(document: &Document) -> Result<DeviceAuthorization, Error> {
+fn read(document: &Document, reach: Reach) -> Result<DeviceAuthorization, Error> {
     let device_code = Secret::parse_token(document.required_text("device_code")?)
         .map_err(|unfit| document.malformed(&format!("device_code: {unfit}")))?;
     let user_code = document.required_text("user_code")?;
@@ -53,9 +54,9 @@ fn read(document: &Document) -> Result<DeviceAuthorization, Error> {
         return Err(document.malformed("its user_code cannot be shown"));
     }
     // Servers older than the RFC say `verification_url`.
-    let verification_uri = match web_address(document, "verification_uri")? {
+    let verification_uri = match web_address(document, "verification_uri", reach)? {
         Some(uri) => Some(uri),
-        None => web_address(document, "verification_url")?,
+        None => web_address(document, "verification_url", reach)?,
     };
     let positive = |key| -> Result<Option<Duration>, Error> {
         let seconds = document.number(key)?;
@@ -67,7 +68,7 @@ fn read(document: &Document) -> Result<DeviceAuthorization, Error> {
         user_code: user_code.to_owned(),
         verification_uri: verification_uri
             .ok_or_else(|| document.malformed("it has no verification_uri"))?,
-        verification_uri_complete: web_address(document, "verification_uri_complete")?,
+        verification_uri_complete: web_address(document, "verification_uri_complete", reach)?,
         expires_in: expires_in
             .ok_or_else(|| document.malformed("its expires_in is no time"))?
             .min(LONGEST),
@@ -75,16 +76,18 @@ fn read(document: &Document) -> Result<DeviceAuthorization, Error> {
     })
 }
 
-fn web_address(document: &Document, key: &str) -> Result<Option<String>, Error> {
+/// An address that the person's browser may open: one of a public server is not on this machine or
+/// in a private network.
+fn web_address(document: &Document, key: &str, reach: Reach) -> Result<Option<String>, Error> {
     let Some(text) = document.text(key)?.filter(|text| !text.is_empty()) else { return Ok(None) };
-    parse_url(text)?;
+    check_reach(&parse_url(text)?, reach)?;
     Ok(Some(text.to_owned()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::fake::{Received, Server, response};
+    use crate::http::fake::{Received, Server, public_answer, response};
     use crate::oauth::ClientAuthentication;
 
     fn answered(server: &Server) -> Result<DeviceAuthorization, Error> {
@@ -120,7 +123,7 @@ mod tests {
         assert_eq!(answer.user_code, "WDJB-MJHT");
         assert_eq!(answer.verification_uri, "https://e.com/d");
         assert_eq!(answer.verification_uri_complete.as_deref(), Some("https://e.com/d?c=WDJB"));
-        assert_eq!(answer.expires_in, Duration::from_secs(1800));
+        assert_eq!(answer.expires_in, Duration::from_mins(30));
         assert_eq!(answer.interval, Duration::from_secs(7));
         let sent: Vec<_> = received[0].form();
         let expected = [
@@ -139,7 +142,7 @@ mod tests {
                 "expires_in":"900"}"#);
         let answer = answer.unwrap();
         assert_eq!(answer.verification_uri, "https://e.com/d");
-        assert_eq!(answer.expires_in, Duration::from_secs(900));
+        assert_eq!(answer.expires_in, Duration::from_mins(15));
         assert_eq!(answer.interval, INTERVAL);
 
         let form = "content-type: application/x-www-form-urlencoded\r\n";
@@ -185,6 +188,23 @@ mod tests {
             let refusal = answer.err().unwrap_or_else(|| panic!("{key}: {value}"));
             let expected = matches!(refusal, Error::Malformed { .. } | Error::Http(_));
             assert!(expected, "{key}: {value}: {refusal:?}");
+        }
+    }
+
+    #[test]
+    fn a_public_server_sends_nobody_into_a_private_network() {
+        for (uri, allowed) in [
+            ("https://e.com/d", true),
+            ("http://127.0.0.1/d", false),
+            ("https://192.168.1.1/d", false),
+            ("http://localhost/d", false),
+        ] {
+            let body = format!(
+                r#"{{"device_code":"d","user_code":"U","verification_uri":"{uri}","expires_in":9}}"#
+            );
+            let document = Document::of_success(&public_answer(&body)).unwrap();
+            assert_eq!(read(&document, Reach::Public).is_ok(), allowed, "{uri}");
+            assert!(read(&document, Reach::Named).is_ok(), "{uri}");
         }
     }
 

@@ -146,13 +146,12 @@ fn unix_seconds(document: &Document, key: &str) -> Result<f64, Error> {
 
 /// Scopes as one text: a list is joined; commas separate where there is no blank (GitHub).
 fn scope(document: &Document) -> Result<Option<String>, Error> {
-    let scopes = match document.value("scope") {
-        Some(Value::Array(_)) => document.texts("scope")?.unwrap_or_default(),
-        _ => {
-            let text = document.text("scope")?.unwrap_or_default().trim();
-            let separator = if text.contains(' ') { ' ' } else { ',' };
-            text.split(separator).map(str::to_owned).collect()
-        }
+    let scopes = if let Some(Value::Array(_)) = document.value("scope") {
+        document.texts("scope")?.unwrap_or_default()
+    } else {
+        let text = document.text("scope")?.unwrap_or_default().trim();
+        let separator = if text.contains(' ') { ' ' } else { ',' };
+        text.split(separator).map(str::to_owned).collect()
     };
     let scopes: Vec<String> = scopes.into_iter().filter(|scope| !scope.is_empty()).collect();
     if scopes.iter().any(|scope| !scope.bytes().all(|c| c.is_ascii_graphic())) {
@@ -211,7 +210,7 @@ mod tests {
         );
         assert_eq!(answer.access_token.expose(), "a1");
         assert_eq!(answer.token_type, "Bearer");
-        assert_eq!(answer.expires_in, Some(Duration::from_secs(3600)));
+        assert_eq!(answer.expires_in, Some(Duration::from_hours(1)));
         assert_eq!(answer.refresh_token.unwrap().expose(), "r1");
         assert_eq!(answer.refresh_expires_in, None);
         assert_eq!(answer.scopes, Some(vec!["read".into(), "write".into()]));
@@ -239,7 +238,7 @@ mod tests {
             let answer = answer.unwrap_or_else(|error| panic!("{body}: {error}"));
             assert_eq!(answer.access_token.expose(), "a1", "{body}");
             assert_eq!(answer.token_type, "Bearer", "{body}");
-            assert_eq!(answer.expires_in, Some(Duration::from_secs(3600)), "{body}");
+            assert_eq!(answer.expires_in, Some(Duration::from_hours(1)), "{body}");
             assert!(answer.refresh_token.is_none(), "{body}");
         }
     }
@@ -280,7 +279,7 @@ mod tests {
         for name in ["refresh_expires_in", "refresh_token_expires_in", "x_refresh_token_expires_in"]
         {
             let body = format!(r#"{{"access_token":"a","refresh_token":"r","{name}":"86400"}}"#);
-            assert_eq!(good(&body).refresh_expires_in, Some(Duration::from_secs(86400)), "{name}");
+            assert_eq!(good(&body).refresh_expires_in, Some(Duration::from_hours(24)), "{name}");
         }
         for absent in ["null", "\"\""] {
             let answer = good(&format!(r#"{{"access_token":"a","refresh_token":{absent}}}"#));
@@ -441,5 +440,66 @@ mod tests {
         assert!(answered(&http, 200, JSON, not_utf8).is_err());
         let long = format!(r#"{{"access_token":"{}"}}"#, "x".repeat(65 * 1024));
         assert!(answered(&http, 200, JSON, long.as_bytes()).is_err());
+    }
+
+    /// Bodies near the ones that servers send: objects of known keys with values of every kind, and
+    /// now and then a byte that does not belong.
+    fn bodies() -> impl proptest::strategy::Strategy<Value = Vec<u8>> {
+        use proptest::prelude::*;
+        let key = prop_oneof![
+            Just("access_token".to_owned()),
+            Just("token_type".into()),
+            Just("expires_in".into()),
+            Just("refresh_token".into()),
+            Just("scope".into()),
+            Just("expires_at".into()),
+            Just("error".into()),
+            Just("error_description".into()),
+            "[a-z]{1,3}",
+        ];
+        let value = prop_oneof![
+            Just("null".to_owned()),
+            Just("true".into()),
+            Just(r#""Bearer""#.into()),
+            Just(r#""a\u0000b""#.into()),
+            Just("[\"x\"]".into()),
+            Just("{\"code\":1}".into()),
+            any::<f64>().prop_map(|number| format!("{number}")),
+            "\"[ -~]{0,9}\"",
+            "\"\\PC{0,3}\"",
+        ];
+        let pair = (key, value).prop_map(|(key, value)| format!("\"{key}\":{value}"));
+        let object = proptest::collection::vec(pair, 0..6).prop_map(|pairs| {
+            format!("{{\"access_token\":\"a\",{}}}", pairs.join(",")).into_bytes()
+        });
+        (object, proptest::option::of((any::<prop::sample::Index>(), any::<u8>()))).prop_map(
+            |(mut body, stray)| {
+                if let Some((index, byte)) = stray {
+                    let index = index.index(body.len());
+                    body[index] = byte;
+                }
+                body
+            },
+        )
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_server_sends_only_fit_tokens_come_out(body in bodies()) {
+            match TokenAnswer::read(&crate::http::fake::public_answer(&body)) {
+                Ok(answer) => {
+                    let tokens = std::iter::once(&answer.access_token).chain(&answer.refresh_token);
+                    for token in tokens {
+                        proptest::prop_assert!(Secret::parse_token(token.expose()).is_ok());
+                    }
+                    proptest::prop_assert!(answer.expires_in != Some(Duration::ZERO));
+                    proptest::prop_assert!(answer.scopes.is_none_or(|scopes| !scopes.is_empty()));
+                }
+                Err(refusal) => {
+                    let shown = refusal.to_string();
+                    proptest::prop_assert!(!shown.chars().any(char::is_control), "{shown:?}");
+                }
+            }
+        }
     }
 }

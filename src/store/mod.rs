@@ -410,7 +410,6 @@ mod tests {
         assert_eq!(loaded.redirect_uris, record.redirect_uris);
         assert!(home.store.load_registration("https://as.example/").unwrap().is_none());
         assert!(home.store.entries().unwrap().entries.is_empty());
-        assert!(home.store.load_registration("https://as.example").unwrap().is_none());
     }
 
     #[test]

@@ -4,125 +4,17 @@
 use std::fs::File;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::Stdio;
 
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Signal, kill_process};
 
 use crate::support::eventually;
-use crate::support::pty::Terminal;
-use crate::support::sandbox::{AUTHCTL, Running, Sandbox};
-
-/// The credential that is handed over.
-const KEY: &str = "sk-conform/0123456789+abcdef";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Launcher {
-    /// The reference.
-    Env,
-    Exec,
-    Mask,
-}
-
-use Launcher::{Env, Exec, Mask};
-
-impl Launcher {
-    fn words(self) -> Vec<String> {
-        let words: &[&str] = match self {
-            Env => &[
-                "env",
-                "-u",
-                "AUTHCTL_OPENAI_TOKEN",
-                "OPENAI_API_KEY=sk-conform/0123456789+abcdef",
-            ],
-            Exec => &[AUTHCTL, "-q", "exec", "--with", "openai", "--"],
-            Mask => &[AUTHCTL, "-q", "exec", "--mask", "--with", "openai", "--"],
-        };
-        words.iter().map(|word| (*word).to_owned()).collect()
-    }
-
-    /// A shell's way to write it.
-    fn quoted(self) -> String {
-        self.words().iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ")
-    }
-
-    /// The command `child`, started by this launcher.
-    fn command(self, sandbox: &Sandbox, child: &[&str]) -> Command {
-        let words = self.words();
-        let mut command = sandbox.program(&words[0]);
-        command.args(&words[1..]).args(child);
-        command
-    }
-
-    fn shell(self, sandbox: &Sandbox, script: &str) -> Command {
-        self.command(sandbox, &["sh", "-c", script])
-    }
-
-    /// The same in a process group of its own, so that a signal to the process reaches nothing else.
-    fn start(self, sandbox: &Sandbox, script: &str) -> Running {
-        let mut command = self.shell(sandbox, script);
-        command.process_group(0);
-        sandbox.start(command)
-    }
-}
-
-fn each(check: impl Fn(&Sandbox, Launcher)) {
-    for launcher in [Env, Exec, Mask] {
-        eprintln!("with {launcher:?}");
-        let mut sandbox = Sandbox::new();
-        sandbox.env("AUTHCTL_OPENAI_TOKEN", KEY);
-        check(&sandbox, launcher);
-    }
-}
-
-/// Runs a shell script that contains the launcher; each must leave what `env` leaves.
-fn alike(sandbox: &Sandbox, script: impl Fn(Launcher) -> String) {
-    let run = |launcher: Launcher| {
-        let mut shell = sandbox.program("sh");
-        shell.args(["-c", &script(launcher)]).env("AUTHCTL_OPENAI_TOKEN", KEY);
-        sandbox.start(shell).finish().success()
-    };
-    let reference = run(Env);
-    assert!(!reference.is_empty());
-    assert_eq!(run(Exec), reference);
-    assert_eq!(run(Mask), reference, "with --mask");
-}
-
-fn pid(number: &str) -> Pid {
-    Pid::from_raw(number.trim().parse().unwrap()).unwrap()
-}
-
-fn pid_of(running: &Running) -> Pid {
-    Pid::from_child(&running.child)
-}
-
-/// The first word that the child wrote.
-fn said(running: &Running) -> String {
-    eventually("a line of the child", || {
-        let stdout = running.stdout();
-        stdout.contains('\n').then(|| stdout.split_whitespace().next().unwrap_or("").to_owned())
-    })
-}
-
-fn is_gone(pid: Pid) -> bool {
-    test_kill_process(pid).is_err() || state(pid) == Some('Z')
-}
-
-/// The state of a process as the kernel writes it: R, S, T, Z.
-fn state(pid: Pid) -> Option<char> {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
-    stat.rsplit_once(") ")?.1.chars().next()
-}
-
-/// Whether whoever started the tests ignores the signal: nothing below can then receive it.
-fn is_ignored(signal: Signal) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = u64::from_str_radix(mask.unwrap_or("0").trim(), 16).unwrap();
-    mask & (1 << (signal.as_raw() - 1)) != 0
-}
+use crate::support::launcher::{
+    Env, Exec, KEY, Mask, alike, each, is_gone, is_ignored, pid, pid_of, said, state,
+};
+use crate::support::sandbox::Sandbox;
 
 fn write_program(path: &Path, text: &str, mode: u32) -> String {
     std::fs::write(path, text).unwrap();
@@ -269,8 +161,10 @@ fn lines_to_stdout_and_stderr_keep_their_order_in_one_pipe() {
         let child = "sh -c 'for n in 1 2 3 4 5 6 7 8 9; do echo o$n; echo e$n >&2; done'";
         let mut shell = sandbox.program("sh");
         shell.args(["-c", &format!("{} {child} 2>&1", launcher.quoted())]);
-        let expected: String = (1..10).map(|n| format!("o{n}\ne{n}\n")).collect();
-        assert_eq!(sandbox.start(shell).finish().success(), expected);
+        let lines = sandbox.start(shell).finish().success();
+        let expected: Vec<String> =
+            (1..10).flat_map(|n| [format!("o{n}"), format!("e{n}")]).collect();
+        assert_eq!(lines.lines().collect::<Vec<_>>(), expected);
     });
 }
 
@@ -517,132 +411,4 @@ fn masked_output_shows_no_key_in_a_pipe_or_a_file() {
     command.stdout(File::create(sandbox.path("out")).unwrap()).stderr(Stdio::null());
     assert!(command.status().unwrap().success());
     assert_eq!(std::fs::read_to_string(sandbox.path("out")).unwrap(), "a [masked] b\n");
-}
-
-// ---------------------------------------------------------------------------------------- a terminal
-
-fn at_a_terminal(sandbox: &Sandbox, launcher: Launcher, script: &str) -> Terminal {
-    Terminal::start(launcher.shell(sandbox, script))
-}
-
-/// A child at a terminal that counts what reaches it, with its own number and its launcher's.
-fn counting(sandbox: &Sandbox, launcher: Launcher, signal: Signal) -> (Terminal, Pid, Pid) {
-    let script = format!(
-        "trap 'stty size; echo got' {}; trap 'exit 3' USR1; echo $$ $PPID ready
-         while :; do sleep 0.02; done",
-        signal.as_raw()
-    );
-    let mut terminal = at_a_terminal(sandbox, launcher, &script);
-    let numbers = terminal.expect(" ready");
-    let (child, parent) = numbers.trim().split_once(' ').unwrap();
-    let child = pid(child);
-    (terminal, child, if launcher == Mask { pid(parent) } else { child })
-}
-
-/// Ends the child, and asserts that nothing reached it after the first time.
-#[track_caller]
-fn assert_only_once(mut terminal: Terminal, child: Pid) {
-    // A second signal would be a matter of microseconds.
-    std::thread::sleep(Duration::from_millis(200));
-    kill_process(child, Signal::USR1).unwrap();
-    let rest = terminal.rest();
-    assert!(!rest.contains("got"), "{rest}");
-    assert_eq!(terminal.status(), 3);
-}
-
-#[test]
-fn a_terminal_stays_the_childs_own() {
-    each(|sandbox, launcher| {
-        let script =
-            "test -t 0 && test -t 1 && test -t 2 && read name && echo \"<$name> $OPENAI_API_KEY\"";
-        let mut terminal = at_a_terminal(sandbox, launcher, script);
-        terminal.send_line("me");
-        // Also under --mask: what a person sees on a terminal is not touched.
-        terminal.expect(&format!("<me> {KEY}"));
-        terminal.rest();
-        assert_eq!(terminal.status(), 0);
-    });
-}
-
-#[test]
-fn a_key_of_the_terminal_reaches_the_child_once() {
-    each(|sandbox, launcher| {
-        for (key, signal) in [('c', Signal::INT), ('\\', Signal::QUIT)] {
-            if is_ignored(signal) {
-                continue;
-            }
-            let (mut terminal, child, _) = counting(sandbox, launcher, signal);
-            terminal.control(key);
-            terminal.expect("got");
-            assert_only_once(terminal, child);
-        }
-    });
-}
-
-#[test]
-fn an_interrupt_from_another_process_reaches_a_child_at_a_terminal_once() {
-    each(|sandbox, launcher| {
-        if is_ignored(Signal::INT) {
-            return;
-        }
-        let (mut terminal, child, own) = counting(sandbox, launcher, Signal::INT);
-        kill_process(own, Signal::INT).unwrap();
-        terminal.expect("got");
-        assert_only_once(terminal, child);
-    });
-}
-
-#[test]
-fn a_new_size_of_the_window_reaches_the_child_once() {
-    each(|sandbox, launcher| {
-        let (mut terminal, child, _) = counting(sandbox, launcher, Signal::WINCH);
-        terminal.resize(91, 33);
-        terminal.expect("33 91");
-        terminal.expect("got");
-        assert_only_once(terminal, child);
-    });
-}
-
-#[test]
-fn job_control_stops_and_continues_the_child() {
-    each(|sandbox, launcher| {
-        let mut shell = sandbox.program("sh");
-        shell.arg("-i").env("PS1", "$ ");
-        let mut terminal = Terminal::start(shell);
-        let child = "trap \"echo go\\ing on\" CONT; echo rea\\dy; while :; do sleep 0.02; done";
-        terminal.send_line(&format!("{} sh -c '{child}'", launcher.quoted()));
-        terminal.expect("ready");
-        terminal.control('z');
-        terminal.send_line("echo stat\\us $?.");
-        let stopped = 128 + Signal::TSTP.as_raw();
-        let shown = terminal.expect("status ");
-        assert!(shown.contains("Stopped") || shown.contains("Suspended"), "{shown}");
-        let status = terminal.expect(".");
-        let own = 128 + Signal::STOP.as_raw();
-        assert!([stopped, own].contains(&status.parse().unwrap()), "{status}");
-        terminal.send_line("fg");
-        terminal.expect("going on");
-        terminal.control('c');
-        terminal.send_line("echo stat\\us $?.");
-        terminal.expect("status 130.");
-    });
-}
-
-#[test]
-fn a_lost_terminal_hangs_up_the_child() {
-    each(|sandbox, launcher| {
-        if is_ignored(Signal::HUP) {
-            return;
-        }
-        let mut shell = sandbox.program("sh");
-        let child =
-            "trap \"echo hup > hup; exit\" HUP; echo $$ ready; while :; do sleep 0.02; done";
-        shell.args(["-c", &format!("echo $$ leads; {} sh -c '{child}'; :", launcher.quoted())]);
-        let mut terminal = Terminal::start(shell);
-        let leader = pid(&terminal.expect(" leads"));
-        let child = pid(&terminal.expect(" ready"));
-        kill_process(leader, Signal::KILL).unwrap();
-        eventually("the hangup", || sandbox.path("work/hup").exists().then_some(()));
-        eventually("the end of the child", || is_gone(child).then_some(()));
-    });
 }

@@ -1,17 +1,27 @@
 //! The integration tests: they run the real binary against loopback servers in a home of its own. One crate,
 //! so that it is linked once.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test ends where something unexpected happens, and says where"
+)]
+
 mod binding;
 #[cfg(unix)]
 mod conform;
 mod fakes;
 mod generated;
 mod layers;
+mod login;
 mod real_keychain;
 mod real_oidc;
 mod real_parts;
 mod refresh;
 mod support;
+#[cfg(unix)]
+mod terminal;
 
 /// A test file that is not named above would silently never run.
 #[test]

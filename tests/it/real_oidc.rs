@@ -1,5 +1,6 @@
 //! Sign in, refresh and sign out at a certified OpenID provider; the person's part is done by
 //! Chromium on the provider's own pages.
+#![cfg(unix)]
 
 use std::path::Path;
 
@@ -19,7 +20,7 @@ fn sandbox(provider: &OpenIdProvider, lines: &str) -> Sandbox {
     sandbox
 }
 
-const PUBLIC: &str = "client_id = \"public\"";
+const PUBLIC: &str = "client_id = \"public\"\nauthentication = \"none\"";
 
 /// A sandbox in which a person has signed in with the browser.
 fn signed_in(provider: &OpenIdProvider) -> Sandbox {
@@ -128,12 +129,12 @@ fn a_device_that_a_person_refuses_is_not_signed_in() {
     assert_eq!(status(&sandbox), Value::Null);
 }
 
-/// `authctl login my-oidc --device`, which must end with `code`; and what the person saw, who read
+/// `authctl login my-oidc` with a device code, which must end with `code`; and what the person saw, who read
 /// address and code off the terminal.
 fn device_login(provider: &OpenIdProvider, manner: Value, code: i32) -> (Sandbox, Value) {
-    let mut sandbox = sandbox(provider, PUBLIC);
+    let mut sandbox = sandbox(provider, &format!("{PUBLIC}\ngrants = [\"device_code\"]"));
     let mut person = Person::at(&mut sandbox, manner);
-    let mut login = sandbox.start(sandbox.command(["login", "my-oidc", "--device"]));
+    let mut login = sandbox.start(sandbox.command(["login", "my-oidc"]));
     let page = login.wait_for("the page's address", |line| {
         line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
     });
@@ -220,7 +221,7 @@ fn a_machine_signs_in_with_its_secret_in_the_header_or_in_the_body() {
     for client in ["machine-basic", "machine-post"] {
         let method = client.replace("machine-", "client_secret_");
         let sandbox = sandbox(&provider, &machine(client, &method));
-        let secret = format!("secret of {client} + 100%\n");
+        let secret = format!("secret:of+{client}/100%\n");
         sandbox.run_with_input(LOGIN_AS_MACHINE, &secret).success();
         assert_eq!(api.status(&token(&sandbox, &[])), 200);
         // There is no refresh token: a new one is had with the secret that was kept.

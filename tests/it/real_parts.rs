@@ -1,5 +1,6 @@
 //! Starts the real parts of `tests/real/` for one test and ends them with it: a keyring, a certified
 //! OpenID provider, a protected API, and the person at the browser.
+#![cfg(unix)]
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
@@ -18,6 +19,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Whether a test may go on: all `programs` are installed, and the packages of `tests/real` too if
 /// `node` is one of them. Where `tests/run` promised them, a missing one fails the test.
+#[expect(clippy::print_stderr, reason = "whoever runs the tests should know what they skipped")]
 pub fn present(programs: &[&str]) -> bool {
     let missing: Vec<&str> = programs.iter().copied().filter(|name| !installed(name)).collect();
     if missing.is_empty() {
@@ -79,7 +81,7 @@ impl Drop for Part {
 }
 
 /// The certified provider. It has clients `public`, `confidential`, `machine-basic` and
-/// `machine-post`; a client's secret is `secret of NAME + 100%`.
+/// `machine-post`; a client's secret is `secret:of+NAME/100%`.
 pub struct OpenIdProvider {
     part: Part,
     pub issuer: String,

@@ -48,7 +48,7 @@ fn command(signed_in: &SignedIn, number: usize) -> Command {
             "--",
             "sh",
             "-c",
-            "printf '%s' \"$TOKEN\"",
+            "printf '%s' \"$DEMO_TOKEN\"",
         ]),
         _ => sandbox.command(["status", "--check"]),
     };
@@ -854,4 +854,16 @@ fn the_end_of_the_refresh_token_is_announced_in_time() {
     assert!(output.stderr.contains(&format!("the sign-in to {PROVIDER} ends in")), "{output:?}");
     assert!(output.stderr.contains(&format!("authctl login {PROVIDER}")), "{output:?}");
     assert_eq!(output.success(), "new\n");
+}
+
+// ------------------------------------------------------------------------------------ what is common
+
+#[test]
+fn a_token_that_lives_long_enough_is_handed_out_as_it_is() {
+    let signed_in = SignedIn::new();
+    let token = signed_in.token(&[]).success();
+    assert_eq!(signed_in.token(&["--min-ttl", "59m"]).success(), token);
+    assert_eq!(signed_in.refreshes(), 0);
+    assert_ne!(signed_in.token(&["--min-ttl", "2h"]).success(), token);
+    assert_eq!(signed_in.refreshes(), 1);
 }

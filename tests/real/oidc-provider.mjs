@@ -36,9 +36,11 @@ const options = {
 const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code';
 // A native client may use any port of the loopback address that it registered (RFC 8252 §7.3).
 const LOOPBACK = ['http://127.0.0.1/callback', 'http://localhost/callback', 'http://[::1]/callback'];
+// Colon, plus, percent and slash must be encoded in a header (RFC 6749 §2.3.1).
+const secretOf = (id) => `secret:of+${id}/100%`;
 const machine = (id, method) => ({
   client_id: id,
-  client_secret: `secret of ${id} + 100%`, // blanks, plus and percent: RFC 6749 §2.3.1 encodes them
+  client_secret: secretOf(id),
   token_endpoint_auth_method: method,
   grant_types: ['client_credentials'],
   redirect_uris: [],
@@ -54,7 +56,7 @@ const CLIENTS = [
   },
   {
     client_id: 'confidential',
-    client_secret: 'secret of confidential + 100%',
+    client_secret: secretOf('confidential'),
     application_type: 'native',
     token_endpoint_auth_method: 'client_secret_basic',
     grant_types: ['authorization_code', 'refresh_token'],

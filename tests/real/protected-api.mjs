@@ -18,7 +18,7 @@ import { createRemoteJWKSet, jwtVerify } from 'jose';
 const options = {
   port: 0,
   client_id: 'resource-server',
-  client_secret: 'secret of resource-server + 100%',
+  client_secret: 'secret:of+resource-server/100%',
   ...JSON.parse(process.argv[2] ?? '{}'),
 };
 const { issuer, audience } = options;

@@ -167,7 +167,7 @@ test('a device is signed in by a person who types its code', async () => {
 test('machines sign in with their secret in the header or in the body', async () => {
   const server = await start('oidc-provider.mjs');
   const grant = { grant_type: 'client_credentials', scope: 'api:read' };
-  const secret = (id) => `secret of ${id} + 100%`;
+  const secret = (id) => `secret:of+${id}/100%`;
   const header = basic('machine-basic', secret('machine-basic'));
   const body = { client_id: 'machine-post', client_secret: secret('machine-post') };
   assert.ok((await post(`${server.issuer}/token`, grant, header)).access_token);

@@ -1,7 +1,8 @@
 //! A small HTTP/1.1 server on loopback for the fakes. It can do what a library would not: hang up in the
 //! middle of an exchange. One request a connection, each on a thread of its own.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::fmt::Write as _;
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,7 +60,7 @@ impl Server {
                 let answer = Arc::clone(&answer);
                 // A client that goes away in the middle is the client's business.
                 thread::spawn(move || {
-                    connection.and_then(|connection| serve(connection, &*answer))
+                    connection.and_then(|connection| serve(&connection, &*answer))
                 });
             }
         });
@@ -122,26 +123,27 @@ pub fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
     url::form_urlencoded::parse(encoded).into_owned().collect()
 }
 
-fn serve(connection: TcpStream, answer: &dyn Fn(&Request) -> Answer) -> io::Result<()> {
+fn serve(mut connection: &TcpStream, answer: &dyn Fn(&Request) -> Answer) -> io::Result<()> {
     connection.set_read_timeout(Some(Duration::from_secs(30)))?;
-    let request = read(&mut BufReader::new(&connection))?;
+    let request = read(&mut BufReader::new(connection))?;
     let (status, headers, body) = match answer(&request) {
         Answer::Reply { status, headers, body } => (status, headers, body),
-        Answer::Raw(bytes) => return (&connection).write_all(&bytes),
+        Answer::Raw(bytes) => return connection.write_all(&bytes),
         Answer::HangUp => return Ok(()),
-        Answer::Reset => return reset(&connection),
+        Answer::Reset => return reset(connection),
         Answer::Silence => {
             connection.set_read_timeout(None)?;
-            return io::copy(&mut &connection, &mut io::sink()).map(drop);
+            return io::copy(&mut connection, &mut io::sink()).map(drop);
         }
     };
     let mut head = format!("HTTP/1.1 {status} Status\r\ncontent-length: {}\r\n", body.len());
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        // Into a string; cannot fail.
+        let _ = write!(head, "{name}: {value}\r\n");
     }
     head.push_str("connection: close\r\n\r\n");
-    (&connection).write_all(head.as_bytes())?;
-    (&connection).write_all(&body)
+    connection.write_all(head.as_bytes())?;
+    connection.write_all(&body)
 }
 
 /// A connection that lingers for no time is reset when it is closed.

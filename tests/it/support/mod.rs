@@ -2,7 +2,10 @@
 
 pub mod authorization_server;
 pub mod browser;
+pub mod demo;
 pub mod http;
+#[cfg(unix)]
+pub mod launcher;
 pub mod protected_resource;
 #[cfg(unix)]
 pub mod pty;

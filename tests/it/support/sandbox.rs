@@ -35,6 +35,8 @@ pub struct Running {
     stdout: Collected,
     stderr: Collected,
     opened: PathBuf,
+    /// How many URLs had been opened before it started.
+    opened_before: usize,
 }
 
 /// A stream that is read as it comes.
@@ -124,6 +126,7 @@ impl Sandbox {
             stderr: Collected::from(child.stderr.take().unwrap()),
             child,
             opened: self.path("opened-urls"),
+            opened_before: self.opened_urls().len(),
         }
     }
 
@@ -177,11 +180,7 @@ impl Sandbox {
 }
 
 impl Running {
-    /// What stderr has brought so far.
-    pub fn stderr(&self) -> String {
-        self.stderr.text()
-    }
-
+    /// What stdout has brought so far.
     pub fn stdout(&self) -> String {
         self.stdout.text()
     }
@@ -199,7 +198,7 @@ impl Running {
     /// Waits for the URL that the browser was asked to open.
     pub fn opened_url(&mut self) -> String {
         eventually("a URL in the browser", || {
-            let url = opened_urls(&self.opened).pop();
+            let url = opened_urls(&self.opened).into_iter().nth(self.opened_before);
             let ended = url.is_none() && self.child.try_wait().unwrap().is_some();
             assert!(!ended, "ended without opening a URL: {}", self.stderr.text());
             url

@@ -6,11 +6,12 @@ use serde_json::Value;
 
 use super::authorization_server::{AuthorizationServer, Endpoint, Fault};
 use super::browser;
+use super::demo;
 use super::sandbox::{Output, Sandbox};
 use super::sealed::Sealed;
 
-/// The provider that is signed in to; its credential goes into the variable `TOKEN`.
-pub const PROVIDER: &str = "my-as";
+/// The provider that is signed in to; its credential goes into `DEMO_TOKEN`.
+pub const PROVIDER: &str = "demo";
 
 pub struct SignedIn {
     pub server: AuthorizationServer,
@@ -42,7 +43,7 @@ impl SignedIn {
         Self { store: Sealed::of(&sandbox), server, sandbox }
     }
 
-    /// `authctl token my-as` with further arguments.
+    /// `authctl token demo` with further arguments.
     pub fn token(&self, arguments: &[&str]) -> Output {
         self.sandbox.run([&["token", PROVIDER], arguments].concat())
     }
@@ -81,15 +82,13 @@ impl SignedIn {
     }
 }
 
+/// The configuration of `demo` at this server, with a client that the server knows.
 pub fn config(server: &AuthorizationServer, lines: &str) -> String {
-    format!(
-        "[provider.{PROVIDER}.oauth]\nissuer = \"{}\"\nclient_id = \"public\"\n\
-         authentication = \"none\"\nscopes = [\"read\"]\nvariables = [\"TOKEN\"]\n{lines}\n",
-        server.issuer()
-    )
+    let client = "client_id = \"public\"\nauthentication = \"none\"\nscopes = [\"read\"]";
+    demo::config(server, &format!("{client}\n{lines}"))
 }
 
-/// `authctl login my-as` with further arguments; the person follows the URL and says yes.
+/// `authctl login demo` with further arguments; the person follows the URL and says yes.
 pub fn login(sandbox: &Sandbox, arguments: &[&str]) -> Output {
     let _ = std::fs::remove_file(sandbox.path("opened-urls"));
     let mut running = sandbox.start(sandbox.command([&["login", PROVIDER], arguments].concat()));
