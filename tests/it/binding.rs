@@ -189,7 +189,9 @@ fn a_changed_endpoint_in_the_configuration_gets_no_token() {
         let signed_in = SignedIn::new();
         let binding = signed_in.credential()["binding"].clone();
         signed_in.sandbox.write_config(&config(&signed_in.server, &line));
-        use_everything(&signed_in);
+        let used = use_everything(&signed_in);
+        let moved = line.starts_with("token_endpoint");
+        assert_eq!(used["code"], if moved { 4 } else { 0 }, "{line}: {used}");
         assert_eq!(signed_in.credential()["binding"], binding, "{line}");
         signed_in.sandbox.run(["logout", PROVIDER]).success();
         // Told at the place that the sign-in was bound to.
@@ -205,10 +207,39 @@ fn a_changed_issuer_in_the_configuration_gets_no_token() {
     let signed_in = SignedIn::new();
     let binding = signed_in.credential()["binding"].clone();
     signed_in.sandbox.write_config(&config(&thief, ""));
-    use_everything(&signed_in);
+    let used = use_everything(&signed_in);
+    assert_eq!(used["code"], 4, "{used}");
+    let said = used["said"].as_str().unwrap();
+    assert!(said.contains("another issuer") && said.contains("authctl login demo"), "{said}");
     assert_eq!(signed_in.credential()["binding"], binding);
+    assert_eq!(signed_in.refreshes(), 0);
+    // Written back, everything is as it was.
+    signed_in.sandbox.write_config(&config(&signed_in.server, ""));
+    signed_in.token(&[]).success();
+    signed_in.sandbox.write_config(&config(&thief, ""));
     signed_in.sandbox.run(["logout", PROVIDER]).success();
     assert_eq!(requests(&thief), 0);
+}
+
+#[test]
+fn a_changed_resource_asks_for_a_new_sign_in() {
+    for (before, after) in [
+        (String::new(), format!("resource = \"{RESOURCE}\"")),
+        (format!("resource = \"{RESOURCE}\""), String::new()),
+        (format!("resource = \"{RESOURCE}\""), format!("resource = \"{RESOURCE}/\"")),
+    ] {
+        let signed_in = SignedIn::with(&before, |server| {
+            if !before.is_empty() {
+                resource(server);
+            }
+        });
+        signed_in.sandbox.write_config(&config(&signed_in.server, &after));
+        // Not even the token that lives: it is for something else.
+        let said = signed_in.token(&[]).failure(4);
+        assert!(said.contains("another resource"), "{said}");
+        use_everything(&signed_in);
+        assert_eq!(signed_in.refreshes(), 0, "{before} {after}");
+    }
 }
 
 #[test]
