@@ -3,6 +3,8 @@
 //! processes of the machine; no failure deletes or weakens a record.
 
 mod refresh;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -112,7 +114,7 @@ impl Resolver<'_> {
         if let Some(what) = moved(&record.credential, wanted.provider) {
             return Err(Error::Moved { name: wanted.name.clone(), what });
         }
-        match judge(&record, wanted, (self.clock)()) {
+        match judge(&record, wanted.min_ttl, wanted.force_refresh, (self.clock)()) {
             Verdict::Use => Ok(self.usable(record)),
             Verdict::Refresh => self.refresh(&record, wanted),
             Verdict::SignIn(reason) => Err(Error::Ended { name: wanted.name.clone(), reason }),
@@ -137,15 +139,15 @@ enum Verdict {
 }
 
 /// What a record that stands like this at `now` needs before it serves the caller.
-fn judge(record: &Record, wanted: Wanted<'_>, now: Timestamp) -> Verdict {
+fn judge(record: &Record, min_ttl: Duration, force_refresh: bool, now: Timestamp) -> Verdict {
     let Some((tokens, _)) = record.credential.as_oauth() else {
         return Verdict::Use;
     };
-    let freshness = tokens.freshness(now, wanted.min_ttl);
+    let freshness = tokens.freshness(now, min_ttl);
     let renewable = record.credential.is_renewable();
     match (freshness, &record.refused) {
-        (Freshness::Fresh, _) if !wanted.force_refresh => Verdict::Use,
-        (_, Some(refused)) if !wanted.force_refresh || !renewable => {
+        (Freshness::Fresh, _) if !force_refresh => Verdict::Use,
+        (_, Some(refused)) if !force_refresh || !renewable => {
             Verdict::SignIn(refused.reason.clone())
         }
         (_, _) if renewable => Verdict::Refresh,
@@ -153,7 +155,7 @@ fn judge(record: &Record, wanted: Wanted<'_>, now: Timestamp) -> Verdict {
         (Freshness::ClockSetBack | Freshness::Fresh, _) => Verdict::Use,
         (Freshness::Ending, _) => Verdict::SignIn(format!(
             "its token ends before the {} s that were asked, and the server gave no refresh token",
-            wanted.min_ttl.as_secs()
+            min_ttl.as_secs()
         )),
         (Freshness::Expired, _) => {
             Verdict::SignIn("its token has expired, and the server gave no refresh token".into())

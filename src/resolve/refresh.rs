@@ -35,7 +35,7 @@ const FIRST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
 
 /// What a request to the token endpoint came to, as far as the record is concerned.
-enum Outcome {
+pub(super) enum Outcome {
     Answered(Box<TokenAnswer>),
     /// The sign-in is over.
     Ended(String),
@@ -79,15 +79,17 @@ impl Resolver<'_> {
         let current = self.wait_for_foreign_refresh(current, wanted.name)?;
         // A forced refresh is served by any that began after the caller asked.
         let adopted = current.generation > seen.generation;
-        let unforced = Wanted { force_refresh: wanted.force_refresh && !adopted, ..wanted };
-        match judge(&current, unforced, (self.clock)()) {
+        let force_refresh = wanted.force_refresh && !adopted;
+        match judge(&current, wanted.min_ttl, force_refresh, (self.clock)()) {
             Verdict::Use => Ok(self.usable(current)),
             // Even a new token does not live as long as was asked: one more would not either.
             Verdict::Refresh if adopted && lives(&current, (self.clock)()) => {
                 Ok(self.just_made(current, wanted.min_ttl))
             }
             Verdict::SignIn(reason) => Err(Error::Ended { name: wanted.name.clone(), reason }),
-            Verdict::Refresh => self.refresh_locked(&guard, current, unforced),
+            Verdict::Refresh => {
+                self.refresh_locked(&guard, current, Wanted { force_refresh, ..wanted })
+            }
         }
     }
 
@@ -95,11 +97,14 @@ impl Resolver<'_> {
     fn without_lock(&self, wanted: Wanted<'_>) -> Result<Resolved, Error> {
         let record = self.store.load(wanted.name)?;
         match record {
-            Some(record) if matches!(judge(&record, wanted, (self.clock)()), Verdict::Use) => {
-                Ok(self.usable(record))
-            }
+            Some(record) if self.serves(&record, wanted) => Ok(self.usable(record)),
             _ => Err(Error::Busy(wanted.name.clone())),
         }
+    }
+
+    fn serves(&self, record: &Record, wanted: Wanted<'_>) -> bool {
+        let verdict = judge(record, wanted.min_ttl, wanted.force_refresh, (self.clock)());
+        matches!(verdict, Verdict::Use)
     }
 
     /// A mark of another lock domain may be a refresh under way on another machine: it gets its time.
@@ -137,7 +142,7 @@ impl Resolver<'_> {
             Some(_) if !wanted.force_refresh && lives(&current, now) => {
                 return Ok(self.usable(current));
             }
-            Some(mark) => next_attempt(mark, wanted, now)?,
+            Some(mark) => next_attempt(mark, wanted.name, wanted.force_refresh, now)?,
         };
         let marked = Record {
             refreshing: Some(Refreshing {
@@ -298,22 +303,27 @@ fn lives(record: &Record, now: Timestamp) -> bool {
 
 /// The number of the next sending after one whose answer was lost: the second at once, later ones
 /// after growing pauses, so that a server with reuse detection is never stormed.
-fn next_attempt(mark: &Refreshing, wanted: Wanted<'_>, now: Timestamp) -> Result<u32, Error> {
+pub(super) fn next_attempt(
+    mark: &Refreshing,
+    name: &Name,
+    force_refresh: bool,
+    now: Timestamp,
+) -> Result<u32, Error> {
     let attempts = mark.attempt;
-    if attempts >= 2 && !wanted.force_refresh {
+    if attempts >= 2 && !force_refresh {
         let doublings = (attempts - 2).min(8);
         let pause = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
         let next = mark.started.saturating_add(pause).unwrap_or(Timestamp::MAX);
         // A start in the future is a clock set back, not a reason to wait for it.
         if next > now && mark.started <= now {
-            return Err(Error::CutOff { name: wanted.name.clone(), attempts, next });
+            return Err(Error::CutOff { name: name.clone(), attempts, next });
         }
     }
     Ok(attempts.saturating_add(1))
 }
 
 /// How long to wait before the request may be sent again in this run; `None`: not at all.
-fn retry_after(error: &Error) -> Option<Duration> {
+pub(super) fn retry_after(error: &Error) -> Option<Duration> {
     match error {
         Error::TryAgain {
             source: oauth::Error::Unavailable { retry_after, not_carried_out: true, .. },
@@ -324,7 +334,7 @@ fn retry_after(error: &Error) -> Option<Duration> {
 }
 
 /// RFC 6749 §5.2: which refusals end the sign-in, which name a wrong client, which pass.
-fn classify(error: oauth::Error) -> Outcome {
+pub(super) fn classify(error: oauth::Error) -> Outcome {
     match &error {
         oauth::Error::Refused { code, description, .. } => match code.as_str() {
             "invalid_grant" => Outcome::Ended(reason(description.as_deref())),
@@ -348,7 +358,11 @@ fn reason(description: Option<&str>) -> String {
     }
 }
 
-fn short_lived(credential: &Credential, now: Timestamp, min_ttl: Duration) -> Option<Concern> {
+pub(super) fn short_lived(
+    credential: &Credential,
+    now: Timestamp,
+    min_ttl: Duration,
+) -> Option<Concern> {
     let (tokens, _) = credential.as_oauth()?;
     match tokens.freshness(now, min_ttl) {
         Freshness::Fresh => None,
