@@ -235,7 +235,7 @@ impl From<resolve::Error> for CommandError {
         use resolve::Error as E;
         let shown = |kind| Self::from_error(kind, &error);
         match &error {
-            E::NotSignedIn(name) | E::Ended { name, .. } => {
+            E::NotSignedIn(name) | E::Ended { name, .. } | E::Moved { name, .. } => {
                 shown(Kind::LoginRequired).hint(login_hint(name))
             }
             E::ClientRefused { name, .. } => {

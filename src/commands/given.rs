@@ -24,7 +24,7 @@ pub fn resolve(
     if let Some(resolved) = given(context, named, provider)? {
         return Ok(resolved);
     }
-    let wanted = Wanted { name: &named.name, min_ttl, force_refresh };
+    let wanted = Wanted { name: &named.name, provider, min_ttl, force_refresh };
     let resolved = context.resolver()?.resolve(wanted).map_err(|error| {
         let nested = is_nested_in(named);
         let missing = matches!(error, resolve::Error::NotSignedIn(_));

@@ -120,9 +120,7 @@ fn state(entry: &Entry, now: Timestamp) -> State {
 }
 
 fn check(context: &Context, name: &Name, entry: &Entry) -> State {
-    let wanted = Wanted { name, min_ttl: Duration::ZERO, force_refresh: false };
-    let resolved = context.resolver().and_then(|resolver| Ok(resolver.resolve(wanted)?));
-    match resolved.and_then(|resolved| try_out(context, name, &resolved)) {
+    match use_it(context, name) {
         Ok(()) => match state(entry, Timestamp::now()) {
             State::Refreshable | State::Refreshing => State::Active,
             state => state,
@@ -132,6 +130,14 @@ fn check(context: &Context, name: &Name, entry: &Entry) -> State {
         }
         Err(error) => State::Failing(error.message().to_owned()),
     }
+}
+
+/// Refreshes what must be, and tries it out.
+fn use_it(context: &Context, name: &Name) -> Result<(), CommandError> {
+    let provider = context.provider(name)?;
+    let wanted = Wanted { name, provider, min_ttl: Duration::ZERO, force_refresh: false };
+    let resolved = context.resolver()?.resolve(wanted)?;
+    try_out(context, name, &resolved)
 }
 
 /// One authenticated call, where the catalog knows a cheap one.

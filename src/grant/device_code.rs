@@ -160,7 +160,7 @@ struct Pace {
     interval: Duration,
     /// Outages in a row; each doubles the pause (RFC 8628 §3.5).
     failures: u32,
-    /// What the last outage asked for, at least.
+    /// What the last outage asked for, at least, within the longest pause.
     retry_after: Duration,
 }
 
@@ -187,7 +187,7 @@ impl Pace {
 
     fn back_off(&mut self, retry_after: Option<Duration>) {
         self.failures = self.failures.saturating_add(1);
-        self.retry_after = retry_after.unwrap_or_default();
+        self.retry_after = retry_after.unwrap_or_default().min(LONGEST_BACK_OFF);
     }
 }
 

@@ -197,7 +197,7 @@ fn said_later(refusal: Error, answer: &Answer) -> Error {
         Error::Refused { code, .. }
             if code == "temporarily_unavailable" || code == "server_error" =>
         {
-            unavailable(answer)
+            later(answer, code == "temporarily_unavailable")
         }
         _ => refusal,
     }
@@ -208,10 +208,15 @@ fn is_slow_down(refusal: &Error) -> bool {
 }
 
 pub(super) fn unavailable(answer: &Answer) -> Error {
+    later(answer, matches!(answer.status, 429 | 503))
+}
+
+fn later(answer: &Answer, not_carried_out: bool) -> Error {
     Error::Unavailable {
         host: answer.host().to_owned(),
         status: answer.status,
         retry_after: answer.retry_after(Timestamp::now()),
+        not_carried_out,
     }
 }
 

@@ -14,9 +14,10 @@ pub enum Error {
     /// server has a word of its own for it.
     #[error("{host} refused: {code}{}", description.as_deref().map(|text| format!(" ({text})")).unwrap_or_default())]
     Refused { host: String, code: String, description: Option<String> },
-    /// Not now. 429 and 503 say that the request was not carried out; other 5xx only suggest it.
+    /// Not now. 429, 503 and `temporarily_unavailable` say that the request was not carried out;
+    /// other 5xx only suggest it.
     #[error("{host} cannot answer now (HTTP {status})")]
-    Unavailable { host: String, status: u16, retry_after: Option<Duration> },
+    Unavailable { host: String, status: u16, retry_after: Option<Duration>, not_carried_out: bool },
     /// An answer that cannot be used: HTML instead of JSON, no access token, repeated keys. The
     /// server may have carried out the request.
     #[error("{host} gave an unusable answer: {what}")]

@@ -23,6 +23,10 @@ pub async fn revoke(
             Err(refused @ Error::Refused { .. }) => Err(refused),
             _ => Ok(()),
         },
+        // Something between us and the server, which never saw the request.
+        200..300 if answer.media_type() == "text/html" => {
+            Err(malformed(&answer, "a web page, which says nothing of the token"))
+        }
         200..300 => Ok(()),
         429 | 500.. => Err(unavailable(&answer)),
         _ => Err(Document::of_success(&answer)

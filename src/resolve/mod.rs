@@ -3,6 +3,8 @@
 //! processes of the machine; no failure deletes or weakens a record.
 
 mod refresh;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -18,6 +20,8 @@ use crate::store::{self, Store};
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
     pub name: &'a Name,
+    /// As it is configured now: a credential of another server or resource is not handed out.
+    pub provider: &'a Provider,
     /// The credential must live at least this long from now.
     pub min_ttl: Duration,
     /// Ask the authorization server even if the token at hand would do.
@@ -63,6 +67,9 @@ pub enum Error {
     NotSignedIn(Name),
     #[error("the sign-in to {name} has ended: {reason}")]
     Ended { name: Name, reason: String },
+    /// What the credential is bound to is not what the configuration names now.
+    #[error("the sign-in to {name} was for another {what} than the configuration names now")]
+    Moved { name: Name, what: &'static str },
     /// The authorization server does not accept our client or its parameters; the tokens are untouched.
     #[error("cannot refresh {name}: the authorization server does not accept the client")]
     ClientRefused {
@@ -104,34 +111,13 @@ impl Resolver<'_> {
     pub fn resolve(&self, wanted: Wanted<'_>) -> Result<Resolved, Error> {
         let record =
             self.store.load(wanted.name)?.ok_or_else(|| Error::NotSignedIn(wanted.name.clone()))?;
-        match self.judge(&record, wanted) {
+        if let Some(what) = moved(&record.credential, wanted.provider) {
+            return Err(Error::Moved { name: wanted.name.clone(), what });
+        }
+        match judge(&record, wanted.min_ttl, wanted.force_refresh, (self.clock)()) {
             Verdict::Use => Ok(self.usable(record)),
             Verdict::Refresh => self.refresh(&record, wanted),
             Verdict::SignIn(reason) => Err(Error::Ended { name: wanted.name.clone(), reason }),
-        }
-    }
-
-    fn judge(&self, record: &Record, wanted: Wanted<'_>) -> Verdict {
-        let Some((tokens, _)) = record.credential.as_oauth() else {
-            return Verdict::Use;
-        };
-        let freshness = tokens.freshness((self.clock)(), wanted.min_ttl);
-        let renewable = record.credential.is_renewable();
-        match (freshness, &record.refused) {
-            (Freshness::Fresh, _) if !wanted.force_refresh => Verdict::Use,
-            (_, Some(refused)) if !wanted.force_refresh || !renewable => {
-                Verdict::SignIn(refused.reason.clone())
-            }
-            (_, _) if renewable => Verdict::Refresh,
-            // Nothing to refresh with: a clock set back says nothing against the token.
-            (Freshness::ClockSetBack | Freshness::Fresh, _) => Verdict::Use,
-            (Freshness::Ending, _) => Verdict::SignIn(format!(
-                "its token ends before the {} s that were asked, and the server gave no refresh token",
-                wanted.min_ttl.as_secs()
-            )),
-            (Freshness::Expired, _) => Verdict::SignIn(
-                "its token has expired, and the server gave no refresh token".into(),
-            ),
         }
     }
 
@@ -150,6 +136,48 @@ enum Verdict {
     Use,
     Refresh,
     SignIn(String),
+}
+
+/// What a record that stands like this at `now` needs before it serves the caller.
+fn judge(record: &Record, min_ttl: Duration, force_refresh: bool, now: Timestamp) -> Verdict {
+    let Some((tokens, _)) = record.credential.as_oauth() else {
+        return Verdict::Use;
+    };
+    let freshness = tokens.freshness(now, min_ttl);
+    let renewable = record.credential.is_renewable();
+    match (freshness, &record.refused) {
+        (Freshness::Fresh, _) if !force_refresh => Verdict::Use,
+        (_, Some(refused)) if !force_refresh || !renewable => {
+            Verdict::SignIn(refused.reason.clone())
+        }
+        (_, _) if renewable => Verdict::Refresh,
+        // Nothing to refresh with: a clock set back says nothing against the token.
+        (Freshness::ClockSetBack | Freshness::Fresh, _) => Verdict::Use,
+        (Freshness::Ending, _) => Verdict::SignIn(format!(
+            "its token ends before the {} s that were asked, and the server gave no refresh token",
+            min_ttl.as_secs()
+        )),
+        (Freshness::Expired, _) => {
+            Verdict::SignIn("its token has expired, and the server gave no refresh token".into())
+        }
+    }
+}
+
+/// Which part of the binding the provider no longer names, so that only a new sign-in fits it. The
+/// client may change: the old tokens stay those of the old client.
+fn moved(credential: &Credential, provider: &Provider) -> Option<&'static str> {
+    let (_, binding) = credential.as_oauth()?;
+    let oauth = provider.schemes.iter().find_map(|scheme| scheme.oauth.as_ref())?;
+    let differs = |named: &Option<String>, bound: Option<&String>| matches!((named, bound), (Some(named), Some(bound)) if named != bound);
+    if differs(&oauth.issuer, binding.issuer.as_ref()) {
+        Some("issuer")
+    } else if differs(&oauth.token_endpoint, Some(&binding.token_endpoint)) {
+        Some("token endpoint")
+    } else if oauth.resource != binding.resource {
+        Some("resource")
+    } else {
+        None
+    }
 }
 
 /// How long before the end of a refresh token a person is told: a weekend.

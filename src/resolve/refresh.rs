@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use backon::{BlockingRetryable, ConstantBuilder, ExponentialBuilder, Retryable};
+use backon::{BackoffBuilder, BlockingRetryable, ConstantBuilder, ExponentialBuilder};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Concern, Error, Resolved, Resolver, Verdict, Wanted};
+use super::{Concern, Error, Resolved, Resolver, Verdict, Wanted, judge};
 use crate::credential::{
     Binding, Credential, Freshness, Grant, Name, Record, Refreshing, Refused, Tokens,
 };
@@ -25,12 +25,17 @@ const FOREIGN_REFRESH: SignedDuration = SignedDuration::from_secs(60);
 const FOREIGN_POLL: Duration = Duration::from_secs(1);
 /// A machine that lost a race sees the winner's record within this time.
 const WINNER_VISIBLE: Duration = Duration::from_millis(300);
+/// Before the second request after a definite refusal, and twice that before the third and last; each
+/// pause is drawn out by up to its double, so that machines do not come back all at once.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// A server that asks for a longer pause is asked by a later command.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// After two sendings without an answer: the first pause, doubled each time up to the longest.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
 
 /// What a request to the token endpoint came to, as far as the record is concerned.
-enum Outcome {
+pub(super) enum Outcome {
     Answered(Box<TokenAnswer>),
     /// The sign-in is over.
     Ended(String),
@@ -43,8 +48,25 @@ enum Outcome {
 }
 
 impl Resolver<'_> {
-    /// Refreshes what `seen` holds, unless another process has done it meanwhile.
+    /// Refreshes what `seen` holds, unless another process has done it meanwhile; again only after a
+    /// definite refusal to carry it out.
     pub(super) fn refresh(&self, seen: &Record, wanted: Wanted<'_>) -> Result<Resolved, Error> {
+        let pauses = ExponentialBuilder::new().with_jitter().with_min_delay(RETRY_PAUSE);
+        let mut pauses = pauses.with_max_times(2).build();
+        loop {
+            let error = match self.refresh_once(seen, wanted) {
+                Err(error) => error,
+                done => return done,
+            };
+            // Without the lock: another process may go on meanwhile, and signals end the pause.
+            match (retry_after(&error), pauses.next()) {
+                (Some(asked), Some(pause)) => std::thread::sleep(asked + pause),
+                _ => return Err(error),
+            }
+        }
+    }
+
+    fn refresh_once(&self, seen: &Record, wanted: Wanted<'_>) -> Result<Resolved, Error> {
         let key = Key::Credential(wanted.name);
         let guard = match self.store.lock(&key, LOCK_WAIT) {
             Ok(guard) => guard,
@@ -57,11 +79,17 @@ impl Resolver<'_> {
         let current = self.wait_for_foreign_refresh(current, wanted.name)?;
         // A forced refresh is served by any that began after the caller asked.
         let adopted = current.generation > seen.generation;
-        let unforced = Wanted { force_refresh: wanted.force_refresh && !adopted, ..wanted };
-        match self.judge(&current, unforced) {
+        let force_refresh = wanted.force_refresh && !adopted;
+        match judge(&current, wanted.min_ttl, force_refresh, (self.clock)()) {
             Verdict::Use => Ok(self.usable(current)),
+            // Even a new token does not live as long as was asked: one more would not either.
+            Verdict::Refresh if adopted && lives(&current, (self.clock)()) => {
+                Ok(self.just_made(current, wanted.min_ttl))
+            }
             Verdict::SignIn(reason) => Err(Error::Ended { name: wanted.name.clone(), reason }),
-            Verdict::Refresh => self.refresh_locked(&guard, current, unforced),
+            Verdict::Refresh => {
+                self.refresh_locked(&guard, current, Wanted { force_refresh, ..wanted })
+            }
         }
     }
 
@@ -69,11 +97,14 @@ impl Resolver<'_> {
     fn without_lock(&self, wanted: Wanted<'_>) -> Result<Resolved, Error> {
         let record = self.store.load(wanted.name)?;
         match record {
-            Some(record) if matches!(self.judge(&record, wanted), Verdict::Use) => {
-                Ok(self.usable(record))
-            }
+            Some(record) if self.serves(&record, wanted) => Ok(self.usable(record)),
             _ => Err(Error::Busy(wanted.name.clone())),
         }
+    }
+
+    fn serves(&self, record: &Record, wanted: Wanted<'_>) -> bool {
+        let verdict = judge(record, wanted.min_ttl, wanted.force_refresh, (self.clock)());
+        matches!(verdict, Verdict::Use)
     }
 
     /// A mark of another lock domain may be a refresh under way on another machine: it gets its time.
@@ -111,7 +142,7 @@ impl Resolver<'_> {
             Some(_) if !wanted.force_refresh && lives(&current, now) => {
                 return Ok(self.usable(current));
             }
-            Some(mark) => next_attempt(mark, wanted, now)?,
+            Some(mark) => next_attempt(mark, wanted.name, wanted.force_refresh, now)?,
         };
         let marked = Record {
             refreshing: Some(Refreshing {
@@ -126,7 +157,14 @@ impl Resolver<'_> {
         self.store.save(guard, &marked)?;
         match self.ask(&current) {
             Outcome::Answered(answer) => Ok(self.keep(guard, &current, *answer, wanted)),
-            Outcome::Ended(reason) => self.end(guard, current, reason, wanted),
+            Outcome::Ended(reason) => {
+                let reason = if attempt == 1 {
+                    reason
+                } else {
+                    format!("{reason}; the answer to an earlier refresh was lost")
+                };
+                self.end(guard, current, reason, wanted)
+            }
             Outcome::ClientRefused(source) => {
                 self.store.save(guard, &Record { refreshing: None, ..current.clone() })?;
                 let name = wanted.name.clone();
@@ -145,7 +183,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// Sends the refresh request, again only after a definite refusal to carry it out.
+    /// Sends the refresh request, once.
     fn ask(&self, record: &Record) -> Outcome {
         let no_parameters = BTreeMap::new();
         let request = record
@@ -155,18 +193,7 @@ impl Resolver<'_> {
         let Some(request) = request else {
             return Outcome::Ended("there is nothing to refresh it with".into());
         };
-        let policy = ExponentialBuilder::new()
-            .with_jitter()
-            .with_min_delay(Duration::from_secs(1))
-            .with_max_times(2);
-        let send = || oauth::request_tokens(self.http, &request);
-        let answer = self.http.block_on(async {
-            send.retry(policy)
-                .when(is_definitely_not_done)
-                .adjust(|error, pause| pause.map(|pause| pause.max(retry_after(error))))
-                .await
-        });
-        match answer {
+        match self.http.block_on(oauth::request_tokens(self.http, &request)) {
             Ok(answer) => Outcome::Answered(Box::new(answer)),
             Err(error) => classify(error),
         }
@@ -188,11 +215,18 @@ impl Resolver<'_> {
         let next = current.succeeded_by(Credential::OAuth { tokens, binding: binding.clone() });
         let tries = ConstantBuilder::new().with_delay(WINNER_VISIBLE).with_max_times(2);
         let stored = (|| self.store.save(guard, &next)).retry(tries).call();
-        let mut resolved = self.usable(next);
+        let mut resolved = self.just_made(next, wanted.min_ttl);
         if let Err(error) = stored {
             resolved.concern = Some(Concern::NotStored(error));
-        } else if resolved.concern.is_none() {
-            resolved.concern = short_lived(&resolved.credential, now, wanted.min_ttl);
+        }
+        resolved
+    }
+
+    /// Tokens that the server made a moment ago as an answer, however soon they end.
+    fn just_made(&self, record: Record, min_ttl: Duration) -> Resolved {
+        let mut resolved = self.usable(record);
+        if resolved.concern.is_none() {
+            resolved.concern = short_lived(&resolved.credential, (self.clock)(), min_ttl);
         }
         resolved
     }
@@ -269,35 +303,38 @@ fn lives(record: &Record, now: Timestamp) -> bool {
 
 /// The number of the next sending after one whose answer was lost: the second at once, later ones
 /// after growing pauses, so that a server with reuse detection is never stormed.
-fn next_attempt(mark: &Refreshing, wanted: Wanted<'_>, now: Timestamp) -> Result<u32, Error> {
+pub(super) fn next_attempt(
+    mark: &Refreshing,
+    name: &Name,
+    force_refresh: bool,
+    now: Timestamp,
+) -> Result<u32, Error> {
     let attempts = mark.attempt;
-    if attempts >= 2 && !wanted.force_refresh {
+    if attempts >= 2 && !force_refresh {
         let doublings = (attempts - 2).min(8);
         let pause = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
         let next = mark.started.saturating_add(pause).unwrap_or(Timestamp::MAX);
         // A start in the future is a clock set back, not a reason to wait for it.
         if next > now && mark.started <= now {
-            return Err(Error::CutOff { name: wanted.name.clone(), attempts, next });
+            return Err(Error::CutOff { name: name.clone(), attempts, next });
         }
     }
     Ok(attempts.saturating_add(1))
 }
 
-/// Whether the server said that it did not carry out the request: 429, 503, or an error answer that
-/// says so. Any other 5xx may come from a proxy in front, after the server rotated the token.
-fn is_definitely_not_done(error: &oauth::Error) -> bool {
-    matches!(error, oauth::Error::Unavailable { status: 0..=499 | 503, .. })
-}
-
-fn retry_after(error: &oauth::Error) -> Duration {
+/// How long to wait before the request may be sent again in this run; `None`: not at all.
+pub(super) fn retry_after(error: &Error) -> Option<Duration> {
     match error {
-        oauth::Error::Unavailable { retry_after, .. } => retry_after.unwrap_or_default(),
-        _ => Duration::ZERO,
+        Error::TryAgain {
+            source: oauth::Error::Unavailable { retry_after, not_carried_out: true, .. },
+            ..
+        } => Some(retry_after.unwrap_or_default()).filter(|asked| *asked <= LONGEST_RETRY_AFTER),
+        _ => None,
     }
 }
 
 /// RFC 6749 §5.2: which refusals end the sign-in, which name a wrong client, which pass.
-fn classify(error: oauth::Error) -> Outcome {
+pub(super) fn classify(error: oauth::Error) -> Outcome {
     match &error {
         oauth::Error::Refused { code, description, .. } => match code.as_str() {
             "invalid_grant" => Outcome::Ended(reason(description.as_deref())),
@@ -305,11 +342,10 @@ fn classify(error: oauth::Error) -> Outcome {
                 "the authorization server does not refresh, although it gave a refresh token"
                     .into(),
             ),
-            "temporarily_unavailable" | "slow_down" => Outcome::NotNow(error),
-            "server_error" => Outcome::Lost(error),
+            "slow_down" => Outcome::NotNow(error),
             _ => Outcome::ClientRefused(error),
         },
-        _ if is_definitely_not_done(&error) => Outcome::NotNow(error),
+        oauth::Error::Unavailable { not_carried_out: true, .. } => Outcome::NotNow(error),
         oauth::Error::Http(cause) if !cause.may_have_reached() => Outcome::NotNow(error),
         _ => Outcome::Lost(error),
     }
@@ -322,7 +358,11 @@ fn reason(description: Option<&str>) -> String {
     }
 }
 
-fn short_lived(credential: &Credential, now: Timestamp, min_ttl: Duration) -> Option<Concern> {
+pub(super) fn short_lived(
+    credential: &Credential,
+    now: Timestamp,
+    min_ttl: Duration,
+) -> Option<Concern> {
     let (tokens, _) = credential.as_oauth()?;
     match tokens.freshness(now, min_ttl) {
         Freshness::Fresh => None,

@@ -8,6 +8,7 @@
     reason = "a test ends where something unexpected happens, and says where"
 )]
 
+mod binding;
 #[cfg(unix)]
 mod conform;
 mod fakes;

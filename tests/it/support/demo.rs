@@ -20,10 +20,7 @@ impl Demo {
     pub fn with(keys: &str) -> Self {
         let server = AuthorizationServer::start();
         let sandbox = Sandbox::new();
-        sandbox.write_config(&format!(
-            "[provider.demo.oauth]\nissuer = \"{}\"\nvariables = [\"DEMO_TOKEN\"]\n{keys}\n",
-            server.issuer()
-        ));
+        sandbox.write_config(&config(&server, keys));
         Self { sandbox, server }
     }
 
@@ -48,4 +45,12 @@ impl Demo {
         command.args(arguments);
         self.sandbox.start(command).finish()
     }
+}
+
+/// The configuration that knows `demo` at this server.
+pub fn config(server: &AuthorizationServer, keys: &str) -> String {
+    format!(
+        "[provider.demo.oauth]\nissuer = \"{}\"\nvariables = [\"DEMO_TOKEN\"]\n{keys}\n",
+        server.issuer()
+    )
 }

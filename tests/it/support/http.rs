@@ -29,8 +29,14 @@ pub enum Answer {
         headers: Vec<(String, String)>,
         body: Vec<u8>,
     },
+    /// These bytes and no others, then the end of the connection.
+    Raw(Vec<u8>),
     /// The connection is closed without a word.
     HangUp,
+    /// The connection is broken off (TCP RST).
+    Reset,
+    /// No word, until the client gives up.
+    Silence,
 }
 
 /// A server that runs until it is dropped.
@@ -120,7 +126,16 @@ pub fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
 fn serve(mut connection: &TcpStream, answer: &dyn Fn(&Request) -> Answer) -> io::Result<()> {
     connection.set_read_timeout(Some(Duration::from_secs(30)))?;
     let request = read(&mut BufReader::new(connection))?;
-    let Answer::Reply { status, headers, body } = answer(&request) else { return Ok(()) };
+    let (status, headers, body) = match answer(&request) {
+        Answer::Reply { status, headers, body } => (status, headers, body),
+        Answer::Raw(bytes) => return connection.write_all(&bytes),
+        Answer::HangUp => return Ok(()),
+        Answer::Reset => return reset(connection),
+        Answer::Silence => {
+            connection.set_read_timeout(None)?;
+            return io::copy(&mut connection, &mut io::sink()).map(drop);
+        }
+    };
     let mut head = format!("HTTP/1.1 {status} Status\r\ncontent-length: {}\r\n", body.len());
     for (name, value) in headers {
         // Into a string; cannot fail.
@@ -129,6 +144,17 @@ fn serve(mut connection: &TcpStream, answer: &dyn Fn(&Request) -> Answer) -> io:
     head.push_str("connection: close\r\n\r\n");
     connection.write_all(head.as_bytes())?;
     connection.write_all(&body)
+}
+
+/// A connection that lingers for no time is reset when it is closed.
+#[cfg(unix)]
+fn reset(connection: &TcpStream) -> io::Result<()> {
+    Ok(rustix::net::sockopt::set_socket_linger(connection, Some(Duration::ZERO))?)
+}
+
+#[cfg(not(unix))]
+fn reset(_: &TcpStream) -> io::Result<()> {
+    Ok(())
 }
 
 fn read(stream: &mut impl BufRead) -> io::Result<Request> {

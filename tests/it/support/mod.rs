@@ -10,6 +10,8 @@ pub mod protected_resource;
 #[cfg(unix)]
 pub mod pty;
 pub mod sandbox;
+pub mod sealed;
+pub mod signed_in;
 
 use std::time::{Duration, Instant};
 

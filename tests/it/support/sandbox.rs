@@ -174,8 +174,11 @@ impl Sandbox {
         let script = self.path("browser");
         let opened = self.path("opened-urls");
         let text = format!("#!/bin/sh\nprintf '%s\\n' \"$1\" >> '{}'\n", opened.display());
-        std::fs::write(&script, text).unwrap();
-        make_executable(&script);
+        // A file that this process has open for writing cannot be executed, and a child that another
+        // test is just starting has it open as well: so a process of its own writes it.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "printf %s \"$2\" > \"$1\"; chmod 755 \"$1\"", "sh"]);
+        assert!(shell.arg(&script).arg(text).status().unwrap().success());
     }
 }
 
@@ -299,11 +302,4 @@ fn make_private_directory(path: &Path) {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path).unwrap();
-}
-
-fn make_executable(path: &Path) {
-    #[cfg(unix)]
-    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    #[cfg(not(unix))]
-    let _ = path;
 }

@@ -19,12 +19,13 @@ mod endpoints;
 mod token_endpoint;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::PATIENCE;
 use super::http::{Answer, Request, Server};
 
 /// A running server.
@@ -63,6 +64,42 @@ pub enum Fault {
     Error(&'static str),
     /// This text as JSON, with status 200.
     Json(String),
+    /// Whatever may come instead of an answer.
+    Answer(Answer),
+    /// The request waits at the gate, and is then carried out.
+    Wait(Arc<Gate>),
+}
+
+/// A place where a request is held until the test lets it go on.
+#[derive(Debug, Default)]
+pub struct Gate {
+    /// Whether the request has come, and whether it may go on.
+    state: Mutex<(bool, bool)>,
+    change: Condvar,
+}
+
+impl Gate {
+    /// Waits until the request is here.
+    pub fn arrival(&self) {
+        self.wait(|(arrived, _)| *arrived);
+    }
+
+    pub fn open(&self) {
+        self.state.lock().unwrap().1 = true;
+        self.change.notify_all();
+    }
+
+    fn pass(&self) {
+        self.state.lock().unwrap().0 = true;
+        self.change.notify_all();
+        self.wait(|(_, open)| *open);
+    }
+
+    fn wait(&self, until: impl Fn(&(bool, bool)) -> bool) {
+        let state = self.state.lock().unwrap();
+        let waited = self.change.wait_timeout_while(state, PATIENCE, |state| !until(state));
+        assert!(!waited.unwrap().1.timed_out(), "a gate nobody came to, or nobody opened");
+    }
 }
 
 /// How the server behaves as long as nothing is scripted.
@@ -73,6 +110,11 @@ pub struct Rules {
     /// Whether a refresh brings a new refresh token; the old one is dead then, and its use ends the
     /// whole family.
     pub rotates: bool,
+    /// Whether the refresh token before the last gets its answer once more, as some servers do for
+    /// clients that lost it.
+    pub repeats_answers: bool,
+    /// Life of a refresh token in seconds, where the server says it.
+    pub refresh_expires_in: Option<u64>,
     /// Errors come with status 200, as GitHub sends them.
     pub errors_as_200: bool,
     /// The `iss` of the redirect: our own, another's, none.
@@ -152,6 +194,8 @@ struct Family {
     scope: String,
     access: Vec<(String, Option<Instant>)>,
     refresh: Vec<String>,
+    /// The last answer.
+    answer: Value,
     revoked: bool,
 }
 
@@ -160,6 +204,8 @@ impl Default for Rules {
         Self {
             expires_in: Some(3600),
             rotates: true,
+            repeats_answers: false,
+            refresh_expires_in: None,
             errors_as_200: false,
             redirect_issuer: RedirectIssuer::Own,
             person: Person::SaysYes,
@@ -305,6 +351,11 @@ fn answer(state: &Mutex<State>, request: &Request) -> Answer {
         }
         Some(Fault::Error(code)) => Answer::json(400, &json!({ "error": code })),
         Some(Fault::Json(text)) => Answer::new(200, "application/json", text),
+        Some(Fault::Answer(answer)) => answer,
+        Some(Fault::Wait(gate)) => {
+            gate.pass();
+            carry_out()
+        }
     }
 }
 

@@ -95,7 +95,11 @@ impl State {
         let Some(index) = holder.filter(|index| self.families[*index].client == client) else {
             return Err(Refusal(400, "invalid_grant"));
         };
-        if self.families[index].refresh.last() != Some(&token) {
+        let family = &self.families[index];
+        if self.rules.repeats_answers && family.refresh.iter().rev().nth(1) == Some(&token) {
+            return Ok(family.answer.clone());
+        }
+        if family.refresh.last() != Some(&token) {
             self.reuses += 1;
             self.families[index].revoked = true;
         }
@@ -140,6 +144,7 @@ impl State {
             scope,
             access: Vec::new(),
             refresh: Vec::new(),
+            answer: Value::Null,
             revoked: false,
         });
         self.issue(self.families.len() - 1, with_refresh_token)
@@ -150,6 +155,7 @@ impl State {
         let access = self.secret("access");
         let refresh = with_refresh_token.then(|| self.secret("refresh"));
         let life = self.rules.expires_in;
+        let refresh_life = self.rules.refresh_expires_in.filter(|_| refresh.is_some());
         let family = &mut self.families[family];
         let end = life.map(|seconds| Instant::now() + Duration::from_secs(seconds));
         family.access.push((access.clone(), end));
@@ -161,9 +167,13 @@ impl State {
         if let Some(refresh) = refresh {
             answer["refresh_token"] = json!(refresh);
         }
+        if let Some(seconds) = refresh_life {
+            answer["refresh_token_expires_in"] = json!(seconds);
+        }
         if !family.scope.is_empty() {
             answer["scope"] = json!(family.scope);
         }
+        family.answer = answer.clone();
         answer
     }
 

@@ -1,0 +1,90 @@
+//! The encrypted file store as a test sees it: records as JSON, read and written past the program, so
+//! that time can pass without waiting and another machine can be played.
+
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::sandbox::Sandbox;
+
+const MAGIC: &[u8] = b"authctl\x01";
+const NONCE: usize = 24;
+
+/// The store of one sandbox.
+pub struct Sealed {
+    directory: PathBuf,
+}
+
+impl Sealed {
+    pub fn of(sandbox: &Sandbox) -> Self {
+        Self { directory: sandbox.path("home/.local/share/authctl/store") }
+    }
+
+    /// The record under this provider's default account, if there is one.
+    pub fn find(&self, provider: &str) -> Option<Value> {
+        let sealed = std::fs::read(self.path(provider)).ok()?;
+        let (nonce, text) = sealed.strip_prefix(MAGIC).unwrap().split_at(NONCE);
+        let nonce = XNonce::try_from(nonce).unwrap();
+        let payload = Payload { msg: text, aad: &associated(provider) };
+        Some(serde_json::from_slice(&self.cipher().decrypt(&nonce, payload).unwrap()).unwrap())
+    }
+
+    pub fn record(&self, provider: &str) -> Value {
+        self.find(provider).unwrap_or_else(|| panic!("no record of {provider}"))
+    }
+
+    /// Writes a record as the program does: readers see the old one or the new one.
+    pub fn write(&self, provider: &str, record: &Value) {
+        let mut nonce = [0; NONCE];
+        getrandom::fill(&mut nonce).unwrap();
+        let text = record.to_string();
+        let payload = Payload { msg: text.as_bytes(), aad: &associated(provider) };
+        let sealed = self.cipher().encrypt(&XNonce::from(nonce), payload).unwrap();
+        let new = self.directory.join("new");
+        std::fs::write(&new, [MAGIC, &nonce, &sealed].concat()).unwrap();
+        std::fs::rename(new, self.path(provider)).unwrap();
+    }
+
+    pub fn change(&self, provider: &str, change: impl FnOnce(&mut Value)) {
+        let mut record = self.record(provider);
+        change(&mut record);
+        self.write(provider, &record);
+    }
+
+    /// Makes everything in the record that much older: as if the time had passed, or, with a negative
+    /// time, as if the clock had been set back.
+    pub fn pass(&self, provider: &str, time: SignedDuration) {
+        self.change(provider, |record| age(record, time));
+    }
+
+    fn path(&self, provider: &str) -> PathBuf {
+        self.directory.join(format!("credential~{provider}~default.sealed"))
+    }
+
+    fn cipher(&self) -> XChaCha20Poly1305 {
+        let text = std::fs::read_to_string(self.directory.join("key")).unwrap();
+        let key: [u8; 32] = STANDARD.decode(text.trim()).unwrap().try_into().unwrap();
+        XChaCha20Poly1305::new(&Key::from(key))
+    }
+}
+
+fn associated(provider: &str) -> Vec<u8> {
+    [MAGIC, format!("credential/{provider}:default").as_bytes()].concat()
+}
+
+fn age(value: &mut Value, time: SignedDuration) {
+    match value {
+        Value::Object(fields) => fields.values_mut().for_each(|value| age(value, time)),
+        Value::String(text) => {
+            if let Ok(at) = text.parse::<Timestamp>() {
+                *text = at.checked_sub(time).unwrap().to_string();
+            }
+        }
+        _ => {}
+    }
+}
