@@ -14,6 +14,8 @@ mod fakes;
 mod generated;
 mod layers;
 mod login;
+#[cfg(target_os = "linux")]
+mod persistence;
 mod real_keychain;
 mod real_oidc;
 mod real_parts;

@@ -19,12 +19,14 @@ mod endpoints;
 mod token_endpoint;
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::eventually;
 use super::http::{Answer, Request, Server};
 
 /// A running server.
@@ -53,6 +55,8 @@ pub enum Fault {
     HangUp,
     /// The request is carried out, and its answer is lost.
     LoseAnswer,
+    /// The request is carried out, and its answer comes when the test opens the gate.
+    Keep(Arc<Gate>),
     /// This status and no body.
     Status(u16),
     /// 503 and `Retry-After`, in seconds.
@@ -65,6 +69,29 @@ pub enum Fault {
     Json(String),
 }
 
+/// Between a request that was carried out and its answer.
+#[derive(Debug, Default)]
+pub struct Gate {
+    reached: AtomicBool,
+    open: AtomicBool,
+}
+
+impl Gate {
+    /// Waits until a request was carried out and its answer is kept back.
+    pub fn wait(&self) {
+        eventually("a request", || self.reached.load(Ordering::SeqCst).then_some(()));
+    }
+
+    pub fn open(&self) {
+        self.open.store(true, Ordering::SeqCst);
+    }
+
+    fn pass(&self) {
+        self.reached.store(true, Ordering::SeqCst);
+        eventually("an open gate", || self.open.load(Ordering::SeqCst).then_some(()));
+    }
+}
+
 /// How the server behaves as long as nothing is scripted.
 #[derive(Debug, Clone)]
 pub struct Rules {
@@ -73,6 +100,10 @@ pub struct Rules {
     /// Whether a refresh brings a new refresh token; the old one is dead then, and its use ends the
     /// whole family.
     pub rotates: bool,
+    /// How long the last refresh token but one still brings the answer that it brought.
+    pub grace: Option<Duration>,
+    /// How long a token request that was carried out waits for its answer.
+    pub held: Duration,
     /// Errors come with status 200, as GitHub sends them.
     pub errors_as_200: bool,
     /// The `iss` of the redirect: our own, another's, none.
@@ -127,6 +158,8 @@ struct State {
     families: Vec<Family>,
     issued: u64,
     reuses: usize,
+    /// When the last answer to a token request went out.
+    answered: Option<Instant>,
 }
 
 /// An authorization code and what it is bound to.
@@ -152,6 +185,8 @@ struct Family {
     scope: String,
     access: Vec<(String, Option<Instant>)>,
     refresh: Vec<String>,
+    /// The last answer, and when it was made.
+    answer: Option<(Value, Instant)>,
     revoked: bool,
 }
 
@@ -160,6 +195,8 @@ impl Default for Rules {
         Self {
             expires_in: Some(3600),
             rotates: true,
+            grace: None,
+            held: Duration::ZERO,
             errors_as_200: false,
             redirect_issuer: RedirectIssuer::Own,
             person: Person::SaysYes,
@@ -220,6 +257,29 @@ impl AuthorizationServer {
     /// How often a refresh token was used after its successor had been given out.
     pub fn reuses(&self) -> usize {
         lock(&self.state).reuses
+    }
+
+    /// The refresh token that is good now.
+    pub fn refresh_token(&self) -> String {
+        lock(&self.state).families.last().unwrap().refresh.last().unwrap().clone()
+    }
+
+    /// Takes this refresh token as the good one, whatever was given out after it.
+    pub fn reinstate(&self, refresh_token: &str) {
+        let mut state = lock(&self.state);
+        let family = state.families.last_mut().unwrap();
+        family.refresh.push(refresh_token.into());
+        family.revoked = false;
+    }
+
+    /// When the last answer to a token request went out.
+    pub fn answered(&self) -> Option<Instant> {
+        lock(&self.state).answered
+    }
+
+    /// Waits until every request is done that was ever sent, also by a client that is dead.
+    pub fn settle(&self) {
+        self.server.settle();
     }
 
     /// Whether this access token would be accepted now.
@@ -286,10 +346,22 @@ fn answer(state: &Mutex<State>, request: &Request) -> Answer {
     };
     let carry_out = || lock(state).carry_out(endpoint, request);
     match fault {
+        None if endpoint == Endpoint::Token => {
+            let answer = carry_out();
+            let held = lock(state).rules.held;
+            thread::sleep(held);
+            lock(state).answered = Some(Instant::now());
+            answer
+        }
         None => carry_out(),
         Some(Fault::Delay(time)) => {
             thread::sleep(time);
             carry_out()
+        }
+        Some(Fault::Keep(gate)) => {
+            let answer = carry_out();
+            gate.pass();
+            answer
         }
         Some(Fault::LoseAnswer) => {
             carry_out();
