@@ -10,6 +10,8 @@
 
 #[cfg(unix)]
 mod conform;
+#[cfg(target_os = "linux")]
+mod damage;
 mod fakes;
 mod generated;
 mod layers;
