@@ -14,6 +14,8 @@ mod conform;
 mod damage;
 mod fakes;
 mod generated;
+#[cfg(target_os = "linux")]
+mod keychain;
 mod layers;
 mod login;
 #[cfg(target_os = "linux")]
