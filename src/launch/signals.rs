@@ -5,12 +5,11 @@ use std::fs::File;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use signal_hook::consts::signal::{
-    SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH,
+    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH,
 };
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
@@ -25,7 +24,7 @@ const FORWARDED: [i32; 9] =
 /// at first only to the leader of the session, which authctl may be.
 const FROM_TERMINAL: [i32; 4] = [SIGINT, SIGQUIT, SIGTSTP, SIGWINCH];
 
-/// The signals that arrive for the child, kept from before it starts.
+/// The signals that arrive for the child, kept from before it starts, and the news of it.
 pub struct Signals {
     arriving: SignalsInfo<WithOrigin>,
     terminal: Option<File>,
@@ -37,53 +36,49 @@ impl Signals {
     /// so that a signal to our group reaches it once; with one it must stay in the terminal's.
     pub fn catch(prepared: &mut process::Command) -> io::Result<Self> {
         let ignored = ignored();
-        let caught = FORWARDED.iter().filter(|number| ignored & (1 << (**number - 1)) == 0);
+        let forwarded = FORWARDED.iter().filter(|number| ignored & (1 << (**number - 1)) == 0);
         let terminal = File::open("/dev/tty").ok();
         if terminal.is_none() {
             prepared.process_group(0);
         }
-        Ok(Self { arriving: SignalsInfo::new(caught)?, terminal })
+        Ok(Self { arriving: SignalsInfo::new(forwarded.chain(&[SIGCHLD]))?, terminal })
     }
 
     /// Forwards signals to `child` and stops when it stops, until it has ended (and can be waited for).
-    pub fn follow(self, child: &process::Child) -> io::Result<()> {
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let Some(pid) = pid else { return Ok(()) };
-        let has_terminal = self.terminal.is_some();
-        let target = Arc::new(Mutex::new(Some(pid)));
-        let forwarder = Forwarder { target: Arc::clone(&target), terminal: self.terminal };
-        let mut arriving = self.arriving;
-        thread::spawn(move || arriving.forever().for_each(|origin| forwarder.forward(&origin)));
-        while wait(pid)? == Change::Stopped {
-            if has_terminal {
+    pub fn follow(mut self, child: &process::Child) -> io::Result<()> {
+        let child = Pid::from_child(child);
+        loop {
+            // All of them before the news of the child: a TSTP that came with its stop must not
+            // follow it to where it has been continued.
+            let origins: Vec<Origin> = self.arriving.wait().collect();
+            for origin in origins.iter().filter(|origin| origin.signal != SIGCHLD) {
+                self.forward(child, origin);
+            }
+            match news(child)? {
+                Some(News::Ended) => break,
                 // The shell sees us stop, and takes the terminal back.
-                rustix::process::kill_process(rustix::process::getpid(), Signal::STOP)?;
+                Some(News::Stopped) if self.terminal.is_some() => {
+                    rustix::process::kill_process(rustix::process::getpid(), Signal::STOP)?;
+                }
+                _ => {}
             }
         }
-        // From here on its number may be another process's.
-        *target.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        // Only the rest of its output is left to pass on. From now on a signal means us.
+        thread::spawn(move || {
+            for origin in self.arriving.forever() {
+                let _ = emulate_default_handler(origin.signal);
+            }
+        });
         Ok(())
     }
-}
 
-/// Passes signals on from a thread of its own.
-struct Forwarder {
-    /// The child, until it has ended.
-    target: Arc<Mutex<Option<Pid>>>,
-    terminal: Option<File>,
-}
-
-impl Forwarder {
-    fn forward(&self, origin: &Origin) {
+    fn forward(&self, child: Pid, origin: &Origin) {
         if FROM_TERMINAL.contains(&origin.signal) && self.has_reached_child(origin.cause) {
             return;
         }
-        let target = self.target.lock().unwrap_or_else(PoisonError::into_inner);
-        // Neither can fail in a way that anything could be done about.
-        match (*target, Signal::from_named_raw(origin.signal)) {
-            (Some(child), Some(signal)) => drop(rustix::process::kill_process(child, signal)),
-            // Only the rest of its output is left to pass on; now a signal means us.
-            _ => drop(emulate_default_handler(origin.signal)),
+        if let Some(signal) = Signal::from_named_raw(origin.signal) {
+            // Fails only for a child that has ended, or has become another user's.
+            let _ = rustix::process::kill_process(child, signal);
         }
     }
 
@@ -102,28 +97,23 @@ impl Forwarder {
 }
 
 /// What a child did.
-#[derive(Debug, PartialEq, Eq)]
-enum Change {
+enum News {
     Stopped,
     Ended,
 }
 
-/// Waits until the child stops or ends. An ended child remains to be waited for.
-fn wait(child: Pid) -> io::Result<Change> {
-    let either = WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
-    loop {
-        match rustix::process::waitid(WaitId::Pid(child), either) {
-            Ok(Some(status)) if status.stopped() => {
-                // Take the news, which NOWAIT left, unless the child runs again already.
-                let news = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
-                if rustix::process::waitid(WaitId::Pid(child), news)?.is_some() {
-                    return Ok(Change::Stopped);
-                }
-            }
-            Ok(_) => return Ok(Change::Ended),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+/// What the child did since the last look. An ended child remains to be waited for.
+fn news(child: Pid) -> io::Result<Option<News>> {
+    let look = |options| rustix::process::waitid(WaitId::Pid(child), options);
+    let both = WaitIdOptions::EXITED | WaitIdOptions::STOPPED;
+    match look(both | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT)? {
+        None => Ok(None),
+        // NOWAIT has left the news to be taken, unless the child runs again already.
+        Some(status) if status.stopped() => {
+            let taken = look(WaitIdOptions::STOPPED | WaitIdOptions::NOHANG)?;
+            Ok(taken.map(|_| News::Stopped))
         }
+        Some(_) => Ok(Some(News::Ended)),
     }
 }
 

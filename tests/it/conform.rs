@@ -12,7 +12,7 @@ use rustix::process::{Signal, kill_process};
 
 use crate::support::eventually;
 use crate::support::launcher::{
-    Env, Exec, KEY, Mask, alike, each, is_gone, is_ignored, pid, pid_of, said, state,
+    Exec, KEY, Mask, alike, each, is_gone, is_ignored, pid, pid_of, said, state,
 };
 use crate::support::sandbox::Sandbox;
 

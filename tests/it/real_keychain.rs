@@ -1,5 +1,6 @@
 //! The OS keychain as it is met: a real gnome-keyring that is unlocked, locked, absent, frozen, dead
 //! and replaced, and shared with other programs.
+
 #![cfg(unix)]
 
 use crate::real_parts::{Keyring, present};

@@ -1,5 +1,6 @@
 //! Sign in, refresh and sign out at a certified OpenID provider; the person's part is done by
 //! Chromium on the provider's own pages.
+
 #![cfg(unix)]
 
 use std::path::Path;

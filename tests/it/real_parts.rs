@@ -1,5 +1,6 @@
 //! Starts the real parts of `tests/real/` for one test and ends them with it: a keyring, a certified
 //! OpenID provider, a protected API, and the person at the browser.
+
 #![cfg(unix)]
 
 use std::ffi::OsString;
