@@ -100,7 +100,9 @@ fn a_login_over_a_damaged_record_sets_it_aside() {
         assert_token_is(&sandbox, KEY);
         if round % 5 == 4 {
             // A long list of copies makes the next one slow, and proves nothing more.
-            for path in contents(&sandbox).into_keys().filter(|path| path != &sealed::file(&sandbox)) {
+            for path in
+                contents(&sandbox).into_keys().filter(|path| path != &sealed::file(&sandbox))
+            {
                 let is_copy = path.to_string_lossy().contains(".corrupt-");
                 if is_copy {
                     std::fs::remove_file(path).unwrap();

@@ -376,7 +376,10 @@ fn refresh_while_failing(fault: &str) {
     if demo.server.grants("refresh_token") == 1 {
         assert_eq!(kept, old, "{fault}");
         let said = output.failure(1);
-        assert!(said.contains("credential~demo~default.sealed") || said.contains("write in"), "{said}");
+        assert!(
+            said.contains("credential~demo~default.sealed") || said.contains("write in"),
+            "{said}"
+        );
         return;
     }
     // Once it is spent, the new token is handed out whatever happens.
@@ -430,7 +433,8 @@ fn send(running: &Running, signal: Signal) {
 /// Waits until the signal is there and waits in the process, for all of its threads.
 fn wait_until_pending(running: &Running, signal: Signal) {
     eventually("a signal that waits", || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", running.child.id())).ok()?;
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", running.child.id())).ok()?;
         let mask = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"))?;
         let mask = u64::from_str_radix(mask.trim(), 16).unwrap();
         (mask & (1 << (signal.as_raw() - 1)) != 0).then_some(())
