@@ -256,6 +256,21 @@ fn a_slow_keychain_is_waited_for() {
     assert_eq!(running.finish().success(), token);
 }
 
+#[test]
+fn a_person_is_told_that_the_keychain_is_waited_for() {
+    if !present(&PARTS) {
+        return;
+    }
+    let desk = Desk::signed_in();
+    let token = desk.demo.token(&[]).success();
+    desk.keyring.freeze();
+    let mut terminal = Terminal::start(desk.demo.sandbox.command(["token", "demo"]));
+    terminal.expect("waiting for the OS keychain; it may be asking to be unlocked");
+    desk.keyring.thaw();
+    assert!(terminal.rest().contains(token.trim()));
+    assert_eq!(terminal.status(), 0);
+}
+
 /// What authctl connects to when it is run like this, and what it says there. The name service's cache
 /// is not counted: it is asked where the home is.
 fn trace(sandbox: &Sandbox, arguments: &[&str]) -> (Output, Vec<String>, String) {

@@ -21,6 +21,7 @@ use serde_json::Value;
 use crate::real_parts::present;
 use crate::support::authorization_server::{Endpoint, Fault, Gate};
 use crate::support::demo::Demo;
+use crate::support::launcher::is_ignored;
 use crate::support::sandbox::{AUTHCTL, Output, Running, Sandbox};
 use crate::support::{PATIENCE, eventually, random_below, rounds, sealed};
 
@@ -446,11 +447,14 @@ fn is_stopped(running: &Running) -> bool {
     stat.rsplit_once(") ").unwrap().1.starts_with('T')
 }
 
-const ENDING: [Signal; 3] = [Signal::INT, Signal::TERM, Signal::HUP];
+/// The signals that end a process, but for those that whoever started the tests ignores.
+fn ending() -> impl Iterator<Item = Signal> {
+    [Signal::INT, Signal::TERM, Signal::HUP].into_iter().filter(|signal| !is_ignored(*signal))
+}
 
 /// A signal in the middle of a refresh. `stored` reads the record past authctl.
 pub fn interrupt_refreshes(demo: &Demo, stored: &dyn Fn() -> Value) {
-    for signal in ENDING {
+    for signal in ending() {
         let gate = Arc::new(Gate::default());
         demo.server.script(Endpoint::Token, Fault::Keep(Arc::clone(&gate)));
         let running = start_alone(&demo.sandbox, &["token", "demo", "--refresh"]);
@@ -494,7 +498,7 @@ fn a_signal_ends_a_wait_for_the_lock_at_once() {
     demo.server.script(Endpoint::Token, Fault::Keep(Arc::clone(&gate)));
     let holder = start_alone(&demo.sandbox, &["token", "demo", "--refresh"]);
     gate.wait();
-    for signal in ENDING {
+    for signal in ending() {
         let waiter = start_alone(&demo.sandbox, &["token", "demo", "--refresh"]);
         eventually("a wait for the lock", || (naps(&waiter)? > 10).then_some(()));
         send(&waiter, signal);
@@ -519,7 +523,7 @@ fn naps(running: &Running) -> Option<u32> {
 #[test]
 fn a_signal_ends_a_wait_for_the_browser_at_once() {
     let demo = Demo::new();
-    for signal in ENDING {
+    for signal in ending() {
         let mut login = start_alone(&demo.sandbox, &["login", "demo"]);
         login.opened_url();
         send(&login, signal);
