@@ -224,7 +224,29 @@ impl From<store::Error> for CommandError {
             store::Error::Unavailable { .. } => {
                 shown.hint("AUTHCTL_STORE=file authctl …  (keeps credentials in an encrypted file)")
             }
-            store::Error::Locked => shown.hint("unlock the keychain, then run the command again"),
+            store::Error::Locked | store::Error::TimedOut { .. } => {
+                shown.hint("unlock the keychain, then run the command again")
+            }
+            store::Error::Unreadable { why, .. } if why.is_newer() => {
+                shown.hint("upgrade authctl; this one leaves the record as it is")
+            }
+            store::Error::Unreadable { key, .. } => match key.strip_prefix("credential/") {
+                Some(name) => shown.hint(format!(
+                    "authctl login {}  (keeps the damaged record beside the new one)",
+                    name.strip_suffix(":default").unwrap_or(name)
+                )),
+                None => shown,
+            },
+            store::Error::KeyMissing { path } | store::Error::KeyDamaged { path } => {
+                let store = path.parent().unwrap_or(path).display();
+                shown.hint(format!(
+                    "bring {} back from a backup, or move {store} away and sign in again",
+                    path.display()
+                ))
+            }
+            store::Error::PassphraseNeeded { .. } | store::Error::WrongPassphrase { .. } => {
+                shown.hint(format!("{}=FILE authctl …", paths::PASSPHRASE_FILE))
+            }
             _ => shown,
         }
     }

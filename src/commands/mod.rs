@@ -16,7 +16,7 @@ use clap::Subcommand;
 
 use crate::config::{Provider, Scheme};
 use crate::context::Context;
-use crate::credential::{Credential, Name};
+use crate::credential::{Credential, Kind, Name};
 use crate::error::CommandError;
 
 /// How long a command waits for a record's lock: as long as another's refresh may take.
@@ -74,7 +74,13 @@ fn scheme_of<'a>(
     credential: &Credential,
 ) -> Result<&'a Scheme, CommandError> {
     let kind = credential.kind();
-    provider.schemes.iter().find(|scheme| scheme.kind == kind).ok_or_else(|| {
+    let scheme_for = |kind| provider.schemes.iter().find(|scheme| scheme.kind == kind);
+    let scheme = scheme_for(kind).or_else(|| match kind {
+        // A given token of a provider that has OAuth alone is one of its access tokens.
+        Kind::Bearer => scheme_for(Kind::OAuth),
+        _ => None,
+    });
+    scheme.ok_or_else(|| {
         CommandError::usage(format!(
             "{name} is stored as {}, and {} does not describe that kind",
             kind.as_str(),

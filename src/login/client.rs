@@ -5,7 +5,7 @@ use super::{Error, Login, WRITE_WAIT, Wish, key_scheme};
 use crate::config::{ClientRule, OAuth, Provider};
 use crate::oauth::{Client, ClientAuthentication};
 use crate::secret::Secret;
-use crate::store::{Key, RegistrationRecord};
+use crate::store::{self, Key, RegistrationRecord};
 
 /// The client to use without registering: the one named now (remembered from then on), the one in the
 /// configuration, or the one remembered. `None`: register one.
@@ -15,7 +15,7 @@ pub(super) fn known_client(
     oauth: &OAuth,
 ) -> Result<Option<RegistrationRecord>, Error> {
     let key = registration_key(oauth);
-    let remembered = login.store.load_registration(key)?;
+    let remembered = store::unless_damaged(login.store.load_registration(key))?;
     let usable = |record: &RegistrationRecord| {
         record.secret_expires_at.is_none_or(|end| end > (login.clock)())
     };

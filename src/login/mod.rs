@@ -128,7 +128,7 @@ impl Login<'_> {
             None => (self.wait_for_other_login(wish.name, &key)?, true),
         };
         // Also proof that the store can be opened, before anybody is sent to a browser.
-        let before = self.store.load(wish.name)?;
+        let before = store::unless_damaged(self.store.load(wish.name))?;
         if let Some(record) = before.filter(|record| waited && record.refused.is_none()) {
             return Ok(Outcome { record, replaced: true, adopted: true });
         }
@@ -146,7 +146,7 @@ impl Login<'_> {
 
     fn save(&self, name: &Name, credential: Credential) -> Result<Outcome, Error> {
         let guard = self.store.lock(&Key::Credential(name), WRITE_WAIT)?;
-        let before = self.store.load(name)?;
+        let before = store::unless_damaged(self.store.load(name))?;
         let record = match &before {
             Some(before) => before.succeeded_by(credential),
             None => Record::new(name, credential, (self.clock)()),

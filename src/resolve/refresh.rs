@@ -71,7 +71,7 @@ impl Resolver<'_> {
         let guard = match self.store.lock(&key, LOCK_WAIT) {
             Ok(guard) => guard,
             Err(store::Error::Busy { .. }) => return self.without_lock(wanted),
-            Err(error) => return Err(error.into()),
+            Err(error) => return self.or_old_token(seen.clone(), error.into(), wanted),
         };
         let Some(current) = self.store.load(wanted.name)? else {
             return Err(Error::NotSignedIn(wanted.name.clone())); // signed out meanwhile
@@ -154,7 +154,9 @@ impl Resolver<'_> {
             ..current.clone()
         };
         // Journal, and proof that the store can be written before the refresh token is spent.
-        self.store.save(guard, &marked)?;
+        if let Err(error) = self.store.save(guard, &marked) {
+            return self.or_old_token(current, error.into(), wanted);
+        }
         match self.ask(&current) {
             Outcome::Answered(answer) => Ok(self.keep(guard, &current, *answer, wanted)),
             Outcome::Ended(reason) => {
@@ -214,7 +216,9 @@ impl Resolver<'_> {
         let tokens = Tokens::from_answer(answer, now, Some(tokens));
         let next = current.succeeded_by(Credential::OAuth { tokens, binding: binding.clone() });
         let tries = ConstantBuilder::new().with_delay(WINNER_VISIBLE).with_max_times(2);
-        let stored = (|| self.store.save(guard, &next)).retry(tries).call();
+        // A write that was given up is still under way; a second one would only queue behind it.
+        let is_over = |error: &store::Error| !matches!(error, store::Error::TimedOut { .. });
+        let stored = (|| self.store.save(guard, &next)).retry(tries).when(is_over).call();
         let mut resolved = self.just_made(next, wanted.min_ttl);
         if let Err(error) = stored {
             resolved.concern = Some(Concern::NotStored(error));

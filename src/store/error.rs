@@ -80,6 +80,15 @@ impl Why {
     }
 }
 
+/// A read by somebody who is about to replace what is there: damage counts as nothing, since saving sets
+/// it aside. What a newer authctl wrote stays an error.
+pub fn unless_damaged<T>(read: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
+    match read {
+        Err(Error::Unreadable { why, .. }) if !why.is_newer() => Ok(None),
+        read => read,
+    }
+}
+
 impl From<private_file::Error> for Error {
     fn from(error: private_file::Error) -> Self {
         match error {

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use backend::CredentialStore;
 pub use environment::{GivenRule, given, given_id, token_variable};
-pub use error::{Error, Why};
+pub use error::{Error, Why, unless_damaged};
 pub use index::{Entry, Listing};
 pub use key::Key;
 pub use lock::Guard;

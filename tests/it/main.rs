@@ -11,10 +11,16 @@
 mod binding;
 #[cfg(unix)]
 mod conform;
+#[cfg(target_os = "linux")]
+mod damage;
 mod fakes;
 mod generated;
+#[cfg(target_os = "linux")]
+mod keychain;
 mod layers;
 mod login;
+#[cfg(target_os = "linux")]
+mod persistence;
 mod real_keychain;
 mod real_oidc;
 mod real_parts;

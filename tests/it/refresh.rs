@@ -558,7 +558,8 @@ fn a_server_that_does_not_rotate_keeps_its_refresh_token() {
 
 #[test]
 fn a_lost_answer_is_asked_for_once_more_and_costs_nothing_where_the_server_has_grace() {
-    let signed_in = SignedIn::with("", |server| server.rules(|rules| rules.repeats_answers = true));
+    let signed_in =
+        SignedIn::with("", |server| server.rules(|rules| rules.grace = Some(Duration::MAX)));
     signed_in.expire();
     signed_in.next(Fault::LoseAnswer);
     signed_in.token(&[]).failure(75);
@@ -586,7 +587,8 @@ fn a_lost_answer_of_a_server_without_grace_is_asked_for_once_more_and_explained(
 
 #[test]
 fn answers_that_are_lost_again_and_again_are_asked_for_at_growing_intervals() {
-    let signed_in = SignedIn::with("", |server| server.rules(|rules| rules.repeats_answers = true));
+    let signed_in =
+        SignedIn::with("", |server| server.rules(|rules| rules.grace = Some(Duration::MAX)));
     signed_in.expire();
     (0..4).for_each(|_| signed_in.next(Fault::HangUp));
     signed_in.token(&[]).failure(75);

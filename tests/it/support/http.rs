@@ -2,10 +2,10 @@
 //! middle of an exchange. One request a connection, each on a thread of its own.
 
 use std::fmt::Write as _;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub enum Answer {
 pub struct Server {
     address: SocketAddr,
     ended: Arc<AtomicBool>,
+    /// Connections that are being served.
+    busy: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -52,19 +54,31 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let ended = Arc::new(AtomicBool::new(false));
         let (answer, stop) = (Arc::new(answer), Arc::clone(&ended));
+        let busy = Arc::new(AtomicUsize::new(0));
+        let serving = Arc::clone(&busy);
         let thread = thread::spawn(move || {
             for connection in listener.incoming() {
                 if stop.load(Ordering::SeqCst) {
                     return;
                 }
-                let answer = Arc::clone(&answer);
-                // A client that goes away in the middle is the client's business.
+                let (answer, serving) = (Arc::clone(&answer), Arc::clone(&serving));
+                serving.fetch_add(1, Ordering::SeqCst);
                 thread::spawn(move || {
-                    connection.and_then(|connection| serve(&connection, &*answer))
+                    // A client that goes away in the middle is the client's business.
+                    let _ = connection.and_then(|connection| serve(&connection, &*answer));
+                    serving.fetch_sub(1, Ordering::SeqCst);
                 });
             }
         });
-        Self { address, ended, thread: Some(thread) }
+        Self { address, ended, busy, thread: Some(thread) }
+    }
+
+    /// Waits until everything that was ever sent here, also by clients that are dead, is done.
+    pub fn settle(&self) {
+        let mut last = TcpStream::connect(self.address).unwrap();
+        last.write_all(b"GET /nothing HTTP/1.1\r\n\r\n").unwrap();
+        last.read_to_end(&mut Vec::new()).unwrap();
+        super::eventually("quiet", || (self.busy.load(Ordering::SeqCst) == 0).then_some(()));
     }
 
     /// `http://127.0.0.1:PORT`

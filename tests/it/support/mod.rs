@@ -19,6 +19,19 @@ use std::time::{Duration, Instant};
 /// passing test does not wait.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How many rounds: `full` under `tests/run --long`, otherwise `quick`.
+pub fn rounds(quick: usize, full: usize) -> usize {
+    let is_full = std::env::var_os("AUTHCTL_TEST_ROUNDS").is_some_and(|rounds| rounds == "full");
+    if is_full { full } else { quick }
+}
+
+/// A random number below `limit`.
+pub fn random_below(limit: usize) -> usize {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).unwrap();
+    usize::try_from(u64::from_le_bytes(bytes) % limit as u64).unwrap()
+}
+
 /// Looks again and again until there is something; panics with `what` when it never comes.
 pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;

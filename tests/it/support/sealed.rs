@@ -25,9 +25,25 @@ impl Sealed {
         Self { directory: sandbox.path("home/.local/share/authctl/store") }
     }
 
+    pub fn directory(&self) -> PathBuf {
+        self.directory.clone()
+    }
+
+    /// The file of this provider's default account.
+    pub fn file(&self, provider: &str) -> PathBuf {
+        self.directory.join(format!("credential~{provider}~default.sealed"))
+    }
+
+    /// The copies of such files that were set aside.
+    pub fn set_aside(&self) -> Vec<Vec<u8>> {
+        let is_copy = |path: &PathBuf| path.to_string_lossy().contains(".sealed.corrupt-");
+        let files = std::fs::read_dir(&self.directory).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(is_copy).map(|path| std::fs::read(path).unwrap()).collect()
+    }
+
     /// The record under this provider's default account, if there is one.
     pub fn find(&self, provider: &str) -> Option<Value> {
-        let sealed = std::fs::read(self.path(provider)).ok()?;
+        let sealed = std::fs::read(self.file(provider)).ok()?;
         let (nonce, text) = sealed.strip_prefix(MAGIC).unwrap().split_at(NONCE);
         let nonce = XNonce::try_from(nonce).unwrap();
         let payload = Payload { msg: text, aad: &associated(provider) };
@@ -47,7 +63,7 @@ impl Sealed {
         let sealed = self.cipher().encrypt(&XNonce::from(nonce), payload).unwrap();
         let new = self.directory.join("new");
         std::fs::write(&new, [MAGIC, &nonce, &sealed].concat()).unwrap();
-        std::fs::rename(new, self.path(provider)).unwrap();
+        std::fs::rename(new, self.file(provider)).unwrap();
     }
 
     pub fn change(&self, provider: &str, change: impl FnOnce(&mut Value)) {
@@ -60,10 +76,6 @@ impl Sealed {
     /// time, as if the clock had been set back.
     pub fn pass(&self, provider: &str, time: SignedDuration) {
         self.change(provider, |record| age(record, time));
-    }
-
-    fn path(&self, provider: &str) -> PathBuf {
-        self.directory.join(format!("credential~{provider}~default.sealed"))
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {

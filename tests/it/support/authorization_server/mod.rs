@@ -54,6 +54,8 @@ pub enum Fault {
     HangUp,
     /// The request is carried out, and its answer is lost.
     LoseAnswer,
+    /// The request is carried out, and its answer comes when the test opens the gate.
+    Keep(Arc<Gate>),
     /// This status and no body.
     Status(u16),
     /// 503 and `Retry-After`, in seconds.
@@ -110,9 +112,11 @@ pub struct Rules {
     /// Whether a refresh brings a new refresh token; the old one is dead then, and its use ends the
     /// whole family.
     pub rotates: bool,
-    /// Whether the refresh token before the last gets its answer once more, as some servers do for
-    /// clients that lost it.
-    pub repeats_answers: bool,
+    /// How long the refresh token before the last still brings the answer that it brought, as some
+    /// servers do for clients that lost it.
+    pub grace: Option<Duration>,
+    /// How long a token request that was carried out waits for its answer.
+    pub held: Duration,
     /// Life of a refresh token in seconds, where the server says it.
     pub refresh_expires_in: Option<u64>,
     /// Errors come with status 200, as GitHub sends them.
@@ -169,6 +173,8 @@ struct State {
     families: Vec<Family>,
     issued: u64,
     reuses: usize,
+    /// When the last answer to a token request went out.
+    answered: Option<Instant>,
 }
 
 /// An authorization code and what it is bound to.
@@ -194,8 +200,8 @@ struct Family {
     scope: String,
     access: Vec<(String, Option<Instant>)>,
     refresh: Vec<String>,
-    /// The last answer.
-    answer: Value,
+    /// The last answer, and when it was made.
+    answer: Option<(Value, Instant)>,
     revoked: bool,
 }
 
@@ -204,7 +210,8 @@ impl Default for Rules {
         Self {
             expires_in: Some(3600),
             rotates: true,
-            repeats_answers: false,
+            grace: None,
+            held: Duration::ZERO,
             refresh_expires_in: None,
             errors_as_200: false,
             redirect_issuer: RedirectIssuer::Own,
@@ -266,6 +273,29 @@ impl AuthorizationServer {
     /// How often a refresh token was used after its successor had been given out.
     pub fn reuses(&self) -> usize {
         lock(&self.state).reuses
+    }
+
+    /// The refresh token that is good now.
+    pub fn refresh_token(&self) -> String {
+        lock(&self.state).families.last().unwrap().refresh.last().unwrap().clone()
+    }
+
+    /// Takes this refresh token as the good one, whatever was given out after it.
+    pub fn reinstate(&self, refresh_token: &str) {
+        let mut state = lock(&self.state);
+        let family = state.families.last_mut().unwrap();
+        family.refresh.push(refresh_token.into());
+        family.revoked = false;
+    }
+
+    /// When the last answer to a token request went out.
+    pub fn answered(&self) -> Option<Instant> {
+        lock(&self.state).answered
+    }
+
+    /// Waits until every request is done that was ever sent, also by a client that is dead.
+    pub fn settle(&self) {
+        self.server.settle();
     }
 
     /// Whether this access token would be accepted now.
@@ -332,10 +362,22 @@ fn answer(state: &Mutex<State>, request: &Request) -> Answer {
     };
     let carry_out = || lock(state).carry_out(endpoint, request);
     match fault {
+        None if endpoint == Endpoint::Token => {
+            let answer = carry_out();
+            let held = lock(state).rules.held;
+            thread::sleep(held);
+            lock(state).answered = Some(Instant::now());
+            answer
+        }
         None => carry_out(),
         Some(Fault::Delay(time)) => {
             thread::sleep(time);
             carry_out()
+        }
+        Some(Fault::Keep(gate)) => {
+            let answer = carry_out();
+            gate.pass();
+            answer
         }
         Some(Fault::LoseAnswer) => {
             carry_out();
