@@ -25,6 +25,9 @@ pub enum Error {
     TimedOut { host: String, sent: bool },
     #[error("the connection to {host} broke before its answer was complete")]
     Interrupted { host: String },
+    /// Something else than a web server is there.
+    #[error("what {host} answers is not HTTP")]
+    NotHttp { host: String },
     #[error("the answer of {host} is longer than {limit} bytes")]
     TooLarge { host: String, limit: usize },
     /// The system's certificate authorities, or the file named by `SSL_CERT_FILE`, cannot be read.
@@ -39,7 +42,7 @@ impl Error {
     pub fn may_have_reached(&self) -> bool {
         match self {
             Error::TimedOut { sent, .. } => *sent,
-            Error::Interrupted { .. } | Error::TooLarge { .. } => true,
+            Error::Interrupted { .. } | Error::NotHttp { .. } | Error::TooLarge { .. } => true,
             _ => false,
         }
     }

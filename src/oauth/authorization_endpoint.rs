@@ -111,6 +111,7 @@ pub fn read_redirect(
     check_issuer(redirect.iss.as_deref(), issuer, iss_required)?;
     if let Some(code) = redirect.error {
         let description = redirect.error_description.as_deref().map(clean);
+        let description = description.filter(|description| !description.is_empty());
         return Err(RedirectError::Refused { code: clean(&code), description });
     }
     let code = redirect.code.take().filter(|code| !code.is_empty());
@@ -126,7 +127,7 @@ fn check_issuer(
     match (found, issuer) {
         (Some(found), Some(issuer)) if found != issuer => Err(RedirectError::IssuerMismatch {
             expected: clean(issuer),
-            found: Some(clean(found)),
+            found: Some(clean(found)).filter(|found| !found.is_empty()),
         }),
         (None, issuer) if required => Err(RedirectError::IssuerMismatch {
             expected: clean(issuer.unwrap_or_default()),

@@ -5,6 +5,7 @@
 mod conform;
 mod fakes;
 mod generated;
+mod hostile;
 mod layers;
 mod real_keychain;
 mod real_oidc;

@@ -30,6 +30,10 @@ pub enum Answer {
     },
     /// The connection is closed without a word.
     HangUp,
+    /// These bytes instead of an HTTP answer.
+    Raw(Vec<u8>),
+    /// Whatever this does to the connection.
+    Act(fn(&mut &TcpStream) -> io::Result<()>),
 }
 
 /// A server that runs until it is dropped.
@@ -119,7 +123,12 @@ pub fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
 fn serve(connection: TcpStream, answer: &dyn Fn(&Request) -> Answer) -> io::Result<()> {
     connection.set_read_timeout(Some(Duration::from_secs(30)))?;
     let request = read(&mut BufReader::new(&connection))?;
-    let Answer::Reply { status, headers, body } = answer(&request) else { return Ok(()) };
+    let (status, headers, body) = match answer(&request) {
+        Answer::Reply { status, headers, body } => (status, headers, body),
+        Answer::HangUp => return Ok(()),
+        Answer::Raw(bytes) => return (&connection).write_all(&bytes),
+        Answer::Act(act) => return act(&mut &connection),
+    };
     let mut head = format!("HTTP/1.1 {status} Status\r\ncontent-length: {}\r\n", body.len());
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
