@@ -278,7 +278,7 @@ impl From<login::Error> for CommandError {
             )),
             E::Busy(_) => shown(Kind::TryAgain),
             E::Grant { name, source } => grant_error(shown(grant_kind(source)), name, source),
-            E::OAuth { name, source } => {
+            E::OAuth { name, source, .. } => {
                 wire_hint(shown(oauth_kind(source)), source, &login_hint(name), name)
             }
             E::BadUser => shown(Kind::Usage),

@@ -11,7 +11,7 @@ pub enum Error {
     NotHttps { url: String },
     #[error("an address at {host} has a user name or password in it")]
     Userinfo { host: String },
-    #[error("{host} is at the address {address}, which no request may go to")]
+    #[error("{}", forbidden(host, address))]
     ForbiddenAddress { host: String, address: String },
     #[error("the value for the header {name} cannot stand in a header")]
     BadHeader { host: String, name: String },
@@ -46,4 +46,11 @@ impl Error {
             _ => false,
         }
     }
+}
+
+fn forbidden(host: &str, address: &str) -> String {
+    if host.contains(address) {
+        return format!("no request may go to the address {host}");
+    }
+    format!("no request may go to {host}, which is at the address {address}")
 }

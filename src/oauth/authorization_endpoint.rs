@@ -11,7 +11,7 @@ use super::Error;
 use super::form::{OWN_PARAMETERS, check_parameters};
 use crate::http::{self, host_of, parse_url};
 use crate::secret::Secret;
-use crate::text::clean;
+use crate::text::{clean, shown_beside};
 
 /// One authorization request, and what is needed to accept its answer. Used once.
 #[derive(Debug)]
@@ -127,7 +127,7 @@ fn check_issuer(
     match (found, issuer) {
         (Some(found), Some(issuer)) if found != issuer => Err(RedirectError::IssuerMismatch {
             expected: clean(issuer),
-            found: Some(clean(found)).filter(|found| !found.is_empty()),
+            found: Some(shown_beside(found, issuer)).filter(|found| !found.is_empty()),
         }),
         (None, issuer) if required => Err(RedirectError::IssuerMismatch {
             expected: clean(issuer.unwrap_or_default()),

@@ -6,7 +6,7 @@ use url::Url;
 use super::Error;
 use super::document::Document;
 use crate::http::{Answer, Http, Reach, host_of, parse_url};
-use crate::text::clean;
+use crate::text::{clean, shown_beside};
 
 /// One authorization server as it describes itself. URLs are the strings received; they have been
 /// found acceptable (https off this machine, no user name, not private when the server is public).
@@ -47,7 +47,10 @@ impl Metadata {
         let document = Document::json(answer)?;
         let found = document.required_text("issuer")?;
         if found != issuer {
-            return Err(Error::IssuerMismatch { expected: clean(issuer), found: clean(found) });
+            return Err(Error::IssuerMismatch {
+                expected: clean(issuer),
+                found: shown_beside(found, issuer),
+            });
         }
         let endpoints = Endpoints { http, issuer: parse_url(issuer)?, answer, document: &document };
         Ok(Self {

@@ -1,7 +1,7 @@
 //! A small HTTP/1.1 server on loopback for the fakes. It can do what a library would not: hang up in the
 //! middle of an exchange. One request a connection, each on a thread of its own.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
