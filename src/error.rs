@@ -263,7 +263,11 @@ impl From<resolve::Error> for CommandError {
             E::ClientRefused { name, .. } => {
                 shown(Kind::Usage).hint(format!("authctl login {name} --client-id ID"))
             }
-            E::TryAgain { .. } | E::Busy(_) => shown(Kind::TryAgain),
+            E::TryAgain { name, source } => {
+                let again = format!("authctl status {name} --check  (tries again)");
+                wire_hint(shown(Kind::TryAgain), source, &again, name)
+            }
+            E::Busy(_) => shown(Kind::TryAgain),
             E::CutOff { name, .. } => shown(Kind::TryAgain)
                 .hint(format!("authctl token {name} --refresh  (tries now)"))
                 .hint(login_hint(name)),
@@ -293,13 +297,35 @@ impl From<login::Error> for CommandError {
             )),
             E::Busy(_) => shown(Kind::TryAgain),
             E::Grant { name, source } => grant_error(shown(grant_kind(source)), name, source),
-            E::OAuth { source, .. } => shown(oauth_kind(source)),
+            E::OAuth { name, source, .. } => {
+                wire_hint(shown(oauth_kind(source)), source, &login_hint(name), name)
+            }
             E::BadUser => shown(Kind::Usage),
             E::Unanswered(_) => shown(Kind::LoginRequired),
             E::Store(_) => match error {
                 E::Store(error) => error.into(),
                 other => Self::from_error(Kind::Failed, &other),
             },
+        }
+    }
+}
+
+/// What to do about a conversation that failed: once more, trust more, or look at the addresses.
+fn wire_hint(
+    shown: CommandError,
+    error: &oauth::Error,
+    again: &str,
+    name: &credential::Name,
+) -> CommandError {
+    match error {
+        oauth::Error::Http(http::Error::Certificate { .. }) => shown.hint(
+            "SSL_CERT_FILE=FILE authctl …  (trusts the authorities in FILE, such as your company's)",
+        ),
+        _ if oauth_kind(error) == Kind::TryAgain => shown.hint(again),
+        oauth::Error::Refused { .. } => shown.hint(again),
+        _ => {
+            let provider = name.provider();
+            shown.hint(format!("authctl provider show {provider}  (the addresses in use)"))
         }
     }
 }
@@ -338,7 +364,10 @@ fn grant_error(shown: CommandError, name: &credential::Name, error: &grant::Erro
         {
             shown.hint(format!("authctl login {name} --client-id ID"))
         }
-        E::Denied { .. } | E::Expired { .. } | E::TimedOut { .. } => shown.hint(login_hint(name)),
+        E::Oauth(error) => wire_hint(shown, error, &login_hint(name), name),
+        E::Denied { .. } | E::Expired { .. } | E::TimedOut { .. } | E::Redirect { .. } => {
+            shown.hint(login_hint(name))
+        }
         E::BadKey(_) | E::NothingPiped | E::Unanswered(Unanswered::NoTerminal) => {
             shown.hint(format!("authctl login {name} --with-key < FILE"))
         }

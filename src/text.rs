@@ -29,6 +29,13 @@ pub fn clean_to(foreign: &str, limit: usize) -> String {
     shown
 }
 
+/// `found` where another text was expected: quoted and with escapes when cleaning would hide the
+/// difference.
+pub fn shown_beside(found: &str, expected: &str) -> String {
+    let shown = clean(found);
+    if shown == clean(expected) { clean(&format!("{found:?}")) } else { shown }
+}
+
 /// Controls (C0, DEL, C1), bidirectional marks and overrides, zero-width and other invisible format
 /// characters, tags, variation selectors.
 fn is_unsafe(c: char) -> bool {

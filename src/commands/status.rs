@@ -153,6 +153,11 @@ fn try_out(context: &Context, name: &Name, resolved: &Resolved) -> Result<(), Co
             Kind::LoginRequired,
             format!("{} answers {} to this credential", answer.host(), answer.status),
         )),
+        // Nothing is proved by a redirect; many lead to a page for signing in.
+        300..=399 => Err(CommandError::new(
+            Kind::Failed,
+            format!("{} answers with a redirect ({})", answer.host(), answer.status),
+        )),
         429 | 500..=599 => Err(CommandError::new(
             Kind::TryAgain,
             format!("{} answers {}", answer.host(), answer.status),

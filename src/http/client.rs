@@ -203,14 +203,48 @@ pub(super) fn failure(host: &str, error: &reqwest::Error) -> Error {
     }
     if error.is_connect() {
         return match find::<rustls::Error>(error) {
-            Some(tls) => Error::Certificate { host, reason: clean(&tls.to_string()) },
+            Some(tls) => Error::Certificate { host, reason: no_trust(tls) },
             None => Error::Unreachable { host, reason: innermost(error) },
         };
     }
     match find::<hyper::Error>(error) {
         Some(hyper) if hyper.is_parse_too_large() => Error::TooLarge { host, limit: 64 * 1024 },
+        Some(hyper) if hyper.is_parse() => Error::NotHttp { host },
         _ => Error::Interrupted { host },
     }
+}
+
+/// Why a server is not believed, for people: the library speaks in the names of its own variants.
+fn no_trust(error: &rustls::Error) -> String {
+    use rustls::CertificateError as C;
+    use rustls::Error as E;
+    let reason = match error {
+        E::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => {
+            "its certificate has expired, or this computer's clock is wrong"
+        }
+        E::InvalidCertificate(C::NotValidYet | C::NotValidYetContext { .. }) => {
+            "its certificate is not valid yet, or this computer's clock is wrong"
+        }
+        E::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => {
+            "its certificate is for another name"
+        }
+        E::InvalidCertificate(C::Revoked) => "its certificate was revoked",
+        // The platform's verifier wraps its own words for a wrong purpose as `Other`.
+        E::InvalidCertificate(
+            C::InvalidPurpose | C::InvalidPurposeContext { .. } | C::Other(_),
+        ) => "its certificate is not one for servers",
+        // A signature that does not match comes from another authority of the same name.
+        E::InvalidCertificate(C::UnknownIssuer | C::BadSignature) => {
+            "its certificate comes from an authority that this computer does not trust"
+        }
+        E::InvalidCertificate(_) => "its certificate is not sound",
+        E::PeerIncompatible(_) | E::AlertReceived(rustls::AlertDescription::ProtocolVersion) => {
+            "it offers only versions of TLS that are no longer safe"
+        }
+        E::InvalidMessage(_) => "it does not speak TLS",
+        other => return clean(&other.to_string()),
+    };
+    reason.to_owned()
 }
 
 fn forbidden(address: IpAddr) -> String {
@@ -389,12 +423,19 @@ mod tests {
     fn a_connection_that_breaks_may_have_reached_the_server() {
         let nothing = Server::with(|_, _| {});
         let cut = Server::new(|_| b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{".to_vec());
-        let garbage = Server::new(|_| b"SSH-2.0-OpenSSH\r\n\r\n".to_vec());
-        for server in [nothing, cut, garbage] {
+        for server in [nothing, cut] {
             let refusal = get(&Http::new(), &server.url("/")).err().unwrap();
             assert_eq!(refusal, Error::Interrupted { host: server.host() });
             assert!(refusal.may_have_reached());
         }
+    }
+
+    #[test]
+    fn what_is_no_web_server_is_said_to_be_none() {
+        let server = Server::new(|_| b"SSH-2.0-OpenSSH\r\n\r\n".to_vec());
+        let refusal = get(&Http::new(), &server.url("/")).err().unwrap();
+        assert_eq!(refusal, Error::NotHttp { host: server.host() });
+        assert!(refusal.may_have_reached());
     }
 
     #[test]

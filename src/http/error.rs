@@ -11,7 +11,7 @@ pub enum Error {
     NotHttps { url: String },
     #[error("an address at {host} has a user name or password in it")]
     Userinfo { host: String },
-    #[error("{host} is at the address {address}, which no request may go to")]
+    #[error("{}", forbidden(host, address))]
     ForbiddenAddress { host: String, address: String },
     #[error("the value for the header {name} cannot stand in a header")]
     BadHeader { host: String, name: String },
@@ -25,6 +25,9 @@ pub enum Error {
     TimedOut { host: String, sent: bool },
     #[error("the connection to {host} broke before its answer was complete")]
     Interrupted { host: String },
+    /// Something else than a web server is there.
+    #[error("what {host} answers is not HTTP")]
+    NotHttp { host: String },
     #[error("the answer of {host} is longer than {limit} bytes")]
     TooLarge { host: String, limit: usize },
     /// The system's certificate authorities, or the file named by `SSL_CERT_FILE`, cannot be read.
@@ -39,8 +42,15 @@ impl Error {
     pub fn may_have_reached(&self) -> bool {
         match self {
             Error::TimedOut { sent, .. } => *sent,
-            Error::Interrupted { .. } | Error::TooLarge { .. } => true,
+            Error::Interrupted { .. } | Error::NotHttp { .. } | Error::TooLarge { .. } => true,
             _ => false,
         }
     }
+}
+
+fn forbidden(host: &str, address: &str) -> String {
+    if host.contains(address) {
+        return format!("no request may go to the address {host}");
+    }
+    format!("no request may go to {host}, which is at the address {address}")
 }

@@ -94,9 +94,11 @@ pub enum Error {
         #[source]
         source: grant::Error,
     },
-    #[error("cannot sign in to {name}")]
+    #[error("cannot sign in to {name} ({step})")]
     OAuth {
         name: Name,
+        /// What was being done.
+        step: &'static str,
         #[source]
         source: oauth::Error,
     },
@@ -289,10 +291,14 @@ impl Login<'_> {
         if named && oauth.token_endpoint.is_some() {
             return Ok(None);
         }
-        let metadata = self
-            .http
-            .block_on(oauth::discover(self.http, issuer))
-            .map_err(|source| Error::OAuth { name: wish.name.clone(), source })?;
+        let metadata =
+            self.http.block_on(oauth::discover(self.http, issuer)).map_err(|source| {
+                Error::OAuth {
+                    name: wish.name.clone(),
+                    step: "reading the server's metadata",
+                    source,
+                }
+            })?;
         Ok(Some(metadata))
     }
 
@@ -372,7 +378,11 @@ impl Login<'_> {
                     auth_methods_supported: endpoints.auth_methods.as_deref(),
                 },
             ))
-            .map_err(|source| Error::OAuth { name: wish.name.clone(), source })?;
+            .map_err(|source| Error::OAuth {
+                name: wish.name.clone(),
+                step: "registering a client",
+                source,
+            })?;
         let record = RegistrationRecord {
             format: crate::credential::FORMAT,
             issuer: key.to_owned(),

@@ -11,7 +11,7 @@ use super::Error;
 use super::form::{OWN_PARAMETERS, check_parameters};
 use crate::http::{self, host_of, parse_url};
 use crate::secret::Secret;
-use crate::text::clean;
+use crate::text::{clean, shown_beside};
 
 /// One authorization request, and what is needed to accept its answer. Used once.
 #[derive(Debug)]
@@ -111,6 +111,7 @@ pub fn read_redirect(
     check_issuer(redirect.iss.as_deref(), issuer, iss_required)?;
     if let Some(code) = redirect.error {
         let description = redirect.error_description.as_deref().map(clean);
+        let description = description.filter(|description| !description.is_empty());
         return Err(RedirectError::Refused { code: clean(&code), description });
     }
     let code = redirect.code.take().filter(|code| !code.is_empty());
@@ -126,7 +127,7 @@ fn check_issuer(
     match (found, issuer) {
         (Some(found), Some(issuer)) if found != issuer => Err(RedirectError::IssuerMismatch {
             expected: clean(issuer),
-            found: Some(clean(found)),
+            found: Some(shown_beside(found, issuer)).filter(|found| !found.is_empty()),
         }),
         (None, issuer) if required => Err(RedirectError::IssuerMismatch {
             expected: clean(issuer.unwrap_or_default()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::document::Document;
 use super::form::{Form, check_parameters};
 use super::{Client, Error};
-use crate::http::{Http, Reach, check_reach, parse_url};
+use crate::http::{Http, Reach};
 use crate::secret::Secret;
 use crate::text::clean;
 
@@ -80,7 +80,7 @@ fn read(document: &Document, reach: Reach) -> Result<DeviceAuthorization, Error>
 /// in a private network.
 fn web_address(document: &Document, key: &str, reach: Reach) -> Result<Option<String>, Error> {
     let Some(text) = document.text(key)?.filter(|text| !text.is_empty()) else { return Ok(None) };
-    check_reach(&parse_url(text)?, reach)?;
+    document.web_address(key, text, reach)?;
     Ok(Some(text.to_owned()))
 }
 

@@ -1,7 +1,7 @@
 //! Finding the metadata of an issuer: RFC 8414 §3 first, then OpenID Connect Discovery's places, for
 //! every rung of the ladder is missing on some well-known server.
 
-use super::document::{looks_like_json, unavailable};
+use super::document::{looks_like_json, redirected, unavailable};
 use super::{Error, Metadata};
 use crate::http::{Answer, Http, Request, host_of, parse_url};
 use crate::text::clean;
@@ -36,6 +36,8 @@ async fn look(http: &Http, issuer: &str, place: &str) -> Result<Option<Metadata>
     let answer = http.send(Request::get(place)?).await?;
     match answer.status {
         200 if is_document(&answer) => Metadata::read(http, issuer, &answer).map(Some),
+        // Said, unless a later place has the document: the issuer may only be misspelt.
+        300..400 => Err(redirected(&answer)),
         429 | 500.. => Err(unavailable(&answer)),
         _ => Ok(None),
     }
@@ -241,23 +243,20 @@ mod tests {
 
     #[test]
     fn endpoints_that_no_secret_may_go_to_are_refused() {
-        use crate::http::Error as Wire;
-        for (endpoint, key) in [
-            ("http://192.168.1.1/t", "token_endpoint"),
-            ("http://example.com/t", "authorization_endpoint"),
-            ("javascript:alert(1)", "authorization_endpoint"),
-            ("https://user:pw@example.com/", "revocation_endpoint"),
-            ("/t", "token_endpoint"),
+        for (endpoint, key, words) in [
+            ("http://192.168.1.1/t", "token_endpoint", "is not https"),
+            ("http://example.com/t", "authorization_endpoint", "is not https"),
+            ("javascript:alert(1)", "authorization_endpoint", "is not a usable web address"),
+            ("https://user:pw@example.com/", "revocation_endpoint", "user name or password"),
+            ("/t", "token_endpoint", "is not a usable web address"),
+            ("https://169.254.169.254/", "authorization_endpoint", "no request may go to"),
         ] {
             let body = format!(r#"{{"issuer":"{{o}}","{key}":"{endpoint}"}}"#);
             let server = serving(&[(OAUTH, 200, &body)]);
             let refusal = found(&server, "").unwrap_err();
-            let Error::Http(refusal) = refusal else { panic!("{endpoint}: {refusal:?}") };
-            let expected = matches!(
-                refusal,
-                Wire::NotHttps { .. } | Wire::Userinfo { .. } | Wire::BadUrl { .. }
-            );
-            assert!(expected, "{endpoint}: {refusal:?}");
+            assert!(matches!(refusal, Error::Malformed { .. }), "{endpoint}: {refusal:?}");
+            let said = refusal.to_string();
+            assert!(said.contains(key) && said.contains(words), "{endpoint}: {said}");
         }
     }
 

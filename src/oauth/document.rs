@@ -6,10 +6,11 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
+use url::Url;
 use zeroize::Zeroize;
 
 use super::Error;
-use crate::http::Answer;
+use crate::http::{Answer, Reach, check_reach, parse_url};
 use crate::text::clean;
 
 /// The fields of one JSON object (or form), wiped when dropped.
@@ -69,7 +70,7 @@ impl Document {
     pub fn of_success(answer: &Answer) -> Result<Self, Error> {
         let status = answer.status;
         if (300..400).contains(&status) {
-            return Err(malformed(answer, &format!("a redirect (HTTP {status}), never followed")));
+            return Err(redirected(answer));
         }
         let document = Self::json_or_form(answer);
         let refusal = document.as_ref().ok().and_then(Document::refusal);
@@ -130,6 +131,12 @@ impl Document {
     pub fn required_text(&self, key: &str) -> Result<&str, Error> {
         let text = self.text(key)?.filter(|text| !text.is_empty());
         text.ok_or_else(|| self.malformed(&format!("it has no {key}")))
+    }
+
+    /// `text`, found under `key`, as an address that may be asked or opened.
+    pub fn web_address(&self, key: &str, text: &str, reach: Reach) -> Result<Url, Error> {
+        let url = parse_url(text).and_then(|url| check_reach(&url, reach).map(|()| url));
+        url.map_err(|error| self.malformed(&format!("{key}: {error}")))
     }
 
     /// A list of texts.
@@ -218,6 +225,11 @@ fn later(answer: &Answer, not_carried_out: bool) -> Error {
         retry_after: answer.retry_after(Timestamp::now()),
         not_carried_out,
     }
+}
+
+/// A redirect could carry secrets to anywhere, and is never followed.
+pub(super) fn redirected(answer: &Answer) -> Error {
+    malformed(answer, &format!("a redirect (HTTP {}), never followed", answer.status))
 }
 
 pub(super) fn malformed(answer: &Answer, what: &str) -> Error {

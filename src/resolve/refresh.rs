@@ -29,7 +29,7 @@ const WINNER_VISIBLE: Duration = Duration::from_millis(300);
 /// pause is drawn out by up to its double, so that machines do not come back all at once.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// A server that asks for a longer pause is asked by a later command.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(1);
 /// After two sendings without an answer: the first pause, doubled each time up to the longest.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);

@@ -67,7 +67,7 @@ fn damaged(bytes: &[u8]) -> Vec<u8> {
 
 /// Everything in the store but its locks.
 fn contents(sandbox: &Sandbox) -> BTreeMap<PathBuf, Vec<u8>> {
-    let store = Sealed::of(&sandbox).directory();
+    let store = Sealed::of(sandbox).directory();
     let files = sandbox.files().into_iter().filter(|path| path.parent() == Some(&*store));
     files.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
 }

@@ -5,7 +5,9 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stderr,
-    reason = "a test ends where something unexpected happens, and says where"
+    clippy::print_stdout,
+    clippy::too_many_lines,
+    reason = "a test ends where something unexpected happens, and says where; its table of cases is long"
 )]
 
 mod binding;
@@ -15,6 +17,8 @@ mod conform;
 mod damage;
 mod fakes;
 mod generated;
+#[cfg(unix)]
+mod hostile;
 #[cfg(target_os = "linux")]
 mod keychain;
 mod layers;

@@ -37,6 +37,8 @@ pub enum Answer {
     Reset,
     /// No word, until the client gives up.
     Silence,
+    /// Whatever this does to the connection.
+    Act(fn(&mut &TcpStream) -> io::Result<()>),
 }
 
 /// A server that runs until it is dropped.
@@ -149,6 +151,7 @@ fn serve(mut connection: &TcpStream, answer: &dyn Fn(&Request) -> Answer) -> io:
             connection.set_read_timeout(None)?;
             return io::copy(&mut connection, &mut io::sink()).map(drop);
         }
+        Answer::Act(act) => return act(&mut connection),
     };
     let mut head = format!("HTTP/1.1 {status} Status\r\ncontent-length: {}\r\n", body.len());
     for (name, value) in headers {

@@ -3,6 +3,7 @@
 pub mod authorization_server;
 pub mod browser;
 pub mod demo;
+pub mod hostile;
 pub mod http;
 #[cfg(unix)]
 pub mod launcher;
@@ -19,10 +20,14 @@ use std::time::{Duration, Instant};
 /// passing test does not wait.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Whether `tests/run --long` asked for the full figures.
+pub fn is_long() -> bool {
+    std::env::var_os("AUTHCTL_TEST_ROUNDS").is_some_and(|rounds| rounds == "full")
+}
+
 /// How many rounds: `full` under `tests/run --long`, otherwise `quick`.
 pub fn rounds(quick: usize, full: usize) -> usize {
-    let is_full = std::env::var_os("AUTHCTL_TEST_ROUNDS").is_some_and(|rounds| rounds == "full");
-    if is_full { full } else { quick }
+    if is_long() { full } else { quick }
 }
 
 /// A random number below `limit`.
@@ -33,8 +38,16 @@ pub fn random_below(limit: usize) -> usize {
 }
 
 /// Looks again and again until there is something; panics with `what` when it never comes.
-pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    eventually_within(PATIENCE, what, look)
+}
+
+pub fn eventually_within<T>(
+    patience: Duration,
+    what: &str,
+    mut look: impl FnMut() -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(found) = look() {
             return found;

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use regex::Regex;
 
-use super::eventually;
+use super::{PATIENCE, eventually, eventually_within};
 
 /// The binary under test.
 pub const AUTHCTL: &str = env!("CARGO_BIN_EXE_authctl");
@@ -208,9 +209,24 @@ impl Running {
         })
     }
 
+    /// Waits for that URL, or for an end without one.
+    pub fn opened_url_or_end(&mut self) -> Option<String> {
+        eventually("a URL in the browser, or the end", || {
+            let ended = self.child.try_wait().unwrap().is_some();
+            let url = opened_urls(&self.opened).pop();
+            (url.is_some() || ended).then_some(url)
+        })
+    }
+
     /// Waits for its end.
-    pub fn finish(mut self) -> Output {
-        let status = eventually("the end of the command", || self.child.try_wait().unwrap());
+    pub fn finish(self) -> Output {
+        self.finish_within(PATIENCE)
+    }
+
+    /// The same for a command that waits by itself.
+    pub fn finish_within(mut self, patience: Duration) -> Output {
+        let end = || self.child.try_wait().unwrap();
+        let status = eventually_within(patience, "the end of the command", end);
         let (stdout, stderr) = (self.stdout.finish(), self.stderr.finish());
         Output { status, stdout, stderr }
     }

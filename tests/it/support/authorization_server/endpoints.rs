@@ -90,7 +90,7 @@ impl State {
             "user_code": user_code,
             "verification_uri": page,
             "verification_uri_complete": format!("{page}?user_code={user_code}"),
-            "expires_in": 600,
+            "expires_in": self.rules.device_expires_in,
             "interval": self.rules.interval,
         }))
     }

@@ -66,10 +66,30 @@ pub enum Fault {
     Error(&'static str),
     /// This text as JSON, with status 200.
     Json(String),
-    /// Whatever may come instead of an answer.
+    /// The request is not carried out, and this is the answer.
     Answer(Answer),
+    /// The request is not carried out, and whatever this makes of it is the answer.
+    Reply(fn(&Request) -> Answer),
+    /// The request is carried out, and its answer is changed on its way.
+    Twist(Twist),
     /// The request waits at the gate, and is then carried out.
     Wait(Arc<Gate>),
+}
+
+/// Changes an answer.
+#[derive(Clone)]
+pub struct Twist(Arc<dyn Fn(Answer) -> Answer + Send + Sync>);
+
+impl Twist {
+    pub fn new(change: impl Fn(Answer) -> Answer + Send + Sync + 'static) -> Self {
+        Self(Arc::new(change))
+    }
+}
+
+impl std::fmt::Debug for Twist {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Twist")
+    }
 }
 
 /// A place where a request is held until the test lets it go on.
@@ -129,6 +149,8 @@ pub struct Rules {
     pub device_answers: VecDeque<&'static str>,
     /// Seconds between polls.
     pub interval: u64,
+    /// Life of a device code, in seconds.
+    pub device_expires_in: u64,
     /// The resource indicator that every request must name.
     pub resource: Option<String>,
     /// Scopes granted instead of those asked for.
@@ -165,6 +187,8 @@ struct State {
     issuer: String,
     rules: Rules,
     faults: HashMap<Endpoint, VecDeque<Fault>>,
+    /// What every request meets for which nothing is scripted.
+    standing: HashMap<Endpoint, Fault>,
     requests: Vec<(Endpoint, Request)>,
     complaints: Vec<String>,
     clients: HashMap<String, Client>,
@@ -218,6 +242,7 @@ impl Default for Rules {
             person: Person::SaysYes,
             device_answers: VecDeque::new(),
             interval: 1,
+            device_expires_in: 600,
             resource: None,
             grants_scopes: None,
             edit_metadata: |_| {},
@@ -249,6 +274,15 @@ impl AuthorizationServer {
     /// What the next request to `endpoint` that has nothing scripted yet will meet.
     pub fn script(&self, endpoint: Endpoint, fault: Fault) {
         lock(&self.state).faults.entry(endpoint).or_default().push_back(fault);
+    }
+
+    /// What every request to `endpoint` meets from now on; `None` ends that.
+    pub fn always(&self, endpoint: Endpoint, fault: Option<Fault>) {
+        let mut state = lock(&self.state);
+        match fault {
+            Some(fault) => state.standing.insert(endpoint, fault),
+            None => state.standing.remove(&endpoint),
+        };
     }
 
     /// Makes a client known, as its owner would on the server's web page.
@@ -358,7 +392,8 @@ fn answer(state: &Mutex<State>, request: &Request) -> Answer {
     let fault = {
         let mut state = lock(state);
         state.requests.push((endpoint, request.clone()));
-        state.faults.get_mut(&endpoint).and_then(VecDeque::pop_front)
+        let scripted = state.faults.get_mut(&endpoint).and_then(VecDeque::pop_front);
+        scripted.or_else(|| state.standing.get(&endpoint).cloned())
     };
     let carry_out = || lock(state).carry_out(endpoint, request);
     match fault {
@@ -394,6 +429,8 @@ fn answer(state: &Mutex<State>, request: &Request) -> Answer {
         Some(Fault::Error(code)) => Answer::json(400, &json!({ "error": code })),
         Some(Fault::Json(text)) => Answer::new(200, "application/json", text),
         Some(Fault::Answer(answer)) => answer,
+        Some(Fault::Reply(reply)) => reply(request),
+        Some(Fault::Twist(Twist(change))) => change(carry_out()),
         Some(Fault::Wait(gate)) => {
             gate.pass();
             carry_out()
