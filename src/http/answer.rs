@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use zeroize::Zeroize;
 
 use super::Error;
+use crate::secret::Secret;
 
 /// Longest time that a server may ask us to wait.
 const LONGEST_RETRY: Duration = Duration::from_mins(1);
@@ -19,6 +20,8 @@ pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
+    /// Secrets of the request, which no message about its answer may repeat.
+    pub never_shown: Vec<Secret>,
     pub(super) host: String,
     pub(super) from_public: bool,
 }
@@ -39,7 +42,14 @@ impl Answer {
         if headers.iter().map(size).sum::<usize>() > HEADERS {
             return Err(Error::TooLarge { host, limit: HEADERS });
         }
-        let mut answer = Answer { status, headers, body: Vec::new(), host, from_public };
+        let mut answer = Answer {
+            status,
+            headers,
+            body: Vec::new(),
+            never_shown: Vec::new(),
+            host,
+            from_public,
+        };
         loop {
             match response.chunk().await {
                 Ok(Some(chunk)) if answer.body.len() + chunk.len() > limit => {
@@ -121,7 +131,14 @@ mod tests {
             hyper::header::HeaderName::from_static(name),
             value.parse().unwrap(),
         )]);
-        Answer { status: 503, headers, body: Vec::new(), host: String::new(), from_public: false }
+        Answer {
+            status: 503,
+            headers,
+            body: Vec::new(),
+            never_shown: Vec::new(),
+            host: String::new(),
+            from_public: false,
+        }
     }
 
     #[test]
