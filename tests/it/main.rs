@@ -4,11 +4,14 @@
 #[cfg(unix)]
 mod conform;
 mod fakes;
+mod files;
 mod generated;
 mod layers;
+mod processes;
 mod real_keychain;
 mod real_oidc;
 mod real_parts;
+mod secrecy;
 mod support;
 
 /// A test file that is not named above would silently never run.

@@ -62,6 +62,8 @@ pub enum Fault {
     Error(&'static str),
     /// This text as JSON, with status 200.
     Json(String),
+    /// Whatever is made of the request, which is not carried out.
+    Answer(fn(&Request) -> Answer),
 }
 
 /// How the server behaves as long as nothing is scripted.
@@ -307,6 +309,7 @@ fn answer(state: &Mutex<State>, request: &Request) -> Answer {
             Answer::new(status, "text/html", "<!doctype html><title>Welcome</title>")
         }
         Some(Fault::Error(code)) => Answer::json(400, &json!({ "error": code })),
+        Some(Fault::Answer(answer)) => answer(request),
         Some(Fault::Json(text)) => Answer::new(200, "application/json", text),
     }
 }

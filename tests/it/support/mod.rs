@@ -2,6 +2,7 @@
 
 pub mod authorization_server;
 pub mod browser;
+pub mod flows;
 pub mod http;
 pub mod protected_resource;
 #[cfg(unix)]
@@ -24,4 +25,20 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         assert!(Instant::now() < deadline, "never seen: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Whether `tests/run --long` asked for the full figures.
+pub fn is_long() -> bool {
+    std::env::var_os("AUTHCTL_TEST_ROUNDS").is_some()
+}
+
+/// Whether these programs are installed. A test that lacks one is skipped, aloud, but never in CI.
+pub fn present(programs: &[&str]) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_missing =
+        |name: &&&str| !std::env::split_paths(&path).any(|place| place.join(name).is_file());
+    let Some(missing) = programs.iter().find(is_missing) else { return true };
+    assert!(std::env::var_os("CI").is_none(), "{missing} is not installed");
+    println!("skipped: {missing} is not installed");
+    false
 }
