@@ -20,7 +20,7 @@ use url::Url;
 
 use crate::support::authorization_server::{AuthorizationServer, Endpoint, Fault, RedirectIssuer};
 use crate::support::browser;
-use crate::support::flows::{Flows, Ran, found, random};
+use crate::support::flows::{Flows, Ran, callback, found, random};
 use crate::support::http::{Answer, Request};
 use crate::support::pty::shown_at_a_terminal;
 use crate::support::sandbox::{Running, Sandbox};
@@ -280,19 +280,6 @@ fn a_redirect_that_quotes_its_code_is_not_repeated() {
     let output = running.finish();
     assert_eq!(output.code(), 1, "{output:?}");
     assert_silent(&Ran { command: "login web".into(), output }, &[code]);
-}
-
-/// The address to which the browser would come back with these parameters.
-fn callback(opened: &str, parameters: &[(&str, &str)], issuer: &str) -> Url {
-    let opened = Url::parse(opened).unwrap();
-    let of = |name: &str| {
-        let found = opened.query_pairs().find(|(other, _)| other == name);
-        found.unwrap_or_else(|| panic!("{opened} has no {name}")).1.into_owned()
-    };
-    let mut url = Url::parse(&of("redirect_uri")).unwrap();
-    url.query_pairs_mut().append_pair("state", &of("state")).append_pair("iss", issuer);
-    url.query_pairs_mut().extend_pairs(parameters);
-    url
 }
 
 // ---------------------------------------------------------------------------------------------- S5

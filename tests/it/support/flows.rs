@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::Value;
+use url::Url;
 
 use super::authorization_server::{AuthorizationServer, Endpoint};
 use super::browser;
@@ -183,6 +184,19 @@ fn config(issuer: &str, registrar: &str) -> String {
         ),
     ]
     .concat()
+}
+
+/// The address to which the browser would come back with these parameters.
+pub fn callback(opened: &str, parameters: &[(&str, &str)], issuer: &str) -> Url {
+    let opened = Url::parse(opened).unwrap();
+    let of = |name: &str| {
+        let found = opened.query_pairs().find(|(other, _)| other == name);
+        found.unwrap_or_else(|| panic!("{opened} has no {name}")).1.into_owned()
+    };
+    let mut url = Url::parse(&of("redirect_uri")).unwrap();
+    url.query_pairs_mut().append_pair("state", &of("state")).append_pair("iss", issuer);
+    url.query_pairs_mut().extend_pairs(parameters);
+    url
 }
 
 /// A secret that no other run has.
