@@ -123,26 +123,18 @@ fn a_child_gets_exactly_its_environment() {
             .collect();
         expected.remove("PIPED_OTHER_KEY");
         let web = flows.command(&["token", "web", "--json"], "").output.json();
-        let hidden = |secret: &str| {
-            if mask.is_some() { got["WEB_TOKEN"].clone() } else { secret.to_owned() }
-        };
+        let hidden = |secret: &str| if mask.is_some() { "[masked]" } else { secret }.to_owned();
         expected.insert("PIPED_KEY".into(), hidden(&given));
         expected.insert("WEB_TOKEN".into(), hidden(web["token"].as_str().unwrap()));
         expected.insert("AUTHCTL_WEB_CREDENTIAL_ID".into(), web["id"].as_str().unwrap().into());
         expected
             .insert("AUTHCTL_WEB_EXPIRES_AT".into(), web["expires_at"].as_str().unwrap().into());
-        expected.insert("AUTHCTL_INJECTED".into(), got["AUTHCTL_INJECTED"].clone());
+        expected.insert("AUTHCTL_INJECTED".into(), "piped,web".into());
         let id = "AUTHCTL_PIPED_CREDENTIAL_ID";
         assert!(got[id].starts_with("cred_"), "{got:?}");
         expected.insert(id.into(), got[id].clone());
         assert_eq!(got, expected);
         assert_eq!(found(&[given.clone()], output.stderr.as_bytes()), [""; 0]);
-        if mask.is_some() {
-            assert!(
-                !output.stdout.contains(&given) && got["WEB_TOKEN"].starts_with('*'),
-                "{got:?}"
-            );
-        }
     }
 }
 
