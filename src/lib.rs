@@ -84,3 +84,31 @@ fn report_panics_without_values() {
         );
     }));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[ignore = "panics on purpose; the test below starts it"]
+    fn a_process_that_panics() {
+        report_panics_without_values();
+        let secret = secret::Secret::new("hunter2-of-a-panic");
+        let outcome = panic::catch_unwind(|| panic!("cannot parse {}", secret.expose()));
+        println!("caught {}", outcome.is_err());
+    }
+
+    #[test]
+    fn a_panic_names_its_place_and_not_what_it_choked_on() {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture", "tests::a_process_that_panics"])
+            .env("RUST_BACKTRACE", "full")
+            .output()
+            .unwrap();
+        let (said, shown) = (String::from_utf8(output.stdout), String::from_utf8(output.stderr));
+        let (said, shown) = (said.unwrap(), shown.unwrap());
+        assert!(said.contains("caught true"), "{said}");
+        assert!(shown.contains("error: this is a bug in authctl at src/lib.rs:"), "{shown}");
+        assert!(!shown.contains("hunter2") && !said.contains("hunter2"), "{shown}");
+    }
+}

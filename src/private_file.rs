@@ -159,6 +159,9 @@ fn open(path: &Path, options: &mut fs::OpenOptions) -> Result<Option<File>, Erro
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(_) if path.is_symlink() => return trap("is a link"),
+        Err(_) if fs::symlink_metadata(path).is_ok_and(|metadata| !owned(&metadata)) => {
+            return trap("belongs to another user");
+        }
         Err(error) => return Err(failed("open", path)(error)),
     };
     let metadata = file.metadata().map_err(failed("look at", path))?;

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use url::form_urlencoded::byte_serialize;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Longest token accepted, in bytes. Real bundles of tokens stay under 10 KiB; the limit keeps a
@@ -63,6 +64,17 @@ impl Secret {
     }
 }
 
+/// `text` without `secrets`, as they are or as a form writes them. For what somebody says who was told
+/// them: servers quote requests in their errors.
+pub fn conceal(text: &str, secrets: &[Secret]) -> String {
+    let mut concealed = text.to_owned();
+    for secret in secrets.iter().map(Secret::expose).filter(|secret| !secret.is_empty()) {
+        let in_a_form: String = byte_serialize(secret.as_bytes()).collect();
+        concealed = concealed.replace(secret, "[secret]").replace(&in_a_form, "[secret]");
+    }
+    concealed
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
@@ -116,6 +128,13 @@ mod tests {
     #[test]
     fn debug_never_shows_the_text() {
         assert_eq!(format!("{:?}", Secret::new("hunter2")), "Secret(…)");
+    }
+
+    #[test]
+    fn a_quoted_secret_is_concealed_also_as_a_form_writes_it() {
+        let secrets = [Secret::new("a+b/c="), Secret::new("")];
+        assert_eq!(conceal("bad a+b/c=, bad", &secrets), "bad [secret], bad");
+        assert_eq!(conceal("token=a%2Bb%2Fc%3D&x", &secrets), "token=[secret]&x");
     }
 
     #[test]

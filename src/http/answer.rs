@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use zeroize::Zeroize;
 
 use super::Error;
+use crate::secret::Secret;
 
 /// Most bytes of header names and values.
 const HEADERS: usize = 64 * 1024;
@@ -16,6 +17,8 @@ pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
+    /// Secrets of the request, which no message about its answer may repeat.
+    pub never_shown: Vec<Secret>,
     pub(super) host: String,
     pub(super) from_public: bool,
 }
@@ -36,7 +39,14 @@ impl Answer {
         if headers.iter().map(size).sum::<usize>() > HEADERS {
             return Err(Error::TooLarge { host, limit: HEADERS });
         }
-        let mut answer = Answer { status, headers, body: Vec::new(), host, from_public };
+        let mut answer = Answer {
+            status,
+            headers,
+            body: Vec::new(),
+            never_shown: Vec::new(),
+            host,
+            from_public,
+        };
         loop {
             match response.chunk().await {
                 Ok(Some(chunk)) if answer.body.len() + chunk.len() > limit => {
@@ -117,7 +127,14 @@ mod tests {
             hyper::header::HeaderName::from_static(name),
             value.parse().unwrap(),
         )]);
-        Answer { status: 503, headers, body: Vec::new(), host: String::new(), from_public: false }
+        Answer {
+            status: 503,
+            headers,
+            body: Vec::new(),
+            never_shown: Vec::new(),
+            host: String::new(),
+            from_public: false,
+        }
     }
 
     #[test]

@@ -126,6 +126,7 @@ pub(crate) fn public_answer(body: impl AsRef<[u8]>) -> super::Answer {
         body: body.as_ref().to_vec(),
         host: "as.example.com".into(),
         from_public: true,
+        never_shown: Vec::new(),
     }
 }
 

@@ -10,7 +10,7 @@ use url::Url;
 use super::Error;
 use super::form::{OWN_PARAMETERS, check_parameters};
 use crate::http::{self, host_of, parse_url};
-use crate::secret::Secret;
+use crate::secret::{Secret, conceal};
 use crate::text::{clean, shown_beside};
 
 /// One authorization request, and what is needed to accept its answer. Used once.
@@ -110,9 +110,13 @@ pub fn read_redirect(
     }
     check_issuer(redirect.iss.as_deref(), issuer, iss_required)?;
     if let Some(code) = redirect.error {
-        let description = redirect.error_description.as_deref().map(clean);
+        // A server may quote what it was asked, or send a code along.
+        let mut secrets = vec![state.clone()];
+        secrets.extend(redirect.code.map(Secret::new));
+        let quote = |text: &str| clean(&conceal(text, &secrets));
+        let description = redirect.error_description.as_deref().map(quote);
         let description = description.filter(|description| !description.is_empty());
-        return Err(RedirectError::Refused { code: clean(&code), description });
+        return Err(RedirectError::Refused { code: quote(&code), description });
     }
     let code = redirect.code.take().filter(|code| !code.is_empty());
     code.map(Secret::new).ok_or(RedirectError::NoCode)

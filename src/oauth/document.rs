@@ -11,12 +11,14 @@ use zeroize::Zeroize;
 
 use super::Error;
 use crate::http::{Answer, Reach, check_reach, parse_url};
+use crate::secret::{Secret, conceal};
 use crate::text::clean;
 
 /// The fields of one JSON object (or form), wiped when dropped.
 pub(super) struct Document {
     host: String,
     fields: Map<String, Value>,
+    never_shown: Vec<Secret>,
 }
 
 impl Drop for Document {
@@ -56,10 +58,16 @@ impl Document {
     }
 
     fn unambiguous(answer: &Answer, pairs: Vec<(String, Value)>) -> Result<Self, Error> {
-        let mut document = Self { host: answer.host().to_owned(), fields: Map::new() };
+        let mut document = Self {
+            host: answer.host().to_owned(),
+            fields: Map::new(),
+            never_shown: answer.never_shown.clone(),
+        };
         for (key, value) in pairs {
             if document.fields.contains_key(&key) {
-                return Err(document.malformed(&format!("it repeats the key {}", clean(&key))));
+                return Err(
+                    document.malformed(&format!("it repeats the key {}", document.quote(&key)))
+                );
             }
             document.fields.insert(key, value);
         }
@@ -105,9 +113,15 @@ impl Document {
         }
         Some(Error::Refused {
             host: self.host.clone(),
-            code: clean(known),
-            description: description.map(clean),
+            code: self.quote(known),
+            description: description.map(|text| self.quote(text)),
         })
+    }
+
+    /// Text of the server, safe to show: without the secrets that it was sent, and cleaned. In this order,
+    /// or a secret that is cut would not be known again.
+    pub fn quote(&self, foreign: &str) -> String {
+        clean(&conceal(foreign, &self.never_shown))
     }
 
     fn first_text(&self, keys: &[&str]) -> Option<&str> {

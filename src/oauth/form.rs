@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use url::form_urlencoded::byte_serialize;
 
 use super::{Client, ClientAuthentication, Error};
@@ -33,6 +35,10 @@ pub(super) const OWN_PARAMETERS: [&str; 19] = [
     "scope",
     "state",
 ];
+
+/// Those of them that are secrets, and the one of RFC 7009.
+const SECRET_PARAMETERS: [&str; 6] =
+    ["client_secret", "code", "code_verifier", "device_code", "refresh_token", "token"];
 
 /// The form under construction.
 pub(super) struct Form<'a>(Vec<(&'a str, Cow<'a, str>)>);
@@ -67,7 +73,7 @@ impl<'a> Form<'a> {
         self
     }
 
-    /// Sends it as `client`.
+    /// Sends it as `client`. Messages about the answer will not repeat the secrets in it.
     pub async fn post(
         mut self,
         http: &Http,
@@ -83,6 +89,7 @@ impl<'a> Form<'a> {
         {
             self = self.add("client_secret", secret.expose());
         }
+        let mut secrets = self.secrets();
         let pairs: Vec<_> = self.0.iter().map(|(name, value)| (*name, value.as_ref())).collect();
         let mut request = Request::post_form(endpoint, &pairs)?;
         if let (ClientAuthentication::ClientSecretBasic, Some(secret)) =
@@ -90,9 +97,19 @@ impl<'a> Form<'a> {
         {
             let encode = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
             let password = Secret::new(encode(secret.expose()));
-            request = request.basic(&encode(&client.client_id), &password);
+            let user = encode(&client.client_id);
+            secrets.push(Secret::new(STANDARD.encode(format!("{user}:{}", password.expose()))));
+            secrets.push(secret.clone());
+            request = request.basic(&user, &password);
         }
-        Ok(http.send(request).await?)
+        let mut answer = http.send(request).await?;
+        answer.never_shown = secrets;
+        Ok(answer)
+    }
+
+    fn secrets(&self) -> Vec<Secret> {
+        let secret = self.0.iter().filter(|(name, _)| SECRET_PARAMETERS.contains(name));
+        secret.map(|(_, value)| Secret::new(value.as_ref())).collect()
     }
 }
 

@@ -14,7 +14,6 @@ use super::Error;
 use super::document::Document;
 use crate::http::Answer;
 use crate::secret::Secret;
-use crate::text::clean;
 
 /// Tokens as a token endpoint gave them.
 #[derive(Debug, Clone)]
@@ -52,7 +51,7 @@ impl TokenAnswer {
         let response: Response = serde_json::from_value(normal)
             .map_err(|_| document.malformed("it is not a token answer"))?;
         if *response.token_type() != BasicTokenType::Bearer {
-            let kind = clean(response.token_type().as_ref());
+            let kind = document.quote(response.token_type().as_ref());
             return Err(
                 document.malformed(&format!("its tokens are of the type {kind}, not Bearer"))
             );

@@ -25,8 +25,8 @@ pub trait CredentialStore: Send + Sync {
     /// The file of a record, where records are files.
     fn file(&self, key: &Key) -> Option<PathBuf>;
 
-    /// The directory of the locks, as wide as the store itself.
-    fn locks(&self) -> &Path;
+    /// The directory of the locks, as wide as the store itself. Whatever it lies in is this user's alone.
+    fn locks(&self) -> Result<&Path, Error>;
 
     /// The store in the words of `status`.
     fn describe(&self) -> String;

@@ -117,8 +117,10 @@ impl CredentialStore for EncryptedFile {
         Some(self.path(key))
     }
 
-    fn locks(&self) -> &Path {
-        &self.locks
+    fn locks(&self) -> Result<&Path, Error> {
+        // Before anything is made in it.
+        private_file::make_directory(&self.directory)?;
+        Ok(&self.locks)
     }
 
     fn describe(&self) -> String {
@@ -148,7 +150,7 @@ mod tests {
     }
 
     fn guard(store: &EncryptedFile, key: &Key) -> Guard {
-        lock::try_acquire(store.locks(), key).unwrap().unwrap()
+        lock::try_acquire(store.locks().unwrap(), key).unwrap().unwrap()
     }
 
     fn save(store: &EncryptedFile, key: &Key, text: &str) {
@@ -246,7 +248,8 @@ mod tests {
         let name: Name = "a".parse().unwrap();
         let key = Key::Credential(&name);
         let store = store(&directory);
-        let guard = lock::acquire(store.locks(), &key, std::time::Duration::from_mins(1)).unwrap();
+        let guard =
+            lock::acquire(store.locks().unwrap(), &key, std::time::Duration::from_mins(1)).unwrap();
         for generation in 0u64.. {
             let text = format!("{generation} {}", "x".repeat(20_000));
             store.save(&guard, &key, &Secret::new(text)).unwrap();

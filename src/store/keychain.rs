@@ -171,8 +171,8 @@ impl CredentialStore for Keychain {
         None
     }
 
-    fn locks(&self) -> &Path {
-        &self.locks
+    fn locks(&self) -> Result<&Path, Error> {
+        Ok(&self.locks)
     }
 
     fn describe(&self) -> String {
@@ -393,7 +393,8 @@ mod tests {
         fn save(&self, text: &str) -> Result<(), Error> {
             let name = name();
             let key = Key::Credential(&name);
-            let guard = lock::acquire(self.keychain.locks(), &key, PATIENCE.attended).unwrap();
+            let guard =
+                lock::acquire(self.keychain.locks().unwrap(), &key, PATIENCE.attended).unwrap();
             self.keychain.save(&guard, &key, &Secret::new(text))
         }
 
@@ -463,9 +464,10 @@ mod tests {
         assert!(matches!(bench.save("late"), Err(Error::TimedOut { .. })));
         let name = name();
         let key = Key::Credential(&name);
-        assert!(lock::try_acquire(bench.keychain.locks(), &key).unwrap().is_none());
+        assert!(lock::try_acquire(bench.keychain.locks().unwrap(), &key).unwrap().is_none());
         drop(release);
-        let guard = lock::acquire(bench.keychain.locks(), &key, PATIENCE.attended).unwrap();
+        let guard =
+            lock::acquire(bench.keychain.locks().unwrap(), &key, PATIENCE.attended).unwrap();
         assert_eq!(bench.load().unwrap().unwrap(), "late");
         drop(guard);
     }
@@ -527,7 +529,7 @@ mod tests {
         bench.save(&"x".repeat(9000)).unwrap();
         let name = name();
         let key = Key::Credential(&name);
-        let guard = lock::try_acquire(bench.keychain.locks(), &key).unwrap().unwrap();
+        let guard = lock::try_acquire(bench.keychain.locks().unwrap(), &key).unwrap().unwrap();
         assert!(bench.keychain.delete(&guard, &key).unwrap());
         assert!(bench.memory.items.lock().unwrap().is_empty());
     }
@@ -540,7 +542,7 @@ mod tests {
         assert!(matches!(bench.load(), Err(Error::Unreadable { why: Why::Parts, .. })));
         let name = name();
         let key = Key::Credential(&name);
-        let guard = lock::try_acquire(bench.keychain.locks(), &key).unwrap().unwrap();
+        let guard = lock::try_acquire(bench.keychain.locks().unwrap(), &key).unwrap().unwrap();
         let copy = bench.keychain.set_aside(&guard, &key).unwrap();
         assert_eq!(copy, "item corrupt-1/credential/github:work of the OS keychain");
         assert_eq!(bench.keychain.set_aside(&guard, &key).unwrap(), copy);

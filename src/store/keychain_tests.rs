@@ -227,14 +227,14 @@ fn load(keychain: &Keychain) -> Result<Option<String>, Error> {
 fn save(keychain: &Keychain, text: &str) -> Result<(), Error> {
     let name = name();
     let key = Key::Credential(&name);
-    let guard = lock::try_acquire(keychain.locks(), &key).unwrap().unwrap();
+    let guard = lock::try_acquire(keychain.locks().unwrap(), &key).unwrap().unwrap();
     keychain.save(&guard, &key, &Secret::new(text))
 }
 
 fn delete(keychain: &Keychain) -> Result<bool, Error> {
     let name = name();
     let key = Key::Credential(&name);
-    let guard = lock::try_acquire(keychain.locks(), &key).unwrap().unwrap();
+    let guard = lock::try_acquire(keychain.locks().unwrap(), &key).unwrap().unwrap();
     keychain.delete(&guard, &key)
 }
 

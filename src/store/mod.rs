@@ -83,17 +83,17 @@ impl Store {
     /// Takes the lock of `key`, trying for `wait`; then [`Error::Busy`]. A credential's lock makes
     /// INT, TERM, HUP and TSTP wait until it is dropped.
     pub fn lock(&self, key: &Key, wait: Duration) -> Result<Guard, Error> {
-        lock::acquire(self.backend.locks(), key, wait)
+        lock::acquire(self.backend.locks()?, key, wait)
     }
 
     /// Takes the lock of `key` unless somebody has it.
     pub fn try_lock(&self, key: &Key) -> Result<Option<Guard>, Error> {
-        lock::try_acquire(self.backend.locks(), key)
+        lock::try_acquire(self.backend.locks()?, key)
     }
 
     /// Identity of the locks: a random id. Processes with the same one exclude each other.
     pub fn lock_domain(&self) -> Result<String, Error> {
-        lock::domain(self.backend.locks())
+        lock::domain(self.backend.locks()?)
     }
 
     /// Reads one credential: one exact read of the store. Its index entry is mended on the way.

@@ -16,6 +16,8 @@ mod conform;
 #[cfg(target_os = "linux")]
 mod damage;
 mod fakes;
+#[cfg(unix)]
+mod files;
 mod generated;
 #[cfg(unix)]
 mod hostile;
@@ -25,10 +27,14 @@ mod layers;
 mod login;
 #[cfg(target_os = "linux")]
 mod persistence;
+#[cfg(unix)]
+mod processes;
 mod real_keychain;
 mod real_oidc;
 mod real_parts;
 mod refresh;
+#[cfg(unix)]
+mod secrecy;
 mod support;
 #[cfg(unix)]
 mod terminal;

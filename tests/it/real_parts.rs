@@ -25,13 +25,22 @@ pub fn present(programs: &[&str]) -> bool {
     if missing.is_empty() {
         return true;
     }
-    let required = std::env::var_os("AUTHCTL_TEST_PARTS").is_some_and(|value| value == "required");
-    assert!(!required, "missing: {}", missing.join(", "));
-    let name = std::thread::current().name().unwrap_or("a test").to_owned();
-    // Past the capture of the test runner, which would hide it: who runs the tests should know.
-    let said = format!("skipped {name}: missing {}; tests/run installs it\n", missing.join(", "));
-    std::io::stderr().write_all(said.as_bytes()).unwrap();
+    self::missing(&missing.join(", "));
     false
+}
+
+/// A test cannot go on for want of this. Where `tests/run` promised it, the test fails.
+pub fn missing(part: &str) {
+    let required = std::env::var_os("AUTHCTL_TEST_PARTS").is_some_and(|value| value == "required");
+    assert!(!required, "missing: {part}");
+    skipped(&format!("missing {part}; tests/run installs it"));
+}
+
+/// Says that this test is skipped, past the capture of the test runner, which would hide it.
+pub fn skipped(reason: &str) {
+    let thread = std::thread::current();
+    let said = format!("skipped {}: {reason}\n", thread.name().unwrap_or("a test"));
+    std::io::stderr().write_all(said.as_bytes()).unwrap();
 }
 
 fn installed(program: &str) -> bool {

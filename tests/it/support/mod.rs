@@ -3,6 +3,7 @@
 pub mod authorization_server;
 pub mod browser;
 pub mod demo;
+pub mod flows;
 pub mod hostile;
 pub mod http;
 #[cfg(unix)]
@@ -55,4 +56,33 @@ pub fn eventually_within<T>(
         assert!(Instant::now() < deadline, "never seen: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// A user other than root and than whoever runs the tests.
+#[cfg(unix)]
+pub const NOBODY: u32 = 65534;
+
+/// Hands the sandbox to a user who is not root, and says how to start programs as that user: not at
+/// all where the tests themselves run as one.
+#[cfg(unix)]
+pub fn hand_to_nobody(sandbox: &sandbox::Sandbox) -> Vec<std::ffi::OsString> {
+    if !rustix::process::geteuid().is_root() {
+        return Vec::new();
+    }
+    let mut places = vec![sandbox.path("")];
+    while let Some(place) = places.pop() {
+        std::os::unix::fs::lchown(&place, Some(NOBODY), Some(NOBODY)).unwrap();
+        if place.is_dir() && !place.is_symlink() {
+            let inside = std::fs::read_dir(&place).unwrap();
+            places.extend(inside.map(|entry| entry.unwrap().path()));
+        }
+    }
+    as_user(NOBODY)
+}
+
+/// The words before a program that is to run as another user; only root can.
+#[cfg(unix)]
+pub fn as_user(uid: u32) -> Vec<std::ffi::OsString> {
+    let uid = uid.to_string();
+    ["setpriv", "--reuid", &uid, "--regid", &uid, "--clear-groups"].map(Into::into).into()
 }

@@ -9,6 +9,19 @@ use rustix::termios::Winsize;
 
 use super::PATIENCE;
 
+/// Runs a program at a terminal of its own; everything that it wrote there, byte for byte.
+pub fn shown_at_a_terminal(command: Command) -> Vec<u8> {
+    use std::io::Read;
+    let process = rexpect::process::PtyProcess::new(command).unwrap();
+    let mut terminal = process.get_file_handle().unwrap();
+    let (mut shown, mut chunk) = (Vec::new(), [0; 4096]);
+    // Linux says EIO when the last program has left the terminal.
+    while let Ok(read @ 1..) = terminal.read(&mut chunk) {
+        shown.extend_from_slice(&chunk[..read]);
+    }
+    shown
+}
+
 /// The program leads a session of its own, with the terminal as its controlling one.
 pub struct Terminal {
     session: PtySession,
