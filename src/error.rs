@@ -138,6 +138,20 @@ impl From<io::Error> for CommandError {
     }
 }
 
+/// What clap has against a command line, without the usage that it shows to people.
+impl From<&clap::Error> for CommandError {
+    fn from(error: &clap::Error) -> Self {
+        use clap::error::ErrorKind;
+        if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            return Self::usage("a command is missing").hint("authctl --help");
+        }
+        let shown = error.render().to_string();
+        let said = shown.split("\n\n").next().unwrap_or_default();
+        let words: Vec<&str> = said.split_whitespace().collect();
+        Self::usage(words.join(" ").trim_start_matches("error: "))
+    }
+}
+
 impl From<credential::BadName> for CommandError {
     fn from(error: credential::BadName) -> Self {
         Self::from_error(Kind::Usage, &error).hint("authctl provider list")
@@ -175,10 +189,11 @@ impl From<config::Error> for CommandError {
     fn from(error: config::Error) -> Self {
         let shown = Self::from_error(Kind::Usage, &error);
         match error {
-            config::Error::UnknownProvider { nearest, .. } => nearest
-                .iter()
-                .fold(shown, |shown, name| shown.hint(format!("did you mean {name}?")))
-                .hint("authctl provider list"),
+            config::Error::UnknownProvider { nearest, .. } => {
+                let near = (!nearest.is_empty())
+                    .then(|| format!("did you mean {}?", nearest.join(" or ")));
+                near.into_iter().fold(shown, Self::hint).hint("authctl provider list")
+            }
             _ => shown,
         }
     }

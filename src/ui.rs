@@ -76,8 +76,13 @@ impl Ui {
         }
         self.talk(&format!("{ERROR}error:{ERROR:#} {}", error.message()));
         for hint in error.hints() {
-            self.talk(&format!("{HINT}hint:{HINT:#} {hint}"));
+            self.hint(hint);
         }
+    }
+
+    /// A command that mends something.
+    pub fn hint(&self, hint: &str) {
+        self.talk(&format!("{HINT}hint:{HINT:#} {hint}"));
     }
 
     /// A failed write to stderr has nowhere to be reported.
