@@ -141,10 +141,6 @@ impl From<io::Error> for CommandError {
 /// What clap has against a command line, without the usage that it shows to people.
 impl From<&clap::Error> for CommandError {
     fn from(error: &clap::Error) -> Self {
-        use clap::error::ErrorKind;
-        if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-            return Self::usage("a command is missing").hint("authctl --help");
-        }
         let shown = error.render().to_string();
         let said = shown.split("\n\n").next().unwrap_or_default();
         let words: Vec<&str> = said.split_whitespace().collect();
@@ -154,7 +150,9 @@ impl From<&clap::Error> for CommandError {
 
 impl From<credential::BadName> for CommandError {
     fn from(error: credential::BadName) -> Self {
-        Self::from_error(Kind::Usage, &error).hint("authctl provider list")
+        let shown = Self::from_error(Kind::Usage, &error);
+        let near = error.in_lower_case().map(|name| format!("did you mean {name}?"));
+        near.into_iter().fold(shown, Self::hint).hint("authctl provider list")
     }
 }
 
@@ -232,6 +230,7 @@ impl From<store::Error> for CommandError {
     fn from(error: store::Error) -> Self {
         let kind = match &error {
             store::Error::Busy { .. } | store::Error::TimedOut { .. } => Kind::TryAgain,
+            store::Error::Given { .. } => Kind::Usage,
             _ => Kind::Failed,
         };
         let shown = Self::from_error(kind, &error);
@@ -288,6 +287,8 @@ impl From<login::Error> for CommandError {
             E::Grant { name, source } => grant_error(shown(grant_kind(source)), name, source),
             E::OAuth { source, .. } => shown(oauth_kind(source)),
             E::BadUser => shown(Kind::Usage),
+            E::NoUser(name) => shown(Kind::LoginRequired)
+                .hint(format!("authctl login {name} --user USER --key-file FILE")),
             E::Unanswered(_) => shown(Kind::LoginRequired),
             E::Store(_) => match error {
                 E::Store(error) => error.into(),
@@ -341,7 +342,13 @@ fn grant_error(shown: CommandError, name: &credential::Name, error: &grant::Erro
 
 impl From<inject::Error> for CommandError {
     fn from(error: inject::Error) -> Self {
-        Self::from_error(Kind::Usage, &error)
+        let shown = Self::from_error(Kind::Usage, &error);
+        match error {
+            inject::Error::NoVariable { provider, .. } => {
+                shown.hint(format!("authctl exec --with {provider}=VARIABLE -- …"))
+            }
+            _ => shown,
+        }
     }
 }
 

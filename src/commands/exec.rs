@@ -11,6 +11,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::{complete, given};
+use crate::config;
 use crate::context::{Context, Named, environment, working_directory};
 use crate::credential::Name;
 use crate::error::{CommandError, Kind};
@@ -144,24 +145,37 @@ fn handings(context: &Context, arguments: &Arguments) -> Result<Vec<Handing>, Co
             Some((name, variable)) => (name, Form::Variable(variable.to_owned())),
             None => (typed.as_str(), Form::Own),
         };
-        handings.push(Handing { named: context.name(name)?, form });
+        add(context, &mut handings, name, form)?;
     }
     for typed in &arguments.env_header {
         let (variable, name) = typed.split_once('=').ok_or_else(|| {
             CommandError::usage(format!("--env-header wants VARIABLE=NAME, not {typed:?}"))
         })?;
-        let form = Form::Header(variable.to_owned());
-        handings.push(Handing { named: context.name(name)?, form });
+        add(context, &mut handings, name, Form::Header(variable.to_owned()))?;
     }
     Ok(handings)
 }
 
-/// What was remembered for this program here, else what a person answers, else the choices.
-fn choose(
+/// Whatever is wrong with what was typed is said before any credential is opened.
+fn add(
     context: &Context,
-    program: &OsStr,
-    again: bool,
-) -> Result<Vec<Handing>, CommandError> {
+    handings: &mut Vec<Handing>,
+    name: &str,
+    form: Form,
+) -> Result<(), CommandError> {
+    if let Form::Variable(variable) | Form::Header(variable) = &form {
+        config::check_variable(variable).map_err(inject::Error::from)?;
+    }
+    let handing = Handing { named: context.name(name)?, form };
+    context.provider(&handing.named.name)?;
+    if !handings.contains(&handing) {
+        handings.push(handing);
+    }
+    Ok(())
+}
+
+/// What was remembered for this program here, else what a person answers, else the choices.
+fn choose(context: &Context, program: &OsStr, again: bool) -> Result<Vec<Handing>, CommandError> {
     let place = launch::locate(program).zip(Some(policy::project_root(&working_directory()?)));
     let state = &context.paths()?.state;
     if let Some((program, project)) = &place

@@ -29,11 +29,15 @@ enum What {
         /// Print the completions of this shell instead of writing files
         #[arg(long, value_enum, conflicts_with = "directory")]
         shell: Option<Shell>,
+        /// Where the files go
         #[arg(required_unless_present = "shell")]
         directory: Option<PathBuf>,
     },
     /// Write the man pages into DIRECTORY
-    Man { directory: PathBuf },
+    Man {
+        /// Where the pages go
+        directory: PathBuf,
+    },
     /// Print the JSON Schema of what --json prints
     Schema,
 }

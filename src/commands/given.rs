@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::config::Provider;
-use crate::context::{Context, Named, environment, raw_environment};
+use crate::context::{Context, Named, environment};
 use crate::error::{CommandError, chain};
 use crate::interact::Interact;
 use crate::paths;
@@ -67,7 +67,7 @@ pub fn found(
         ci,
         nested: environment(paths::INJECTED).is_some(),
     };
-    Ok(store::given(&provider.id, &own, rule, &raw_environment)?)
+    Ok(store::given(&provider.id, &own, rule, &|variable| std::env::var_os(variable))?)
 }
 
 fn is_nested_in(named: &Named) -> bool {

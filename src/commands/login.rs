@@ -132,10 +132,7 @@ fn read_client_secret(context: &Context, file: &Path) -> Result<Secret, CommandE
     let source =
         if file.as_os_str() == "-" { KeySource::Stdin } else { KeySource::File(file.to_owned()) };
     crate::grant::api_key(context.ui.as_ref(), &source, "client secret").map_err(|error| {
-        CommandError::usage(format!(
-            "cannot take the client's secret: {}",
-            error::chain(&error)
-        ))
+        CommandError::usage(format!("cannot take the client's secret: {}", error::chain(&error)))
     })
 }
 
@@ -165,8 +162,11 @@ fn settle_store(context: &Context, named: &Named) -> Result<(), CommandError> {
         file.display()
     );
     if !context.ui.confirm(&question, true)? {
-        return Err(CommandError::new(error::Kind::Failed, "there is no place to keep the credential")
-            .hint("start a keychain (GNOME Keyring, KWallet), or set AUTHCTL_STORE=file"));
+        return Err(CommandError::new(
+            error::Kind::Failed,
+            "there is no place to keep the credential",
+        )
+        .hint("start a keychain (GNOME Keyring, KWallet), or set AUTHCTL_STORE=file"));
     }
     config::remember_store(&file, StoreChoice::File, false)?;
     context.choose_store(StoreChoice::File)
@@ -200,7 +200,7 @@ fn report(context: &Context, named: &Named, outcome: &Outcome) -> Result<(), Com
         if let Some(granted) = tokens.scopes.as_ref().filter(|got| **got != binding.scopes) {
             warn_about_scopes(context, &binding.scopes, granted);
         }
-        if let Some(end) = tokens.expires_at.filter(|_| tokens.refresh_token.is_none()) {
+        if let Some(end) = tokens.expires_at.filter(|_| !record.credential.is_renewable()) {
             context.ui.notice(&format!(
                 "The token ends {}, and the server gave nothing to refresh it with.",
                 when(end)

@@ -102,7 +102,9 @@ fn show(context: &Context, typed: &str) -> Result<ExitCode, CommandError> {
 }
 
 fn as_text(provider: &Provider) -> String {
-    let mut text = format!("{} ({})\n", provider.title, provider.id);
+    let id =
+        if provider.title == provider.id { String::new() } else { format!(" ({})", provider.id) };
+    let mut text = format!("{}{id}\n", provider.title);
     let mut row = |label: &str, value: &str| {
         let _ = writeln!(text, "  {label:<14} {value}"); // writing into a String does not fail
     };
@@ -243,8 +245,7 @@ impl Step {
 fn check(context: &Context, typed: &str) -> Result<ExitCode, CommandError> {
     let named = context.name(typed)?;
     let provider = context.provider(&named.name)?;
-    let mut steps =
-        vec![Step::new(format!("described ({})", source(&provider.source)), &Ok(()))];
+    let mut steps = vec![Step::new(format!("described ({})", source(&provider.source)), &Ok(()))];
     let oauth = provider.schemes.iter().find_map(|scheme| scheme.oauth.as_ref());
     if let Some(oauth) = oauth {
         check_server(context, oauth, &mut steps);

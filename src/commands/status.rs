@@ -80,6 +80,9 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         lines.push(Line { name, entry, state, given_by });
     }
     let gifts = gifts(context, arguments, &lines)?;
+    if let Some(typed) = arguments.name.as_ref().filter(|_| lines.is_empty()) {
+        context.provider(&context.name(typed)?.name)?; // or the name is mistyped
+    }
     let damaged: Vec<String> =
         listing.unreadable.iter().map(|file| file.display().to_string()).collect();
     if context.ui.is_json() {
@@ -285,14 +288,9 @@ fn summary(line: &Line) -> String {
     }
 }
 
-/// Where nothing is there to show. A name that nobody knows is most likely mistyped.
 fn next_steps(context: &Context, arguments: &Arguments) -> Result<(), CommandError> {
     let next = match &arguments.name {
-        Some(typed) => {
-            let name = context.name(typed)?.name;
-            context.provider(&name)?;
-            format!("Sign in with: authctl login {name}")
-        }
+        Some(typed) => format!("Sign in with: authctl login {}", context.name(typed)?.name),
         None => "Sign in with: authctl login PROVIDER  (authctl provider list)".into(),
     };
     context.ui.notice(&next);

@@ -48,7 +48,10 @@ pub enum Method {
     Default,
     Grant(Grant),
     /// A key or token; where the provider takes both, it is stored as this kind.
-    Key { source: KeySource, kind: Option<Kind> },
+    Key {
+        source: KeySource,
+        kind: Option<Kind>,
+    },
     /// Name and password; the password comes from the source.
     Basic {
         user: Option<String>,
@@ -105,6 +108,8 @@ pub enum Error {
         "a user name for basic authentication cannot be empty or contain ':' or control characters"
     )]
     BadUser,
+    #[error("cannot sign in to {0}: no user name was given, and there is no terminal to ask at")]
+    NoUser(Name),
     #[error(transparent)]
     Unanswered(#[from] Unanswered),
     #[error(transparent)]
@@ -208,10 +213,11 @@ impl Login<'_> {
         kind: Option<Kind>,
     ) -> Result<Credential, Error> {
         let wanted = kind.and_then(|kind| wish.provider.scheme(kind));
-        let scheme = wanted.or_else(|| key_scheme(wish.provider)).ok_or_else(|| Error::NoSuchWay {
-            provider: wish.provider.id.clone(),
-            what: "kind of credential that can be pasted",
-        })?;
+        let scheme =
+            wanted.or_else(|| key_scheme(wish.provider)).ok_or_else(|| Error::NoSuchWay {
+                provider: wish.provider.id.clone(),
+                what: "kind of credential that can be pasted",
+            })?;
         if let (KeySource::Prompt, Some(page)) = (source, &scheme.create_at) {
             self.interact.notice(&format!("Make a key at {page}"));
         }
@@ -242,6 +248,7 @@ impl Login<'_> {
         }
         let user = match user {
             Some(user) => user.to_owned(),
+            None if !self.interact.can_ask() => return Err(Error::NoUser(wish.name.clone())),
             None => self.interact.ask_line(&format!("{} user name", wish.provider.title))?,
         };
         // RFC 7617 §2: the first colon ends the name.

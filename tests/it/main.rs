@@ -8,12 +8,17 @@
     reason = "a test ends where something unexpected happens, and says where"
 )]
 
+mod accounts;
+mod bad_input;
 #[cfg(unix)]
 mod conform;
 mod fakes;
 mod generated;
+mod json_output;
 mod layers;
 mod login;
+#[cfg(unix)]
+mod prompts;
 mod real_keychain;
 mod real_oidc;
 mod real_parts;
@@ -21,6 +26,8 @@ mod refresh;
 mod support;
 #[cfg(unix)]
 mod terminal;
+#[cfg(unix)]
+mod transcripts;
 
 /// A test file that is not named above would silently never run.
 #[test]
