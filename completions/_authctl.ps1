@@ -46,7 +46,8 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             [CompletionResult]::new('--client-id', '--client-id', [CompletionResultType]::ParameterName, 'Your OAuth client at this provider; remembered for later logins')
             [CompletionResult]::new('--client-secret-file', '--client-secret-file', [CompletionResultType]::ParameterName, 'File with the client''s secret, or - for standard input; remembered with the id')
             [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
-            [CompletionResult]::new('--with-key', '--with-key', [CompletionResultType]::ParameterName, 'Paste or pipe a key instead of signing in with OAuth')
+            [CompletionResult]::new('--with-key', '--with-key', [CompletionResultType]::ParameterName, 'Paste or pipe an API key instead of signing in with OAuth')
+            [CompletionResult]::new('--with-token', '--with-token', [CompletionResultType]::ParameterName, 'The same for a token, where the provider takes both keys and tokens')
             [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Sign in by a code that is typed on another device')
             [CompletionResult]::new('--browser', '--browser', [CompletionResultType]::ParameterName, 'Sign in with the browser on this machine')
             [CompletionResult]::new('--client-credentials', '--client-credentials', [CompletionResultType]::ParameterName, 'Sign in as the client itself, with its id and secret')
@@ -97,10 +98,11 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             break
         }
         'authctl;exec' {
-            [CompletionResult]::new('--with', '--with', [CompletionResultType]::ParameterName, 'Credentials to hand over: NAME, or NAME=VARIABLE to choose the variable')
+            [CompletionResult]::new('--with', '--with', [CompletionResultType]::ParameterName, 'Credentials to hand over, joined by commas: NAME, or NAME=VARIABLE to choose the variable')
             [CompletionResult]::new('--env-header', '--env-header', [CompletionResultType]::ParameterName, 'Hand over a whole header value, as in `Bearer …`, in VARIABLE')
             [CompletionResult]::new('--min-ttl', '--min-ttl', [CompletionResultType]::ParameterName, 'Least time that tokens must still live')
             [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
+            [CompletionResult]::new('--ask', '--ask', [CompletionResultType]::ParameterName, 'Ask what to hand over, even if an earlier answer is remembered for this program here')
             [CompletionResult]::new('--mask', '--mask', [CompletionResultType]::ParameterName, 'Replace the secrets by stars in output that goes to a pipe or a file')
             [CompletionResult]::new('--clean', '--clean', [CompletionResultType]::ParameterName, 'Remove the variables of every known provider, not only of those handed over')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data and errors as JSON')
@@ -174,8 +176,8 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Never ask, also at a terminal')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'authctl;generate;man' {

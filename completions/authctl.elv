@@ -42,7 +42,8 @@ set edit:completion:arg-completer[authctl] = {|@words|
             cand --client-id 'Your OAuth client at this provider; remembered for later logins'
             cand --client-secret-file 'File with the client''s secret, or - for standard input; remembered with the id'
             cand --account 'Account for names that give none'
-            cand --with-key 'Paste or pipe a key instead of signing in with OAuth'
+            cand --with-key 'Paste or pipe an API key instead of signing in with OAuth'
+            cand --with-token 'The same for a token, where the provider takes both keys and tokens'
             cand --device 'Sign in by a code that is typed on another device'
             cand --browser 'Sign in with the browser on this machine'
             cand --client-credentials 'Sign in as the client itself, with its id and secret'
@@ -89,10 +90,11 @@ set edit:completion:arg-completer[authctl] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'authctl;exec'= {
-            cand --with 'Credentials to hand over: NAME, or NAME=VARIABLE to choose the variable'
+            cand --with 'Credentials to hand over, joined by commas: NAME, or NAME=VARIABLE to choose the variable'
             cand --env-header 'Hand over a whole header value, as in `Bearer …`, in VARIABLE'
             cand --min-ttl 'Least time that tokens must still live'
             cand --account 'Account for names that give none'
+            cand --ask 'Ask what to hand over, even if an earlier answer is remembered for this program here'
             cand --mask 'Replace the secrets by stars in output that goes to a pipe or a file'
             cand --clean 'Remove the variables of every known provider, not only of those handed over'
             cand --json 'Print data and errors as JSON'
@@ -160,8 +162,8 @@ set edit:completion:arg-completer[authctl] = {|@words|
             cand -q 'Say nothing but warnings and errors'
             cand --quiet 'Say nothing but warnings and errors'
             cand --no-input 'Never ask, also at a terminal'
-            cand -h 'Print help'
-            cand --help 'Print help'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
         }
         &'authctl;generate;man'= {
             cand --account 'Account for names that give none'

@@ -43,7 +43,8 @@ complete -c authctl -n "__fish_authctl_using_subcommand login" -l scope -d 'Scop
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l client-id -d 'Your OAuth client at this provider; remembered for later logins' -r
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l client-secret-file -d 'File with the client\'s secret, or - for standard input; remembered with the id' -r -F
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l account -d 'Account for names that give none' -r
-complete -c authctl -n "__fish_authctl_using_subcommand login" -l with-key -d 'Paste or pipe a key instead of signing in with OAuth'
+complete -c authctl -n "__fish_authctl_using_subcommand login" -l with-key -d 'Paste or pipe an API key instead of signing in with OAuth'
+complete -c authctl -n "__fish_authctl_using_subcommand login" -l with-token -d 'The same for a token, where the provider takes both keys and tokens'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l device -d 'Sign in by a code that is typed on another device'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l browser -d 'Sign in with the browser on this machine'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l client-credentials -d 'Sign in as the client itself, with its id and secret'
@@ -74,10 +75,11 @@ complete -c authctl -n "__fish_authctl_using_subcommand token" -l json -d 'Print
 complete -c authctl -n "__fish_authctl_using_subcommand token" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c authctl -n "__fish_authctl_using_subcommand token" -l no-input -d 'Never ask, also at a terminal'
 complete -c authctl -n "__fish_authctl_using_subcommand token" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c authctl -n "__fish_authctl_using_subcommand exec" -l with -d 'Credentials to hand over: NAME, or NAME=VARIABLE to choose the variable' -r
+complete -c authctl -n "__fish_authctl_using_subcommand exec" -l with -d 'Credentials to hand over, joined by commas: NAME, or NAME=VARIABLE to choose the variable' -r
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l env-header -d 'Hand over a whole header value, as in `Bearer …`, in VARIABLE' -r
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l min-ttl -d 'Least time that tokens must still live' -r
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand exec" -l ask -d 'Ask what to hand over, even if an earlier answer is remembered for this program here'
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l mask -d 'Replace the secrets by stars in output that goes to a pipe or a file'
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l clean -d 'Remove the variables of every known provider, not only of those handed over'
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l json -d 'Print data and errors as JSON'
@@ -125,7 +127,7 @@ complete -c authctl -n "__fish_authctl_using_subcommand generate; and __fish_see
 complete -c authctl -n "__fish_authctl_using_subcommand generate; and __fish_seen_subcommand_from completions" -l json -d 'Print data and errors as JSON'
 complete -c authctl -n "__fish_authctl_using_subcommand generate; and __fish_seen_subcommand_from completions" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c authctl -n "__fish_authctl_using_subcommand generate; and __fish_seen_subcommand_from completions" -l no-input -d 'Never ask, also at a terminal'
-complete -c authctl -n "__fish_authctl_using_subcommand generate; and __fish_seen_subcommand_from completions" -s h -l help -d 'Print help'
+complete -c authctl -n "__fish_authctl_using_subcommand generate; and __fish_seen_subcommand_from completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c authctl -n "__fish_authctl_using_subcommand generate; and __fish_seen_subcommand_from man" -l account -d 'Account for names that give none' -r
 complete -c authctl -n "__fish_authctl_using_subcommand generate; and __fish_seen_subcommand_from man" -l json -d 'Print data and errors as JSON'
 complete -c authctl -n "__fish_authctl_using_subcommand generate; and __fish_seen_subcommand_from man" -s q -l quiet -d 'Say nothing but warnings and errors'

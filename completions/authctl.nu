@@ -12,7 +12,8 @@ module completions {
 
   # Sign in to a provider
   export extern "authctl login" [
-    --with-key                # Paste or pipe a key instead of signing in with OAuth
+    --with-key                # Paste or pipe an API key instead of signing in with OAuth
+    --with-token              # The same for a token, where the provider takes both keys and tokens
     --key-file: path          # Read the key, token or password from this file
     --user: string            # Sign in with this user name and a password (basic authentication)
     --device                  # Sign in by a code that is typed on another device
@@ -69,7 +70,8 @@ module completions {
 
   # Run a command with credentials in its environment
   export extern "authctl exec" [
-    --with: string            # Credentials to hand over: NAME, or NAME=VARIABLE to choose the variable
+    --with: string            # Credentials to hand over, joined by commas: NAME, or NAME=VARIABLE to choose the variable
+    --ask                     # Ask what to hand over, even if an earlier answer is remembered for this program here
     --env-header: string      # Hand over a whole header value, as in `Bearer …`, in VARIABLE
     --min-ttl: string         # Least time that tokens must still live
     --mask                    # Replace the secrets by stars in output that goes to a pipe or a file
@@ -139,8 +141,8 @@ module completions {
     --quiet(-q)               # Say nothing but warnings and errors
     --no-input                # Never ask, also at a terminal
     --account: string         # Account for names that give none
-    --help(-h)                # Print help
-    directory?: path
+    --help(-h)                # Print help (see more with '--help')
+    directory?: path          # Where the files go
   ]
 
   # Write the man pages into DIRECTORY
@@ -150,7 +152,7 @@ module completions {
     --no-input                # Never ask, also at a terminal
     --account: string         # Account for names that give none
     --help(-h)                # Print help
-    directory: path
+    directory: path           # Where the pages go
   ]
 
   # Print the JSON Schema of what --json prints

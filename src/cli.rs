@@ -14,7 +14,6 @@ use crate::ui::Manner;
     max_term_width = 100,
     subcommand_required = true,
     arg_required_else_help = true,
-    disable_help_subcommand = true,
     after_help = "Begin with:\n  authctl login audiostack\n  authctl exec --with audiostack -- agent"
 )]
 pub struct Cli {
@@ -27,6 +26,7 @@ pub struct Cli {
 
 /// Flags that every command takes.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
 pub struct Global {
     /// Print data and errors as JSON
     #[arg(long, global = true, action = ArgAction::SetTrue)]

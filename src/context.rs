@@ -156,23 +156,38 @@ impl Context {
         if typed.contains(':') {
             return Ok(Named { name, account_named: true });
         }
-        let from_environment = || account_from_environment(name.provider());
-        match self.options.account.clone().or_else(from_environment) {
+        let account = match &self.options.account {
+            Some(account) => Some(account.clone()),
+            None => account_from_environment(name.provider())?,
+        };
+        match account {
             Some(account) => Ok(Named { name: name.with_account(&account)?, account_named: true }),
             None => Ok(Named { name, account_named: false }),
         }
     }
 }
 
-/// `AUTHCTL_ACCOUNT` is one account for all providers (`work`), or a list (`github:work,openai:me`).
-fn account_from_environment(provider: &str) -> Option<String> {
-    let value = environment(paths::ACCOUNT)?;
-    value.split(',').map(str::trim).filter(|entry| !entry.is_empty()).find_map(|entry| match entry
-        .split_once(':')
-    {
-        Some((named, account)) => (named == provider).then(|| account.to_owned()),
-        None => credential::is_part(entry).then(|| entry.to_owned()),
-    })
+/// `AUTHCTL_ACCOUNT` is one account for all providers (`work`), or a list (`github:work,openai:me`). One
+/// that cannot be read is an error: the default account would be another person's.
+fn account_from_environment(provider: &str) -> Result<Option<String>, CommandError> {
+    let value = environment(paths::ACCOUNT).unwrap_or_default();
+    let (mut own, mut for_all) = (None, None);
+    for entry in value.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+        let (named, account) = entry.split_once(':').unwrap_or((provider, entry));
+        if !credential::is_part(named) || !credential::is_part(account) {
+            return Err(CommandError::usage(format!(
+                "{} is {:?}; it can be an account (work) or a list (github:work,openai:me)",
+                paths::ACCOUNT,
+                crate::text::clean(&value)
+            )));
+        }
+        match entry.contains(':') {
+            true if named == provider => own = Some(account.to_owned()),
+            true => {}
+            false => for_all = Some(account.to_owned()),
+        }
+    }
+    Ok(own.or(for_all))
 }
 
 /// A variable of this process that is set and not empty.

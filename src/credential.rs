@@ -34,6 +34,13 @@ pub struct Name {
 )]
 pub struct BadName(String);
 
+impl BadName {
+    /// The name that was meant, if only the case is wrong.
+    pub fn in_lower_case(&self) -> Option<Name> {
+        self.0.to_lowercase().parse().ok()
+    }
+}
+
 impl Name {
     pub fn new(provider: &str, account: &str) -> Result<Self, BadName> {
         if is_part(provider) && is_part(account) {

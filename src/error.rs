@@ -138,9 +138,21 @@ impl From<io::Error> for CommandError {
     }
 }
 
+/// What clap has against a command line, without the usage that it shows to people.
+impl From<&clap::Error> for CommandError {
+    fn from(error: &clap::Error) -> Self {
+        let shown = error.render().to_string();
+        let said = shown.split("\n\n").next().unwrap_or_default();
+        let words: Vec<&str> = said.split_whitespace().collect();
+        Self::usage(words.join(" ").trim_start_matches("error: "))
+    }
+}
+
 impl From<credential::BadName> for CommandError {
     fn from(error: credential::BadName) -> Self {
-        Self::from_error(Kind::Usage, &error).hint("authctl provider list")
+        let shown = Self::from_error(Kind::Usage, &error);
+        let near = error.in_lower_case().map(|name| format!("did you mean {name}?"));
+        near.into_iter().fold(shown, Self::hint).hint("authctl provider list")
     }
 }
 
@@ -175,10 +187,11 @@ impl From<config::Error> for CommandError {
     fn from(error: config::Error) -> Self {
         let shown = Self::from_error(Kind::Usage, &error);
         match error {
-            config::Error::UnknownProvider { nearest, .. } => nearest
-                .iter()
-                .fold(shown, |shown, name| shown.hint(format!("did you mean {name}?")))
-                .hint("authctl provider list"),
+            config::Error::UnknownProvider { nearest, .. } => {
+                let near = (!nearest.is_empty())
+                    .then(|| format!("did you mean {}?", nearest.join(" or ")));
+                near.into_iter().fold(shown, Self::hint).hint("authctl provider list")
+            }
             _ => shown,
         }
     }
@@ -217,6 +230,7 @@ impl From<store::Error> for CommandError {
     fn from(error: store::Error) -> Self {
         let kind = match &error {
             store::Error::Busy { .. } | store::Error::TimedOut { .. } => Kind::TryAgain,
+            store::Error::Given { .. } => Kind::Usage,
             _ => Kind::Failed,
         };
         let shown = Self::from_error(kind, &error);
@@ -301,6 +315,8 @@ impl From<login::Error> for CommandError {
                 wire_hint(shown(oauth_kind(source)), source, &login_hint(name), name)
             }
             E::BadUser => shown(Kind::Usage),
+            E::NoUser(name) => shown(Kind::LoginRequired)
+                .hint(format!("authctl login {name} --user USER --key-file FILE")),
             E::Unanswered(_) => shown(Kind::LoginRequired),
             E::Store(_) => match error {
                 E::Store(error) => error.into(),
@@ -377,7 +393,13 @@ fn grant_error(shown: CommandError, name: &credential::Name, error: &grant::Erro
 
 impl From<inject::Error> for CommandError {
     fn from(error: inject::Error) -> Self {
-        Self::from_error(Kind::Usage, &error)
+        let shown = Self::from_error(Kind::Usage, &error);
+        match error {
+            inject::Error::NoVariable { provider, .. } => {
+                shown.hint(format!("authctl exec --with {provider}=VARIABLE -- …"))
+            }
+            _ => shown,
+        }
     }
 }
 

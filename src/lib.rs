@@ -51,11 +51,33 @@ use clap::{CommandFactory, Parser};
 pub fn run() -> ExitCode {
     harden::harden();
     clap_complete::CompleteEnv::with_factory(cli::Cli::command).complete();
-    let cli = cli::Cli::parse();
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return answer(&error),
+    };
     let context = context::Context::new(cli.global.options(), cli::Cli::command);
     report_panics_without_values();
     panic::catch_unwind(AssertUnwindSafe(|| run_command(&cli, &context)))
         .unwrap_or(ExitCode::from(BUG))
+}
+
+/// What clap has to say: help and version are data, everything else is an error like any other.
+fn answer(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = error.print(); // whoever closed the stream does not want it
+        return ExitCode::SUCCESS;
+    }
+    let typed = cli::Cli::command().ignore_errors(true).get_matches();
+    if typed.get_flag("json") {
+        let manner = ui::Manner { json: true, ..ui::Manner::default() };
+        ui::Ui::new(manner).error(&error.into());
+    } else {
+        let _ = error.print();
+    }
+    match typed.subcommand_name() {
+        Some("exec") => ExitCode::from(error::Kind::Usage.exit_code_before_child()),
+        _ => ExitCode::from(error::Kind::Usage.exit_code()),
+    }
 }
 
 /// A bug in authctl (sysexits' EX_SOFTWARE).

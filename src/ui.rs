@@ -76,8 +76,13 @@ impl Ui {
         }
         self.talk(&format!("{ERROR}error:{ERROR:#} {}", error.message()));
         for hint in error.hints() {
-            self.talk(&format!("{HINT}hint:{HINT:#} {hint}"));
+            self.hint(hint);
         }
+    }
+
+    /// A command that mends something.
+    pub fn hint(&self, hint: &str) {
+        self.talk(&format!("{HINT}hint:{HINT:#} {hint}"));
     }
 
     /// A failed write to stderr has nowhere to be reported.
@@ -191,7 +196,7 @@ mod terminal {
     const OVER: Signal = Signal::SIGURG;
     const SHOW_CURSOR: &str = "\x1b[?25h";
 
-    /// While it lives, signals that would end the process restore the terminal's modes first.
+    /// While it lives, signals that would end or stop the process restore the terminal's modes first.
     pub struct Kept {
         mask: Option<SigSet>,
         watcher: Option<JoinHandle<()>>,
@@ -201,10 +206,16 @@ mod terminal {
         let Ok(modes) = tcgetattr(std::io::stdin()) else {
             return Kept { mask: None, watcher: None };
         };
-        let ending: SigSet =
-            [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, OVER]
-                .into_iter()
-                .collect();
+        let ending: SigSet = [
+            Signal::SIGINT,
+            Signal::SIGTERM,
+            Signal::SIGHUP,
+            Signal::SIGQUIT,
+            Signal::SIGTSTP,
+            OVER,
+        ]
+        .into_iter()
+        .collect();
         // Blocked here, and so in the watcher, which takes them one by one.
         let mask = ending.thread_swap_mask(SigmaskHow::SIG_BLOCK).ok();
         let watcher = std::thread::spawn(move || watch(&ending, &modes));
@@ -212,13 +223,21 @@ mod terminal {
     }
 
     fn watch(ending: &SigSet, modes: &Termios) {
-        match ending.wait() {
-            Ok(OVER) | Err(_) => restore(modes),
-            Ok(signal) => {
-                restore(modes);
-                let _ = writeln!(std::io::stderr(), "{SHOW_CURSOR}");
-                let _ = SigSet::from_iter([signal]).thread_unblock();
-                let _ = raise(signal);
+        while let Ok(signal) = ending.wait() {
+            let prompting = tcgetattr(std::io::stdin());
+            restore(modes);
+            if signal == OVER {
+                return;
+            }
+            let _ = writeln!(std::io::stderr(), "{SHOW_CURSOR}");
+            let alone = SigSet::from_iter([signal]);
+            let _ = alone.thread_unblock();
+            let _ = raise(signal);
+            // Only a stop comes back. The shell has set its own modes, echo among them, and the
+            // prompt still waits for a secret.
+            let _ = alone.thread_block();
+            if let Ok(prompting) = prompting {
+                restore(&prompting);
             }
         }
     }

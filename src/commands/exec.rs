@@ -10,7 +10,8 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::given;
+use super::{complete, given};
+use crate::config;
 use crate::context::{Context, Named, environment, working_directory};
 use crate::credential::Name;
 use crate::error::{CommandError, Kind};
@@ -37,9 +38,13 @@ use crate::text;
     after_help = "Examples:\n  authctl exec --with audiostack -- ./agent\n  authctl exec --with github:work,openai -- ./agent\n  authctl exec --with github=MY_TOKEN -- ./script\n  authctl exec --env-header API_AUTH=github -- ./script\n\nExit status: the command's own; 125 when authctl fails before it starts, 126 when it cannot be\nexecuted, 127 when it is not found."
 )]
 pub struct Arguments {
-    /// Credentials to hand over: NAME, or NAME=VARIABLE to choose the variable
-    #[arg(long, value_name = "NAME[=VARIABLE]", value_delimiter = ',')]
+    /// Credentials to hand over, joined by commas: NAME, or NAME=VARIABLE to choose the variable
+    #[arg(long, value_name = "NAME[=VARIABLE]", value_delimiter = ',', add = complete::stored())]
     with: Vec<String>,
+
+    /// Ask what to hand over, even if an earlier answer is remembered for this program here
+    #[arg(long, conflicts_with_all = ["with", "env_header"])]
+    ask: bool,
 
     /// Hand over a whole header value, as in `Bearer …`, in VARIABLE
     #[arg(long, value_name = "VARIABLE=NAME", value_delimiter = ',')]
@@ -95,7 +100,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     let program = arguments.command.first().cloned().unwrap_or_default();
     let mut handings = handings(context, arguments)?;
     if handings.is_empty() {
-        handings = choose(context, &program)?;
+        handings = choose(context, &program, arguments.ask)?;
     }
     note_nesting(context);
     let environment = gather(context, arguments, &handings)?;
@@ -140,25 +145,48 @@ fn handings(context: &Context, arguments: &Arguments) -> Result<Vec<Handing>, Co
             Some((name, variable)) => (name, Form::Variable(variable.to_owned())),
             None => (typed.as_str(), Form::Own),
         };
-        handings.push(Handing { named: context.name(name)?, form });
+        add(context, &mut handings, name, form)?;
     }
     for typed in &arguments.env_header {
         let (variable, name) = typed.split_once('=').ok_or_else(|| {
             CommandError::usage(format!("--env-header wants VARIABLE=NAME, not {typed:?}"))
         })?;
-        let form = Form::Header(variable.to_owned());
-        handings.push(Handing { named: context.name(name)?, form });
+        add(context, &mut handings, name, Form::Header(variable.to_owned()))?;
     }
     Ok(handings)
 }
 
+/// Whatever is wrong with what was typed is said before any credential is opened.
+fn add(
+    context: &Context,
+    handings: &mut Vec<Handing>,
+    name: &str,
+    form: Form,
+) -> Result<(), CommandError> {
+    if let Form::Variable(variable) | Form::Header(variable) = &form {
+        config::check_variable(variable).map_err(inject::Error::from)?;
+    }
+    let handing = Handing { named: context.name(name)?, form };
+    context.provider(&handing.named.name)?;
+    if !handings.contains(&handing) {
+        handings.push(handing);
+    }
+    Ok(())
+}
+
 /// What was remembered for this program here, else what a person answers, else the choices.
-fn choose(context: &Context, program: &OsStr) -> Result<Vec<Handing>, CommandError> {
+fn choose(context: &Context, program: &OsStr, again: bool) -> Result<Vec<Handing>, CommandError> {
     let place = launch::locate(program).zip(Some(policy::project_root(&working_directory()?)));
     let state = &context.paths()?.state;
     if let Some((program, project)) = &place
+        && !again
         && let Some(remembered) = policy::recall(state, program, project)?
     {
+        context.ui.notice(&format!(
+            "authctl: remembered for {} in {}; exec --ask asks again",
+            program.display(),
+            project.display()
+        ));
         return remembered.iter().map(|name| own(context, name)).collect();
     }
     let picked = ask(context, program)?;
@@ -214,8 +242,11 @@ fn offer_to_remember(
         program.display(),
         project.display()
     );
+    let state = &context.paths()?.state;
     if context.ui.confirm(&question, false)? {
-        policy::remember(&context.paths()?.state, program, project, picked)?;
+        policy::remember(state, program, project, picked)?;
+    } else {
+        policy::forget(state, program, project)?;
     }
     Ok(())
 }

@@ -21,15 +21,23 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Write the completions of every shell into DIRECTORY, or one shell's to stdout
+    ///
+    /// These know commands and flags. To complete the names of providers and of your accounts too, let
+    /// the shell ask authctl: `source <(COMPLETE=bash authctl)`; the same with zsh, fish, elvish and
+    /// powershell in place of bash.
     Completions {
         /// Print the completions of this shell instead of writing files
         #[arg(long, value_enum, conflicts_with = "directory")]
         shell: Option<Shell>,
+        /// Where the files go
         #[arg(required_unless_present = "shell")]
         directory: Option<PathBuf>,
     },
     /// Write the man pages into DIRECTORY
-    Man { directory: PathBuf },
+    Man {
+        /// Where the pages go
+        directory: PathBuf,
+    },
     /// Print the JSON Schema of what --json prints
     Schema,
 }
@@ -47,7 +55,8 @@ enum Shell {
 const SCHEMA: &str = include_str!("schema.json");
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
-    let command_line = (context.command_line)();
+    // `help COMMAND` is for people who type it; a page and a completion for each would be noise.
+    let command_line = (context.command_line)().disable_help_subcommand(true);
     match &arguments.what {
         What::Schema => context.ui.data(SCHEMA)?,
         What::Completions { shell: Some(shell), .. } => {
@@ -95,7 +104,7 @@ fn file_name(shell: Shell) -> &'static str {
 /// One page a command, nested ones as `authctl-provider-show`.
 fn write_pages(command: &clap::Command, directory: &Path) -> Result<(), CommandError> {
     fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
-    let mut command = command.clone().disable_help_subcommand(true);
+    let mut command = command.clone();
     command.build();
     write_page(command, "authctl", directory)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::config::Provider;
-use crate::context::{Context, Named, environment, raw_environment};
+use crate::context::{Context, Named, environment};
 use crate::error::{CommandError, chain};
 use crate::interact::Interact;
 use crate::paths;
@@ -37,13 +37,24 @@ pub fn resolve(
     Ok(resolved)
 }
 
-/// A credential given in the environment, by the rules of the design: neither keychain nor network
-/// nor prompt is touched.
 fn given(
     context: &Context,
     named: &Named,
     provider: &Provider,
 ) -> Result<Option<Resolved>, CommandError> {
+    let Some(found) = found(context, named, provider)? else { return Ok(None) };
+    let credential = resolve::given_credential(provider, &found.variable, found.secret);
+    let id = context.given_id(provider)?;
+    Ok(Some(Resolved { credential, id, source: Source::Given(found.variable), concern: None }))
+}
+
+/// What the environment gives for `named`, by the rules of the design: neither keychain nor network
+/// nor prompt is touched.
+pub fn found(
+    context: &Context,
+    named: &Named,
+    provider: &Provider,
+) -> Result<Option<store::Given>, CommandError> {
     let own: Vec<String> =
         provider.schemes.iter().flat_map(|scheme| scheme.variables.clone()).collect();
     let ci = environment("CI").is_some();
@@ -56,12 +67,7 @@ fn given(
         ci,
         nested: environment(paths::INJECTED).is_some(),
     };
-    let Some(found) = store::given(&provider.id, &own, rule, &raw_environment)? else {
-        return Ok(None);
-    };
-    let credential = resolve::given_credential(provider, &found.variable, found.secret);
-    let id = context.given_id(provider)?;
-    Ok(Some(Resolved { credential, id, source: Source::Given(found.variable), concern: None }))
+    Ok(store::given(&provider.id, &own, rule, &|variable| std::env::var_os(variable))?)
 }
 
 fn is_nested_in(named: &Named) -> bool {

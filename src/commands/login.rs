@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
+use super::complete;
 use super::given::when;
 use crate::config::{self, StoreChoice};
 use crate::context::{Context, Named, environment};
-use crate::credential::Grant;
-use crate::error::{CommandError, Kind};
+use crate::credential::{Grant, Kind};
+use crate::error::{self, CommandError};
 use crate::grant::KeySource;
 use crate::interact::Interact;
 use crate::login::{Method, Outcome, Wish};
@@ -28,11 +29,16 @@ use crate::store;
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Arguments {
     /// Provider, or provider:account
+    #[arg(add = complete::providers())]
     name: String,
 
-    /// Paste or pipe a key instead of signing in with OAuth
+    /// Paste or pipe an API key instead of signing in with OAuth
     #[arg(long, group = "method")]
     with_key: bool,
+
+    /// The same for a token, where the provider takes both keys and tokens
+    #[arg(long, group = "method")]
+    with_token: bool,
 
     /// Read the key, token or password from this file
     #[arg(long, value_name = "FILE")]
@@ -43,33 +49,36 @@ pub struct Arguments {
     user: Option<String>,
 
     /// Sign in by a code that is typed on another device
-    #[arg(long, group = "method")]
+    #[arg(long, group = "method", conflicts_with = "key_file")]
     device: bool,
 
     /// Sign in with the browser on this machine
-    #[arg(long, group = "method")]
+    #[arg(long, group = "method", conflicts_with = "key_file")]
     browser: bool,
 
     /// Sign in as the client itself, with its id and secret
-    #[arg(long, group = "method")]
+    #[arg(long, group = "method", conflicts_with = "key_file")]
     client_credentials: bool,
 
     /// Scopes to ask for, instead of the provider's
-    #[arg(long, value_name = "SCOPE", value_delimiter = ' ')]
+    #[arg(long, value_name = "SCOPE", value_delimiter = ' ', conflicts_with_all = PASTED)]
     scope: Vec<String>,
 
     /// Your OAuth client at this provider; remembered for later logins
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", conflicts_with_all = PASTED)]
     client_id: Option<String>,
 
     /// File with the client's secret, or - for standard input; remembered with the id
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = PASTED)]
     client_secret_file: Option<PathBuf>,
 
     /// Print the URL and do not open a browser
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = PASTED)]
     no_browser: bool,
 }
+
+/// Ways to sign in for which no server is asked for anything.
+const PASTED: [&str; 4] = ["with_key", "with_token", "key_file", "user"];
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let named = context.name(&arguments.name)?;
@@ -102,8 +111,12 @@ fn method(arguments: &Arguments) -> Method {
     };
     if let Some(user) = &arguments.user {
         Method::Basic { user: Some(user.clone()), password: source() }
-    } else if arguments.with_key || arguments.key_file.is_some() {
-        Method::Key(source())
+    } else if arguments.with_token {
+        Method::Key { source: source(), kind: Some(Kind::Bearer) }
+    } else if arguments.with_key {
+        Method::Key { source: source(), kind: Some(Kind::ApiKey) }
+    } else if arguments.key_file.is_some() {
+        Method::Key { source: source(), kind: None }
     } else if arguments.device {
         Method::Grant(Grant::DeviceCode)
     } else if arguments.browser {
@@ -119,10 +132,7 @@ fn read_client_secret(context: &Context, file: &Path) -> Result<Secret, CommandE
     let source =
         if file.as_os_str() == "-" { KeySource::Stdin } else { KeySource::File(file.to_owned()) };
     crate::grant::api_key(context.ui.as_ref(), &source, "client secret").map_err(|error| {
-        CommandError::usage(format!(
-            "cannot take the client's secret: {}",
-            crate::error::chain(&error)
-        ))
+        CommandError::usage(format!("cannot take the client's secret: {}", error::chain(&error)))
     })
 }
 
@@ -152,8 +162,11 @@ fn settle_store(context: &Context, named: &Named) -> Result<(), CommandError> {
         file.display()
     );
     if !context.ui.confirm(&question, true)? {
-        return Err(CommandError::new(Kind::Failed, "there is no place to keep the credential")
-            .hint("start a keychain (GNOME Keyring, KWallet), or set AUTHCTL_STORE=file"));
+        return Err(CommandError::new(
+            error::Kind::Failed,
+            "there is no place to keep the credential",
+        )
+        .hint("start a keychain (GNOME Keyring, KWallet), or set AUTHCTL_STORE=file"));
     }
     config::remember_store(&file, StoreChoice::File, false)?;
     context.choose_store(StoreChoice::File)
@@ -187,7 +200,7 @@ fn report(context: &Context, named: &Named, outcome: &Outcome) -> Result<(), Com
         if let Some(granted) = tokens.scopes.as_ref().filter(|got| **got != binding.scopes) {
             warn_about_scopes(context, &binding.scopes, granted);
         }
-        if let Some(end) = tokens.expires_at.filter(|_| tokens.refresh_token.is_none()) {
+        if let Some(end) = tokens.expires_at.filter(|_| !record.credential.is_renewable()) {
             context.ui.notice(&format!(
                 "The token ends {}, and the server gave nothing to refresh it with.",
                 when(end)

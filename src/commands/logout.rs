@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
+use super::complete;
 use crate::context::Context;
 use crate::credential::{Credential, Name};
 use crate::error::{CommandError, Kind};
@@ -19,7 +20,7 @@ use crate::store::{self, Key};
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Provider, or provider:account
-    #[arg(required_unless_present = "all")]
+    #[arg(required_unless_present = "all", add = complete::stored())]
     name: Option<String>,
 
     /// Every credential in the store

@@ -1,5 +1,6 @@
 //! The commands, one file each: its arguments and its story.
 
+mod complete;
 mod exec;
 mod generate;
 mod given;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::given;
+use super::{complete, given};
 use crate::config::{ClientRule, OAuth, Provider, Scheme, Source};
 use crate::context::Context;
 use crate::credential::Kind as CredentialKind;
@@ -28,9 +28,15 @@ enum What {
     /// List the providers: the built-in ones and those of config.toml
     List,
     /// Show one provider: ways to sign in, headers, variables, endpoints
-    Show { provider: String },
+    Show {
+        #[arg(add = complete::providers())]
+        provider: String,
+    },
     /// Check one provider step by step: metadata, endpoints, and the stored credential
-    Check { provider: String },
+    Check {
+        #[arg(add = complete::providers())]
+        provider: String,
+    },
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
@@ -96,7 +102,9 @@ fn show(context: &Context, typed: &str) -> Result<ExitCode, CommandError> {
 }
 
 fn as_text(provider: &Provider) -> String {
-    let mut text = format!("{} ({})\n", provider.title, provider.id);
+    let id =
+        if provider.title == provider.id { String::new() } else { format!(" ({})", provider.id) };
+    let mut text = format!("{}{id}\n", provider.title);
     let mut row = |label: &str, value: &str| {
         let _ = writeln!(text, "  {label:<14} {value}"); // writing into a String does not fail
     };
@@ -219,12 +227,17 @@ fn scheme_as_json(scheme: &Scheme) -> Value {
 struct Step {
     what: String,
     failure: Option<String>,
+    hints: Vec<String>,
 }
 
 impl Step {
     fn new<T>(what: impl Into<String>, result: &Result<T, CommandError>) -> Self {
-        let failure = result.as_ref().err().map(|error| error.message().to_owned());
-        Self { what: what.into(), failure }
+        let error = result.as_ref().err();
+        Self {
+            what: what.into(),
+            failure: error.map(|error| error.message().to_owned()),
+            hints: error.map(|error| error.hints().to_owned()).unwrap_or_default(),
+        }
     }
 }
 
@@ -232,8 +245,7 @@ impl Step {
 fn check(context: &Context, typed: &str) -> Result<ExitCode, CommandError> {
     let named = context.name(typed)?;
     let provider = context.provider(&named.name)?;
-    let mut steps =
-        vec![Step { what: format!("described ({})", source(&provider.source)), failure: None }];
+    let mut steps = vec![Step::new(format!("described ({})", source(&provider.source)), &Ok(()))];
     let oauth = provider.schemes.iter().find_map(|scheme| scheme.oauth.as_ref());
     if let Some(oauth) = oauth {
         check_server(context, oauth, &mut steps);
@@ -251,6 +263,7 @@ fn check(context: &Context, typed: &str) -> Result<ExitCode, CommandError> {
     } else {
         let lines: Vec<String> = steps.iter().map(step_line).collect();
         context.ui.data(&lines.concat())?;
+        steps.iter().flat_map(|step| &step.hints).for_each(|hint| context.ui.hint(hint));
     }
     Ok(if failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }

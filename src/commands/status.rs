@@ -10,14 +10,15 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::given::when;
-use crate::context::{Context, environment};
+use super::{complete, given};
+use crate::context::{Context, Named};
 use crate::credential::Name;
 use crate::error::{CommandError, Kind};
 use crate::http::Request;
 use crate::inject;
 use crate::interact::Interact;
 use crate::resolve::{Resolved, Wanted};
-use crate::store::{self, Entry};
+use crate::store::Entry;
 use crate::ui::{BAD, FAINT, GOOD};
 
 /// Show what is held, until when, and what mends a bad one
@@ -27,6 +28,7 @@ use crate::ui::{BAD, FAINT, GOOD};
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Only this provider, or provider:account
+    #[arg(add = complete::stored())]
     name: Option<String>,
 
     /// Open every credential, refresh what must be, and try it where the provider has a cheap call
@@ -45,6 +47,12 @@ enum State {
     Ended(String),
     /// `--check` found this.
     Failing(String),
+}
+
+/// What the environment gives where nothing is stored.
+struct Gift {
+    name: Name,
+    variable: String,
 }
 
 struct Line {
@@ -68,16 +76,23 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         } else {
             state(&entry, Timestamp::now())
         };
-        let given_by = given_by(&name);
+        let given_by = given_by(context, &name);
         lines.push(Line { name, entry, state, given_by });
+    }
+    let gifts = gifts(context, arguments, &lines)?;
+    if let Some(typed) = arguments.name.as_ref().filter(|_| lines.is_empty()) {
+        context.provider(&context.name(typed)?.name)?; // or the name is mistyped
     }
     let damaged: Vec<String> =
         listing.unreadable.iter().map(|file| file.display().to_string()).collect();
     if context.ui.is_json() {
-        context.ui.json(&as_json(&store.describe(), &lines, &damaged, Timestamp::now()))?;
+        context.ui.json(&as_json(&store.describe(), &lines, &gifts, &damaged, Timestamp::now()))?;
     } else {
-        context.ui.data(&as_text(&store.describe(), &lines, &damaged))?;
-        next_steps(context, arguments, &lines)?;
+        let about = arguments.name.as_deref();
+        context.ui.data(&as_text(&store.describe(), about, &lines, &gifts, &damaged))?;
+        if lines.is_empty() && gifts.is_empty() {
+            next_steps(context, arguments)?;
+        }
     }
     let broken = !damaged.is_empty() || lines.iter().any(|line| line.state.is_broken());
     Ok(if broken { ExitCode::from(1) } else { ExitCode::SUCCESS })
@@ -93,10 +108,32 @@ fn is_asked(context: &Context, arguments: &Arguments, name: &Name) -> Result<boo
     })
 }
 
-/// The variable that stands before the stored credential, if it is set.
-fn given_by(name: &Name) -> Option<String> {
-    let variable = store::token_variable(name.provider());
-    (name.is_default_account() && environment(&variable).is_some()).then_some(variable)
+/// The variable that `exec` and `token` take for this name instead of the store, if there is one. A
+/// value that cannot be used is said, and does not stop the rest.
+fn given_by(context: &Context, name: &Name) -> Option<String> {
+    let provider = context.provider(name).ok()?;
+    let named = Named { name: name.clone(), account_named: !name.is_default_account() };
+    given::found(context, &named, provider)
+        .map_err(|error| context.ui.warn(error.message()))
+        .ok()
+        .flatten()
+        .map(|given| given.variable)
+}
+
+fn gifts(
+    context: &Context,
+    arguments: &Arguments,
+    lines: &[Line],
+) -> Result<Vec<Gift>, CommandError> {
+    let mut gifts = Vec::new();
+    for provider in context.config()?.providers() {
+        let name: Name = provider.id.parse()?;
+        if lines.iter().any(|line| line.name == name) || !is_asked(context, arguments, &name)? {
+            continue;
+        }
+        gifts.extend(given_by(context, &name).map(|variable| Gift { name, variable }));
+    }
+    Ok(gifts)
 }
 
 fn state(entry: &Entry, now: Timestamp) -> State {
@@ -191,23 +228,37 @@ impl State {
 
 // ----------------------------------------------------------------------------------------- for people
 
-fn as_text(store: &str, lines: &[Line], damaged: &[String]) -> String {
+fn as_text(
+    store: &str,
+    about: Option<&str>,
+    lines: &[Line],
+    gifts: &[Gift],
+    damaged: &[String],
+) -> String {
     let mut text = format!("{FAINT}Stored in the {store}{FAINT:#}\n");
+    let names = lines.iter().map(|line| &line.name).chain(gifts.iter().map(|gift| &gift.name));
+    let width = names.map(|name| name.to_string().len()).max().unwrap_or(0);
     for line in lines {
-        text.push_str(&paragraph(line));
+        text.push_str(&paragraph(line, width));
+    }
+    for Gift { name, variable } in gifts {
+        let name = name.to_string();
+        let _ = writeln!(text, "{GOOD}✓{GOOD:#} {name:width$}  given in {variable}");
     }
     for file in damaged {
         let _ = writeln!(text, "{BAD}✗{BAD:#} {file}: this index entry cannot be read");
     }
-    if lines.is_empty() && damaged.is_empty() {
-        text.push_str("Nothing is stored.\n");
+    if lines.is_empty() && gifts.is_empty() && damaged.is_empty() {
+        let what = about.map_or(String::new(), |name| format!(" for {name}"));
+        let _ = writeln!(text, "Nothing is stored{what}.");
     }
     text
 }
 
-fn paragraph(line: &Line) -> String {
+fn paragraph(line: &Line, width: usize) -> String {
     let (style, mark) = if line.state.is_broken() { (BAD, '✗') } else { (GOOD, '✓') };
-    let mut text = format!("{style}{mark}{style:#} {}  {}\n", line.name, summary(line));
+    let name = line.name.to_string();
+    let mut text = format!("{style}{mark}{style:#} {name:width$}  {}\n", summary(line));
     let mut detail = |what: &str| {
         let _ = writeln!(text, "    {what}"); // writing into a String does not fail
     };
@@ -240,7 +291,7 @@ fn summary(line: &Line) -> String {
             format!("{kind}, token until {} (renewed when needed)", when(end))
         }
         (State::Active, Some(end)) => format!("{kind}, ends {}", when(end)),
-        (State::Active, None) => format!("{kind}, no end known"),
+        (State::Active, None) => format!("{kind}, no expiry known"),
         (State::Refreshable, _) => format!("{kind}, renewed at the next use"),
         (State::Refreshing, _) => format!("{kind}, a refresh is under way or was cut off"),
         (State::Ended(_), _) => format!("{kind}, sign-in needed"),
@@ -248,28 +299,36 @@ fn summary(line: &Line) -> String {
     }
 }
 
-fn next_steps(
-    context: &Context,
-    arguments: &Arguments,
-    lines: &[Line],
-) -> Result<(), CommandError> {
-    if !lines.is_empty() {
-        return Ok(());
-    }
-    match &arguments.name {
-        Some(name) => {
-            context.ui.notice(&format!("Sign in with: authctl login {}", context.name(name)?.name));
-        }
-        None => context.ui.notice("Sign in with: authctl login PROVIDER  (authctl provider list)"),
-    }
+fn next_steps(context: &Context, arguments: &Arguments) -> Result<(), CommandError> {
+    let next = match &arguments.name {
+        Some(typed) => format!("Sign in with: authctl login {}", context.name(typed)?.name),
+        None => "Sign in with: authctl login PROVIDER  (authctl provider list)".into(),
+    };
+    context.ui.notice(&next);
     Ok(())
 }
 
 // ---------------------------------------------------------------------------------------- for scripts
 
-fn as_json(store: &str, lines: &[Line], damaged: &[String], now: Timestamp) -> Value {
+fn as_json(
+    store: &str,
+    lines: &[Line],
+    gifts: &[Gift],
+    damaged: &[String],
+    now: Timestamp,
+) -> Value {
+    let given: Vec<Value> = gifts
+        .iter()
+        .map(|gift| json!({ "name": gift.name.to_string(), "variable": gift.variable }))
+        .collect();
     let credentials: Vec<Value> = lines.iter().map(|line| line_as_json(line, now)).collect();
-    json!({ "version": 1, "store": store, "credentials": credentials, "damaged": damaged })
+    json!({
+        "version": 1,
+        "store": store,
+        "credentials": credentials,
+        "given": given,
+        "damaged": damaged,
+    })
 }
 
 fn line_as_json(line: &Line, now: Timestamp) -> Value {

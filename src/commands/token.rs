@@ -7,7 +7,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::given;
+use super::{complete, given};
 use crate::context::{Context, Named};
 use crate::error::{CommandError, Kind};
 use crate::inject;
@@ -27,6 +27,7 @@ use crate::resolve;
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Arguments {
     /// Provider, or provider:account
+    #[arg(add = complete::stored())]
     name: String,
 
     /// Least time the token must still live, as in 90s, 10m, 1h
@@ -104,6 +105,12 @@ fn permit(context: &Context, named: &Named, allow: bool) -> Result<ExitCode, Com
             return Err(CommandError::new(
                 Kind::Failed,
                 format!("{agent} is running this command; only a person can give that permission"),
+            ));
+        }
+        if !context.ui.can_ask() {
+            return Err(CommandError::new(
+                Kind::Failed,
+                "only a person at a terminal can give that permission",
             ));
         }
         let question = format!("Let coding agents print the {name} credential?");

@@ -47,7 +47,11 @@ pub enum Method {
     /// The provider's first way that can work here.
     Default,
     Grant(Grant),
-    Key(KeySource),
+    /// A key or token; where the provider takes both, it is stored as this kind.
+    Key {
+        source: KeySource,
+        kind: Option<Kind>,
+    },
     /// Name and password; the password comes from the source.
     Basic {
         user: Option<String>,
@@ -106,6 +110,8 @@ pub enum Error {
         "a user name for basic authentication cannot be empty or contain ':' or control characters"
     )]
     BadUser,
+    #[error("cannot sign in to {0}: no user name was given, and there is no terminal to ask at")]
+    NoUser(Name),
     #[error(transparent)]
     Unanswered(#[from] Unanswered),
     #[error(transparent)]
@@ -160,7 +166,7 @@ impl Login<'_> {
     fn acquire(&self, wish: &Wish<'_>) -> Result<Credential, Error> {
         match &wish.method {
             Method::Default => self.acquire_by_default(wish),
-            Method::Key(source) => self.acquire_key(wish, source),
+            Method::Key { source, kind } => self.acquire_key(wish, source, *kind),
             Method::Basic { user, password } => self.acquire_basic(wish, user.as_deref(), password),
             Method::Grant(grant) => {
                 let oauth = oauth_scheme(wish.provider)?;
@@ -178,7 +184,7 @@ impl Login<'_> {
         match first.map(|scheme| (scheme.kind, &scheme.oauth)) {
             Some((Kind::OAuth, Some(oauth))) => self.acquire_by_first_grant(wish, oauth),
             Some((Kind::Basic, _)) => self.acquire_basic(wish, None, &KeySource::Prompt),
-            _ => self.acquire_key(wish, &KeySource::Prompt),
+            _ => self.acquire_key(wish, &KeySource::Prompt, None),
         }
     }
 
@@ -194,7 +200,7 @@ impl Login<'_> {
                 if !self.interact.confirm("Paste a key or token instead?", true)? {
                     return Err(error);
                 }
-                self.acquire_key(wish, &KeySource::Prompt)
+                self.acquire_key(wish, &KeySource::Prompt, None)
             }
             other => other,
         }
@@ -202,11 +208,18 @@ impl Login<'_> {
 
     // ------------------------------------------------------------------------------- keys
 
-    fn acquire_key(&self, wish: &Wish<'_>, source: &KeySource) -> Result<Credential, Error> {
-        let scheme = key_scheme(wish.provider).ok_or_else(|| Error::NoSuchWay {
-            provider: wish.provider.id.clone(),
-            what: "kind of credential that can be pasted",
-        })?;
+    fn acquire_key(
+        &self,
+        wish: &Wish<'_>,
+        source: &KeySource,
+        kind: Option<Kind>,
+    ) -> Result<Credential, Error> {
+        let wanted = kind.and_then(|kind| wish.provider.scheme(kind));
+        let scheme =
+            wanted.or_else(|| key_scheme(wish.provider)).ok_or_else(|| Error::NoSuchWay {
+                provider: wish.provider.id.clone(),
+                what: "kind of credential that can be pasted",
+            })?;
         if let (KeySource::Prompt, Some(page)) = (source, &scheme.create_at) {
             self.interact.notice(&format!("Make a key at {page}"));
         }
@@ -237,6 +250,7 @@ impl Login<'_> {
         }
         let user = match user {
             Some(user) => user.to_owned(),
+            None if !self.interact.can_ask() => return Err(Error::NoUser(wish.name.clone())),
             None => self.interact.ask_line(&format!("{} user name", wish.provider.title))?,
         };
         // RFC 7617 §2: the first colon ends the name.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
+use crate::private_file;
 
 /// The file of one choice. Program and project stand in it, too: the name of the file is only their
 /// hash, and `--with` lists must not be handed to any other pair.
@@ -47,6 +48,14 @@ pub fn remember(
     };
     let choice = Choice { program: text(program)?, project: text(project)?, with: with.to_vec() };
     super::write(&file(state, &choice.program, &choice.project), &choice)
+}
+
+/// Forgets the choice for this pair, if there is one.
+pub fn forget(state: &Path, program: &Path, project: &Path) -> Result<(), Error> {
+    if let (Some(program), Some(project)) = (program.to_str(), project.to_str()) {
+        private_file::remove(&file(state, program, project))?;
+    }
+    Ok(())
 }
 
 /// The nearest of `directory` and its ancestors that holds a repository or an `authctl.toml`; the
@@ -352,6 +361,9 @@ mod tests {
         assert_eq!(at("/opt/agent", "/home/me/project"), Some(expected));
         assert_eq!(at("/opt/other", "/home/me/project"), None);
         assert_eq!(at("/opt/agent", "/home/me/other"), None);
+        forget(state.path(), agent, project).unwrap();
+        forget(state.path(), agent, project).unwrap();
+        assert_eq!(recall(state.path(), agent, project).unwrap(), None);
         remember(state.path(), agent, project, &[]).unwrap();
         assert_eq!(at("/opt/agent", "/home/me/project"), Some(vec![]));
     }

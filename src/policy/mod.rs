@@ -8,7 +8,7 @@ mod permissions;
 use std::path::PathBuf;
 
 pub use agents::at_keyboard;
-pub use choices::{can_remember, project_root, recall, remember};
+pub use choices::{can_remember, forget, project_root, recall, remember};
 pub use permissions::{Permission, allow, permission, withdraw};
 
 use crate::private_file;

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backend::CredentialStore;
-pub use environment::{GivenRule, given, given_id, token_variable};
+pub use environment::{Given, GivenRule, given, given_id, token_variable};
 pub use error::{Error, Why, unless_damaged};
 pub use index::{Entry, Listing};
 pub use key::Key;

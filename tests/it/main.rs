@@ -29,6 +29,8 @@ mod login;
 mod persistence;
 #[cfg(unix)]
 mod processes;
+#[cfg(unix)]
+mod prompts;
 mod real_keychain;
 mod real_oidc;
 mod real_parts;
@@ -38,6 +40,8 @@ mod secrecy;
 mod support;
 #[cfg(unix)]
 mod terminal;
+#[cfg(unix)]
+mod transcripts;
 
 /// A test file that is not named above would silently never run.
 #[test]

@@ -48,6 +48,19 @@ impl Terminal {
         self.session.send_line(line).unwrap();
     }
 
+    /// Types `keys` as they are, without a line end.
+    pub fn send(&mut self, keys: &str) {
+        self.session.send(keys).unwrap();
+        self.session.flush().unwrap();
+    }
+
+    /// Whether what is typed now would not be seen.
+    pub fn echo_is_off(&self) -> bool {
+        let terminal = self.session.process().get_file_handle().unwrap();
+        let modes = rustix::termios::tcgetattr(terminal).unwrap();
+        !modes.local_modes.contains(rustix::termios::LocalModes::ECHO)
+    }
+
     /// Types a control key: `'c'` for ^C.
     pub fn control(&mut self, key: char) {
         self.session.send_control(key).unwrap();
@@ -64,6 +77,14 @@ impl Terminal {
     /// Waits for the end; hands back what came until then.
     pub fn rest(&mut self) -> String {
         self.session.exp_eof().unwrap()
+    }
+
+    /// The signal that ended it; `None` if it ended by itself.
+    pub fn signal(self) -> Option<i32> {
+        match self.session.process().wait().unwrap() {
+            WaitStatus::Signaled(_, signal, _) => Some(signal as i32),
+            _ => None,
+        }
     }
 
     /// The exit status as a shell shows it: 128 and the number for a signal.
