@@ -131,7 +131,7 @@ fn method(arguments: &Arguments) -> Method {
 fn read_client_secret(context: &Context, file: &Path) -> Result<Secret, CommandError> {
     let source =
         if file.as_os_str() == "-" { KeySource::Stdin } else { KeySource::File(file.to_owned()) };
-    crate::grant::api_key(context.ui.as_ref(), &source, "client secret").map_err(|error| {
+    crate::grant::password(context.ui.as_ref(), &source, "client secret").map_err(|error| {
         CommandError::usage(format!("cannot take the client's secret: {}", error::chain(&error)))
     })
 }
