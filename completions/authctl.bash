@@ -186,7 +186,7 @@ _authctl() {
             return 0
             ;;
         authctl__subcmd__login)
-            opts="-q -h --with-key --with-token --key-file --user --device --browser --client-credentials --scope --client-id --client-secret-file --no-browser --json --quiet --no-input --account --help"
+            opts="-q -h --with-key --with-token --key-file --user --device --browser --client-credentials --scope --client-id --client-secret-file --new-client --no-browser --json --quiet --no-input --account --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -47,6 +47,7 @@ set edit:completion:arg-completer[authctl] = {|@words|
             cand --device 'Sign in by a code that is typed on another device'
             cand --browser 'Sign in with the browser on this machine'
             cand --client-credentials 'Sign in as the client itself, with its id and secret'
+            cand --new-client 'Register a new client at the server instead of using the one registered earlier'
             cand --no-browser 'Print the URL and do not open a browser'
             cand --json 'Print data and errors as JSON'
             cand -q 'Say nothing but warnings and errors'

@@ -48,6 +48,7 @@ complete -c authctl -n "__fish_authctl_using_subcommand login" -l with-token -d 
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l device -d 'Sign in by a code that is typed on another device'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l browser -d 'Sign in with the browser on this machine'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l client-credentials -d 'Sign in as the client itself, with its id and secret'
+complete -c authctl -n "__fish_authctl_using_subcommand login" -l new-client -d 'Register a new client at the server instead of using the one registered earlier'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l no-browser -d 'Print the URL and do not open a browser'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l json -d 'Print data and errors as JSON'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -s q -l quiet -d 'Say nothing but warnings and errors'

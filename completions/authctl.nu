@@ -22,6 +22,7 @@ module completions {
     --scope: string           # Scopes to ask for, instead of the provider's
     --client-id: string       # Your OAuth client at this provider; remembered for later logins
     --client-secret-file: path # File with the client's secret, or - for standard input; remembered with the id
+    --new-client              # Register a new client at the server instead of using the one registered earlier
     --no-browser              # Print the URL and do not open a browser
     --json                    # Print data and errors as JSON
     --quiet(-q)               # Say nothing but warnings and errors

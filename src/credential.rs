@@ -308,6 +308,8 @@ pub struct Record {
     /// Grows by one with every write of new tokens; a refresh compares it under the lock.
     pub generation: u64,
     pub created_at: Timestamp,
+    /// The last time somebody signed in; a refresh leaves it.
+    pub signed_in_at: Timestamp,
     pub credential: Credential,
     /// A refresh is under way, or was cut off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -346,6 +348,7 @@ impl Record {
             id: new_id(),
             generation: 1,
             created_at: now,
+            signed_in_at: now,
             credential,
             refreshing: None,
             refused: None,

@@ -304,9 +304,12 @@ impl From<login::Error> for CommandError {
             E::NoSuchWay { provider, .. } | E::NoEndpoint { provider, .. } => {
                 shown(Kind::Usage).hint(format!("authctl provider show {provider}"))
             }
-            E::ClientNeeded { provider, register_at, key_possible, .. } => {
-                client_needed(shown(Kind::Usage), provider, register_at.as_deref(), *key_possible)
+            E::ClientNeeded { provider, register_at, with_secret, key_possible, .. } => {
+                let page = register_at.as_deref();
+                client_needed(shown(Kind::Usage), provider, page, *with_secret, *key_possible)
             }
+            E::ClientForgotten { name, .. } => shown(Kind::Failed)
+                .hint(format!("{}  (registers a new one)", login_hint(name))),
             E::ClientSecretNeeded { provider } => shown(Kind::Usage)
                 .hint(format!("authctl login {provider} --client-id ID --client-secret-file FILE")),
             E::NoPkce { provider, .. } => shown(Kind::Failed).hint(format!(
@@ -353,12 +356,14 @@ fn client_needed(
     mut shown: CommandError,
     provider: &str,
     register_at: Option<&str>,
+    with_secret: bool,
     key_possible: bool,
 ) -> CommandError {
     if let Some(page) = register_at {
         shown = shown.hint(format!("register one at {page}"));
     }
-    shown = shown.hint(format!("authctl login {provider} --client-id ID  (remembered)"));
+    let secret = if with_secret { " --client-secret-file FILE" } else { "" };
+    shown = shown.hint(format!("authctl login {provider} --client-id ID{secret}  (remembered)"));
     if key_possible {
         shown = shown.hint(format!("authctl login {provider} --with-key"));
     }

@@ -72,6 +72,10 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = PASTED)]
     client_secret_file: Option<PathBuf>,
 
+    /// Register a new client at the server instead of using the one registered earlier
+    #[arg(long, conflicts_with_all = PASTED)]
+    new_client: bool,
+
     /// Print the URL and do not open a browser
     #[arg(long, conflicts_with_all = PASTED)]
     no_browser: bool,
@@ -94,6 +98,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         scopes: (!arguments.scope.is_empty()).then(|| arguments.scope.clone()),
         client_id: arguments.client_id.clone(),
         client_secret,
+        new_client: arguments.new_client,
         open_browser: !arguments.no_browser,
     };
     say_what_wins(context, &named);

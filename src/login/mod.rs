@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use client::{known_client, registered_port};
+use client::Known;
 use endpoints::Endpoints;
 
 use crate::config::{OAuth, Provider, Scheme};
@@ -17,9 +17,9 @@ use crate::credential::{Binding, Credential, Grant, Kind, Name, Record, Tokens};
 use crate::grant::{self, KeySource, RedirectListener};
 use crate::http::Http;
 use crate::interact::{Interact, Unanswered};
-use crate::oauth::{self, Client, Metadata, RegistrationRequest};
+use crate::oauth::{self, Metadata};
 use crate::secret::Secret;
-use crate::store::{self, Key, RegistrationRecord, Store};
+use crate::store::{self, Key, Store};
 
 /// How long a person may take in the browser.
 const BROWSER_WAIT: Duration = Duration::from_mins(10);
@@ -38,13 +38,30 @@ pub struct Wish<'a> {
     pub scopes: Option<Vec<String>>,
     pub client_id: Option<String>,
     pub client_secret: Option<Secret>,
+    /// Registers a client even where one is registered.
+    pub new_client: bool,
     pub open_browser: bool,
+}
+
+impl Wish<'_> {
+    /// Whether it says anything that only OAuth has.
+    fn is_about_oauth(&self) -> bool {
+        self.client_id.is_some()
+            || self.client_secret.is_some()
+            || self.scopes.is_some()
+            || self.new_client
+    }
+
+    /// Whether a login that another process makes does for this one.
+    fn is_met_by_any(&self) -> bool {
+        self.method == Method::Default && !self.is_about_oauth()
+    }
 }
 
 /// How to sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Method {
-    /// The provider's first way that can work here.
+    /// The provider's first way.
     Default,
     Grant(Grant),
     /// A key or token; where the provider takes both, it is stored as this kind.
@@ -80,7 +97,17 @@ pub enum Error {
         provider: String,
         title: String,
         register_at: Option<String>,
+        /// Whether it needs a secret, too.
+        with_secret: bool,
         key_possible: bool,
+    },
+    #[error(
+        "the authorization server of {name} does not know the client that was registered there"
+    )]
+    ClientForgotten {
+        name: Name,
+        #[source]
+        source: grant::Error,
     },
     #[error("{provider} needs the client's secret")]
     ClientSecretNeeded { provider: String },
@@ -131,15 +158,18 @@ impl Login<'_> {
     /// Signs in and saves the credential.
     pub fn run(&self, wish: &Wish<'_>) -> Result<Outcome, Error> {
         let key = Key::Login(wish.name);
+        let begun = (self.clock)();
         let (_one_at_a_time, waited) = match self.store.try_lock(&key)? {
             Some(guard) => (guard, false),
             None => (self.wait_for_other_login(wish.name, &key)?, true),
         };
-        // Also proof that the store can be opened, before anybody is sent to a browser.
+        // The store is opened before anybody is sent to a browser.
         let before = store::unless_damaged(self.store.load(wish.name))?;
-        if let Some(record) = before.filter(|record| waited && record.refused.is_none()) {
+        let is_of_other = |record: &Record| waited && record.signed_in_at >= begun;
+        if let Some(record) = before.filter(|record| wish.is_met_by_any() && is_of_other(record)) {
             return Ok(Outcome { record, replaced: true, adopted: true });
         }
+        self.store.prove_writable()?;
         let credential = self.acquire(wish)?;
         self.save(wish.name, credential)
     }
@@ -156,7 +186,10 @@ impl Login<'_> {
         let guard = self.store.lock(&Key::Credential(name), WRITE_WAIT)?;
         let before = store::unless_damaged(self.store.load(name))?;
         let record = match &before {
-            Some(before) => before.succeeded_by(credential),
+            Some(before) => {
+                let signed_in_at = (self.clock)();
+                Record { signed_in_at, ..before.succeeded_by(credential) }
+            }
             None => Record::new(name, credential, (self.clock)()),
         };
         self.store.save(&guard, &record)?;
@@ -180,6 +213,9 @@ impl Login<'_> {
     }
 
     fn acquire_by_default(&self, wish: &Wish<'_>) -> Result<Credential, Error> {
+        if wish.is_about_oauth() {
+            return self.acquire_by_first_grant(wish, oauth_scheme(wish.provider)?);
+        }
         let first = wish.provider.schemes.first();
         match first.map(|scheme| (scheme.kind, &scheme.oauth)) {
             Some((Kind::OAuth, Some(oauth))) => self.acquire_by_first_grant(wish, oauth),
@@ -271,18 +307,31 @@ impl Login<'_> {
         oauth: &OAuth,
         grant: Grant,
     ) -> Result<Credential, Error> {
-        let known = known_client(self, wish, oauth, grant)?;
+        let known = self.known_client(wish, oauth, grant)?;
         let metadata = self.discover(wish, oauth, grant)?;
         let endpoints =
             Endpoints::new(self.interact, wish.provider, oauth, metadata.as_ref(), grant)?;
         let scopes = wish.scopes.clone().unwrap_or_else(|| oauth.scopes.clone());
-        let (client, answer) = self.ask_server(wish, oauth, grant, &endpoints, known, &scopes)?;
+        let (known, listener) = self.settle_client(wish, oauth, grant, &endpoints, known)?;
+        let wire_scopes = [scopes.join(&oauth.scope_separator.to_string())];
+        let request = grant::Request {
+            server: &endpoints.server,
+            client: &known.record.client,
+            scopes: if scopes.is_empty() { &[] } else { &wire_scopes },
+            resource: oauth.resource.as_deref(),
+            parameters: &oauth.parameters,
+        };
+        let answer = self.ask_server(wish, grant, listener, &request);
+        let answer = answer.map_err(|source| self.explain(wish.name, &known, source))?;
+        if known.is_new {
+            self.remember(&known.record)?;
+        }
         let binding = Binding {
             issuer: endpoints.server.issuer.clone(),
             token_endpoint: endpoints.server.token_endpoint.clone(),
             revocation_endpoint: endpoints.revocation_endpoint,
             resource: oauth.resource.clone(),
-            client,
+            client: known.record.client,
             grant,
             scopes,
         };
@@ -320,105 +369,43 @@ impl Login<'_> {
     fn ask_server(
         &self,
         wish: &Wish<'_>,
-        oauth: &OAuth,
         grant: Grant,
-        endpoints: &Endpoints,
-        known: Option<RegistrationRecord>,
-        scopes: &[String],
-    ) -> Result<(Client, oauth::TokenAnswer), Error> {
-        let failed = |source| Error::Grant { name: wish.name.clone(), source };
-        // The listener first: its port stands in the registration and in the URL.
-        let listener = match grant {
-            Grant::AuthorizationCode => {
-                let port = known.as_ref().and_then(|known| registered_port(&known.redirect_uris));
-                Some(RedirectListener::bind(&oauth.redirect, port).map_err(failed)?)
-            }
-            _ => None,
-        };
-        let client = match known {
-            Some(known) => known.client,
-            None => self.register(wish, endpoints, grant, listener.as_ref())?,
-        };
-        let wire_scopes = [scopes.join(&oauth.scope_separator.to_string())];
-        let request = grant::Request {
-            server: &endpoints.server,
-            client: &client,
-            scopes: if scopes.is_empty() { &[] } else { &wire_scopes },
-            resource: oauth.resource.as_deref(),
-            parameters: &oauth.parameters,
-        };
-        let answer = match (grant, listener) {
+        listener: Option<RedirectListener>,
+        request: &grant::Request<'_>,
+    ) -> Result<oauth::TokenAnswer, grant::Error> {
+        match (grant, listener) {
             (Grant::AuthorizationCode, Some(listener)) => {
                 self.http.block_on(grant::authorization_code(
                     self.http,
                     self.interact,
                     listener,
-                    &request,
+                    request,
                     wish.open_browser,
                     BROWSER_WAIT,
                 ))
             }
             (Grant::ClientCredentials, _) => {
-                self.http.block_on(grant::client_credentials(self.http, &request))
+                self.http.block_on(grant::client_credentials(self.http, request))
             }
-            _ => self.http.block_on(grant::device_code(self.http, self.interact, &request)),
-        };
-        answer.map(|answer| (client, answer)).map_err(failed)
+            _ => self.http.block_on(grant::device_code(self.http, self.interact, request)),
+        }
     }
 
-    /// Registers a client (RFC 7591) and remembers it for every later login at this server. It can do
-    /// all that one registered earlier could.
-    fn register(
-        &self,
-        wish: &Wish<'_>,
-        endpoints: &Endpoints,
-        grant: Grant,
-        listener: Option<&RedirectListener>,
-    ) -> Result<Client, Error> {
-        let key = endpoints.registration_key();
-        let endpoint = endpoints.registration_endpoint.as_deref().ok_or(Error::NoEndpoint {
-            provider: wish.provider.id.clone(),
-            endpoint: "registration endpoint",
-        })?;
-        let guard = self.store.lock(&Key::Registration(key), WRITE_WAIT)?;
-        let earlier = store::unless_damaged(self.store.load_registration(key))?;
-        let (mut grants, mut redirect_uris) =
-            earlier.map_or_else(Default::default, |record| (record.grants, record.redirect_uris));
-        if !grants.contains(&grant) {
-            grants.push(grant);
+    /// A server that does not know our registration any more gets a new one at the next login.
+    fn explain(&self, name: &Name, known: &Known, source: grant::Error) -> Error {
+        let name = name.clone();
+        let is_unknown = matches!(
+            &source,
+            grant::Error::Oauth(oauth::Error::Refused { code, .. })
+                if code == "invalid_client" || code == "unauthorized_client"
+        );
+        if is_unknown && known.record.provider.is_none() {
+            return match self.forget(&known.record) {
+                Ok(()) => Error::ClientForgotten { name, source },
+                Err(error) => error,
+            };
         }
-        if let Some(listener) = listener {
-            redirect_uris = vec![listener.redirect_uri().to_owned()];
-        }
-        let registration = self
-            .http
-            .block_on(oauth::register(
-                self.http,
-                endpoint,
-                &RegistrationRequest {
-                    redirect_uris: &redirect_uris,
-                    grant_types: &registered_grants(&grants),
-                    scopes: &[],
-                    auth_methods_supported: endpoints.auth_methods.as_deref(),
-                },
-            ))
-            .map_err(|source| Error::OAuth {
-                name: wish.name.clone(),
-                step: "registering a client",
-                source,
-            })?;
-        let record = RegistrationRecord {
-            format: crate::credential::FORMAT,
-            issuer: key.to_owned(),
-            client: registration.client,
-            redirect_uris: registration.redirect_uris,
-            grants,
-            created_at: (self.clock)(),
-            secret_expires_at: registration.secret_expires_at,
-            dynamic: true,
-        };
-        self.store.save_registration(&guard, &record)?;
-        Ok(record.client)
+        Error::Grant { name, source }
     }
 }
 
@@ -436,15 +423,6 @@ fn key_scheme(provider: &Provider) -> Option<&Scheme> {
 
 fn key_word(kind: Kind) -> &'static str {
     if kind == Kind::ApiKey { "API key" } else { "token" }
-}
-
-/// What a client registers for to use `grants`.
-fn registered_grants(grants: &[Grant]) -> Vec<&'static str> {
-    let mut types: Vec<_> = grants.iter().map(|grant| grant.grant_type()).collect();
-    if grants.iter().any(|grant| *grant != Grant::ClientCredentials) {
-        types.push("refresh_token");
-    }
-    types
 }
 
 fn grant_name(grant: Grant) -> &'static str {

@@ -19,6 +19,11 @@ pub trait CredentialStore: Send + Sync {
     /// Deletes; whether something was there.
     fn delete(&self, guard: &Guard, key: &Key) -> Result<bool, Error>;
 
+    /// Whether a record could be written now, as far as that shows without writing one.
+    fn prove_writable(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Copies what is stored and cannot be read, so that it may be replaced. Says where it is now.
     fn set_aside(&self, guard: &Guard, key: &Key) -> Result<String, Error>;
 

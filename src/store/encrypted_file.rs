@@ -15,6 +15,8 @@ use crate::secret::Secret;
 
 /// Longest sealed record read, in bytes: a token of the longest kind, several times over.
 const LONGEST: u64 = 1 << 20;
+/// Bytes of a trial: more than nearly every record has.
+const TRIAL: usize = 32 * 1024;
 
 /// Records as sealed files of one directory.
 pub struct EncryptedFile {
@@ -97,6 +99,14 @@ impl CredentialStore for EncryptedFile {
 
     fn delete(&self, _: &Guard, key: &Key) -> Result<bool, Error> {
         Ok(private_file::remove(&self.path(key))?)
+    }
+
+    fn prove_writable(&self) -> Result<(), Error> {
+        self.writing_key()?;
+        let trial = self.directory.join(format!("trial-{}", std::process::id()));
+        let written = private_file::replace(&trial, &vec![0; TRIAL]);
+        private_file::remove(&trial)?;
+        Ok(written?)
     }
 
     fn set_aside(&self, _: &Guard, key: &Key) -> Result<String, Error> {

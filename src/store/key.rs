@@ -8,8 +8,10 @@ use crate::credential::Name;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Key<'a> {
     Credential(&'a Name),
-    /// A client registration, by the issuer exactly as received.
+    /// A client that authctl registered, by the issuer exactly as received.
     Registration(&'a str),
+    /// The client that a person brought, by the provider.
+    Client(&'a str),
     /// One login at a time: a lock only, nothing is stored under it.
     Login(&'a Name),
 }
@@ -21,6 +23,7 @@ impl Key<'_> {
             Key::Credential(name) => format!("credential~{}~{}", name.provider(), name.account()),
             Key::Login(name) => format!("login~{}~{}", name.provider(), name.account()),
             Key::Registration(issuer) => format!("registration~{}", sha256(issuer.as_bytes())),
+            Key::Client(provider) => format!("client~{provider}"),
         }
     }
 }
@@ -31,6 +34,7 @@ impl fmt::Display for Key<'_> {
             Key::Credential(name) => write!(f, "credential/{}:{}", name.provider(), name.account()),
             Key::Login(name) => write!(f, "login/{}:{}", name.provider(), name.account()),
             Key::Registration(issuer) => write!(f, "registration/{issuer}"),
+            Key::Client(provider) => write!(f, "client/{provider}"),
         }
     }
 }

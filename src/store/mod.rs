@@ -131,20 +131,29 @@ impl Store {
         Ok(there)
     }
 
-    /// Reads the client registration at an issuer.
-    pub fn load_registration(&self, issuer: &str) -> Result<Option<RegistrationRecord>, Error> {
-        let key = Key::Registration(issuer);
-        let stored = self.backend.load(&key)?;
-        stored.map(|stored| self.parse_registration(&key, &stored)).transpose()
+    /// Reads a client, by [`Key::Registration`] or [`Key::Client`].
+    pub fn load_registration(&self, key: &Key) -> Result<Option<RegistrationRecord>, Error> {
+        let stored = self.backend.load(key)?;
+        stored.map(|stored| self.parse_registration(key, &stored)).transpose()
     }
 
-    /// Writes a client registration under its lock.
+    /// Forgets a client under its lock.
+    pub fn delete_registration(&self, guard: &Guard, key: &Key) -> Result<bool, Error> {
+        self.backend.delete(guard, key)
+    }
+
+    /// Proof that something can be stored, before anybody goes to get it.
+    pub fn prove_writable(&self) -> Result<(), Error> {
+        self.backend.prove_writable()
+    }
+
+    /// Writes a client under its lock.
     pub fn save_registration(
         &self,
         guard: &Guard,
         record: &RegistrationRecord,
     ) -> Result<(), Error> {
-        let key = Key::Registration(&record.issuer);
+        let key = record.key();
         self.make_way(guard, &key, |stored| self.parse_registration(&key, stored).map(drop))?;
         self.backend.save(guard, &key, &record.to_stored())
     }
@@ -172,7 +181,7 @@ impl Store {
     fn parse_registration(&self, key: &Key, stored: &Secret) -> Result<RegistrationRecord, Error> {
         let record = RegistrationRecord::from_stored(stored.expose());
         let record = record.map_err(|why| self.unreadable(key, why.into()))?;
-        if Key::Registration(&record.issuer) == *key {
+        if record.key() == *key {
             return Ok(record);
         }
         Err(self.unreadable(key, Why::OtherName))
@@ -283,7 +292,12 @@ mod tests {
         let home = Home::new();
         assert!(home.store.load(&name("a")).unwrap().is_none());
         assert!(home.store.entries().unwrap().entries.is_empty());
-        assert!(home.store.load_registration("https://as.example").unwrap().is_none());
+        assert!(
+            home.store
+                .load_registration(&Key::Registration("https://as.example"))
+                .unwrap()
+                .is_none()
+        );
         assert_eq!(fs::read_dir(home.directory.path()).unwrap().count(), 0);
     }
 
@@ -401,15 +415,17 @@ mod tests {
             redirect_uris: vec!["http://127.0.0.1:49152/callback".into()],
             created_at: "2026-01-01T00:00:00Z".parse().unwrap(),
             secret_expires_at: None,
-            dynamic: true,
+            provider: None,
         };
-        let key = Key::Registration(&record.issuer);
+        let key = record.key();
         let guard = home.store.try_lock(&key).unwrap().unwrap();
         home.store.save_registration(&guard, &record).unwrap();
-        let loaded = home.store.load_registration("https://as.example").unwrap().unwrap();
+        let loaded = home.store.load_registration(&key).unwrap().unwrap();
         assert_eq!(loaded.client.client_secret.as_ref().unwrap().expose(), "client secret");
         assert_eq!(loaded.redirect_uris, record.redirect_uris);
-        assert!(home.store.load_registration("https://as.example/").unwrap().is_none());
+        for other in [Key::Registration("https://as.example/"), Key::Client("https://as.example")] {
+            assert!(home.store.load_registration(&other).unwrap().is_none());
+        }
         assert!(home.store.entries().unwrap().entries.is_empty());
     }
 

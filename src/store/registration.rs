@@ -1,17 +1,24 @@
-//! A client registration as stored: who we are at one issuer, shared by all credentials from there.
+//! A client as stored: who we are at one issuer, shared by all credentials from there, or the client
+//! that a person brought for one provider.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::key::Key;
 use crate::credential::{self, Grant, Unreadable};
 use crate::oauth::Client;
 use crate::secret::Secret;
 
-/// One client at one authorization server, keyed by the issuer exactly as received.
+/// One client at one authorization server.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RegistrationRecord {
     pub format: u32,
+    /// Exactly as received; the token endpoint of a server without one.
     pub issuer: String,
+    /// Whose client it is, where a person brought it; otherwise authctl registered it (RFC 7591), and may
+    /// do so again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
     pub client: Client,
     /// As registered: a redirect listener takes its port from here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -23,15 +30,20 @@ pub struct RegistrationRecord {
     /// When the client secret ends (RFC 7591 §3.2.1), where the server says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_expires_at: Option<Timestamp>,
-    /// Made by RFC 7591, so that it may be made again; otherwise a person gave the client id.
-    pub dynamic: bool,
 }
 
 impl RegistrationRecord {
-    /// Whether the client may use `grant` and its secret has not ended.
+    /// What it is stored under.
+    pub fn key(&self) -> Key<'_> {
+        match &self.provider {
+            Some(provider) => Key::Client(provider),
+            None => Key::Registration(&self.issuer),
+        }
+    }
+
+    /// Whether a registered client may use `grant` and its secret has not ended.
     pub fn serves(&self, grant: Grant, now: Timestamp) -> bool {
-        let is_for_it = !self.dynamic || self.grants.contains(&grant);
-        is_for_it && self.secret_expires_at.is_none_or(|end| end > now)
+        self.grants.contains(&grant) && self.secret_expires_at.is_none_or(|end| end > now)
     }
 
     /// The text that goes to the store.

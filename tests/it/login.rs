@@ -74,6 +74,121 @@ fn a_client_of_ones_own_needs_no_secret_unless_it_has_one() {
 }
 
 #[test]
+fn a_client_that_did_not_work_does_not_replace_one_that_did() {
+    let demo = Demo::with("grants = [\"client_credentials\"]");
+    demo.server.register("good", Some("s3cret"));
+    let login = |id: Option<&str>, secret: Option<&str>| {
+        let mut words = vec!["login", "demo"];
+        words.extend(id.into_iter().flat_map(|id| ["--client-id", id]));
+        words.extend(secret.into_iter().flat_map(|_| ["--client-secret-file", "-"]));
+        demo.sandbox.run_with_input(words, secret.unwrap_or_default())
+    };
+    login(Some("good"), Some("s3cret")).success();
+    login(Some("typo"), Some("s3cret")).failure(1);
+    login(None, None).success();
+    // A new secret of the client that is known.
+    demo.server.register("good", Some("another"));
+    login(None, None).failure(1);
+    login(None, Some("another")).success();
+    login(None, None).success();
+}
+
+#[test]
+fn a_client_of_ones_own_is_for_its_provider_alone() {
+    let demo = Demo::new();
+    let issuer = demo.server.issuer();
+    let own = |id: &str| format!("[provider.{id}.oauth]\nissuer = \"{issuer}\"\n");
+    let registers = own("demo") + "client = \"register\"\n";
+    demo.sandbox.write_config(&(own("mine") + &own("yours") + &registers));
+    demo.server.register("mine", None);
+    demo.login(&["mine", "--client-id", "mine"]).success();
+    demo.login(&["demo"]).success();
+    assert_eq!(demo.server.requests(Endpoint::Register).len(), 1);
+    let stderr = demo.sandbox.run(["login", "yours"]).failure(2);
+    assert!(stderr.contains("authctl login yours --client-id ID"), "{stderr}");
+    demo.login(&["mine"]).success();
+}
+
+#[test]
+fn a_registration_that_the_server_forgot_is_made_anew() {
+    let demo = Demo::with(DEVICE);
+    demo.sandbox.run(["login", "demo"]).success();
+    demo.server.script(Endpoint::Device, Fault::Error("invalid_client"));
+    let stderr = demo.sandbox.run(["login", "demo"]).failure(1);
+    assert!(stderr.contains("authctl login demo  (registers a new one)"), "{stderr}");
+    demo.sandbox.run(["login", "demo"]).success();
+    assert_eq!(demo.server.requests(Endpoint::Register).len(), 2);
+    demo.sandbox.run(["login", "demo", "--new-client"]).success();
+    assert_eq!(demo.server.requests(Endpoint::Register).len(), 3);
+}
+
+#[test]
+fn first_logins_at_once_register_one_client() {
+    let demo = Demo::with(DEVICE);
+    std::thread::scope(|scope| {
+        for name in ["demo", "demo:one", "demo:two", "demo:three"] {
+            let sandbox = &demo.sandbox;
+            scope.spawn(move || sandbox.run(["login", name]).success());
+        }
+    });
+    assert_eq!(demo.server.requests(Endpoint::Register).len(), 1);
+}
+
+#[test]
+fn a_login_that_waited_takes_over_what_was_made_meanwhile_and_nothing_older() {
+    let demo = Demo::signed_in();
+    let waits = |arguments: &[&str]| {
+        let mut waiting =
+            demo.sandbox.start(demo.sandbox.command(["login", "demo"].iter().chain(arguments)));
+        waiting.wait_for("the wait", |line| line.contains("waiting for it").then_some(()));
+        waiting
+    };
+    // The other is given up: the one that waited has its own turn.
+    let mut first = demo.sandbox.start(demo.sandbox.command(["login", "demo"]));
+    first.opened_url();
+    let mut second = waits(&[]);
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    browser::open(&second.opened_url());
+    second.finish().success();
+    // The other succeeds: that will do, but not for who asked for something of their own.
+    let mut first = demo.sandbox.start(demo.sandbox.command(["login", "demo"]));
+    let page = first.opened_url();
+    let second = waits(&[]);
+    browser::open(&page);
+    first.finish().success();
+    let adopted = second.finish();
+    assert!(adopted.stderr.contains("by another authctl login"), "{adopted:?}");
+    adopted.success();
+    let mut first = demo.sandbox.start(demo.sandbox.command(["login", "demo"]));
+    let page = first.opened_url();
+    let mut second = waits(&["--scope", "admin"]);
+    browser::open(&page);
+    first.finish().success();
+    browser::open(&second.opened_url());
+    second.finish().success();
+}
+
+#[test]
+fn whoever_names_a_client_signs_in_with_oauth() {
+    // A key comes first with this provider.
+    let stderr = Sandbox::new().run(["login", "notion", "--client-id", "mine"]).failure(2);
+    assert!(stderr.contains("client's secret"), "{stderr}");
+    let stderr = Sandbox::new().run(["login", "openai", "--scope", "all"]).failure(2);
+    assert!(stderr.contains("openai has no OAuth sign-in"), "{stderr}");
+}
+
+#[test]
+fn a_device_needs_no_secret_where_the_browser_does() {
+    let demo = Demo::with(
+        "client_id = \"tv\"\nauthentication = \"client_secret_post\"\ngrants = [\"device_code\", \"authorization_code\"]",
+    );
+    demo.server.register("tv", None);
+    demo.sandbox.run(["login", "demo"]).success();
+    demo.sandbox.run(["login", "demo", "--browser"]).failure(2);
+}
+
+#[test]
 fn state_and_verifier_are_new_for_every_login() {
     let demo = Demo::new();
     demo.login(&["demo"]).success();

@@ -269,10 +269,12 @@ fn a_login_on_a_full_disk_fails_and_keeps_what_was_there() {
     }
     let demo = refreshed();
     let before = Sealed::of(&demo.sandbox).record("demo");
-    let mut login = start_on_small_disk(&demo, "fill; $AUTHCTL login demo || status=$?");
-    crate::support::browser::open(&login.opened_url());
+    let opened = demo.sandbox.opened_urls();
+    let login = start_on_small_disk(&demo, "fill; $AUTHCTL login demo || status=$?");
     let said = login.finish().failure(1);
     assert!(said.contains("no room left"), "{said}");
+    // Nobody was sent to a browser for tokens that could not be kept.
+    assert_eq!(demo.sandbox.opened_urls(), opened);
     assert_eq!(Sealed::of(&demo.sandbox).record("demo"), before);
 }
 
