@@ -10,6 +10,8 @@
     reason = "a test ends where something unexpected happens, and says where; its table of cases is long"
 )]
 
+#[cfg(unix)]
+mod accounts;
 mod binding;
 #[cfg(unix)]
 mod conform;
