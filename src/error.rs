@@ -142,6 +142,11 @@ impl From<io::Error> for CommandError {
 impl From<&clap::Error> for CommandError {
     fn from(error: &clap::Error) -> Self {
         let shown = error.render().to_string();
+        // clap answers a command without its subcommand by the help of it.
+        if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            let usage = shown.lines().find_map(|line| line.strip_prefix("Usage: "));
+            return Self::usage(format!("a command is missing: {}", usage.unwrap_or_default()));
+        }
         let said = shown.split("\n\n").next().unwrap_or_default();
         let words: Vec<&str> = said.split_whitespace().collect();
         Self::usage(words.join(" ").trim_start_matches("error: "))
