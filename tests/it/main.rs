@@ -23,6 +23,8 @@ mod files;
 mod generated;
 #[cfg(unix)]
 mod hostile;
+#[cfg(unix)]
+mod json_output;
 #[cfg(target_os = "linux")]
 mod keychain;
 mod layers;
