@@ -154,7 +154,10 @@ fn handings(context: &Context, arguments: &Arguments) -> Result<Vec<Handing>, Co
     }
     for typed in &arguments.env_header {
         let (variable, name) = typed.split_once('=').ok_or_else(|| {
-            CommandError::usage(format!("--env-header wants VARIABLE=NAME, not {typed:?}"))
+            CommandError::usage(format!(
+                "--env-header wants VARIABLE=NAME, not {:?}",
+                text::clean(typed)
+            ))
         })?;
         add(context, &mut handings, name, Form::Header(variable.to_owned()))?;
     }
