@@ -12,6 +12,8 @@
 
 #[cfg(unix)]
 mod accounts;
+#[cfg(unix)]
+mod bad_input;
 mod binding;
 #[cfg(unix)]
 mod conform;
