@@ -260,6 +260,14 @@ impl Grant {
             Grant::ClientCredentials => "client_credentials",
         }
     }
+
+    /// The `grant_type` of the request for tokens (RFC 6749 §4, RFC 8628 §3.4).
+    pub fn grant_type(self) -> &'static str {
+        match self {
+            Grant::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
+            other => other.as_str(),
+        }
+    }
 }
 
 impl Tokens {

@@ -251,6 +251,9 @@ impl From<store::Error> for CommandError {
             store::Error::Locked | store::Error::TimedOut { .. } => {
                 shown.hint("unlock the keychain, then run the command again")
             }
+            store::Error::Ambiguous { .. } => shown.hint(
+                "the keychain's own program lists them under authctl; delete there what another program made",
+            ),
             store::Error::Unreadable { why, .. } if why.is_newer() => {
                 shown.hint("upgrade authctl; this one leaves the record as it is")
             }

@@ -66,77 +66,68 @@ mod platform {
 #[cfg(target_os = "linux")]
 mod tests {
     use std::os::unix::process::ExitStatusExt;
+    use std::path::PathBuf;
     use std::process::Command;
 
+    use rustix::process::{Resource, Rlimit, dumpable_behavior, getrlimit, setrlimit};
+
     use super::*;
-
-    fn again(test: &str) -> Command {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--ignored", "--exact", "--nocapture", test]);
-        command
-    }
-
-    #[test]
-    #[ignore = "changes its process; the tests below start it"]
-    fn a_hardened_process() {
-        let before = rustix::process::getrlimit(rustix::process::Resource::Core);
-        harden();
-        let soft = rustix::process::getrlimit(rustix::process::Resource::Core).current;
-        println!("dumpable {:?}, soft {soft:?}", rustix::process::dumpable_behavior().unwrap());
-        restore_core_limit();
-        let after = rustix::process::getrlimit(rustix::process::Resource::Core);
-        println!("given back {}", after == before);
-    }
+    use crate::again;
 
     #[test]
     fn a_hardened_process_is_not_dumpable_and_gives_the_limit_back() {
-        let output = again("harden::tests::a_hardened_process").output().unwrap();
+        if again::role().is_some() {
+            let before = getrlimit(Resource::Core);
+            harden();
+            let soft = getrlimit(Resource::Core).current;
+            println!("dumpable {:?}, soft {soft:?}", dumpable_behavior().unwrap());
+            restore_core_limit();
+            println!("given back {}", getrlimit(Resource::Core) == before);
+            return;
+        }
+        let test = a_hardened_process_is_not_dumpable_and_gives_the_limit_back;
+        let output = again::command(test, "hardened").output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(said.contains("dumpable NotDumpable, soft Some(0)"), "{said}");
         assert!(said.contains("given back true"), "{said}");
     }
 
-    #[test]
-    #[ignore = "limits its process; the test below starts it"]
-    fn a_hardened_process_with_a_file_limit() {
-        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    fn write_beyond_a_limit(file: &std::path::Path) {
         harden();
-        let file = std::path::PathBuf::from(std::env::var_os("HARDEN_TEST").unwrap());
-        crate::private_file::replace(&file, b"old").unwrap();
+        crate::private_file::replace(file, b"old").unwrap();
         let maximum = getrlimit(Resource::Fsize).maximum;
         setrlimit(Resource::Fsize, Rlimit { current: Some(1000), maximum }).unwrap();
-        let error = crate::private_file::replace(&file, &[b'x'; 2000]).unwrap_err();
+        let error = crate::private_file::replace(file, &[b'x'; 2000]).unwrap_err();
         assert!(error.is_full(), "{error}");
     }
 
     #[test]
     fn a_file_limit_is_an_error_and_the_old_contents_stay() {
+        if let Some(file) = again::role().map(PathBuf::from) {
+            return write_beyond_a_limit(&file);
+        }
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
-        let output = again("harden::tests::a_hardened_process_with_a_file_limit")
-            .env("HARDEN_TEST", &file)
-            .output()
-            .unwrap();
+        let test = a_file_limit_is_an_error_and_the_old_contents_stay;
+        let output = again::command(test, &file).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
         assert_eq!(std::fs::read(&file).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
     #[test]
-    #[ignore = "ends its process; the test below starts it"]
-    fn a_hardened_process_that_crashes() {
-        harden();
-        std::process::abort();
-    }
-
-    #[test]
     fn a_crash_leaves_no_core() {
+        if again::role().is_some() {
+            harden();
+            std::process::abort();
+        }
         let directory = tempfile::tempdir().unwrap();
-        let test = "harden::tests::a_hardened_process_that_crashes";
+        let test = again::command(a_crash_leaves_no_core, "crashes");
         let status = Command::new("sh")
             .args(["-c", "ulimit -c unlimited 2>/dev/null; exec \"$0\" \"$@\""])
-            .arg(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", test])
+            .arg(test.get_program())
+            .args(test.get_args())
+            .envs(test.get_envs().filter_map(|(name, value)| Some((name, value?))))
             .current_dir(directory.path())
             .output()
             .unwrap()

@@ -135,54 +135,57 @@ fn lock_directory() -> PathBuf {
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
-    use std::process::Command;
-
     use super::*;
+    use crate::again;
 
-    #[test]
-    #[ignore = "says what it finds; the tests below start it"]
-    fn a_process_that_says_its_paths() {
+    fn say_paths() {
         match Paths::from_environment() {
             Ok(Paths { config, data, state, locks }) => {
-                println!("={}", config.display());
-                println!("={}", data.display());
-                println!("={}", state.display());
-                println!("={}", locks.display());
+                for place in [config, data, state, locks] {
+                    println!("={}", place.display());
+                }
             }
             Err(error) => println!("={error}"),
         }
     }
 
-    /// Configuration, data, state, locks; or an error.
-    fn paths(environment: &[(&str, &str)]) -> Vec<String> {
-        let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "--nocapture"])
-            .arg("paths::tests::a_process_that_says_its_paths")
-            .env_clear()
-            .envs(environment.iter().copied())
-            .output()
-            .unwrap();
+    /// Configuration, data, state, locks, as `test` finds them in another environment; or an error.
+    fn paths<T>(test: T, environment: &[(&str, &str)]) -> Vec<String> {
+        let mut command = again::command(test, "says its paths");
+        for (name, _) in std::env::vars_os() {
+            command.env_remove(name);
+        }
+        let output = command.envs(environment.iter().copied()).output().unwrap();
         let said = String::from_utf8(output.stdout).unwrap();
         said.lines().filter_map(|line| Some(line.split_once('=')?.1.to_owned())).collect()
     }
 
     #[test]
     fn the_platforms_places_are_below_home() {
-        let found = paths(&[("HOME", "/home/x")]);
+        if again::role().is_some() {
+            return say_paths();
+        }
+        let found = paths(the_platforms_places_are_below_home, &[("HOME", "/home/x")]);
         let below = ["/home/x/.config", "/home/x/.local/share", "/home/x/.local/state"];
         assert_eq!(found[..3], below.map(|base| format!("{base}/authctl")));
     }
 
     #[test]
     fn own_variables_win_over_those_of_xdg() {
-        let found = paths(&[
-            ("HOME", "/home/x"),
-            ("XDG_CONFIG_HOME", "/xdg/config"),
-            ("XDG_DATA_HOME", "relative/is/ignored"),
-            ("XDG_STATE_HOME", "/xdg/state"),
-            (STATE_DIR, "/own/state"),
-            (LOCK_DIR, "/own/locks"),
-        ]);
+        if again::role().is_some() {
+            return say_paths();
+        }
+        let found = paths(
+            own_variables_win_over_those_of_xdg,
+            &[
+                ("HOME", "/home/x"),
+                ("XDG_CONFIG_HOME", "/xdg/config"),
+                ("XDG_DATA_HOME", "relative/is/ignored"),
+                ("XDG_STATE_HOME", "/xdg/state"),
+                (STATE_DIR, "/own/state"),
+                (LOCK_DIR, "/own/locks"),
+            ],
+        );
         let expected =
             ["/xdg/config/authctl", "/home/x/.local/share/authctl", "/own/state", "/own/locks"];
         assert_eq!(found, expected);
@@ -190,14 +193,29 @@ mod tests {
 
     #[test]
     fn a_relative_directory_of_ours_is_an_error() {
-        let found = paths(&[("HOME", "/home/x"), (DATA_DIR, "here")]);
+        if again::role().is_some() {
+            return say_paths();
+        }
+        let found = paths(
+            a_relative_directory_of_ours_is_an_error,
+            &[("HOME", "/home/x"), (DATA_DIR, "here")],
+        );
         assert_eq!(found, [format!("{DATA_DIR} is here, which is not an absolute path")]);
     }
 
     #[test]
     fn the_locks_are_where_home_does_not_move_them() {
-        let one = paths(&[("HOME", "/home/x"), ("XDG_STATE_HOME", "/xdg/one")]);
-        let other = paths(&[("HOME", "/home/y"), ("XDG_STATE_HOME", "/xdg/two")]);
+        if again::role().is_some() {
+            return say_paths();
+        }
+        let one = paths(
+            the_locks_are_where_home_does_not_move_them,
+            &[("HOME", "/home/x"), ("XDG_STATE_HOME", "/xdg/one")],
+        );
+        let other = paths(
+            the_locks_are_where_home_does_not_move_them,
+            &[("HOME", "/home/y"), ("XDG_STATE_HOME", "/xdg/two")],
+        );
         assert_eq!(one[3], other[3]);
         assert_ne!(one[2], other[2]);
     }

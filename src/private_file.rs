@@ -253,9 +253,9 @@ fn sync_directory(_: &Path) -> Result<(), Error> {
 #[cfg(unix)]
 mod tests {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
-    use std::process::Command;
 
     use super::*;
+    use crate::again;
 
     const LIMIT: u64 = 1024;
 
@@ -307,13 +307,10 @@ mod tests {
         assert!(matches!(read(&path, LIMIT), Err(Error::TooLarge { .. })));
     }
 
-    #[test]
-    #[ignore = "changes the umask of its process; the test below starts it"]
-    fn a_process_with_a_umask() {
-        let umask = std::env::var("FILE_TEST_UMASK").unwrap();
-        let umask = u32::from_str_radix(&umask, 8).unwrap();
+    /// In a process of its own, whose umask this changes.
+    fn make_under_umask(umask: &str, place: &Path) {
+        let umask = u32::from_str_radix(umask, 8).unwrap();
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
-        let place = PathBuf::from(std::env::var_os("FILE_TEST").unwrap());
         make_directory(&place.join("a/b")).unwrap();
         replace(&place.join("a/b/file"), b"x").unwrap();
         open_lock(&place.join("a/b/lock")).unwrap();
@@ -323,14 +320,14 @@ mod tests {
 
     #[test]
     fn modes_are_right_under_any_umask() {
+        if let Some(role) = again::role() {
+            let (umask, place) = role.to_str().unwrap().split_once(' ').unwrap();
+            return make_under_umask(umask, Path::new(place));
+        }
         for umask in ["000", "022", "077", "777"] {
             let place = place();
-            let output = Command::new(std::env::current_exe().unwrap())
-                .args(["--ignored", "--exact", "private_file::tests::a_process_with_a_umask"])
-                .env("FILE_TEST", place.path())
-                .env("FILE_TEST_UMASK", umask)
-                .output()
-                .unwrap();
+            let role = format!("{umask} {}", place.path().display());
+            let output = again::command(modes_are_right_under_any_umask, role).output().unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
             for (name, expected) in
                 [("a", 0o700), ("a/b", 0o700), ("a/b/file", 0o600), ("a/b/lock", 0o600)]
@@ -375,7 +372,7 @@ mod tests {
     fn a_fifo_is_refused_without_waiting_for_its_other_end() {
         let place = place();
         let path = place.path().join("fifo");
-        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         assert_eq!(trap(read(&path, LIMIT)), "is not a regular file");
         assert_eq!(trap(open_lock(&path)), "is not a regular file");
     }

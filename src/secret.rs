@@ -58,6 +58,21 @@ impl Secret {
         Ok(Self(text.to_owned()))
     }
 
+    /// Takes a password or a client secret: no control characters (RFC 7617 §2), not empty, at most
+    /// [`MAX_TOKEN`] bytes.
+    pub fn parse_password(text: &str) -> Result<Self, Unfit> {
+        if text.is_empty() {
+            return Err(Unfit::Empty);
+        }
+        if text.len() > MAX_TOKEN {
+            return Err(Unfit::TooLong);
+        }
+        match text.chars().position(char::is_control) {
+            Some(index) => Err(Unfit::Control(index + 1)),
+            None => Ok(Self(text.to_owned())),
+        }
+    }
+
     /// The secret itself. Hand it to the store, the wire or the child; never to a message.
     pub fn expose(&self) -> &str {
         &self.0

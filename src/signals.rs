@@ -86,22 +86,13 @@ mod platform {
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
-    use std::os::unix::process::ExitStatusExt;
-    use std::process::Command;
-
     use nix::sys::signal::{Signal, raise};
+    use std::os::unix::process::ExitStatusExt;
 
     use super::*;
+    use crate::again;
 
-    /// The far side of the tests below; it runs only in a process of its own.
-    #[test]
-    #[ignore = "ends its process; the tests below start it"]
-    fn a_process_that_interrupts_itself() {
-        let signal = match std::env::var("SIGNALS_TEST").as_deref() {
-            Ok("TERM") => Signal::SIGTERM,
-            Ok("HUP") => Signal::SIGHUP,
-            _ => Signal::SIGINT,
-        };
+    fn interrupt_itself(signal: Signal) {
         let outer = Deferred::begin();
         let inner = Deferred::begin();
         raise(signal).unwrap();
@@ -113,15 +104,12 @@ mod tests {
 
     #[test]
     fn a_signal_waits_for_the_end_of_the_outermost_section() {
-        for (name, signal) in
-            [("INT", Signal::SIGINT), ("TERM", Signal::SIGTERM), ("HUP", Signal::SIGHUP)]
-        {
-            let output = Command::new(std::env::current_exe().unwrap())
-                .args(["--ignored", "--exact", "--nocapture"])
-                .arg("signals::tests::a_process_that_interrupts_itself")
-                .env("SIGNALS_TEST", name)
-                .output()
-                .unwrap();
+        if let Some(name) = again::role() {
+            return interrupt_itself(name.to_str().unwrap().parse().unwrap());
+        }
+        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+            let test = a_signal_waits_for_the_end_of_the_outermost_section;
+            let output = again::command(test, signal.as_str()).output().unwrap();
             let said = String::from_utf8_lossy(&output.stdout);
             assert_eq!(output.status.signal(), Some(signal as i32), "{said}");
             assert!(said.contains("still in the section"), "{said}");

@@ -133,14 +133,10 @@ fn named_source(file: &Path) -> KeySource {
 }
 
 fn read_client_secret(context: &Context, file: &Path) -> Result<Secret, CommandError> {
-    crate::grant::api_key(context.ui.as_ref(), &named_source(file), "client secret").map_err(
-        |error| {
-            CommandError::usage(format!(
-                "cannot take the client's secret: {}",
-                error::chain(&error)
-            ))
-        },
-    )
+    let source = named_source(file);
+    crate::grant::password(context.ui.as_ref(), &source, "client secret").map_err(|error| {
+        CommandError::usage(format!("cannot take the client's secret: {}", error::chain(&error)))
+    })
 }
 
 /// A given credential wins over the store; whoever signs in should know.

@@ -70,6 +70,8 @@ pub struct OAuth {
     pub registration_endpoint: Option<String>,
     /// Never empty. The first is the one that a login uses by default.
     pub grants: Vec<Grant>,
+    /// Whether the entry leaves it to the issuer's metadata which further grants there are.
+    pub grants_are_open: bool,
     /// Asked for when the command line names none.
     pub scopes: Vec<String>,
     /// A blank (RFC 6749 §3.3), or the comma that some servers want.
@@ -92,8 +94,8 @@ pub enum ClientRule {
     /// Registered by authctl (RFC 7591).
     Register,
     /// Registered by the user, at `register_at` where that page is known. `authentication` says how
-    /// the client's secret is sent, if it has one; `None` means that it has none.
-    Own { register_at: Option<String>, authentication: ClientAuthentication },
+    /// the client's secret is sent, or that it has none, where that is known.
+    Own { register_at: Option<String>, authentication: Option<ClientAuthentication> },
 }
 
 /// What the provider says about PKCE where it has no metadata to say so (RFC 8414 §2,
@@ -235,6 +237,7 @@ impl OAuth {
             )?,
             revocation_endpoint: value::optional_url(table.revocation_endpoint.as_ref())?,
             registration_endpoint: value::optional_url(table.registration_endpoint.as_ref())?,
+            grants_are_open: table.grants.is_none() && table.issuer.is_some(),
             grants: grants(table.grants)?,
             scopes: table.scopes.iter().map(value::scope).collect::<Result<_, _>>()?,
             scope_separator: match table.scope_separator {
@@ -288,11 +291,7 @@ fn client(table: &OAuthTable) -> Result<ClientRule, Problem> {
     if table.client == ClientWord::Own {
         return Ok(ClientRule::Own {
             register_at: value::optional_url(table.register_at.as_ref())?,
-            // RFC 6749 §2.3.1: the method that every server knows.
-            authentication: table
-                .authentication
-                .as_ref()
-                .map_or(ClientAuthentication::ClientSecretBasic, |method| *method.get_ref()),
+            authentication: table.authentication.as_ref().map(|method| *method.get_ref()),
         });
     }
     let own = [

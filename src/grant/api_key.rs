@@ -33,45 +33,69 @@ pub enum KeySource {
 /// `BadKey` (at the prompt only after three tries), `NothingPiped` when standard input is a terminal
 /// or empty, `Unanswered`, `KeyFile`, `Stdin`.
 pub fn api_key(interact: &dyn Interact, source: &KeySource, prompt: &str) -> Result<Secret, Error> {
+    obtain(interact, source, prompt, Secret::parse_token)
+}
+
+/// Reads one password or client secret in the same way; it may have blanks and any letters.
+///
+/// # Errors
+/// As those of [`api_key`].
+pub fn password(
+    interact: &dyn Interact,
+    source: &KeySource,
+    prompt: &str,
+) -> Result<Secret, Error> {
+    obtain(interact, source, prompt, Secret::parse_password)
+}
+
+/// What text may be.
+type Rule = fn(&str) -> Result<Secret, Unfit>;
+
+fn obtain(
+    interact: &dyn Interact,
+    source: &KeySource,
+    prompt: &str,
+    rule: Rule,
+) -> Result<Secret, Error> {
     match source {
-        KeySource::Prompt => ask(interact, prompt),
+        KeySource::Prompt => ask(interact, prompt, rule),
         KeySource::Stdin => {
             let stdin = io::stdin().lock();
-            if stdin.is_terminal() { Err(Error::NothingPiped) } else { piped(stdin) }
+            if stdin.is_terminal() { Err(Error::NothingPiped) } else { piped(stdin, rule) }
         }
-        KeySource::File(path) => in_file(path),
+        KeySource::File(path) => in_file(path, rule),
     }
 }
 
-fn ask(interact: &dyn Interact, prompt: &str) -> Result<Secret, Error> {
+fn ask(interact: &dyn Interact, prompt: &str, rule: Rule) -> Result<Secret, Error> {
     for _ in 1..TRIES {
-        match asked_once(interact, prompt) {
+        match asked_once(interact, prompt, rule) {
             Err(Error::BadKey(unfit)) => {
-                interact.warn(&format!("This cannot be a key: {unfit}. Try again."));
+                interact.warn(&format!("That cannot be it: {unfit}. Try again."));
             }
             answer => return answer,
         }
     }
-    asked_once(interact, prompt)
+    asked_once(interact, prompt, rule)
 }
 
-fn asked_once(interact: &dyn Interact, prompt: &str) -> Result<Secret, Error> {
+fn asked_once(interact: &dyn Interact, prompt: &str, rule: Rule) -> Result<Secret, Error> {
     let answer = interact.ask_secret(prompt).map_err(Error::Unanswered)?;
-    parse(answer.expose().as_bytes())
+    parse(answer.expose().as_bytes(), rule)
 }
 
-fn piped(stdin: impl Read) -> Result<Secret, Error> {
+fn piped(stdin: impl Read, rule: Rule) -> Result<Secret, Error> {
     let bytes = read(stdin).map_err(Error::Stdin)?;
     if bytes.is_empty() {
         return Err(Error::NothingPiped);
     }
-    parse(&bytes)
+    parse(&bytes, rule)
 }
 
-fn in_file(path: &Path) -> Result<Secret, Error> {
+fn in_file(path: &Path, rule: Rule) -> Result<Secret, Error> {
     let failed = |source| Error::KeyFile { path: path.to_owned(), source };
     let bytes = File::open(path).and_then(read).map_err(failed)?;
-    parse(&bytes)
+    parse(&bytes, rule)
 }
 
 /// All of `source`, up to just over what a key can be. The buffer has its full size from the
@@ -84,7 +108,7 @@ fn read(source: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-fn parse(bytes: &[u8]) -> Result<Secret, Error> {
+fn parse(bytes: &[u8], rule: Rule) -> Result<Secret, Error> {
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let line =
@@ -93,7 +117,7 @@ fn parse(bytes: &[u8]) -> Result<Secret, Error> {
         let before = std::str::from_utf8(&line[..error.valid_up_to()]).unwrap_or_default();
         Error::BadKey(Unfit::NotAscii(before.chars().count() + 1))
     })?;
-    Secret::parse_token(text).map_err(Error::BadKey)
+    rule(text).map_err(Error::BadKey)
 }
 
 #[cfg(test)]
@@ -102,7 +126,9 @@ mod tests {
     use super::*;
 
     fn read_key(bytes: &[u8]) -> Result<String, String> {
-        piped(bytes).map(|key| key.expose().to_owned()).map_err(|error| error.to_string())
+        piped(bytes, Secret::parse_token)
+            .map(|key| key.expose().to_owned())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -114,7 +140,7 @@ mod tests {
 
     #[test]
     fn whatever_cannot_stand_in_a_header_is_refused_with_its_place() {
-        let unfit = |bytes: &[u8]| match piped(bytes).unwrap_err() {
+        let unfit = |bytes: &[u8]| match piped(bytes, Secret::parse_token).unwrap_err() {
             Error::BadKey(unfit) => unfit,
             other => panic!("{other}"),
         };
@@ -134,13 +160,22 @@ mod tests {
     }
 
     #[test]
+    fn a_password_may_have_blanks_and_letters_of_any_language() {
+        let read = |bytes: &[u8]| piped(bytes, Secret::parse_password);
+        assert_eq!(read(" häßlich lang \n".as_bytes()).unwrap().expose(), " häßlich lang ");
+        for (bytes, why) in [(&b"two\nlines"[..], Unfit::Control(4)), (b"\n", Unfit::Empty)] {
+            assert!(matches!(read(bytes), Err(Error::BadKey(unfit)) if unfit == why));
+        }
+    }
+
+    #[test]
     fn an_empty_pipe_is_not_an_empty_key() {
-        assert!(matches!(piped(&b""[..]), Err(Error::NothingPiped)));
+        assert!(matches!(piped(&b""[..], Secret::parse_token), Err(Error::NothingPiped)));
     }
 
     #[test]
     fn errors_never_hold_the_key() {
-        let error = piped(&b"hunter2 hunter3"[..]).unwrap_err();
+        let error = piped(&b"hunter2 hunter3"[..], Secret::parse_token).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter"));
     }
 
@@ -149,7 +184,7 @@ mod tests {
         let person = Person::answering(["bad key", "", "good"]);
         let key = api_key(&person, &KeySource::Prompt, "Key:").unwrap();
         assert_eq!(key.expose(), "good");
-        assert_eq!(person.said().matches("cannot be a key").count(), 2);
+        assert_eq!(person.said().matches("cannot be it").count(), 2);
         assert!(!person.said().contains("bad key"));
 
         let person = Person::answering(["a b", "a b", "a b", "good"]);

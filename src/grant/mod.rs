@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use crate::oauth::Client;
 use crate::{http, text};
 
-pub use api_key::{KeySource, api_key};
+pub use api_key::{KeySource, api_key, password};
 pub use authorization_code::authorization_code;
 pub use client_credentials::client_credentials;
 pub use device_code::device_code;

@@ -3,6 +3,7 @@
 
 use super::{Error, Login, WRITE_WAIT, Wish, key_scheme};
 use crate::config::{ClientRule, OAuth, Provider};
+use crate::credential::Grant;
 use crate::oauth::{Client, ClientAuthentication};
 use crate::secret::Secret;
 use crate::store::{self, Key, RegistrationRecord};
@@ -13,12 +14,11 @@ pub(super) fn known_client(
     login: &Login<'_>,
     wish: &Wish<'_>,
     oauth: &OAuth,
+    grant: Grant,
 ) -> Result<Option<RegistrationRecord>, Error> {
     let key = registration_key(oauth);
     let remembered = store::unless_damaged(login.store.load_registration(key))?;
-    let usable = |record: &RegistrationRecord| {
-        record.secret_expires_at.is_none_or(|end| end > (login.clock)())
-    };
+    let usable = |record: &RegistrationRecord| record.serves(grant, (login.clock)());
     let Some(client_id) = wish.client_id.as_ref().or(oauth.client_id.as_ref()) else {
         return match (remembered.filter(usable), &oauth.client) {
             (Some(record), _) => Ok(Some(record)),
@@ -33,12 +33,13 @@ pub(super) fn known_client(
     };
     let same = remembered.filter(|record| record.client.client_id == *client_id);
     let secret = wish.client_secret.clone().or_else(|| same?.client.client_secret);
-    let client = named_client(wish.provider, oauth, client_id, secret)?;
+    let client = named_client(wish.provider, oauth, grant, client_id, secret)?;
     let record = RegistrationRecord {
         format: crate::credential::FORMAT,
         issuer: key.to_owned(),
         client,
         redirect_uris: Vec::new(),
+        grants: Vec::new(),
         created_at: (login.clock)(),
         secret_expires_at: None,
         dynamic: false,
@@ -51,18 +52,22 @@ pub(super) fn known_client(
 fn named_client(
     provider: &Provider,
     oauth: &OAuth,
+    grant: Grant,
     client_id: &str,
     secret: Option<Secret>,
 ) -> Result<Client, Error> {
+    use ClientAuthentication as By;
     let rule = match &oauth.client {
         ClientRule::Own { authentication, .. } => *authentication,
-        ClientRule::Register => ClientAuthentication::None,
+        ClientRule::Register => None,
     };
     let authentication = match (rule, &secret) {
-        (ClientAuthentication::None, Some(_)) => ClientAuthentication::ClientSecretBasic,
-        (ClientAuthentication::None, None) => ClientAuthentication::None,
+        // RFC 6749 §2.3.1: the method that every server knows.
+        (None | Some(By::None), Some(_)) => By::ClientSecretBasic,
+        (Some(method), Some(_)) => method,
+        // RFC 6749 §4.4: clients that are somebody by themselves can prove it.
+        (None | Some(By::None), None) if grant != Grant::ClientCredentials => By::None,
         (_, None) => return Err(Error::ClientSecretNeeded { provider: provider.id.clone() }),
-        (rule, Some(_)) => rule,
     };
     Ok(Client { client_id: client_id.to_owned(), client_secret: secret, authentication })
 }

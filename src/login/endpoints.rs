@@ -14,7 +14,6 @@ pub(super) struct Endpoints {
     pub(super) revocation_endpoint: Option<String>,
     pub(super) registration_endpoint: Option<String>,
     pub(super) auth_methods: Option<Vec<String>>,
-    grant: Grant,
 }
 
 impl Endpoints {
@@ -58,21 +57,12 @@ impl Endpoints {
                 &m.registration_endpoint
             }),
             auth_methods: metadata.and_then(|m| m.token_endpoint_auth_methods_supported.clone()),
-            grant,
         })
     }
 
     /// What a registration is remembered under: the issuer, else the token endpoint.
     pub(super) fn registration_key(&self) -> &str {
         self.server.issuer.as_deref().unwrap_or(&self.server.token_endpoint)
-    }
-
-    pub(super) fn registered_grants(&self) -> &'static [&'static str] {
-        match self.grant {
-            Grant::AuthorizationCode => &["authorization_code", "refresh_token"],
-            Grant::DeviceCode => &["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"],
-            Grant::ClientCredentials => &["client_credentials"],
-        }
     }
 }
 

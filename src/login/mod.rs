@@ -170,7 +170,7 @@ impl Login<'_> {
             Method::Basic { user, password } => self.acquire_basic(wish, user.as_deref(), password),
             Method::Grant(grant) => {
                 let oauth = oauth_scheme(wish.provider)?;
-                if !oauth.grants.contains(grant) {
+                if !oauth.grants.contains(grant) && !oauth.grants_are_open {
                     let what = grant_name(*grant);
                     return Err(Error::NoSuchWay { provider: wish.provider.id.clone(), what });
                 }
@@ -258,7 +258,8 @@ impl Login<'_> {
             return Err(Error::BadUser);
         }
         let prompt = format!("{} password for {user}", wish.provider.title);
-        let password = self.ask_key(wish.name, password, &prompt)?;
+        let password = grant::password(self.interact, password, &prompt)
+            .map_err(|source| Error::Grant { name: wish.name.clone(), source })?;
         Ok(Credential::Basic { user, password })
     }
 
@@ -270,7 +271,7 @@ impl Login<'_> {
         oauth: &OAuth,
         grant: Grant,
     ) -> Result<Credential, Error> {
-        let known = known_client(self, wish, oauth)?;
+        let known = known_client(self, wish, oauth, grant)?;
         let metadata = self.discover(wish, oauth, grant)?;
         let endpoints =
             Endpoints::new(self.interact, wish.provider, oauth, metadata.as_ref(), grant)?;
@@ -336,7 +337,7 @@ impl Login<'_> {
         };
         let client = match known {
             Some(known) => known.client,
-            None => self.register(wish, endpoints, listener.as_ref())?,
+            None => self.register(wish, endpoints, grant, listener.as_ref())?,
         };
         let wire_scopes = [scopes.join(&oauth.scope_separator.to_string())];
         let request = grant::Request {
@@ -365,11 +366,13 @@ impl Login<'_> {
         answer.map(|answer| (client, answer)).map_err(failed)
     }
 
-    /// Registers a client (RFC 7591) and remembers it for every later login at this server.
+    /// Registers a client (RFC 7591) and remembers it for every later login at this server. It can do
+    /// all that one registered earlier could.
     fn register(
         &self,
         wish: &Wish<'_>,
         endpoints: &Endpoints,
+        grant: Grant,
         listener: Option<&RedirectListener>,
     ) -> Result<Client, Error> {
         let key = endpoints.registration_key();
@@ -378,8 +381,15 @@ impl Login<'_> {
             endpoint: "registration endpoint",
         })?;
         let guard = self.store.lock(&Key::Registration(key), WRITE_WAIT)?;
-        let redirect_uris: Vec<String> =
-            listener.iter().map(|listener| listener.redirect_uri().to_owned()).collect();
+        let earlier = store::unless_damaged(self.store.load_registration(key))?;
+        let (mut grants, mut redirect_uris) =
+            earlier.map_or_else(Default::default, |record| (record.grants, record.redirect_uris));
+        if !grants.contains(&grant) {
+            grants.push(grant);
+        }
+        if let Some(listener) = listener {
+            redirect_uris = vec![listener.redirect_uri().to_owned()];
+        }
         let registration = self
             .http
             .block_on(oauth::register(
@@ -387,7 +397,7 @@ impl Login<'_> {
                 endpoint,
                 &RegistrationRequest {
                     redirect_uris: &redirect_uris,
-                    grant_types: endpoints.registered_grants(),
+                    grant_types: &registered_grants(&grants),
                     scopes: &[],
                     auth_methods_supported: endpoints.auth_methods.as_deref(),
                 },
@@ -402,6 +412,7 @@ impl Login<'_> {
             issuer: key.to_owned(),
             client: registration.client,
             redirect_uris: registration.redirect_uris,
+            grants,
             created_at: (self.clock)(),
             secret_expires_at: registration.secret_expires_at,
             dynamic: true,
@@ -425,6 +436,15 @@ fn key_scheme(provider: &Provider) -> Option<&Scheme> {
 
 fn key_word(kind: Kind) -> &'static str {
     if kind == Kind::ApiKey { "API key" } else { "token" }
+}
+
+/// What a client registers for to use `grants`.
+fn registered_grants(grants: &[Grant]) -> Vec<&'static str> {
+    let mut types: Vec<_> = grants.iter().map(|grant| grant.grant_type()).collect();
+    if grants.iter().any(|grant| *grant != Grant::ClientCredentials) {
+        types.push("refresh_token");
+    }
+    types
 }
 
 fn grant_name(grant: Grant) -> &'static str {

@@ -138,9 +138,10 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::again;
     use crate::credential::Name;
     use crate::store::data_key::Costs;
-    use crate::store::fake::{self, Person};
+    use crate::store::fake::Person;
     use crate::store::lock;
 
     fn store(directory: &Path) -> EncryptedFile {
@@ -241,13 +242,10 @@ mod tests {
         }
     }
 
-    #[test]
-    #[ignore = "writes until it is killed; the test below starts it"]
-    fn a_process_that_keeps_writing() {
-        let directory = fake::handed_over();
+    fn keep_writing(directory: &Path) {
         let name: Name = "a".parse().unwrap();
         let key = Key::Credential(&name);
-        let store = store(&directory);
+        let store = store(directory);
         let guard =
             lock::acquire(store.locks().unwrap(), &key, std::time::Duration::from_mins(1)).unwrap();
         for generation in 0u64.. {
@@ -260,11 +258,14 @@ mod tests {
     #[test]
     fn a_killed_writer_leaves_the_old_record_or_the_new() {
         use std::io::{BufRead, BufReader};
+        if let Some(directory) = again::role() {
+            return keep_writing(Path::new(&directory));
+        }
         let directory = tempfile::tempdir().unwrap();
         let name: Name = "a".parse().unwrap();
         for round in 0..10 {
-            let test = "store::encrypted_file::tests::a_process_that_keeps_writing";
-            let mut child = fake::again(test, directory.path())
+            let test = a_killed_writer_leaves_the_old_record_or_the_new;
+            let mut child = again::command(test, directory.path())
                 .stdout(std::process::Stdio::piped())
                 .spawn()
                 .unwrap();

@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
-use std::path::Path;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 
@@ -200,17 +199,4 @@ impl CredentialApi for Item {
     fn debug_fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Item")
     }
-}
-
-/// This test binary again, to run one of its ignored tests as a process of its own. What is needed
-/// there goes through `directory`, as the variable `STORE_TEST`.
-pub fn again(test: &str, directory: &Path) -> std::process::Command {
-    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-    command.args(["--ignored", "--exact", "--nocapture", test]).env("STORE_TEST", directory);
-    command
-}
-
-/// The directory that [`again`] handed over.
-pub fn handed_over() -> std::path::PathBuf {
-    std::env::var_os("STORE_TEST").expect("started by another test").into()
 }

@@ -130,8 +130,8 @@ mod tests {
     use std::process::{Child, Stdio};
 
     use super::*;
+    use crate::again;
     use crate::credential::Name;
-    use crate::store::fake;
 
     /// Long enough for any machine, and never waited for in full by a test that passes.
     const LONG: Duration = Duration::from_mins(1);
@@ -140,10 +140,9 @@ mod tests {
         "github".parse().unwrap()
     }
 
-    #[test]
-    #[ignore = "holds a lock until it is killed; the tests below start it"]
-    fn a_process_that_holds_the_lock() {
-        let guard = acquire(&fake::handed_over(), &Key::Credential(&name()), LONG).unwrap();
+    /// Until its standard input ends, or it is killed.
+    fn hold_the_lock(directory: &Path) {
+        let guard = acquire(directory, &Key::Credential(&name()), LONG).unwrap();
         println!("locked");
         let _ = std::io::stdin().read(&mut [0]);
         drop(guard);
@@ -152,8 +151,8 @@ mod tests {
     }
 
     /// A process that holds the lock, once it has said so, and what it says further.
-    fn holder(directory: &Path) -> (Child, impl BufRead + use<>) {
-        let mut child = fake::again("store::lock::tests::a_process_that_holds_the_lock", directory)
+    fn holder<T>(test: T, directory: &Path) -> (Child, impl BufRead + use<T>) {
+        let mut child = again::command(test, directory)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -173,10 +172,13 @@ mod tests {
 
     #[test]
     fn two_processes_exclude_each_other() {
+        if let Some(directory) = again::role() {
+            return hold_the_lock(Path::new(&directory));
+        }
         let directory = tempfile::tempdir().unwrap();
         let name = name();
         let key = Key::Credential(&name);
-        let (mut child, mut said) = holder(directory.path());
+        let (mut child, mut said) = holder(two_processes_exclude_each_other, directory.path());
         assert!(try_acquire(directory.path(), &key).unwrap().is_none());
         let error = acquire(directory.path(), &key, Duration::from_millis(20)).err().unwrap();
         assert!(matches!(error, Error::Busy { key } if key == "credential/github:default"));
@@ -190,10 +192,13 @@ mod tests {
 
     #[test]
     fn a_killed_holder_lets_go() {
+        if let Some(directory) = again::role() {
+            return hold_the_lock(Path::new(&directory));
+        }
         let directory = tempfile::tempdir().unwrap();
         let name = name();
         let key = Key::Credential(&name);
-        let (mut child, _said) = holder(directory.path());
+        let (mut child, _said) = holder(a_killed_holder_lets_go, directory.path());
         assert!(try_acquire(directory.path(), &key).unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();
@@ -237,12 +242,10 @@ mod tests {
         assert_ne!(domain(elsewhere.path()).unwrap(), domains[0]);
     }
 
-    #[test]
-    #[ignore = "ends its process by a signal; the test below starts it"]
     #[cfg(unix)]
-    fn a_process_that_is_terminated_while_it_holds_a_credential() {
+    fn be_terminated_while_holding_a_credential(directory: &Path) {
         let name = name();
-        let guard = try_acquire(&fake::handed_over(), &Key::Credential(&name)).unwrap().unwrap();
+        let guard = try_acquire(directory, &Key::Credential(&name)).unwrap().unwrap();
         nix::sys::signal::raise(nix::sys::signal::SIGTERM).unwrap();
         println!("still writing");
         drop(guard);
@@ -253,9 +256,12 @@ mod tests {
     #[cfg(unix)]
     fn a_signal_waits_until_the_credential_is_let_go() {
         use std::os::unix::process::ExitStatusExt;
+        if let Some(directory) = again::role() {
+            return be_terminated_while_holding_a_credential(Path::new(&directory));
+        }
         let directory = tempfile::tempdir().unwrap();
-        let test = "store::lock::tests::a_process_that_is_terminated_while_it_holds_a_credential";
-        let output = fake::again(test, directory.path()).output().unwrap();
+        let test = a_signal_waits_until_the_credential_is_let_go;
+        let output = again::command(test, directory.path()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.signal(), Some(nix::sys::signal::SIGTERM as i32), "{said}");
         assert!(said.contains("still writing") && !said.contains("still alive"), "{said}");

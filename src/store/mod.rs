@@ -397,6 +397,7 @@ mod tests {
             format: crate::credential::FORMAT,
             issuer: "https://as.example".into(),
             client,
+            grants: Vec::new(),
             redirect_uris: vec!["http://127.0.0.1:49152/callback".into()],
             created_at: "2026-01-01T00:00:00Z".parse().unwrap(),
             secret_expires_at: None,

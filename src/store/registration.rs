@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::credential::{self, Unreadable};
+use crate::credential::{self, Grant, Unreadable};
 use crate::oauth::Client;
 use crate::secret::Secret;
 
@@ -16,6 +16,9 @@ pub struct RegistrationRecord {
     /// As registered: a redirect listener takes its port from here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redirect_uris: Vec<String>,
+    /// As registered; empty for a client that a person gave, of which nothing is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<Grant>,
     pub created_at: Timestamp,
     /// When the client secret ends (RFC 7591 §3.2.1), where the server says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -25,6 +28,12 @@ pub struct RegistrationRecord {
 }
 
 impl RegistrationRecord {
+    /// Whether the client may use `grant` and its secret has not ended.
+    pub fn serves(&self, grant: Grant, now: Timestamp) -> bool {
+        let is_for_it = !self.dynamic || self.grants.contains(&grant);
+        is_for_it && self.secret_expires_at.is_none_or(|end| end > now)
+    }
+
     /// The text that goes to the store.
     pub fn to_stored(&self) -> Secret {
         // Serialising strings, numbers and enums into memory has no failing case.

@@ -43,6 +43,37 @@ fn a_client_is_registered_once_for_many_logins() {
 }
 
 #[test]
+fn a_client_that_is_registered_for_one_grant_is_registered_anew_for_two() {
+    let demo = Demo::new();
+    demo.login(&["demo"]).success();
+    // Only the browser stands in the configuration; the server's metadata names the device endpoint.
+    demo.sandbox.run(["login", "demo:tv", "--device"]).success();
+    demo.login(&["demo"]).success();
+    let registered: Vec<serde_json::Value> = demo
+        .server
+        .requests(Endpoint::Register)
+        .iter()
+        .map(|request| serde_json::from_slice(&request.body).unwrap())
+        .collect();
+    let device = "urn:ietf:params:oauth:grant-type:device_code";
+    let grants = |index: usize| registered[index]["grant_types"].clone();
+    assert_eq!(grants(0), serde_json::json!(["authorization_code", "refresh_token"]));
+    assert_eq!(grants(1), serde_json::json!(["authorization_code", device, "refresh_token"]));
+    assert_eq!(registered.len(), 2);
+}
+
+#[test]
+fn a_client_of_ones_own_needs_no_secret_unless_it_has_one() {
+    let demo = Demo::with("client_id = \"mine\"");
+    demo.server.register("mine", None);
+    demo.login(&["demo"]).success();
+    assert!(demo.server.accepts(demo.token(&[]).success().trim()));
+    // Nobody is signed in as a client that cannot prove that it is the one.
+    let stderr = demo.sandbox.run(["login", "demo", "--client-credentials"]).failure(2);
+    assert!(stderr.contains("--client-secret-file FILE"), "{stderr}");
+}
+
+#[test]
 fn state_and_verifier_are_new_for_every_login() {
     let demo = Demo::new();
     demo.login(&["demo"]).success();
@@ -246,9 +277,9 @@ fn a_client_signs_in_as_itself() {
         "grants = [\"client_credentials\"]\nclient_id = \"robot\"\nauthentication = \"client_secret_basic\"",
     );
     // Both parts are form-encoded before they are joined (RFC 6749 §2.3.1).
-    demo.server.register("robot", Some("s3cret:+%/="));
+    demo.server.register("robot", Some("s3 cret:+%/="));
     let login = ["login", "demo", "--client-credentials", "--client-secret-file", "-"];
-    demo.sandbox.run_with_input(login, "s3cret:+%/=\n").success();
+    demo.sandbox.run_with_input(login, "s3 cret:+%/=\n").success();
     assert!(demo.server.accepts(demo.token(&[]).success().trim()));
     // The secret is remembered: without a refresh token the grant itself is repeated.
     assert!(demo.server.accepts(demo.token(&["--refresh"]).success().trim()));

@@ -231,7 +231,7 @@ fn exec_asks_what_to_hand_over_and_remembers_it_for_the_program_in_the_project()
 fn an_answer_for_a_shell_or_a_launcher_is_never_remembered() {
     let sandbox = with_two_keys();
     for program in ["sh", "env"] {
-        let command = ["exec", "--", program, "-c", "echo <$OPENAI_API_KEY>"];
+        let command = ["exec", "--", program, "-c", "echo \"<$OPENAI_API_KEY>\""];
         let command = if program == "env" { &command[..3] } else { &command[..] };
         let shown = pick_openai(&sandbox, command, None);
         assert!(shown.contains("sk-1") && !shown.contains("Always"), "{shown}");
@@ -337,6 +337,7 @@ fn device_login(columns: u16) -> String {
 #[test]
 fn a_wide_terminal_shows_a_code_for_the_phone_and_a_narrow_one_does_not() {
     let is_code = |shown: &str| shown.contains('▀') || shown.contains('█');
-    assert!(is_code(&device_login(100)));
-    assert!(!is_code(&device_login(50)));
+    let (wide, narrow) = (device_login(100), device_login(50));
+    assert!(is_code(&wide), "{wide}");
+    assert!(!is_code(&narrow), "{narrow}");
 }

@@ -41,7 +41,7 @@ impl Terminal {
     /// Waits for `text`; hands back what came before it.
     #[track_caller]
     pub fn expect(&mut self, text: &str) -> String {
-        self.session.exp_string(text).unwrap_or_else(|error| panic!("{text:?}: {error}"))
+        utf8(&self.session.exp_string(text).unwrap_or_else(|error| panic!("{text:?}: {error}")))
     }
 
     pub fn send_line(&mut self, line: &str) {
@@ -76,7 +76,7 @@ impl Terminal {
 
     /// Waits for the end; hands back what came until then.
     pub fn rest(&mut self) -> String {
-        self.session.exp_eof().unwrap()
+        utf8(&self.session.exp_eof().unwrap())
     }
 
     /// The signal that ended it; `None` if it ended by itself.
@@ -95,4 +95,10 @@ impl Terminal {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// The session hands back bytes as characters of the same number.
+fn utf8(bytes: &str) -> String {
+    let bytes = bytes.chars().map(u8::try_from).collect::<Result<Vec<u8>, _>>().unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
