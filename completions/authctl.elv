@@ -36,7 +36,7 @@ set edit:completion:arg-completer[authctl] = {|@words|
             cand generate 'Generate completions, man pages and JSON Schema'
         }
         &'authctl;login'= {
-            cand --key-file 'Read the key, token or password from this file'
+            cand --key-file 'File with the key, token or password, or - for standard input'
             cand --user 'Sign in with this user name and a password (basic authentication)'
             cand --scope 'Scopes to ask for, instead of the provider''s'
             cand --client-id 'Your OAuth client at this provider; remembered for later logins'

@@ -37,7 +37,7 @@ complete -c authctl -n "__fish_authctl_needs_command" -f -a "token" -d 'Print on
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "exec" -d 'Run a command with credentials in its environment'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "provider" -d 'List, show and check providers'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "generate" -d 'Generate completions, man pages and JSON Schema'
-complete -c authctl -n "__fish_authctl_using_subcommand login" -l key-file -d 'Read the key, token or password from this file' -r -F
+complete -c authctl -n "__fish_authctl_using_subcommand login" -l key-file -d 'File with the key, token or password, or - for standard input' -r -F
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l user -d 'Sign in with this user name and a password (basic authentication)' -r
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l scope -d 'Scopes to ask for, instead of the provider\'s' -r
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l client-id -d 'Your OAuth client at this provider; remembered for later logins' -r

@@ -14,7 +14,7 @@ module completions {
   export extern "authctl login" [
     --with-key                # Paste or pipe an API key instead of signing in with OAuth
     --with-token              # The same for a token, where the provider takes both keys and tokens
-    --key-file: path          # Read the key, token or password from this file
+    --key-file: path          # File with the key, token or password, or - for standard input
     --user: string            # Sign in with this user name and a password (basic authentication)
     --device                  # Sign in by a code that is typed on another device
     --browser                 # Sign in with the browser on this machine

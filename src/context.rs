@@ -190,9 +190,10 @@ fn account_from_environment(provider: &str) -> Result<Option<String>, CommandErr
     Ok(own.or(for_all))
 }
 
-/// A variable of this process that is set and not empty.
+/// A variable of this process that is set and not empty. One that is not text is not taken for one that
+/// is missing: whoever reads it refuses what it cannot be.
 pub fn environment(variable: &str) -> Option<String> {
-    std::env::var(variable).ok().filter(|value| !value.is_empty())
+    raw_environment(variable).map(|value| value.to_string_lossy().into_owned())
 }
 
 /// The same for the code that must see values which are not text.

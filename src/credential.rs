@@ -30,14 +30,19 @@ pub struct Name {
 /// A name that cannot be one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is not a name; names are lower-case letters, digits, '.', '_' and '-', beginning with a letter or digit, as in github or github:work"
+    "{0} is not a name; names are at most {MAX_PART} lower-case letters, digits, '.', '_' and '-', beginning with a letter or digit, as in github or github:work"
 )]
 pub struct BadName(String);
 
 impl BadName {
+    /// Quoted, so that a blank or a line break at its end is seen.
+    fn new(name: &str) -> Self {
+        Self(crate::text::clean(&format!("{name:?}")))
+    }
+
     /// The name that was meant, if only the case is wrong.
     pub fn in_lower_case(&self) -> Option<Name> {
-        self.0.to_lowercase().parse().ok()
+        self.0.trim_matches('"').to_lowercase().parse().ok()
     }
 }
 
@@ -46,7 +51,7 @@ impl Name {
         if is_part(provider) && is_part(account) {
             return Ok(Self { provider: provider.to_owned(), account: account.to_owned() });
         }
-        Err(BadName(crate::text::clean(&format!("{provider}:{account}"))))
+        Err(BadName::new(&format!("{provider}:{account}")))
     }
 
     pub fn provider(&self) -> &str {
@@ -67,10 +72,13 @@ impl Name {
     }
 }
 
-/// Whether `text` can be a provider or an account: at most 64 characters of the alphabet above.
+/// Longest provider or account: as keys of the store both fit into a file name.
+const MAX_PART: usize = 64;
+
+/// Whether `text` can be a provider or an account.
 pub fn is_part(text: &str) -> bool {
     let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
-    text.len() <= 64
+    text.len() <= MAX_PART
         && text.bytes().next().is_some_and(allowed)
         && text.bytes().all(|c| allowed(c) || matches!(c, b'.' | b'_' | b'-'))
 }
@@ -80,7 +88,7 @@ impl FromStr for Name {
 
     fn from_str(text: &str) -> Result<Self, BadName> {
         let (provider, account) = text.split_once(':').unwrap_or((text, DEFAULT_ACCOUNT));
-        Self::new(provider, account).map_err(|_| BadName(crate::text::clean(text)))
+        Self::new(provider, account).map_err(|_| BadName::new(text))
     }
 }
 

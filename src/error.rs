@@ -7,7 +7,7 @@ use std::io;
 
 use crate::interact::Unanswered;
 use crate::{config, grant, http, inject, launch, login, oauth, paths, policy, private_file};
-use crate::{credential, resolve, secret, store};
+use crate::{credential, resolve, secret, store, text};
 
 /// What a failure means for whoever called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +63,9 @@ impl Kind {
     }
 }
 
+/// Longest message, in characters: a path and the longest list of keys of the configuration.
+const LONGEST: usize = 1_600;
+
 /// A failure of a command.
 #[derive(Debug)]
 pub struct CommandError {
@@ -72,11 +75,13 @@ pub struct CommandError {
 }
 
 impl CommandError {
-    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hints: Vec::new() }
+    /// The message is cleaned: paths and arguments in it may hold anything, and any amount of it.
+    pub fn new(kind: Kind, message: impl AsRef<str>) -> Self {
+        let message = text::clean_to(message.as_ref(), LONGEST);
+        Self { kind, message, hints: Vec::new() }
     }
 
-    pub fn usage(message: impl Into<String>) -> Self {
+    pub fn usage(message: impl AsRef<str>) -> Self {
         Self::new(Kind::Usage, message)
     }
 
@@ -142,6 +147,11 @@ impl From<io::Error> for CommandError {
 impl From<&clap::Error> for CommandError {
     fn from(error: &clap::Error) -> Self {
         let shown = error.render().to_string();
+        // clap answers a command without its subcommand by the help of it.
+        if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            let usage = shown.lines().find_map(|line| line.strip_prefix("Usage: "));
+            return Self::usage(format!("a command is missing: {}", usage.unwrap_or_default()));
+        }
         let said = shown.split("\n\n").next().unwrap_or_default();
         let words: Vec<&str> = said.split_whitespace().collect();
         Self::usage(words.join(" ").trim_start_matches("error: "))
@@ -389,9 +399,12 @@ fn grant_error(shown: CommandError, name: &credential::Name, error: &grant::Erro
             shown.hint(format!("authctl login {name} --client-id ID"))
         }
         E::Oauth(error) => wire_hint(shown, error, &login_hint(name), name),
-        E::Denied { .. } | E::Expired { .. } | E::TimedOut { .. } | E::Redirect { .. } => {
-            shown.hint(login_hint(name))
-        }
+        E::Denied { .. }
+        | E::Expired { .. }
+        | E::TimedOut { .. }
+        | E::Redirect { .. }
+        | E::PortTaken { .. } => shown.hint(login_hint(name)),
+        E::KeyFile { .. } => shown.hint(format!("authctl login {name} --key-file FILE")),
         E::BadKey(_) | E::NothingPiped | E::Unanswered(Unanswered::NoTerminal) => {
             shown.hint(format!("authctl login {name} --with-key < FILE"))
         }

@@ -90,12 +90,13 @@ fn basic(user: &str, password: &Secret) -> Result<Secret, Error> {
 /// What goes into the environment beside each credential, none of it secret: its stable id in
 /// `AUTHCTL_<PROVIDER>_CREDENTIAL_ID`, and in `…_EXPIRES_AT` its end (RFC 3339, UTC) where it has one.
 /// The first account of a provider has these names; a further one has its account in them, as in
-/// `AUTHCTL_GITHUB_WORK_CREDENTIAL_ID`.
-pub fn companions(injected: &[(&Name, &str, Option<Timestamp>)]) -> Vec<(String, String)> {
-    let mut set: Vec<(String, String)> = Vec::new();
+/// `AUTHCTL_GITHUB_WORK_CREDENTIAL_ID`. A variable without a value is to be removed: an `exec` around
+/// this one may have set it for another credential.
+pub fn companions(injected: &[(&Name, &str, Option<Timestamp>)]) -> Vec<(String, Option<String>)> {
+    let mut set: Vec<(String, Option<String>)> = Vec::new();
     for (name, id, expires_at) in injected {
         let short = format!("AUTHCTL_{}", upper(name.provider()));
-        let taken = |stem: &str, set: &[(String, String)]| {
+        let taken = |stem: &str, set: &[(String, Option<String>)]| {
             set.iter().any(|(variable, _)| *variable == format!("{stem}_CREDENTIAL_ID"))
         };
         let stem =
@@ -104,10 +105,8 @@ pub fn companions(injected: &[(&Name, &str, Option<Timestamp>)]) -> Vec<(String,
         if taken(&stem, &set) {
             continue;
         }
-        set.push((format!("{stem}_CREDENTIAL_ID"), (*id).to_owned()));
-        if let Some(expires_at) = expires_at {
-            set.push((format!("{stem}_EXPIRES_AT"), expires_at.to_string()));
-        }
+        set.push((format!("{stem}_CREDENTIAL_ID"), Some((*id).to_owned())));
+        set.push((format!("{stem}_EXPIRES_AT"), expires_at.map(|end| end.to_string())));
     }
     set
 }
@@ -223,12 +222,15 @@ mod tests {
             (&names[2], "cred_c", None),
         ]);
         let expected = [
-            ("AUTHCTL_GITHUB_CREDENTIAL_ID", "cred_a"),
-            ("AUTHCTL_GITHUB_WORK_CREDENTIAL_ID", "cred_b"),
-            ("AUTHCTL_GITHUB_WORK_EXPIRES_AT", "2026-01-02T03:04:05Z"),
-            ("AUTHCTL_AZURE_OPENAI_CREDENTIAL_ID", "cred_c"),
+            ("AUTHCTL_GITHUB_CREDENTIAL_ID", Some("cred_a")),
+            ("AUTHCTL_GITHUB_EXPIRES_AT", None),
+            ("AUTHCTL_GITHUB_WORK_CREDENTIAL_ID", Some("cred_b")),
+            ("AUTHCTL_GITHUB_WORK_EXPIRES_AT", Some("2026-01-02T03:04:05Z")),
+            ("AUTHCTL_AZURE_OPENAI_CREDENTIAL_ID", Some("cred_c")),
+            ("AUTHCTL_AZURE_OPENAI_EXPIRES_AT", None),
         ];
-        let set: Vec<_> = set.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let set: Vec<_> =
+            set.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
         assert_eq!(set, expected);
     }
 

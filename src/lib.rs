@@ -45,6 +45,7 @@ mod cli;
 #[cfg(test)]
 mod again;
 
+use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
@@ -67,8 +68,7 @@ pub fn run() -> ExitCode {
 /// What clap has to say: help and version are data, everything else is an error like any other.
 fn answer(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        let _ = error.print(); // whoever closed the stream does not want it
-        return ExitCode::SUCCESS;
+        return printed(error.print());
     }
     let typed = cli::Cli::command().ignore_errors(true).get_matches();
     if typed.get_flag("json") {
@@ -81,6 +81,18 @@ fn answer(error: &clap::Error) -> ExitCode {
         Some("exec") => ExitCode::from(error::Kind::Usage.exit_code_before_child()),
         _ => ExitCode::from(error::Kind::Usage.exit_code()),
     }
+}
+
+/// The exit code once help or the version are printed: as for all other data.
+fn printed(result: io::Result<()>) -> ExitCode {
+    let Err(error) = result.and_then(|()| io::stdout().flush()) else {
+        return ExitCode::SUCCESS;
+    };
+    let error = error::CommandError::from(error);
+    if error.kind() != error::Kind::ClosedPipe {
+        ui::Ui::new(ui::Manner::default()).error(&error);
+    }
+    ExitCode::from(error.kind().exit_code())
 }
 
 /// A bug in authctl (sysexits' EX_SOFTWARE).
@@ -101,7 +113,6 @@ fn run_command(cli: &cli::Cli, context: &context::Context) -> ExitCode {
 /// A panic message may quote what it choked on, so only the place is printed.
 fn report_panics_without_values() {
     panic::set_hook(Box::new(|panic| {
-        use std::io::Write;
         let place = panic.location().map_or_else(String::new, |at| format!(" at {at}"));
         let _ = writeln!(
             std::io::stderr(),

@@ -118,14 +118,19 @@ fn launch(
         environment.handed.iter().map(|(name, id, end)| (name, id.as_str(), *end)).collect();
     let mut set: Vec<(String, Secret)> =
         environment.set.into_iter().map(|(variable, (secret, _))| (variable, secret)).collect();
-    let beside = inject::companions(&handed);
-    set.extend(beside.into_iter().map(|(variable, text)| (variable, Secret::new(text))));
+    let mut clear = environment.clear;
+    for (variable, text) in inject::companions(&handed) {
+        match text {
+            Some(text) => set.push((variable, Secret::new(text))),
+            None => clear.push(variable),
+        }
+    }
     set.push((paths::INJECTED.to_owned(), Secret::new(injected(&environment.handed))));
     let command = launch::Command {
         program,
         arguments: arguments.command.iter().skip(1).cloned().collect(),
         set,
-        clear: environment.clear,
+        clear,
         clear_tokens: true,
     };
     let exit = if arguments.mask {
@@ -149,7 +154,10 @@ fn handings(context: &Context, arguments: &Arguments) -> Result<Vec<Handing>, Co
     }
     for typed in &arguments.env_header {
         let (variable, name) = typed.split_once('=').ok_or_else(|| {
-            CommandError::usage(format!("--env-header wants VARIABLE=NAME, not {typed:?}"))
+            CommandError::usage(format!(
+                "--env-header wants VARIABLE=NAME, not {:?}",
+                text::clean(typed)
+            ))
         })?;
         add(context, &mut handings, name, Form::Header(variable.to_owned()))?;
     }
@@ -305,27 +313,27 @@ fn hand_over(
         if let Source::Given(from) = &resolved.source {
             environment.given_by.insert(variable.clone(), from.clone());
         }
-        set(environment, variable, secret, name)?;
+        if let Some((_, other)) = environment.set.get(&variable) {
+            return Err(conflict(&variable, other, handing));
+        }
+        environment.set.insert(variable, (secret, name.clone()));
     }
-    let expires_at = resolved.credential.expires_at();
-    environment.handed.push((name.clone(), resolved.id, expires_at));
+    let handed = (name.clone(), resolved.id, resolved.credential.expires_at());
+    // In two variables it is still one credential, with one id beside it.
+    if !environment.handed.contains(&handed) {
+        environment.handed.push(handed);
+    }
     Ok(())
 }
 
-fn set(
-    environment: &mut Environment,
-    variable: String,
-    secret: Secret,
-    name: &Name,
-) -> Result<(), CommandError> {
-    if let Some((_, other)) = environment.set.get(&variable) {
-        return Err(CommandError::usage(format!(
-            "{other} and {name} would both be handed over in {variable}"
-        ))
-        .hint(format!("authctl exec --with {other},{name}=OTHER_VARIABLE -- …")));
-    }
-    environment.set.insert(variable, (secret, name.clone()));
-    Ok(())
+fn conflict(variable: &str, other: &Name, handing: &Handing) -> CommandError {
+    let name = &handing.named.name;
+    let elsewhere = match handing.form {
+        Form::Header(_) => format!("--env-header OTHER_VARIABLE={name}"),
+        _ => format!("--with {name}=OTHER_VARIABLE"),
+    };
+    CommandError::usage(format!("{other} and {name} would both be handed over in {variable}"))
+        .hint(format!("authctl exec --with {other} {elsewhere} -- …"))
 }
 
 fn announcement(environment: &Environment) -> String {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::config::Provider;
 use crate::context::{Context, Named, environment};
+use crate::credential::Name;
 use crate::error::{CommandError, chain};
 use crate::interact::Interact;
 use crate::paths;
@@ -29,6 +30,7 @@ pub fn resolve(
         let nested = is_nested_in(named);
         let missing = matches!(error, resolve::Error::NotSignedIn(_));
         let error = CommandError::from(error);
+        let error = if missing { other_accounts(context, &named.name, error) } else { error };
         if missing && nested { explain_nested(error, named) } else { error }
     })?;
     if let Some(concern) = &resolved.concern {
@@ -68,6 +70,24 @@ pub fn found(
         nested: environment(paths::INJECTED).is_some(),
     };
     Ok(store::given(&provider.id, &own, rule, &|variable| std::env::var_os(variable))?)
+}
+
+/// No account stands in for another by itself: whoever named one that is not there, or none where none is
+/// `default`, is told which there are. In full: `AUTHCTL_ACCOUNT` may be what named the missing one.
+pub fn other_accounts(context: &Context, name: &Name, error: CommandError) -> CommandError {
+    let Ok(listing) = context.store().and_then(|store| Ok(store.entries()?)) else { return error };
+    let names: Vec<String> = listing
+        .entries
+        .iter()
+        .filter_map(|entry| entry.name().ok())
+        .filter(|other| other.provider() == name.provider() && other != name)
+        .map(|other| format!("{}:{}", other.provider(), other.account()))
+        .take(3)
+        .collect();
+    if names.is_empty() {
+        return error;
+    }
+    error.hint(format!("did you mean {}?", names.join(" or ")))
 }
 
 fn is_nested_in(named: &Named) -> bool {

@@ -40,7 +40,7 @@ pub struct Arguments {
     #[arg(long, group = "method")]
     with_token: bool,
 
-    /// Read the key, token or password from this file
+    /// File with the key, token or password, or - for standard input
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
 
@@ -110,7 +110,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
 
 fn method(arguments: &Arguments) -> Method {
     let source = || match &arguments.key_file {
-        Some(file) => KeySource::File(file.clone()),
+        Some(file) => named_source(file),
         None if std::io::IsTerminal::is_terminal(&std::io::stdin()) => KeySource::Prompt,
         None => KeySource::Stdin,
     };
@@ -133,9 +133,12 @@ fn method(arguments: &Arguments) -> Method {
     }
 }
 
+fn named_source(file: &Path) -> KeySource {
+    if file.as_os_str() == "-" { KeySource::Stdin } else { KeySource::File(file.to_owned()) }
+}
+
 fn read_client_secret(context: &Context, file: &Path) -> Result<Secret, CommandError> {
-    let source =
-        if file.as_os_str() == "-" { KeySource::Stdin } else { KeySource::File(file.to_owned()) };
+    let source = named_source(file);
     crate::grant::password(context.ui.as_ref(), &source, "client secret").map_err(|error| {
         CommandError::usage(format!("cannot take the client's secret: {}", error::chain(&error)))
     })

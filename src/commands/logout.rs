@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use super::complete;
+use super::{complete, given};
 use crate::context::Context;
 use crate::credential::{Credential, Name};
 use crate::error::{CommandError, Kind};
@@ -69,7 +69,7 @@ fn sign_out(context: &Context, name: &Name) -> Result<Told, CommandError> {
     let store = context.store()?;
     let guard = store.lock(&Key::Credential(name), super::WRITE_WAIT)?;
     let told = match store.load(name) {
-        Ok(None) => return Err(not_signed_in(name)),
+        Ok(None) => return Err(not_signed_in(context, name)),
         Ok(Some(record)) => tell(context, &record.credential),
         // Forgetting must also be possible for what cannot be read any more.
         Err(store::Error::Unreadable { .. }) => {
@@ -81,8 +81,9 @@ fn sign_out(context: &Context, name: &Name) -> Result<Told, CommandError> {
     Ok(told)
 }
 
-fn not_signed_in(name: &Name) -> CommandError {
-    CommandError::new(Kind::Failed, format!("not signed in to {name}")).hint("authctl status")
+fn not_signed_in(context: &Context, name: &Name) -> CommandError {
+    let error = CommandError::new(Kind::Failed, format!("not signed in to {name}"));
+    given::other_accounts(context, name, error).hint("authctl status")
 }
 
 /// Tells the server (RFC 7009): the refresh token ends the whole grant, so it goes first; a server that

@@ -257,7 +257,14 @@ fn check(context: &Context, typed: &str) -> Result<ExitCode, CommandError> {
     if context.ui.is_json() {
         let steps: Vec<Value> = steps
             .iter()
-            .map(|step| json!({ "step": step.what, "ok": step.failure.is_none(), "failure": step.failure }))
+            .map(|step| {
+                json!({
+                    "step": step.what,
+                    "ok": step.failure.is_none(),
+                    "failure": step.failure,
+                    "hints": step.hints,
+                })
+            })
             .collect();
         context.ui.json(&json!({ "version": 1, "provider": provider.id, "steps": steps }))?;
     } else {

@@ -88,8 +88,11 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     if context.ui.is_json() {
         context.ui.json(&as_json(&store.describe(), &lines, &gifts, &damaged, Timestamp::now()))?;
     } else {
-        let about = arguments.name.as_deref();
-        context.ui.data(&as_text(&store.describe(), about, &lines, &gifts, &damaged))?;
+        let about = match &arguments.name {
+            Some(typed) => Some(context.name(typed)?.name),
+            None => None,
+        };
+        context.ui.data(&as_text(&store.describe(), about.as_ref(), &lines, &gifts, &damaged))?;
         if lines.is_empty() && gifts.is_empty() {
             next_steps(context, arguments)?;
         }
@@ -230,7 +233,7 @@ impl State {
 
 fn as_text(
     store: &str,
-    about: Option<&str>,
+    about: Option<&Name>,
     lines: &[Line],
     gifts: &[Gift],
     damaged: &[String],

@@ -131,7 +131,12 @@ fn permit(context: &Context, named: &Named, allow: bool) -> Result<ExitCode, Com
     } else {
         policy::withdraw(state, name)?;
     }
-    let may = if allow { "may now" } else { "may no longer" };
-    context.ui.notice(&format!("Coding agents {may} print {name}."));
+    if context.ui.is_json() {
+        let name = name.to_string();
+        context.ui.json(&json!({ "version": 1, "name": name, "agents_may_print": allow }))?;
+    } else {
+        let may = if allow { "may now" } else { "may no longer" };
+        context.ui.notice(&format!("Coding agents {may} print {name}."));
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -143,7 +143,15 @@ impl Document<'_> {
     pub fn parse(&self) -> Result<File, Error> {
         toml::from_str(self.text).map_err(|error| {
             let span = error.span().unwrap_or_default();
-            self.wrong(&Problem::new(span, without_values(error.message())))
+            let what = match error.message() {
+                // The parser keeps the first of the two, so only the text has the name of this one.
+                "duplicate key" => {
+                    let key = self.text.get(span.clone()).unwrap_or_default();
+                    format!("{}: duplicate key", key.trim())
+                }
+                other => with_nearest(&without_values(other)),
+            };
+            self.wrong(&Problem::new(span, what))
         })
     }
 
@@ -220,6 +228,24 @@ fn without_values(message: &str) -> String {
     }
 }
 
+/// Of a long list of possible keys only the one that was meant, where one is near.
+fn with_nearest(message: &str) -> String {
+    let list_of_keys = message.strip_prefix("unknown key `");
+    let Some((written, expected)) = list_of_keys.and_then(|rest| rest.split_once("`, expected "))
+    else {
+        return message.to_owned();
+    };
+    let known = expected.split('`').skip(1).step_by(2);
+    let near = known
+        .map(|key| (strsim::damerau_levenshtein(written, key), key))
+        .min()
+        .filter(|(distance, _)| *distance <= 1.max(written.len() / 3));
+    match near {
+        Some((_, key)) => format!("unknown key `{written}`; did you mean `{key}`?"),
+        None => message.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,7 +263,21 @@ mod tests {
             message.starts_with("config.toml:6: provider.x.oauth.isuer: unknown key"),
             "{message}"
         );
-        assert!(message.contains("`issuer`"), "{message}");
+        assert!(message.ends_with("unknown key `isuer`; did you mean `issuer`?"), "{message}");
+        let message = refusal("colour = 1\n");
+        assert!(message.contains("expected one of `store`"), "{message}");
+    }
+
+    #[test]
+    fn a_key_written_twice_is_named() {
+        for (text, key) in [
+            ("store = \"file\"\nstore = \"keychain\"\n", "store"),
+            ("[provider.x]\ntitle = \"X\"\n\"title\" = \"hunter2\"\n", "\"title\""),
+        ] {
+            let message = refusal(text);
+            assert!(message.ends_with(&format!("{key}: duplicate key")), "{message}");
+            assert!(!message.contains("hunter2"), "{message}");
+        }
     }
 
     #[test]

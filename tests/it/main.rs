@@ -10,6 +10,10 @@
     reason = "a test ends where something unexpected happens, and says where; its table of cases is long"
 )]
 
+#[cfg(unix)]
+mod accounts;
+#[cfg(unix)]
+mod bad_input;
 mod binding;
 #[cfg(unix)]
 mod conform;
@@ -21,6 +25,8 @@ mod files;
 mod generated;
 #[cfg(unix)]
 mod hostile;
+#[cfg(unix)]
+mod json_output;
 #[cfg(target_os = "linux")]
 mod keychain;
 mod layers;
