@@ -28,6 +28,8 @@ pub enum Error {
     WrongKind { kind: Kind, header: String },
     #[error("the user name has a colon or a control character")]
     BadUser,
+    #[error("a password was given without the user name that the header needs")]
+    NoUser,
     #[error("the credential has a control character and cannot stand in {place}")]
     BadSecret { place: String },
 }
@@ -77,6 +79,9 @@ pub fn header(scheme: &Scheme, credential: &Credential) -> Result<(String, Secre
 
 /// RFC 7617 §2: the user's name has no colon, and neither part has control characters.
 fn basic(user: &str, password: &Secret) -> Result<Secret, Error> {
+    if user.is_empty() {
+        return Err(Error::NoUser);
+    }
     if user.contains(':') || user.chars().any(char::is_control) {
         return Err(Error::BadUser);
     }

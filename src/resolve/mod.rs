@@ -192,17 +192,26 @@ fn sign_in_ends_soon(tokens: &Tokens, now: Timestamp) -> Option<Timestamp> {
     (left < ANNOUNCE_END && left < life / 4).then_some(end)
 }
 
-/// A given secret as a credential of the provider's first kind that fits: a variable holds a key or
-/// an access token, never what a refresh would need.
+/// A given secret as a credential of the kind whose variable it stood in, else of the first kind that
+/// programs read a secret of. It is a key, a password or an access token, never what a refresh would
+/// need; a password comes without its user.
 pub fn given_credential(
     provider: &Provider,
     variable: &str,
     secret: crate::secret::Secret,
 ) -> Credential {
     let reads = |scheme: &&Scheme| scheme.variables.iter().any(|own| own == variable);
-    let scheme = provider.schemes.iter().find(reads).or_else(|| provider.schemes.first());
+    let is_pasted = |scheme: &&Scheme| matches!(scheme.kind, Kind::ApiKey | Kind::Bearer);
+    let has_variable = |scheme: &&Scheme| !scheme.variables.is_empty();
+    let schemes = || provider.schemes.iter();
+    let scheme = schemes()
+        .find(reads)
+        .or_else(|| schemes().filter(is_pasted).find(has_variable))
+        .or_else(|| schemes().find(has_variable))
+        .or_else(|| schemes().next());
     match scheme.map(|scheme| scheme.kind) {
         Some(Kind::ApiKey) => Credential::ApiKey { key: secret },
+        Some(Kind::Basic) => Credential::Basic { user: String::new(), password: secret },
         _ => Credential::Bearer { token: secret },
     }
 }

@@ -23,6 +23,7 @@ mod fakes;
 #[cfg(unix)]
 mod files;
 mod generated;
+mod given;
 #[cfg(unix)]
 mod hostile;
 #[cfg(unix)]
