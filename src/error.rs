@@ -327,6 +327,8 @@ impl From<login::Error> for CommandError {
             )),
             E::Busy(_) => shown(Kind::TryAgain),
             E::Grant { name, source } => grant_error(shown(grant_kind(source)), name, source),
+            E::Password { name, user, source } => shown(grant_kind(source))
+                .hint(format!("authctl login {name} --user {user} --key-file FILE")),
             E::OAuth { name, source, .. } => {
                 wire_hint(shown(oauth_kind(source)), source, &login_hint(name), name)
             }

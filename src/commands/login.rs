@@ -176,7 +176,7 @@ fn settle_store(context: &Context, named: &Named) -> Result<(), CommandError> {
         )
         .hint("start a keychain (GNOME Keyring, KWallet), or set AUTHCTL_STORE=file"));
     }
-    config::remember_store(&file, StoreChoice::File, false)?;
+    config::remember_store(&file, StoreChoice::File)?;
     context.choose_store(StoreChoice::File)
 }
 

@@ -202,8 +202,8 @@ fn check_agents(
 }
 
 /// Writes the choice of the store into the user's file and leaves everything else, comments included,
-/// as it is. `passphrase` counts for the encrypted file only.
-pub fn remember_store(file: &Path, choice: StoreChoice, passphrase: bool) -> Result<(), Error> {
+/// as it is.
+pub fn remember_store(file: &Path, choice: StoreChoice) -> Result<(), Error> {
     let text = read_text(file)?.unwrap_or_default();
     Config::parse(file, &text)?;
     let mut written: toml_edit::DocumentMut =
@@ -212,11 +212,6 @@ pub fn remember_store(file: &Path, choice: StoreChoice, passphrase: bool) -> Res
             Document { file, text: &text }.wrong(&file::Problem::new(place, error.message()))
         })?;
     set(&mut written, "store", choice.as_str().into());
-    if choice == StoreChoice::File && passphrase {
-        set(&mut written, "passphrase", true.into());
-    } else {
-        written.remove("passphrase");
-    }
     // A link keeps leading where it leads.
     let target = trusted::follow(file)?.unwrap_or_else(|| file.to_owned());
     if let Some(directory) = target.parent().filter(|directory| !directory.exists()) {

@@ -191,23 +191,23 @@ fn a_file_that_is_not_text_is_refused_with_its_line() {
 fn the_store_is_remembered_beside_what_people_wrote() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("sub/config.toml");
-    remember_store(&path, StoreChoice::File, true).unwrap();
+    remember_store(&path, StoreChoice::File).unwrap();
     let config = Config::load(&path).unwrap();
-    assert_eq!((config.store, config.passphrase), (Some(StoreChoice::File), true));
+    assert_eq!((config.store, config.passphrase), (Some(StoreChoice::File), false));
 
     let written = "# mine\n[provider.x.api_key] # a key\nvariables = [ 'X' ]\n";
     std::fs::write(&path, written).unwrap();
-    remember_store(&path, StoreChoice::Keychain, false).unwrap();
+    remember_store(&path, StoreChoice::Keychain).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(text, format!("store = \"keychain\"\n{written}"));
-    remember_store(&path, StoreChoice::File, false).unwrap();
+    remember_store(&path, StoreChoice::File).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(text, format!("store = \"file\"\n{written}"));
 
     std::fs::write(&path, "# a\nstore = \"file\" # b\npassphrase = true\n# c\n").unwrap();
-    remember_store(&path, StoreChoice::Keychain, true).unwrap();
+    remember_store(&path, StoreChoice::Keychain).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(text, "# a\nstore = \"keychain\" # b\n# c\n");
+    assert_eq!(text, "# a\nstore = \"keychain\" # b\npassphrase = true\n# c\n");
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn nothing_is_remembered_in_a_broken_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("config.toml");
     std::fs::write(&path, "stor = \"file\"\n").unwrap();
-    assert!(remember_store(&path, StoreChoice::File, false).is_err());
+    assert!(remember_store(&path, StoreChoice::File).is_err());
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "stor = \"file\"\n");
 }
 
@@ -227,7 +227,7 @@ fn remembering_writes_through_a_link() {
     std::fs::write(&target, "").unwrap();
     let path = directory.path().join("config.toml");
     std::os::unix::fs::symlink("dotfiles.toml", &path).unwrap();
-    remember_store(&path, StoreChoice::File, false).unwrap();
+    remember_store(&path, StoreChoice::File).unwrap();
     assert!(path.is_symlink());
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "store = \"file\"\n");
 }

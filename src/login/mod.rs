@@ -125,6 +125,13 @@ pub enum Error {
         #[source]
         source: grant::Error,
     },
+    #[error("cannot sign in to {name} as {user}")]
+    Password {
+        name: Name,
+        user: String,
+        #[source]
+        source: grant::Error,
+    },
     #[error("cannot sign in to {name} ({step})")]
     OAuth {
         name: Name,
@@ -256,8 +263,8 @@ impl Login<'_> {
                 provider: wish.provider.id.clone(),
                 what: "kind of credential that can be pasted",
             })?;
-        if let (KeySource::Prompt, Some(page)) = (source, &scheme.create_at) {
-            self.interact.notice(&format!("Make a key at {page}"));
+        if *source == KeySource::Prompt {
+            self.say_where_keys_are_made(wish.provider, scheme);
         }
         let prompt = format!("{} {}", wish.provider.title, key_word(scheme.kind));
         let secret = self.ask_key(wish.name, source, &prompt)?;
@@ -265,6 +272,15 @@ impl Login<'_> {
             Kind::ApiKey => Credential::ApiKey { key: secret },
             _ => Credential::Bearer { token: secret },
         })
+    }
+
+    fn say_where_keys_are_made(&self, provider: &Provider, scheme: &Scheme) {
+        if let Some(page) = &scheme.create_at {
+            self.interact.notice(&format!("Make a key at {page}"));
+        }
+        if let Some(note) = &provider.note {
+            self.interact.notice(note);
+        }
     }
 
     fn ask_key(&self, name: &Name, source: &KeySource, prompt: &str) -> Result<Secret, Error> {
@@ -278,11 +294,12 @@ impl Login<'_> {
         user: Option<&str>,
         password: &KeySource,
     ) -> Result<Credential, Error> {
-        if !wish.provider.schemes.iter().any(|scheme| scheme.kind == Kind::Basic) {
-            return Err(Error::NoSuchWay {
-                provider: wish.provider.id.clone(),
-                what: "basic authentication",
-            });
+        let scheme = wish.provider.scheme(Kind::Basic).ok_or_else(|| Error::NoSuchWay {
+            provider: wish.provider.id.clone(),
+            what: "basic authentication",
+        })?;
+        if *password == KeySource::Prompt && self.interact.can_ask() {
+            self.say_where_keys_are_made(wish.provider, scheme);
         }
         let user = match user {
             Some(user) => user.to_owned(),
@@ -294,8 +311,9 @@ impl Login<'_> {
             return Err(Error::BadUser);
         }
         let prompt = format!("{} password for {user}", wish.provider.title);
-        let password = grant::password(self.interact, password, &prompt)
-            .map_err(|source| Error::Grant { name: wish.name.clone(), source })?;
+        let password = grant::password(self.interact, password, &prompt).map_err(|source| {
+            Error::Password { name: wish.name.clone(), user: user.clone(), source }
+        })?;
         Ok(Credential::Basic { user, password })
     }
 
