@@ -278,7 +278,7 @@ impl Login<'_> {
         if let Some(page) = &scheme.create_at {
             self.interact.notice(&format!("Make a key at {page}"));
         }
-        if let Some(note) = &provider.note {
+        if let Some(note) = provider.note.as_ref().filter(|_| self.interact.can_ask()) {
             self.interact.notice(note);
         }
     }
@@ -298,7 +298,7 @@ impl Login<'_> {
             provider: wish.provider.id.clone(),
             what: "basic authentication",
         })?;
-        if *password == KeySource::Prompt && self.interact.can_ask() {
+        if *password == KeySource::Prompt {
             self.say_where_keys_are_made(wish.provider, scheme);
         }
         let user = match user {
