@@ -75,6 +75,16 @@ pub fn header(scheme: &Scheme, credential: &Credential) -> Result<(String, Secre
     Ok((header.name.clone(), Secret::new(header.format.replacen(place, text.expose(), 1))))
 }
 
+/// The texts of `credential` that output must not show: the secret itself and, for a name with a
+/// password, the pair as a header carries it.
+pub fn secrets(credential: &Credential) -> Vec<Secret> {
+    let mut secrets = vec![credential.secret().clone()];
+    if let Credential::Basic { user, password } = credential {
+        secrets.extend(basic(user, password));
+    }
+    secrets
+}
+
 /// RFC 7617 §2: the user's name has no colon, and neither part has control characters.
 fn basic(user: &str, password: &Secret) -> Result<Secret, Error> {
     if user.contains(':') || user.chars().any(char::is_control) {

@@ -92,6 +92,8 @@ struct Environment {
     /// By variable: the one of this process that its secret came from, if not from the store.
     given_by: BTreeMap<String, String>,
     clear: Vec<String>,
+    /// What `--mask` hides beside the values of the variables.
+    masked: Vec<Secret>,
     /// Name, id and end of each credential, for the variables beside it.
     handed: Vec<(Name, String, Option<Timestamp>)>,
 }
@@ -113,7 +115,8 @@ fn launch(
     program: OsString,
     environment: Environment,
 ) -> Result<ExitCode, CommandError> {
-    let secrets: Vec<Secret> = environment.set.values().map(|(secret, _)| secret.clone()).collect();
+    let mut secrets = environment.masked;
+    secrets.extend(environment.set.values().map(|(secret, _)| secret.clone()));
     let handed: Vec<(&Name, &str, Option<Timestamp>)> =
         environment.handed.iter().map(|(name, id, end)| (name, id.as_str(), *end)).collect();
     let mut set: Vec<(String, Secret)> =
@@ -297,6 +300,7 @@ fn hand_over(
     };
     let injection = inject::variables(provider, scheme, &resolved.credential, rename)?;
     environment.clear.extend(injection.clear);
+    environment.masked.extend(inject::secrets(&resolved.credential));
     for (variable, secret) in injection.set {
         let secret = match &handing.form {
             Form::Header(_) => inject::header(scheme, &resolved.credential)?.1,

@@ -412,3 +412,15 @@ fn masked_output_shows_no_key_in_a_pipe_or_a_file() {
     assert!(command.status().unwrap().success());
     assert_eq!(std::fs::read_to_string(sandbox.path("out")).unwrap(), "a [masked] b\n");
 }
+
+#[test]
+fn the_secret_inside_a_masked_header_is_masked_alone_too() {
+    let mut sandbox = Sandbox::new();
+    sandbox.write_config("[provider.box.basic]\nvariables = [\"BOX_PASSWORD\"]\n");
+    let login = ["login", "box", "--user", "me"];
+    sandbox.run_with_input(login, "pass-of-the-box").success();
+    sandbox.env("AUTHCTL_OPENAI_TOKEN", KEY);
+    let script = "echo ${KEY#Bearer }; echo ${PAIR#Basic }; echo $PAIR | cut -c7- | base64 -d";
+    let exec = ["exec", "--mask", "--env-header", "KEY=openai,PAIR=box", "--", "sh", "-c", script];
+    assert_eq!(sandbox.run(exec).success(), "[masked]\n[masked]\nme:[masked]");
+}
