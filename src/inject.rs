@@ -122,6 +122,22 @@ pub fn companions(injected: &[(&Name, &str, Option<Timestamp>)]) -> Vec<(String,
     set
 }
 
+/// Which of the `inherited` variables stand beside credentials ([`companions`]), those of `kept` left out.
+pub fn stale_companions(inherited: impl Iterator<Item = String>, kept: &[Name]) -> Vec<String> {
+    let stem = |variable: &str| {
+        let named = variable.strip_prefix("AUTHCTL_")?;
+        let ends = ["_CREDENTIAL_ID", "_EXPIRES_AT"];
+        ends.iter().find_map(|end| named.strip_suffix(end)).map(str::to_owned)
+    };
+    let is_kept = |stem: &str| {
+        kept.iter().any(|name| {
+            let provider = upper(name.provider());
+            stem == provider || stem == format!("{provider}_{}", upper(name.account()))
+        })
+    };
+    inherited.filter(|variable| stem(variable).is_some_and(|stem| !is_kept(&stem))).collect()
+}
+
 /// The variable that carries the id of a provider's first credential.
 pub fn id_variable(provider: &str) -> String {
     format!("AUTHCTL_{}_CREDENTIAL_ID", upper(provider))
@@ -240,6 +256,22 @@ mod tests {
         ];
         let set: Vec<_> = set.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(set, expected);
+    }
+
+    #[test]
+    fn companions_are_stale_unless_their_credential_stays() {
+        let inherited = [
+            "AUTHCTL_GITHUB_CREDENTIAL_ID",
+            "AUTHCTL_GITHUB_WORK_EXPIRES_AT",
+            "AUTHCTL_OPENAI_EXPIRES_AT",
+            "AUTHCTL_STORE",
+            "MY_CREDENTIAL_ID",
+        ];
+        let stale =
+            |kept: &[Name]| stale_companions(inherited.map(str::to_owned).into_iter(), kept);
+        assert_eq!(stale(&[]), inherited[..3]);
+        assert_eq!(stale(&["github:work".parse().unwrap()]), inherited[2..3]);
+        assert_eq!(stale(&["github".parse().unwrap()]), inherited[1..3]);
     }
 
     proptest::proptest! {

@@ -124,11 +124,13 @@ fn launch(
     let beside = inject::companions(&handed);
     set.extend(beside.into_iter().map(|(variable, text)| (variable, Secret::new(text))));
     set.push((paths::INJECTED.to_owned(), Secret::new(injected(&environment.handed))));
+    let mut clear = environment.clear;
+    clear.extend(stale(&environment.handed));
     let command = launch::Command {
         program,
         arguments: arguments.command.iter().skip(1).cloned().collect(),
         set,
-        clear: environment.clear,
+        clear,
         clear_tokens: true,
     };
     let exit = if arguments.mask {
@@ -355,6 +357,20 @@ fn announcement(environment: &Environment) -> String {
         line = format!("{line}; removed {}", cleared.join(", "));
     }
     line
+}
+
+/// The inherited variables beside credentials that the child does not get. Those of an exec around this
+/// one stay with its credentials, except for the providers that are injected anew.
+fn stale(handed: &[(Name, String, Option<Timestamp>)]) -> Vec<String> {
+    let outer = environment(paths::INJECTED).unwrap_or_default();
+    let is_anew = |name: &Name| handed.iter().any(|(new, ..)| new.provider() == name.provider());
+    let kept: Vec<Name> = outer
+        .split(',')
+        .filter_map(|name| name.parse().ok())
+        .filter(|name| !is_anew(name))
+        .collect();
+    let inherited = std::env::vars_os().filter_map(|(variable, _)| variable.into_string().ok());
+    inject::stale_companions(inherited, &kept)
 }
 
 /// The names injected here and by the execs around this one, for the explanation of nested use.

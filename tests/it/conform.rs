@@ -14,7 +14,7 @@ use crate::support::eventually;
 use crate::support::launcher::{
     Exec, KEY, Mask, alike, each, is_gone, is_ignored, pid, pid_of, said, state,
 };
-use crate::support::sandbox::Sandbox;
+use crate::support::sandbox::{AUTHCTL, Output, Sandbox};
 
 fn write_program(path: &Path, text: &str, mode: u32) -> String {
     std::fs::write(path, text).unwrap();
@@ -395,6 +395,38 @@ fn an_exec_inside_an_exec_adds_its_credential() {
         assert_eq!(output.code(), 7, "{output:?}");
         assert_eq!(output.stdout, format!("audiostack,openai {key}\n"));
     }
+}
+
+#[test]
+fn what_stands_beside_a_credential_is_never_an_older_ones() {
+    let mut sandbox = Sandbox::new();
+    sandbox.env("AUTHCTL_OPENAI_TOKEN", KEY);
+    sandbox.env("AUTHCTL_OPENAI_EXPIRES_AT", "2001-01-01T00:00:00Z");
+    sandbox.env("AUTHCTL_OPENAI_WORK_CREDENTIAL_ID", "cred_old");
+    sandbox.env("AUTHCTL_GITHUB_CREDENTIAL_ID", "cred_old");
+    let beside = |output: Output| {
+        let lines = output.success();
+        let names = lines.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name);
+        let mut names: Vec<String> = names
+            .filter(|name| name.ends_with("_CREDENTIAL_ID") || name.ends_with("_EXPIRES_AT"))
+            .map(str::to_owned)
+            .collect();
+        names.sort();
+        names
+    };
+    for launcher in [Exec, Mask] {
+        let output = sandbox.start(launcher.command(&sandbox, &["env"])).finish();
+        assert_eq!(beside(output), ["AUTHCTL_OPENAI_CREDENTIAL_ID"]);
+    }
+    // The credentials of an exec around this one stay, and so does what stands beside them.
+    sandbox.run_with_input(["login", "audiostack", "--with-key"], "as-stored-key\n").success();
+    let mut nested =
+        Exec.command(&sandbox, &[AUTHCTL, "exec", "--with", "audiostack", "--", "env"]);
+    nested.stdin(Stdio::null());
+    assert_eq!(
+        beside(sandbox.start(nested).finish()),
+        ["AUTHCTL_AUDIOSTACK_CREDENTIAL_ID", "AUTHCTL_OPENAI_CREDENTIAL_ID"]
+    );
 }
 
 // ------------------------------------------------------------------------------------------- masking
