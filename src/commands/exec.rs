@@ -2,6 +2,7 @@
 //! command starts; once it runs, it is the process that the caller started.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
@@ -20,7 +21,7 @@ use crate::interact::Interact;
 use crate::launch;
 use crate::paths;
 use crate::policy;
-use crate::resolve::Source;
+use crate::resolve::{Resolved, Source};
 use crate::secret::Secret;
 use crate::text;
 
@@ -275,8 +276,18 @@ fn gather(
     handings: &[Handing],
 ) -> Result<Environment, CommandError> {
     let mut environment = Environment::default();
+    let mut known: BTreeMap<&Name, Resolved> = BTreeMap::new();
     for handing in handings {
-        hand_over(context, arguments, handing, &mut environment)?;
+        let name = &handing.named.name;
+        let resolved = match known.entry(name) {
+            Entry::Occupied(resolved) => resolved.into_mut(),
+            Entry::Vacant(new) => {
+                let resolved = resolve(context, arguments, &handing.named)?;
+                environment.note(name, &resolved);
+                new.insert(resolved)
+            }
+        };
+        hand_over(context, handing, resolved, &mut environment)?;
     }
     if arguments.clean {
         for provider in context.config()?.providers() {
@@ -286,15 +297,32 @@ fn gather(
     Ok(environment)
 }
 
-fn hand_over(
+/// Once a name, however many variables it goes into.
+fn resolve(
     context: &Context,
     arguments: &Arguments,
+    named: &Named,
+) -> Result<Resolved, CommandError> {
+    let provider = context.provider(&named.name)?;
+    given::resolve(context, named, provider, arguments.min_ttl, false)
+}
+
+impl Environment {
+    fn note(&mut self, name: &Name, resolved: &Resolved) {
+        let expires_at = resolved.credential.expires_at();
+        self.masked.extend(inject::secrets(&resolved.credential));
+        self.handed.push((name.clone(), resolved.id.clone(), expires_at));
+    }
+}
+
+fn hand_over(
+    context: &Context,
     handing: &Handing,
+    resolved: &Resolved,
     environment: &mut Environment,
 ) -> Result<(), CommandError> {
     let name = &handing.named.name;
     let provider = context.provider(name)?;
-    let resolved = given::resolve(context, &handing.named, provider, arguments.min_ttl, false)?;
     let scheme = super::scheme_of(provider, name, &resolved.credential)?;
     let rename = match &handing.form {
         Form::Own => None,
@@ -302,7 +330,6 @@ fn hand_over(
     };
     let injection = inject::variables(provider, scheme, &resolved.credential, rename)?;
     environment.clear.extend(injection.clear);
-    environment.masked.extend(inject::secrets(&resolved.credential));
     for (variable, secret) in injection.set {
         let secret = match &handing.form {
             Form::Header(_) => inject::header(scheme, &resolved.credential)?.1,
@@ -313,8 +340,6 @@ fn hand_over(
         }
         set(environment, variable, secret, name)?;
     }
-    let expires_at = resolved.credential.expires_at();
-    environment.handed.push((name.clone(), resolved.id, expires_at));
     Ok(())
 }
 

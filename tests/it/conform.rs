@@ -429,6 +429,16 @@ fn what_stands_beside_a_credential_is_never_an_older_ones() {
     );
 }
 
+#[test]
+fn one_credential_in_two_variables_is_one_credential() {
+    let mut sandbox = Sandbox::new();
+    sandbox.env("AUTHCTL_OPENAI_TOKEN", KEY);
+    let script = "echo $OPENAI_API_KEY; echo $KEY; env | grep -o '^AUTHCTL_.*_CREDENTIAL_ID'";
+    let handing = ["exec", "--with", "openai", "--env-header", "KEY=openai"];
+    let output = sandbox.run([&handing[..], &["--", "sh", "-c", script]].concat());
+    assert_eq!(output.success(), format!("{KEY}\nBearer {KEY}\nAUTHCTL_OPENAI_CREDENTIAL_ID\n"));
+}
+
 // ------------------------------------------------------------------------------------------- masking
 
 #[test]
