@@ -15,7 +15,7 @@ use super::{complete, given};
 use crate::config;
 use crate::context::{Context, Named, environment, working_directory};
 use crate::credential::Name;
-use crate::error::{CommandError, Kind};
+use crate::error::{CommandError, Kind, chain};
 use crate::inject;
 use crate::interact::Interact;
 use crate::launch;
@@ -183,23 +183,35 @@ fn add(
 /// What was remembered for this program here, else what a person answers, else the choices.
 fn choose(context: &Context, program: &OsStr, again: bool) -> Result<Vec<Handing>, CommandError> {
     let place = launch::locate(program).zip(Some(policy::project_root(&working_directory()?)));
-    let state = &context.paths()?.state;
     if let Some((program, project)) = &place
         && !again
-        && let Some(remembered) = policy::recall(state, program, project)?
+        && let Some(remembered) = recall(context, program, project)?
     {
         context.ui.notice(&format!(
             "authctl: remembered for {} in {}; exec --ask asks again",
             program.display(),
             project.display()
         ));
-        return remembered.iter().map(|name| own(context, name)).collect();
+        return remembered.iter().map(|name| own(name)).collect();
     }
     let picked = ask(context, program)?;
     if let Some((program, project)) = &place {
         offer_to_remember(context, program, project, &picked)?;
     }
-    picked.iter().map(|name| own(context, name)).collect()
+    picked.iter().map(|name| own(name)).collect()
+}
+
+/// A choice that cannot be read is no reason to stop: the question comes again.
+fn recall(
+    context: &Context,
+    program: &Path,
+    project: &Path,
+) -> Result<Option<Vec<String>>, CommandError> {
+    let state = &context.paths()?.state;
+    Ok(policy::recall(state, program, project).unwrap_or_else(|error| {
+        context.ui.warn(&format!("what was remembered is not used: {}", chain(&error)));
+        None
+    }))
 }
 
 fn ask(context: &Context, program: &OsStr) -> Result<Vec<String>, CommandError> {
@@ -228,8 +240,11 @@ fn ask(context: &Context, program: &OsStr) -> Result<Vec<String>, CommandError> 
     Ok(picked.into_iter().filter_map(|index| names.get(index).cloned()).collect())
 }
 
-fn own(context: &Context, name: &str) -> Result<Handing, CommandError> {
-    Ok(Handing { named: context.name(name)?, form: Form::Own })
+/// A name as it was shown: what `--account` says is for names that are typed.
+fn own(name: &str) -> Result<Handing, CommandError> {
+    let name: Name = name.parse()?;
+    let account_named = !name.is_default_account();
+    Ok(Handing { named: Named { name, account_named }, form: Form::Own })
 }
 
 /// Not for a shell or a launcher: that is every program at once.
