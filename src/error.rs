@@ -179,7 +179,16 @@ impl From<paths::Error> for CommandError {
 
 impl From<private_file::Error> for CommandError {
     fn from(error: private_file::Error) -> Self {
-        Self::from_error(Kind::Failed, &error)
+        file_hint(Self::from_error(Kind::Failed, &error), &error)
+    }
+}
+
+fn file_hint(shown: CommandError, error: &private_file::Error) -> CommandError {
+    match error {
+        private_file::Error::Exposed { path } => {
+            shown.hint(format!("chmod 600 {}  (if nobody else has read it)", path.display()))
+        }
+        _ => shown,
     }
 }
 
@@ -261,6 +270,7 @@ impl From<store::Error> for CommandError {
                     path.display()
                 ))
             }
+            store::Error::File(error) => file_hint(shown, error),
             store::Error::PassphraseNeeded { .. } | store::Error::WrongPassphrase { .. } => {
                 shown.hint(format!("{}=FILE authctl …", paths::PASSPHRASE_FILE))
             }
