@@ -53,15 +53,19 @@ use clap::{CommandFactory, Parser};
 /// Runs the command line of this process and decides its exit code.
 pub fn run() -> ExitCode {
     harden::harden();
-    clap_complete::CompleteEnv::with_factory(cli::Cli::command).complete();
-    let cli = match cli::Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return answer(&error),
-    };
-    let context = context::Context::new(cli.global.options(), cli::Cli::command);
+    guarded(|| {
+        clap_complete::CompleteEnv::with_factory(cli::Cli::command).complete();
+        match cli::Cli::try_parse() {
+            Ok(cli) => run_command(&cli),
+            Err(error) => answer(&error),
+        }
+    })
+}
+
+/// A panic anywhere in `work` ends as a bug, without the values that it may quote.
+fn guarded(work: impl FnOnce() -> ExitCode) -> ExitCode {
     report_panics_without_values();
-    panic::catch_unwind(AssertUnwindSafe(|| run_command(&cli, &context)))
-        .unwrap_or(ExitCode::from(BUG))
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or(ExitCode::from(BUG))
 }
 
 /// What clap has to say: help and version are data, everything else is an error like any other.
@@ -86,8 +90,9 @@ fn answer(error: &clap::Error) -> ExitCode {
 /// A bug in authctl (sysexits' EX_SOFTWARE).
 const BUG: u8 = 70;
 
-fn run_command(cli: &cli::Cli, context: &context::Context) -> ExitCode {
-    match cli.command.run(context) {
+fn run_command(cli: &cli::Cli) -> ExitCode {
+    let context = context::Context::new(cli.global.options(), cli::Cli::command);
+    match cli.command.run(&context) {
         Ok(code) => code,
         Err(error) => {
             if error.kind() != error::Kind::ClosedPipe {
@@ -117,10 +122,9 @@ mod tests {
     #[test]
     fn a_panic_names_its_place_and_not_what_it_choked_on() {
         if again::role().is_some() {
-            report_panics_without_values();
             let secret = secret::Secret::new("hunter2-of-a-panic");
-            let outcome = panic::catch_unwind(|| panic!("cannot parse {}", secret.expose()));
-            println!("caught {}", outcome.is_err());
+            let code = guarded(|| panic!("cannot parse {}", secret.expose()));
+            println!("caught {}", code == ExitCode::from(BUG));
             return;
         }
         let output = again::command(a_panic_names_its_place_and_not_what_it_choked_on, "panics")
