@@ -164,10 +164,14 @@ impl From<secret::Unfit> for CommandError {
 
 impl From<Unanswered> for CommandError {
     fn from(error: Unanswered) -> Self {
-        match error {
-            Unanswered::NoTerminal => Self::from_error(Kind::LoginRequired, &error),
-            _ => Self::from_error(Kind::Failed, &error),
-        }
+        Self::from_error(unanswered_kind(&error), &error)
+    }
+}
+
+fn unanswered_kind(error: &Unanswered) -> Kind {
+    match error {
+        Unanswered::NoTerminal => Kind::LoginRequired,
+        Unanswered::Interrupted | Unanswered::Io(_) => Kind::Failed,
     }
 }
 
@@ -330,7 +334,7 @@ impl From<login::Error> for CommandError {
             E::BadUser => shown(Kind::Usage),
             E::NoUser(name) => shown(Kind::LoginRequired)
                 .hint(format!("authctl login {name} --user USER --key-file FILE")),
-            E::Unanswered(_) => shown(Kind::LoginRequired),
+            E::Unanswered(source) => shown(unanswered_kind(source)),
             E::Store(_) => match error {
                 E::Store(error) => error.into(),
                 other => Self::from_error(Kind::Failed, &other),
@@ -380,7 +384,7 @@ fn grant_kind(error: &grant::Error) -> Kind {
     match error {
         E::Oauth(error) => oauth_kind(error),
         E::BadKey(_) | E::NothingPiped | E::KeyFile { .. } | E::PortTaken { .. } => Kind::Usage,
-        E::Unanswered(Unanswered::NoTerminal) => Kind::LoginRequired,
+        E::Unanswered(source) => unanswered_kind(source),
         _ => Kind::Failed,
     }
 }
@@ -430,5 +434,18 @@ impl From<launch::Error> for CommandError {
             launch::Error::Io { .. } => Kind::Failed,
         };
         Self::from_error(kind, &error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_missing_terminal_asks_for_a_login_elsewhere() {
+        let kind = |why| CommandError::from(login::Error::Unanswered(why)).kind();
+        assert_eq!(kind(Unanswered::NoTerminal), Kind::LoginRequired);
+        assert_eq!(kind(Unanswered::Interrupted), Kind::Failed);
+        assert_eq!(kind(Unanswered::Io(io::Error::other("gone"))), Kind::Failed);
     }
 }
