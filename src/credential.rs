@@ -35,6 +35,11 @@ pub struct Name {
 pub struct BadName(String);
 
 impl BadName {
+    /// Whether an address was given.
+    pub fn is_url(&self) -> bool {
+        self.0.contains("://")
+    }
+
     /// The name that was meant, if only the case is wrong.
     pub fn in_lower_case(&self) -> Option<Name> {
         self.0.to_lowercase().parse().ok()

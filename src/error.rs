@@ -5,6 +5,8 @@
 use std::error::Error as StdError;
 use std::io;
 
+use clap::error::{ContextKind, ContextValue};
+
 use crate::interact::Unanswered;
 use crate::{config, grant, http, inject, launch, login, oauth, paths, policy, private_file};
 use crate::{credential, resolve, secret, store};
@@ -144,13 +146,24 @@ impl From<&clap::Error> for CommandError {
         let shown = error.render().to_string();
         let said = shown.split("\n\n").next().unwrap_or_default();
         let words: Vec<&str> = said.split_whitespace().collect();
-        Self::usage(words.join(" ").trim_start_matches("error: "))
+        let tips = match error.get(ContextKind::Suggested) {
+            Some(ContextValue::StyledStrs(tips)) => tips.as_slice(),
+            _ => &[],
+        };
+        let shown = Self::usage(words.join(" ").trim_start_matches("error: "));
+        tips.iter().map(ToString::to_string).fold(shown, Self::hint)
     }
 }
 
 impl From<credential::BadName> for CommandError {
     fn from(error: credential::BadName) -> Self {
         let shown = Self::from_error(Kind::Usage, &error);
+        if error.is_url() {
+            return shown.hint(
+                "give the address a name: describe it in config.toml under [provider.NAME] \
+                 (man authctl-config), then authctl login NAME",
+            );
+        }
         let near = error.in_lower_case().map(|name| format!("did you mean {name}?"));
         near.into_iter().fold(shown, Self::hint).hint("authctl provider list")
     }

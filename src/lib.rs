@@ -57,7 +57,7 @@ pub fn run() -> ExitCode {
         clap_complete::CompleteEnv::with_factory(cli::Cli::command).complete();
         match cli::Cli::try_parse() {
             Ok(cli) => run_command(&cli),
-            Err(error) => answer(&error),
+            Err(error) => answer(error),
         }
     })
 }
@@ -69,22 +69,24 @@ fn guarded(work: impl FnOnce() -> ExitCode) -> ExitCode {
 }
 
 /// What clap has to say: help and version are data, everything else is an error like any other.
-fn answer(error: &clap::Error) -> ExitCode {
+fn answer(mut error: clap::Error) -> ExitCode {
     if !error.use_stderr() {
         let _ = error.print(); // whoever closed the stream does not want it
         return ExitCode::SUCCESS;
     }
     let typed = cli::Cli::command().ignore_errors(true).get_matches();
+    let is_exec = typed.subcommand_name() == Some("exec");
+    if is_exec {
+        cli::explain_separator(&mut error);
+    }
     if typed.get_flag("json") {
         let manner = ui::Manner { json: true, ..ui::Manner::default() };
-        ui::Ui::new(manner).error(&error.into());
+        ui::Ui::new(manner).error(&(&error).into());
     } else {
         let _ = error.print();
     }
-    match typed.subcommand_name() {
-        Some("exec") => ExitCode::from(error::Kind::Usage.exit_code_before_child()),
-        _ => ExitCode::from(error::Kind::Usage.exit_code()),
-    }
+    let usage = error::Kind::Usage;
+    ExitCode::from(if is_exec { usage.exit_code_before_child() } else { usage.exit_code() })
 }
 
 /// A bug in authctl (sysexits' EX_SOFTWARE).

@@ -102,6 +102,7 @@ struct Environment {
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let program = arguments.command.first().cloned().unwrap_or_default();
     let mut handings = handings(context, arguments)?;
+    launch::check(&program)?;
     if handings.is_empty() {
         handings = choose(context, &program, arguments.ask)?;
     }
