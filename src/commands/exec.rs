@@ -146,19 +146,25 @@ fn launch(
 // ---------------------------------------------------------------------------------- what to hand over
 
 fn handings(context: &Context, arguments: &Arguments) -> Result<Vec<Handing>, CommandError> {
-    let mut handings = Vec::new();
+    let mut forms = Vec::new();
     for typed in &arguments.with {
         let (name, form) = match typed.split_once('=') {
             Some((name, variable)) => (name, Form::Variable(variable.to_owned())),
             None => (typed.as_str(), Form::Own),
         };
-        add(context, &mut handings, name, form)?;
+        forms.push((name, form));
     }
     for typed in &arguments.env_header {
         let (variable, name) = typed.split_once('=').ok_or_else(|| {
             CommandError::usage(format!("--env-header wants VARIABLE=NAME, not {typed:?}"))
         })?;
-        add(context, &mut handings, name, Form::Header(variable.to_owned()))?;
+        forms.push((name, Form::Header(variable.to_owned())));
+    }
+    let is_alone = forms.len() == 1;
+    let mut handings = Vec::new();
+    for (name, form) in forms {
+        let named = if is_alone { context.name(name)? } else { context.name_in_list(name)? };
+        add(context, &mut handings, named, form)?;
     }
     Ok(handings)
 }
@@ -167,13 +173,13 @@ fn handings(context: &Context, arguments: &Arguments) -> Result<Vec<Handing>, Co
 fn add(
     context: &Context,
     handings: &mut Vec<Handing>,
-    name: &str,
+    named: Named,
     form: Form,
 ) -> Result<(), CommandError> {
     if let Form::Variable(variable) | Form::Header(variable) = &form {
         config::check_variable(variable).map_err(inject::Error::from)?;
     }
-    let handing = Handing { named: context.name(name)?, form };
+    let handing = Handing { named, form };
     context.provider(&handing.named.name)?;
     if !handings.contains(&handing) {
         handings.push(handing);

@@ -63,6 +63,9 @@ struct Line {
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
+    if arguments.name.is_none() {
+        context.refuse_account_alone()?;
+    }
     let store = context.store()?;
     let mut lines = Vec::new();
     let listing = store.entries()?;
