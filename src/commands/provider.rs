@@ -6,13 +6,13 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::verify::verify;
 use super::{complete, given};
 use crate::config::{ClientRule, OAuth, Provider, Scheme, Source};
 use crate::context::Context;
 use crate::credential::Kind as CredentialKind;
 use crate::error::{CommandError, Kind};
 use crate::http::Request;
-use crate::inject;
 use crate::oauth;
 use crate::ui::{BAD, FAINT, GOOD};
 
@@ -314,15 +314,13 @@ fn check_credential(
     let resolved = given::resolve(context, named, provider, std::time::Duration::ZERO, false);
     steps.push(Step::new(format!("a credential for {}", named.name), &resolved));
     let Ok(resolved) = resolved else { return };
-    let Some(scheme) = provider.scheme(resolved.credential.kind()) else { return };
-    let Some(url) = &scheme.verify else { return };
-    let tried = inject::header(scheme, &resolved.credential)
-        .map_err(CommandError::from)
-        .and_then(|(header, value)| Ok(Request::get(url)?.secret_header(&header, &value)?))
-        .and_then(|request| Ok(context.http.block_on(context.http.send(request))?))
-        .and_then(|answer| match answer.status {
-            200..=299 => Ok(()),
-            status => Err(CommandError::new(Kind::Failed, format!("answers {status}"))),
-        });
-    steps.push(Step::new(format!("a call to {url}"), &tried));
+    let scheme = super::scheme_of(provider, &named.name, &resolved.credential);
+    match scheme {
+        Err(_) => steps.push(Step::new("its header", &scheme)),
+        Ok(scheme) => {
+            let Some(url) = &scheme.verify else { return };
+            let tried = verify(context, &named.name, scheme, url, &resolved);
+            steps.push(Step::new(format!("a call to {url}"), &tried));
+        }
+    }
 }

@@ -10,14 +10,13 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::given::when;
+use super::verify::verify;
 use super::{complete, given};
 use crate::context::{Context, Named};
 use crate::credential::Name;
 use crate::error::{CommandError, Kind};
-use crate::http::Request;
-use crate::inject;
 use crate::interact::Interact;
-use crate::resolve::{Resolved, Wanted};
+use crate::resolve::Wanted;
 use crate::store::Entry;
 use crate::ui::{BAD, FAINT, GOOD};
 
@@ -177,33 +176,9 @@ fn use_it(context: &Context, name: &Name) -> Result<(), CommandError> {
     let provider = context.provider(name)?;
     let wanted = Wanted { name, provider, min_ttl: Duration::ZERO, force_refresh: false };
     let resolved = context.resolver()?.resolve(wanted)?;
-    try_out(context, name, &resolved)
-}
-
-/// One authenticated call, where the catalog knows a cheap one.
-fn try_out(context: &Context, name: &Name, resolved: &Resolved) -> Result<(), CommandError> {
-    let provider = context.provider(name)?;
     let scheme = super::scheme_of(provider, name, &resolved.credential)?;
-    let Some(url) = &scheme.verify else { return Ok(()) };
-    let (header, value) = inject::header(scheme, &resolved.credential)?;
-    let request = Request::get(url)?.secret_header(&header, &value)?;
-    let answer = context.http.block_on(context.http.send(request))?;
-    match answer.status {
-        401 | 403 => Err(CommandError::new(
-            Kind::LoginRequired,
-            format!("{} answers {} to this credential", answer.host(), answer.status),
-        )),
-        // Nothing is proved by a redirect; many lead to a page for signing in.
-        300..=399 => Err(CommandError::new(
-            Kind::Failed,
-            format!("{} answers with a redirect ({})", answer.host(), answer.status),
-        )),
-        429 | 500..=599 => Err(CommandError::new(
-            Kind::TryAgain,
-            format!("{} answers {}", answer.host(), answer.status),
-        )),
-        _ => Ok(()),
-    }
+    // One authenticated call, where the catalog knows a cheap one.
+    scheme.verify.as_ref().map_or(Ok(()), |url| verify(context, name, scheme, url, &resolved))
 }
 
 impl State {
