@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use serde_json::json;
 
 use crate::support::http::{Answer, Server};
-use crate::support::sandbox::Sandbox;
+use crate::support::sandbox::{Output, Sandbox};
+use crate::support::signed_in::SignedIn;
 
 const KEY: &str = "sk-demo-0123456789";
 
@@ -55,4 +56,71 @@ fn both_checks_judge_an_answer_alike() {
             }
         }
     }
+}
+
+/// The failing run's text on stdout.
+#[track_caller]
+fn shown(output: &Output) -> &str {
+    assert_eq!(output.code(), 1, "{output:?}");
+    &output.stdout
+}
+
+#[test]
+fn what_passes_by_itself_suggests_no_login() {
+    let (sandbox, api, _) = with_api();
+    drop(api);
+    let output = sandbox.run(["status", "--check"]);
+    let shown = shown(&output);
+    assert!(shown.contains("demo  API key, cannot be checked now"), "{shown}");
+    assert!(!shown.contains("authctl log"), "{shown}");
+
+    let signed_in = SignedIn::new();
+    signed_in.expire();
+    let SignedIn { server, sandbox, .. } = signed_in;
+    drop(server);
+    let output = sandbox.run(["status", "--check", "--json"]);
+    let hints = &output.json()["credentials"][0]["hints"];
+    assert_eq!(*hints, json!(["authctl status demo --check  (tries again)"]), "{output:?}");
+}
+
+#[test]
+fn a_dead_sign_in_says_how_to_sign_in_and_how_to_forget() {
+    let (sandbox, _api, status) = with_api();
+    status.store(401, Ordering::SeqCst);
+    let output = sandbox.run(["status", "--check"]);
+    let shown = shown(&output);
+    assert!(shown.contains("hint: authctl login demo\n"), "{shown}");
+    assert!(shown.contains("hint: authctl logout demo  (forgets it)\n"), "{shown}");
+}
+
+#[test]
+fn a_provider_that_the_configuration_lost_belongs_back_there() {
+    let (sandbox, _api, _) = with_api();
+    sandbox.write_config("");
+    for arguments in [&["status"][..], &["status", "--check"], &["status", "demo"]] {
+        let output = sandbox.run(arguments);
+        let shown = shown(&output);
+        let path = sandbox.path("home/.config/authctl/config.toml");
+        let hint = format!("hint: put [provider.demo] back into {}", path.display());
+        assert!(shown.contains(&hint) && !shown.contains("authctl login"), "{shown}");
+    }
+    sandbox.run(["logout", "demo"]).success();
+}
+
+#[test]
+fn a_damaged_index_entry_is_reported_for_its_own_name() {
+    let (sandbox, _api, _) = with_api();
+    sandbox.run_with_input(["login", "openai", "--with-key"], "sk-1").success();
+    let is_entry = |path: &std::path::PathBuf| path.ends_with("credential~demo~default.json");
+    let file = sandbox.files().into_iter().find(is_entry).unwrap();
+    std::fs::write(file, "{").unwrap();
+    assert!(sandbox.run(["status", "openai"]).success().contains("openai  API key"));
+    for arguments in [&["status"][..], &["status", "demo"]] {
+        let output = sandbox.run(arguments);
+        assert!(shown(&output).contains("demo: its index entry"), "{output:?}");
+        assert!(output.stdout.contains("hint: authctl token demo"), "{output:?}");
+        assert!(!output.stderr.contains("Sign in with"), "{output:?}");
+    }
+    assert_eq!(sandbox.run(["token", "demo"]).success(), format!("{KEY}\n"));
+    sandbox.run(["status"]).success();
 }
