@@ -108,7 +108,7 @@ module completions {
     --no-input                # Never ask, also at a terminal
     --account: string         # Account for names that give none
     --help(-h)                # Print help
-    provider: string
+    provider: string          # Name of the provider, as in `provider list`
   ]
 
   # Check one provider step by step: metadata, endpoints, and the stored credential
@@ -118,7 +118,7 @@ module completions {
     --no-input                # Never ask, also at a terminal
     --account: string         # Account for names that give none
     --help(-h)                # Print help
-    provider: string
+    provider: string          # Provider, or provider:account
   ]
 
   # Generate completions, man pages and JSON Schema
