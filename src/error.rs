@@ -1,6 +1,6 @@
 //! What a command can fail with, as a person and a script see it: the kind decides the exit code, the
-//! message says what and where, and each hint is a command that mends it. The only place with
-//! hints; every domain error comes through here.
+//! message says what and where, and each hint is a command that mends it. Every domain error comes
+//! through here and gets its hints; a command adds those that only it can know.
 
 use std::error::Error as StdError;
 use std::io;

@@ -1,6 +1,7 @@
 //! Files that belong to one user: made with mode 0600 in directories of mode 0700 whatever the umask,
 //! replaced atomically and durably, and read only when they are what they seem (a regular file of
-//! this user with one name). Nothing else in the crate writes files of its own.
+//! this user with one name). Whatever authctl keeps is written here; `generate` alone writes elsewhere,
+//! into the directory that it is given.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};

@@ -55,7 +55,7 @@ pub struct Arguments {
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = super::parse_time)]
     min_ttl: Duration,
 
-    /// Replace the secrets by stars in output that goes to a pipe or a file
+    /// Write `[masked]` instead of the secrets in output that goes to a pipe or a file
     #[arg(long)]
     mask: bool,
 
