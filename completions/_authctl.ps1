@@ -104,7 +104,7 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             [CompletionResult]::new('--min-ttl', '--min-ttl', [CompletionResultType]::ParameterName, 'Least time that tokens must still live')
             [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
             [CompletionResult]::new('--ask', '--ask', [CompletionResultType]::ParameterName, 'Ask what to hand over, even if an earlier answer is remembered for this program here')
-            [CompletionResult]::new('--mask', '--mask', [CompletionResultType]::ParameterName, 'Replace the secrets by stars in output that goes to a pipe or a file')
+            [CompletionResult]::new('--mask', '--mask', [CompletionResultType]::ParameterName, 'Write `[masked]` instead of the secrets in output that goes to a pipe or a file')
             [CompletionResult]::new('--clean', '--clean', [CompletionResultType]::ParameterName, 'Remove the variables of every known provider, not only of those handed over')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data and errors as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')

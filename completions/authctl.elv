@@ -96,7 +96,7 @@ set edit:completion:arg-completer[authctl] = {|@words|
             cand --min-ttl 'Least time that tokens must still live'
             cand --account 'Account for names that give none'
             cand --ask 'Ask what to hand over, even if an earlier answer is remembered for this program here'
-            cand --mask 'Replace the secrets by stars in output that goes to a pipe or a file'
+            cand --mask 'Write `[masked]` instead of the secrets in output that goes to a pipe or a file'
             cand --clean 'Remove the variables of every known provider, not only of those handed over'
             cand --json 'Print data and errors as JSON'
             cand -q 'Say nothing but warnings and errors'

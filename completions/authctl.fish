@@ -81,7 +81,7 @@ complete -c authctl -n "__fish_authctl_using_subcommand exec" -l env-header -d '
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l min-ttl -d 'Least time that tokens must still live' -r
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l account -d 'Account for names that give none' -r
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l ask -d 'Ask what to hand over, even if an earlier answer is remembered for this program here'
-complete -c authctl -n "__fish_authctl_using_subcommand exec" -l mask -d 'Replace the secrets by stars in output that goes to a pipe or a file'
+complete -c authctl -n "__fish_authctl_using_subcommand exec" -l mask -d 'Write `[masked]` instead of the secrets in output that goes to a pipe or a file'
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l clean -d 'Remove the variables of every known provider, not only of those handed over'
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l json -d 'Print data and errors as JSON'
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -s q -l quiet -d 'Say nothing but warnings and errors'

@@ -75,7 +75,7 @@ module completions {
     --ask                     # Ask what to hand over, even if an earlier answer is remembered for this program here
     --env-header: string      # Hand over a whole header value, as in `Bearer …`, in VARIABLE
     --min-ttl: string         # Least time that tokens must still live
-    --mask                    # Replace the secrets by stars in output that goes to a pipe or a file
+    --mask                    # Write `[masked]` instead of the secrets in output that goes to a pipe or a file
     --clean                   # Remove the variables of every known provider, not only of those handed over
     --json                    # Print data and errors as JSON
     --quiet(-q)               # Say nothing but warnings and errors
@@ -109,7 +109,7 @@ module completions {
     --no-input                # Never ask, also at a terminal
     --account: string         # Account for names that give none
     --help(-h)                # Print help
-    provider: string
+    provider: string          # Name of the provider, as in `provider list`
   ]
 
   # Check one provider step by step: metadata, endpoints, and the stored credential
@@ -119,7 +119,7 @@ module completions {
     --no-input                # Never ask, also at a terminal
     --account: string         # Account for names that give none
     --help(-h)                # Print help
-    provider: string
+    provider: string          # Provider, or provider:account
   ]
 
   # Generate completions, man pages and JSON Schema

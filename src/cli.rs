@@ -1,5 +1,6 @@
-//! The command line as a whole: the global flags and the list of commands. No behaviour.
+//! The command line as a whole: the global flags, the list of commands, and a word on a frequent slip.
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Parser};
 
 use crate::commands::Command;
@@ -43,6 +44,18 @@ pub struct Global {
     /// Account for names that give none
     #[arg(long, global = true, value_name = "ACCOUNT")]
     account: Option<String>,
+}
+
+/// `exec --with github make`: says that `--` is missing, which clap's own words do not.
+pub fn explain_separator(error: &mut clap::Error) {
+    let word = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(word)) if error.kind() == ErrorKind::UnknownArgument => word,
+        _ => return,
+    };
+    if !word.starts_with('-') {
+        let tip = format!("put -- before the command: authctl exec --with NAME -- {word} …");
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
 }
 
 impl Global {

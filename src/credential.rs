@@ -40,6 +40,11 @@ impl BadName {
         Self(crate::text::clean(&format!("{name:?}")))
     }
 
+    /// Whether an address was given.
+    pub fn is_url(&self) -> bool {
+        self.0.contains("://")
+    }
+
     /// The name that was meant, if only the case is wrong.
     pub fn in_lower_case(&self) -> Option<Name> {
         self.0.trim_matches('"').to_lowercase().parse().ok()

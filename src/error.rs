@@ -1,9 +1,11 @@
 //! What a command can fail with, as a person and a script see it: the kind decides the exit code, the
-//! message says what and where, and each hint is a command that mends it. The only place with
-//! hints; every domain error comes through here.
+//! message says what and where, and each hint is a command that mends it. Every domain error comes
+//! through here and gets its hints; a command adds those that only it can know.
 
 use std::error::Error as StdError;
 use std::io;
+
+use clap::error::{ContextKind, ContextValue};
 
 use crate::interact::Unanswered;
 use crate::{config, grant, http, inject, launch, login, oauth, paths, policy, private_file};
@@ -154,13 +156,24 @@ impl From<&clap::Error> for CommandError {
         }
         let said = shown.split("\n\n").next().unwrap_or_default();
         let words: Vec<&str> = said.split_whitespace().collect();
-        Self::usage(words.join(" ").trim_start_matches("error: "))
+        let tips = match error.get(ContextKind::Suggested) {
+            Some(ContextValue::StyledStrs(tips)) => tips.as_slice(),
+            _ => &[],
+        };
+        let shown = Self::usage(words.join(" ").trim_start_matches("error: "));
+        tips.iter().map(ToString::to_string).fold(shown, Self::hint)
     }
 }
 
 impl From<credential::BadName> for CommandError {
     fn from(error: credential::BadName) -> Self {
         let shown = Self::from_error(Kind::Usage, &error);
+        if error.is_url() {
+            return shown.hint(
+                "give the address a name: describe it in config.toml under [provider.NAME] \
+                 (man authctl-config), then authctl login NAME",
+            );
+        }
         let near = error.in_lower_case().map(|name| format!("did you mean {name}?"));
         near.into_iter().fold(shown, Self::hint).hint("authctl provider list")
     }
@@ -174,10 +187,14 @@ impl From<secret::Unfit> for CommandError {
 
 impl From<Unanswered> for CommandError {
     fn from(error: Unanswered) -> Self {
-        match error {
-            Unanswered::NoTerminal => Self::from_error(Kind::LoginRequired, &error),
-            _ => Self::from_error(Kind::Failed, &error),
-        }
+        Self::from_error(unanswered_kind(&error), &error)
+    }
+}
+
+fn unanswered_kind(error: &Unanswered) -> Kind {
+    match error {
+        Unanswered::NoTerminal => Kind::LoginRequired,
+        Unanswered::Interrupted | Unanswered::Io(_) => Kind::Failed,
     }
 }
 
@@ -189,7 +206,16 @@ impl From<paths::Error> for CommandError {
 
 impl From<private_file::Error> for CommandError {
     fn from(error: private_file::Error) -> Self {
-        Self::from_error(Kind::Failed, &error)
+        file_hint(Self::from_error(Kind::Failed, &error), &error)
+    }
+}
+
+fn file_hint(shown: CommandError, error: &private_file::Error) -> CommandError {
+    match error {
+        private_file::Error::Exposed { path } => {
+            shown.hint(format!("chmod 600 {}  (if nobody else has read it)", path.display()))
+        }
+        _ => shown,
     }
 }
 
@@ -271,6 +297,7 @@ impl From<store::Error> for CommandError {
                     path.display()
                 ))
             }
+            store::Error::File(error) => file_hint(shown, error),
             store::Error::PassphraseNeeded { .. } | store::Error::WrongPassphrase { .. } => {
                 shown.hint(format!("{}=FILE authctl …", paths::PASSPHRASE_FILE))
             }
@@ -335,7 +362,7 @@ impl From<login::Error> for CommandError {
             E::BadUser => shown(Kind::Usage),
             E::NoUser(name) => shown(Kind::LoginRequired)
                 .hint(format!("authctl login {name} --user USER --key-file FILE")),
-            E::Unanswered(_) => shown(Kind::LoginRequired),
+            E::Unanswered(source) => shown(unanswered_kind(source)),
             E::Store(_) => match error {
                 E::Store(error) => error.into(),
                 other => Self::from_error(Kind::Failed, &other),
@@ -387,7 +414,7 @@ fn grant_kind(error: &grant::Error) -> Kind {
     match error {
         E::Oauth(error) => oauth_kind(error),
         E::BadKey(_) | E::NothingPiped | E::KeyFile { .. } | E::PortTaken { .. } => Kind::Usage,
-        E::Unanswered(Unanswered::NoTerminal) => Kind::LoginRequired,
+        E::Unanswered(source) => unanswered_kind(source),
         _ => Kind::Failed,
     }
 }
@@ -440,5 +467,18 @@ impl From<launch::Error> for CommandError {
             launch::Error::Io { .. } => Kind::Failed,
         };
         Self::from_error(kind, &error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_missing_terminal_asks_for_a_login_elsewhere() {
+        let kind = |why| CommandError::from(login::Error::Unanswered(why)).kind();
+        assert_eq!(kind(Unanswered::NoTerminal), Kind::LoginRequired);
+        assert_eq!(kind(Unanswered::Interrupted), Kind::Failed);
+        assert_eq!(kind(Unanswered::Io(io::Error::other("gone"))), Kind::Failed);
     }
 }

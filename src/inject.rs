@@ -77,6 +77,16 @@ pub fn header(scheme: &Scheme, credential: &Credential) -> Result<(String, Secre
     Ok((header.name.clone(), Secret::new(header.format.replacen(place, text.expose(), 1))))
 }
 
+/// The texts of `credential` that output must not show: the secret itself and, for a name with a
+/// password, the pair as a header carries it.
+pub fn secrets(credential: &Credential) -> Vec<Secret> {
+    let mut secrets = vec![credential.secret().clone()];
+    if let Credential::Basic { user, password } = credential {
+        secrets.extend(basic(user, password));
+    }
+    secrets
+}
+
 /// RFC 7617 §2: the user's name has no colon, and neither part has control characters.
 fn basic(user: &str, password: &Secret) -> Result<Secret, Error> {
     if user.is_empty() {
@@ -95,13 +105,12 @@ fn basic(user: &str, password: &Secret) -> Result<Secret, Error> {
 /// What goes into the environment beside each credential, none of it secret: its stable id in
 /// `AUTHCTL_<PROVIDER>_CREDENTIAL_ID`, and in `…_EXPIRES_AT` its end (RFC 3339, UTC) where it has one.
 /// The first account of a provider has these names; a further one has its account in them, as in
-/// `AUTHCTL_GITHUB_WORK_CREDENTIAL_ID`. A variable without a value is to be removed: an `exec` around
-/// this one may have set it for another credential.
-pub fn companions(injected: &[(&Name, &str, Option<Timestamp>)]) -> Vec<(String, Option<String>)> {
-    let mut set: Vec<(String, Option<String>)> = Vec::new();
+/// `AUTHCTL_GITHUB_WORK_CREDENTIAL_ID`.
+pub fn companions(injected: &[(&Name, &str, Option<Timestamp>)]) -> Vec<(String, String)> {
+    let mut set: Vec<(String, String)> = Vec::new();
     for (name, id, expires_at) in injected {
         let short = format!("AUTHCTL_{}", upper(name.provider()));
-        let taken = |stem: &str, set: &[(String, Option<String>)]| {
+        let taken = |stem: &str, set: &[(String, String)]| {
             set.iter().any(|(variable, _)| *variable == format!("{stem}_CREDENTIAL_ID"))
         };
         let stem =
@@ -110,10 +119,28 @@ pub fn companions(injected: &[(&Name, &str, Option<Timestamp>)]) -> Vec<(String,
         if taken(&stem, &set) {
             continue;
         }
-        set.push((format!("{stem}_CREDENTIAL_ID"), Some((*id).to_owned())));
-        set.push((format!("{stem}_EXPIRES_AT"), expires_at.map(|end| end.to_string())));
+        set.push((format!("{stem}_CREDENTIAL_ID"), (*id).to_owned()));
+        if let Some(expires_at) = expires_at {
+            set.push((format!("{stem}_EXPIRES_AT"), expires_at.to_string()));
+        }
     }
     set
+}
+
+/// Which of the `inherited` variables stand beside credentials ([`companions`]), those of `kept` left out.
+pub fn stale_companions(inherited: impl Iterator<Item = String>, kept: &[Name]) -> Vec<String> {
+    let stem = |variable: &str| {
+        let named = variable.strip_prefix("AUTHCTL_")?;
+        let ends = ["_CREDENTIAL_ID", "_EXPIRES_AT"];
+        ends.iter().find_map(|end| named.strip_suffix(end)).map(str::to_owned)
+    };
+    let is_kept = |stem: &str| {
+        kept.iter().any(|name| {
+            let provider = upper(name.provider());
+            stem == provider || stem == format!("{provider}_{}", upper(name.account()))
+        })
+    };
+    inherited.filter(|variable| stem(variable).is_some_and(|stem| !is_kept(&stem))).collect()
 }
 
 /// The variable that carries the id of a provider's first credential.
@@ -227,16 +254,29 @@ mod tests {
             (&names[2], "cred_c", None),
         ]);
         let expected = [
-            ("AUTHCTL_GITHUB_CREDENTIAL_ID", Some("cred_a")),
-            ("AUTHCTL_GITHUB_EXPIRES_AT", None),
-            ("AUTHCTL_GITHUB_WORK_CREDENTIAL_ID", Some("cred_b")),
-            ("AUTHCTL_GITHUB_WORK_EXPIRES_AT", Some("2026-01-02T03:04:05Z")),
-            ("AUTHCTL_AZURE_OPENAI_CREDENTIAL_ID", Some("cred_c")),
-            ("AUTHCTL_AZURE_OPENAI_EXPIRES_AT", None),
+            ("AUTHCTL_GITHUB_CREDENTIAL_ID", "cred_a"),
+            ("AUTHCTL_GITHUB_WORK_CREDENTIAL_ID", "cred_b"),
+            ("AUTHCTL_GITHUB_WORK_EXPIRES_AT", "2026-01-02T03:04:05Z"),
+            ("AUTHCTL_AZURE_OPENAI_CREDENTIAL_ID", "cred_c"),
         ];
-        let set: Vec<_> =
-            set.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
+        let set: Vec<_> = set.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(set, expected);
+    }
+
+    #[test]
+    fn companions_are_stale_unless_their_credential_stays() {
+        let inherited = [
+            "AUTHCTL_GITHUB_CREDENTIAL_ID",
+            "AUTHCTL_GITHUB_WORK_EXPIRES_AT",
+            "AUTHCTL_OPENAI_EXPIRES_AT",
+            "AUTHCTL_STORE",
+            "MY_CREDENTIAL_ID",
+        ];
+        let stale =
+            |kept: &[Name]| stale_companions(inherited.map(str::to_owned).into_iter(), kept);
+        assert_eq!(stale(&[]), inherited[..3]);
+        assert_eq!(stale(&["github:work".parse().unwrap()]), inherited[2..3]);
+        assert_eq!(stale(&["github".parse().unwrap()]), inherited[1..3]);
     }
 
     proptest::proptest! {

@@ -33,8 +33,8 @@ pub trait Interact: Send + Sync {
     /// Asks for any number of `options`; the answer has their positions, in order.
     fn choose(&self, prompt: &str, options: &[String]) -> Result<Vec<usize>, Unanswered>;
 
-    /// Opens an http(s) URL in the person's browser. The URL has been parsed and serialised by the
-    /// caller. `Ok(false)`: there is no browser to open, the caller has printed the URL.
+    /// Opens an http(s) URL in the person's browser; `false` where no browser could be started. The URL
+    /// has been parsed and serialised by the caller, which shows it in any case.
     fn open_url(&self, url: &url::Url) -> bool;
 }
 

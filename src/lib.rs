@@ -54,33 +54,39 @@ use clap::{CommandFactory, Parser};
 /// Runs the command line of this process and decides its exit code.
 pub fn run() -> ExitCode {
     harden::harden();
-    clap_complete::CompleteEnv::with_factory(cli::Cli::command).complete();
-    let cli = match cli::Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return answer(&error),
-    };
-    let context = context::Context::new(cli.global.options(), cli::Cli::command);
+    guarded(|| {
+        clap_complete::CompleteEnv::with_factory(cli::Cli::command).complete();
+        match cli::Cli::try_parse() {
+            Ok(cli) => run_command(&cli),
+            Err(error) => answer(error),
+        }
+    })
+}
+
+/// A panic anywhere in `work` ends as a bug, without the values that it may quote.
+fn guarded(work: impl FnOnce() -> ExitCode) -> ExitCode {
     report_panics_without_values();
-    panic::catch_unwind(AssertUnwindSafe(|| run_command(&cli, &context)))
-        .unwrap_or(ExitCode::from(BUG))
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or(ExitCode::from(BUG))
 }
 
 /// What clap has to say: help and version are data, everything else is an error like any other.
-fn answer(error: &clap::Error) -> ExitCode {
+fn answer(mut error: clap::Error) -> ExitCode {
     if !error.use_stderr() {
         return printed(error.print());
     }
     let typed = cli::Cli::command().ignore_errors(true).get_matches();
+    let is_exec = typed.subcommand_name() == Some("exec");
+    if is_exec {
+        cli::explain_separator(&mut error);
+    }
     if typed.get_flag("json") {
         let manner = ui::Manner { json: true, ..ui::Manner::default() };
-        ui::Ui::new(manner).error(&error.into());
+        ui::Ui::new(manner).error(&(&error).into());
     } else {
         let _ = error.print();
     }
-    match typed.subcommand_name() {
-        Some("exec") => ExitCode::from(error::Kind::Usage.exit_code_before_child()),
-        _ => ExitCode::from(error::Kind::Usage.exit_code()),
-    }
+    let usage = error::Kind::Usage;
+    ExitCode::from(if is_exec { usage.exit_code_before_child() } else { usage.exit_code() })
 }
 
 /// The exit code once help or the version are printed: as for all other data.
@@ -98,8 +104,9 @@ fn printed(result: io::Result<()>) -> ExitCode {
 /// A bug in authctl (sysexits' EX_SOFTWARE).
 const BUG: u8 = 70;
 
-fn run_command(cli: &cli::Cli, context: &context::Context) -> ExitCode {
-    match cli.command.run(context) {
+fn run_command(cli: &cli::Cli) -> ExitCode {
+    let context = context::Context::new(cli.global.options(), cli::Cli::command);
+    match cli.command.run(&context) {
         Ok(code) => code,
         Err(error) => {
             if error.kind() != error::Kind::ClosedPipe {
@@ -128,10 +135,9 @@ mod tests {
     #[test]
     fn a_panic_names_its_place_and_not_what_it_choked_on() {
         if again::role().is_some() {
-            report_panics_without_values();
             let secret = secret::Secret::new("hunter2-of-a-panic");
-            let outcome = panic::catch_unwind(|| panic!("cannot parse {}", secret.expose()));
-            println!("caught {}", outcome.is_err());
+            let code = guarded(|| panic!("cannot parse {}", secret.expose()));
+            println!("caught {}", code == ExitCode::from(BUG));
             return;
         }
         let output = again::command(a_panic_names_its_place_and_not_what_it_choked_on, "panics")

@@ -1,5 +1,5 @@
-//! Where authctl keeps things, and the names of its own environment variables. The only module that
-//! reads them; everything above is handed the result.
+//! Where authctl keeps things, and the names of its own environment variables. Those that name a place
+//! are read here; `context` and the commands read the others by these names.
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,7 @@
 //! Files that belong to one user: made with mode 0600 in directories of mode 0700 whatever the umask,
 //! replaced atomically and durably, and read only when they are what they seem (a regular file of
-//! this user with one name). Nothing else in the crate writes files of its own.
+//! this user with one name). Whatever authctl keeps is written here; `generate` alone writes elsewhere,
+//! into the directory that it is given.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -18,6 +19,8 @@ pub enum Error {
     },
     #[error("{path} {what}; authctl does not follow such a file")]
     Trap { path: PathBuf, what: &'static str },
+    #[error("{path} can be read or written by other users")]
+    Exposed { path: PathBuf },
     #[error("{path} is larger than {limit} bytes")]
     TooLarge { path: PathBuf, limit: u64 },
 }
@@ -45,8 +48,8 @@ pub fn make_directory(path: &Path) -> Result<(), Error> {
     if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
         make_directory(parent)?;
     }
-    match fs::create_dir(path) {
-        Ok(()) => restrict(path, 0o700)?,
+    match create_private(path) {
+        Ok(()) => {}
         // Another authctl was faster; what it made is checked like any other.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(failed("make the directory", path)(error)),
@@ -88,7 +91,7 @@ pub fn replace(path: &Path, contents: &[u8]) -> Result<(), Error> {
         .prefix(".new-")
         .tempfile_in(directory)
         .map_err(failed("write in", directory))?;
-    restrict(file.path(), 0o600)?;
+    restrict(file.as_file(), path)?;
     file.write_all(contents).map_err(failed("write", path))?;
     file.as_file().sync_all().map_err(failed("write", path))?;
     persist(file, path).map_err(failed("write", path))?;
@@ -121,17 +124,34 @@ pub fn remove(path: &Path) -> Result<bool, Error> {
 }
 
 /// The contents of `path`, or `None` where nothing is. Links, FIFOs, other users' files and files
-/// with several names are refused, never opened for longer than the look at them takes.
+/// with several names are refused, never opened for longer than the look at them takes. A file that
+/// other users can open is closed to them.
 pub fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
     let Some(file) = open(path, fs::OpenOptions::new().read(true))? else {
         return Ok(None);
     };
+    if is_exposed(&file) {
+        let _ = restrict(&file, path); // on a read-only disk it stays as it is
+    }
+    contents(file, path, limit).map(Some)
+}
+
+/// The same for a file that is worthless once others could open it: that is refused.
+pub fn read_unexposed(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
+    match open(path, fs::OpenOptions::new().read(true))? {
+        Some(file) if is_exposed(&file) => Err(Error::Exposed { path: path.to_owned() }),
+        Some(file) => contents(file, path, limit).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn contents(file: File, path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     let mut contents = Vec::new();
     file.take(limit + 1).read_to_end(&mut contents).map_err(failed("read", path))?;
     if contents.len() as u64 > limit {
         return Err(Error::TooLarge { path: path.to_owned(), limit });
     }
-    Ok(Some(contents))
+    Ok(contents)
 }
 
 /// Opens `path` for locking, made with mode 0600 when missing, and under the same rules as [`read`].
@@ -142,7 +162,7 @@ pub fn open_lock(path: &Path) -> Result<File, Error> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = open(path, &mut options)?
         .ok_or_else(|| failed("open", path)(io::Error::from(io::ErrorKind::NotFound)))?;
-    restrict_open(&file, path)?;
+    restrict(&file, path)?;
     Ok(file)
 }
 
@@ -177,16 +197,39 @@ fn open(path: &Path, options: &mut fs::OpenOptions) -> Result<Option<File>, Erro
     Ok(Some(file))
 }
 
+/// Makes a directory that no other user can enter at any moment, and gives the owner the bits back
+/// that a umask may have taken.
 #[cfg(unix)]
-fn restrict(path: &Path, mode: u32) -> Result<(), Error> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))
-        .map_err(failed("set the mode of", path))
+fn create_private(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    fs::DirBuilder::new().mode(0o700).create(path)?;
+    let made = fs::symlink_metadata(path)?;
+    if made.is_dir() && made.permissions().mode() & 0o777 != 0o700 {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
 }
 
-/// Gives the owner the bits back that a umask may have taken.
+#[cfg(not(unix))]
+fn create_private(path: &Path) -> io::Result<()> {
+    fs::create_dir(path) // the profile's access list already names this user alone
+}
+
+/// Whether other users can open it.
 #[cfg(unix)]
-fn restrict_open(file: &File, path: &Path) -> Result<(), Error> {
+fn is_exposed(file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().is_ok_and(|metadata| metadata.mode() & 0o077 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_exposed(_: &File) -> bool {
+    false
+}
+
+/// Mode 0600: gives the owner the bits back that a umask may have taken.
+#[cfg(unix)]
+fn restrict(file: &File, path: &Path) -> Result<(), Error> {
     use std::os::unix::fs::PermissionsExt;
     let metadata = file.metadata().map_err(failed("look at", path))?;
     if metadata.permissions().mode() & 0o777 == 0o600 {
@@ -196,12 +239,7 @@ fn restrict_open(file: &File, path: &Path) -> Result<(), Error> {
 }
 
 #[cfg(not(unix))]
-fn restrict_open(_: &File, _: &Path) -> Result<(), Error> {
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn restrict(_: &Path, _: u32) -> Result<(), Error> {
+fn restrict(_: &File, _: &Path) -> Result<(), Error> {
     Ok(()) // the profile's access list already names this user alone
 }
 
@@ -334,6 +372,21 @@ mod tests {
             {
                 assert_eq!(mode(&place.path().join(name)), expected, "{name}, umask {umask}");
             }
+        }
+    }
+
+    #[test]
+    fn a_file_that_others_can_open_is_closed_or_refused() {
+        let place = place();
+        let path = place.path().join("file");
+        replace(&path, b"x").unwrap();
+        assert_eq!(read_unexposed(&path, LIMIT).unwrap().unwrap(), b"x");
+        for open in [0o640, 0o604, 0o620, 0o644] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(open)).unwrap();
+            assert!(matches!(read_unexposed(&path, LIMIT), Err(Error::Exposed { .. })));
+            assert_eq!(mode(&path), open);
+            assert_eq!(read(&path, LIMIT).unwrap().unwrap(), b"x");
+            assert_eq!(mode(&path), 0o600);
         }
     }
 

@@ -2,6 +2,7 @@
 //! command starts; once it runs, it is the process that the caller started.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,13 +15,13 @@ use super::{complete, given};
 use crate::config;
 use crate::context::{Context, Named, environment, working_directory};
 use crate::credential::Name;
-use crate::error::{CommandError, Kind};
+use crate::error::{CommandError, Kind, chain};
 use crate::inject;
 use crate::interact::Interact;
 use crate::launch;
 use crate::paths;
 use crate::policy;
-use crate::resolve::Source;
+use crate::resolve::{Resolved, Source};
 use crate::secret::Secret;
 use crate::text;
 
@@ -54,7 +55,7 @@ pub struct Arguments {
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = super::parse_time)]
     min_ttl: Duration,
 
-    /// Replace the secrets by stars in output that goes to a pipe or a file
+    /// Write `[masked]` instead of the secrets in output that goes to a pipe or a file
     #[arg(long)]
     mask: bool,
 
@@ -92,6 +93,8 @@ struct Environment {
     /// By variable: the one of this process that its secret came from, if not from the store.
     given_by: BTreeMap<String, String>,
     clear: Vec<String>,
+    /// What `--mask` hides beside the values of the variables.
+    masked: Vec<Secret>,
     /// Name, id and end of each credential, for the variables beside it.
     handed: Vec<(Name, String, Option<Timestamp>)>,
 }
@@ -99,6 +102,7 @@ struct Environment {
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let program = arguments.command.first().cloned().unwrap_or_default();
     let mut handings = handings(context, arguments)?;
+    launch::check(&program)?;
     if handings.is_empty() {
         handings = choose(context, &program, arguments.ask)?;
     }
@@ -113,19 +117,17 @@ fn launch(
     program: OsString,
     environment: Environment,
 ) -> Result<ExitCode, CommandError> {
-    let secrets: Vec<Secret> = environment.set.values().map(|(secret, _)| secret.clone()).collect();
+    let mut secrets = environment.masked;
+    secrets.extend(environment.set.values().map(|(secret, _)| secret.clone()));
     let handed: Vec<(&Name, &str, Option<Timestamp>)> =
         environment.handed.iter().map(|(name, id, end)| (name, id.as_str(), *end)).collect();
     let mut set: Vec<(String, Secret)> =
         environment.set.into_iter().map(|(variable, (secret, _))| (variable, secret)).collect();
-    let mut clear = environment.clear;
-    for (variable, text) in inject::companions(&handed) {
-        match text {
-            Some(text) => set.push((variable, Secret::new(text))),
-            None => clear.push(variable),
-        }
-    }
+    let beside = inject::companions(&handed);
+    set.extend(beside.into_iter().map(|(variable, text)| (variable, Secret::new(text))));
     set.push((paths::INJECTED.to_owned(), Secret::new(injected(&environment.handed))));
+    let mut clear = environment.clear;
+    clear.extend(stale(&environment.handed));
     let command = launch::Command {
         program,
         arguments: arguments.command.iter().skip(1).cloned().collect(),
@@ -144,13 +146,13 @@ fn launch(
 // ---------------------------------------------------------------------------------- what to hand over
 
 fn handings(context: &Context, arguments: &Arguments) -> Result<Vec<Handing>, CommandError> {
-    let mut handings = Vec::new();
+    let mut forms = Vec::new();
     for typed in &arguments.with {
         let (name, form) = match typed.split_once('=') {
             Some((name, variable)) => (name, Form::Variable(variable.to_owned())),
             None => (typed.as_str(), Form::Own),
         };
-        add(context, &mut handings, name, form)?;
+        forms.push((name, form));
     }
     for typed in &arguments.env_header {
         let (variable, name) = typed.split_once('=').ok_or_else(|| {
@@ -159,7 +161,13 @@ fn handings(context: &Context, arguments: &Arguments) -> Result<Vec<Handing>, Co
                 text::clean(typed)
             ))
         })?;
-        add(context, &mut handings, name, Form::Header(variable.to_owned()))?;
+        forms.push((name, Form::Header(variable.to_owned())));
+    }
+    let is_alone = forms.len() == 1;
+    let mut handings = Vec::new();
+    for (name, form) in forms {
+        let named = if is_alone { context.name(name)? } else { context.name_in_list(name)? };
+        add(context, &mut handings, named, form)?;
     }
     Ok(handings)
 }
@@ -168,13 +176,13 @@ fn handings(context: &Context, arguments: &Arguments) -> Result<Vec<Handing>, Co
 fn add(
     context: &Context,
     handings: &mut Vec<Handing>,
-    name: &str,
+    named: Named,
     form: Form,
 ) -> Result<(), CommandError> {
     if let Form::Variable(variable) | Form::Header(variable) = &form {
         config::check_variable(variable).map_err(inject::Error::from)?;
     }
-    let handing = Handing { named: context.name(name)?, form };
+    let handing = Handing { named, form };
     context.provider(&handing.named.name)?;
     if !handings.contains(&handing) {
         handings.push(handing);
@@ -185,23 +193,35 @@ fn add(
 /// What was remembered for this program here, else what a person answers, else the choices.
 fn choose(context: &Context, program: &OsStr, again: bool) -> Result<Vec<Handing>, CommandError> {
     let place = launch::locate(program).zip(Some(policy::project_root(&working_directory()?)));
-    let state = &context.paths()?.state;
     if let Some((program, project)) = &place
         && !again
-        && let Some(remembered) = policy::recall(state, program, project)?
+        && let Some(remembered) = recall(context, program, project)?
     {
         context.ui.notice(&format!(
             "authctl: remembered for {} in {}; exec --ask asks again",
             program.display(),
             project.display()
         ));
-        return remembered.iter().map(|name| own(context, name)).collect();
+        return remembered.iter().map(|name| own(name)).collect();
     }
     let picked = ask(context, program)?;
     if let Some((program, project)) = &place {
         offer_to_remember(context, program, project, &picked)?;
     }
-    picked.iter().map(|name| own(context, name)).collect()
+    picked.iter().map(|name| own(name)).collect()
+}
+
+/// A choice that cannot be read is no reason to stop: the question comes again.
+fn recall(
+    context: &Context,
+    program: &Path,
+    project: &Path,
+) -> Result<Option<Vec<String>>, CommandError> {
+    let state = &context.paths()?.state;
+    Ok(policy::recall(state, program, project).unwrap_or_else(|error| {
+        context.ui.warn(&format!("what was remembered is not used: {}", chain(&error)));
+        None
+    }))
 }
 
 fn ask(context: &Context, program: &OsStr) -> Result<Vec<String>, CommandError> {
@@ -230,8 +250,11 @@ fn ask(context: &Context, program: &OsStr) -> Result<Vec<String>, CommandError> 
     Ok(picked.into_iter().filter_map(|index| names.get(index).cloned()).collect())
 }
 
-fn own(context: &Context, name: &str) -> Result<Handing, CommandError> {
-    Ok(Handing { named: context.name(name)?, form: Form::Own })
+/// A name as it was shown: what `--account` says is for names that are typed.
+fn own(name: &str) -> Result<Handing, CommandError> {
+    let name: Name = name.parse()?;
+    let account_named = !name.is_default_account();
+    Ok(Handing { named: Named { name, account_named }, form: Form::Own })
 }
 
 /// Not for a shell or a launcher: that is every program at once.
@@ -278,8 +301,18 @@ fn gather(
     handings: &[Handing],
 ) -> Result<Environment, CommandError> {
     let mut environment = Environment::default();
+    let mut known: BTreeMap<&Name, Resolved> = BTreeMap::new();
     for handing in handings {
-        hand_over(context, arguments, handing, &mut environment)?;
+        let name = &handing.named.name;
+        let resolved = match known.entry(name) {
+            Entry::Occupied(resolved) => resolved.into_mut(),
+            Entry::Vacant(new) => {
+                let resolved = resolve(context, arguments, &handing.named)?;
+                environment.note(name, &resolved);
+                new.insert(resolved)
+            }
+        };
+        hand_over(context, handing, resolved, &mut environment)?;
     }
     if arguments.clean {
         for provider in context.config()?.providers() {
@@ -289,15 +322,32 @@ fn gather(
     Ok(environment)
 }
 
-fn hand_over(
+/// Once a name, however many variables it goes into.
+fn resolve(
     context: &Context,
     arguments: &Arguments,
+    named: &Named,
+) -> Result<Resolved, CommandError> {
+    let provider = context.provider(&named.name)?;
+    given::resolve(context, named, provider, arguments.min_ttl, false)
+}
+
+impl Environment {
+    fn note(&mut self, name: &Name, resolved: &Resolved) {
+        let expires_at = resolved.credential.expires_at();
+        self.masked.extend(inject::secrets(&resolved.credential));
+        self.handed.push((name.clone(), resolved.id.clone(), expires_at));
+    }
+}
+
+fn hand_over(
+    context: &Context,
     handing: &Handing,
+    resolved: &Resolved,
     environment: &mut Environment,
 ) -> Result<(), CommandError> {
     let name = &handing.named.name;
     let provider = context.provider(name)?;
-    let resolved = given::resolve(context, &handing.named, provider, arguments.min_ttl, false)?;
     let scheme = super::scheme_of(provider, name, &resolved.credential)?;
     let rename = match &handing.form {
         Form::Own => None,
@@ -317,11 +367,6 @@ fn hand_over(
             return Err(conflict(&variable, other, handing));
         }
         environment.set.insert(variable, (secret, name.clone()));
-    }
-    let handed = (name.clone(), resolved.id, resolved.credential.expires_at());
-    // In two variables it is still one credential, with one id beside it.
-    if !environment.handed.contains(&handed) {
-        environment.handed.push(handed);
     }
     Ok(())
 }
@@ -359,6 +404,20 @@ fn announcement(environment: &Environment) -> String {
         line = format!("{line}; removed {}", cleared.join(", "));
     }
     line
+}
+
+/// The inherited variables beside credentials that the child does not get. Those of an exec around this
+/// one stay with its credentials, except for the providers that are injected anew.
+fn stale(handed: &[(Name, String, Option<Timestamp>)]) -> Vec<String> {
+    let outer = environment(paths::INJECTED).unwrap_or_default();
+    let is_anew = |name: &Name| handed.iter().any(|(new, ..)| new.provider() == name.provider());
+    let kept: Vec<Name> = outer
+        .split(',')
+        .filter_map(|name| name.parse().ok())
+        .filter(|name| !is_anew(name))
+        .collect();
+    let inherited = std::env::vars_os().filter_map(|(variable, _)| variable.into_string().ok());
+    inject::stale_companions(inherited, &kept)
 }
 
 /// The names injected here and by the execs around this one, for the explanation of nested use.

@@ -114,15 +114,15 @@ fn concern_line(named: &Named, concern: &Concern) -> String {
             )
         }
         Concern::NotRefreshed { cause, expires_at } => {
-            let until = expires_at.map_or(String::new(), |end| format!(" until {}", when(end)));
-            format!("{}; the token at hand still works{until}", chain(cause))
+            let end = expires_at.map_or(String::new(), |end| format!(" and ends {}", when(end)));
+            format!("{}; the token at hand still works{end}", chain(cause))
         }
         Concern::NotStored(error) => format!(
             "the new token for {name} works, but could not be stored ({error}); \
              the next refresh may need: authctl login {name}"
         ),
         Concern::ShortLived(end) => {
-            format!("the server gave {name} a token that ends {} already", when(*end))
+            format!("the server gave {name} a token that already ends {}", when(*end))
         }
     }
 }

@@ -9,6 +9,7 @@ mod logout;
 mod provider;
 mod status;
 mod token;
+mod verify;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::verify::verify;
 use super::{complete, given};
-use crate::config::{ClientRule, OAuth, Provider, Scheme, Source};
+use crate::config::{ClientRule, OAuth, Pkce, Provider, Scheme, Source};
 use crate::context::Context;
 use crate::credential::Kind as CredentialKind;
 use crate::error::{CommandError, Kind};
 use crate::http::Request;
-use crate::inject;
-use crate::oauth;
+use crate::oauth::{self, ClientAuthentication};
 use crate::ui::{BAD, FAINT, GOOD};
 
 /// List, show and check providers
@@ -29,11 +29,13 @@ enum What {
     List,
     /// Show one provider: ways to sign in, headers, variables, endpoints
     Show {
+        /// Name of the provider, as in `provider list`
         #[arg(add = complete::providers())]
         provider: String,
     },
     /// Check one provider step by step: metadata, endpoints, and the stored credential
     Check {
+        /// Provider, or provider:account
         #[arg(add = complete::providers())]
         provider: String,
     },
@@ -196,6 +198,7 @@ fn as_json(provider: &Provider) -> Value {
         "base_url": provider.base_url,
         "hosts": provider.hosts,
         "mcp_url": provider.mcp_url,
+        "note": provider.note,
         "kinds": schemes,
     })
 }
@@ -208,16 +211,43 @@ fn scheme_as_json(scheme: &Scheme) -> Value {
         "clears": scheme.clears,
         "verify": scheme.verify,
         "create_at": scheme.create_at,
-        "oauth": scheme.oauth.as_ref().map(|oauth| json!({
-            "issuer": oauth.issuer,
-            "authorization_endpoint": oauth.authorization_endpoint,
-            "token_endpoint": oauth.token_endpoint,
-            "device_authorization_endpoint": oauth.device_authorization_endpoint,
-            "revocation_endpoint": oauth.revocation_endpoint,
-            "grants": oauth.grants.iter().map(|grant| grant.as_str()).collect::<Vec<_>>(),
-            "scopes": oauth.scopes,
-            "resource": oauth.resource,
-        })),
+        "oauth": scheme.oauth.as_ref().map(oauth_as_json),
+    })
+}
+
+fn oauth_as_json(oauth: &OAuth) -> Value {
+    let (client, register_at, authentication) = match &oauth.client {
+        ClientRule::Register => ("register", None, None),
+        ClientRule::Own { register_at, authentication } => {
+            ("own", register_at.as_ref(), authentication.map(ClientAuthentication::as_str))
+        }
+    };
+    let pkce = oauth.pkce.map(|pkce| match pkce {
+        Pkce::S256 => "S256",
+        Pkce::Unverified => "unverified",
+    });
+    json!({
+        "issuer": oauth.issuer,
+        "authorization_endpoint": oauth.authorization_endpoint,
+        "token_endpoint": oauth.token_endpoint,
+        "device_authorization_endpoint": oauth.device_authorization_endpoint,
+        "revocation_endpoint": oauth.revocation_endpoint,
+        "registration_endpoint": oauth.registration_endpoint,
+        "grants": oauth.grants.iter().map(|grant| grant.as_str()).collect::<Vec<_>>(),
+        "scopes": oauth.scopes,
+        "scope_separator": oauth.scope_separator,
+        "resource": oauth.resource,
+        "client": client,
+        "client_id": oauth.client_id,
+        "register_at": register_at,
+        "authentication": authentication,
+        "redirect": {
+            "host": oauth.redirect.host,
+            "port": oauth.redirect.port,
+            "path": oauth.redirect.path,
+        },
+        "pkce": pkce,
+        "parameters": oauth.parameters,
     })
 }
 
@@ -321,15 +351,13 @@ fn check_credential(
     let resolved = given::resolve(context, named, provider, std::time::Duration::ZERO, false);
     steps.push(Step::new(format!("a credential for {}", named.name), &resolved));
     let Ok(resolved) = resolved else { return };
-    let Some(scheme) = provider.scheme(resolved.credential.kind()) else { return };
-    let Some(url) = &scheme.verify else { return };
-    let tried = inject::header(scheme, &resolved.credential)
-        .map_err(CommandError::from)
-        .and_then(|(header, value)| Ok(Request::get(url)?.secret_header(&header, &value)?))
-        .and_then(|request| Ok(context.http.block_on(context.http.send(request))?))
-        .and_then(|answer| match answer.status {
-            200..=299 => Ok(()),
-            status => Err(CommandError::new(Kind::Failed, format!("answers {status}"))),
-        });
-    steps.push(Step::new(format!("a call to {url}"), &tried));
+    let scheme = super::scheme_of(provider, &named.name, &resolved.credential);
+    match scheme {
+        Err(_) => steps.push(Step::new("its header", &scheme)),
+        Ok(scheme) => {
+            let Some(url) = &scheme.verify else { return };
+            let tried = verify(context, &named.name, scheme, url, &resolved);
+            steps.push(Step::new(format!("a call to {url}"), &tried));
+        }
+    }
 }

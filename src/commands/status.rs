@@ -2,6 +2,7 @@
 //! only; `--check` is the one way to the keychain and the network.
 
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,15 +11,15 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::given::when;
+use super::verify::verify;
 use super::{complete, given};
+use crate::config;
 use crate::context::{Context, Named};
 use crate::credential::Name;
 use crate::error::{CommandError, Kind};
-use crate::http::Request;
-use crate::inject;
 use crate::interact::Interact;
-use crate::resolve::{Resolved, Wanted};
-use crate::store::Entry;
+use crate::resolve::Wanted;
+use crate::store::{Entry, Key};
 use crate::ui::{BAD, FAINT, GOOD};
 
 /// Show what is held, until when, and what mends a bad one
@@ -45,8 +46,23 @@ enum State {
     /// A refresh is under way or was cut off.
     Refreshing,
     Ended(String),
-    /// `--check` found this.
-    Failing(String),
+    /// It would not work now: `--check` found this, or its provider is unknown.
+    Failing(Failure),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Failure {
+    reason: String,
+    hints: Vec<String>,
+    /// The network or the server, later it may work.
+    passes: bool,
+}
+
+/// An index entry that cannot be read.
+struct Damaged {
+    file: PathBuf,
+    /// By the name of the file.
+    name: Option<Name>,
 }
 
 /// What the environment gives where nothing is stored.
@@ -63,6 +79,9 @@ struct Line {
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
+    if arguments.name.is_none() {
+        context.refuse_account_alone()?;
+    }
     let store = context.store()?;
     let mut lines = Vec::new();
     let listing = store.entries()?;
@@ -71,20 +90,20 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         if !is_asked(context, arguments, &name)? {
             continue;
         }
-        let state = if arguments.check {
-            check(context, &name, &entry)
-        } else {
-            state(&entry, Timestamp::now())
+        let state = match undescribed(context, &name)? {
+            Some(failure) => State::Failing(failure),
+            None if arguments.check => check(context, &name, &entry),
+            None => state(&entry, Timestamp::now()),
         };
         let given_by = given_by(context, &name);
         lines.push(Line { name, entry, state, given_by });
     }
+    let damaged = damaged(context, arguments, listing.unreadable)?;
     let gifts = gifts(context, arguments, &lines)?;
-    if let Some(typed) = arguments.name.as_ref().filter(|_| lines.is_empty()) {
+    let is_bare = lines.is_empty() && damaged.is_empty();
+    if let Some(typed) = arguments.name.as_ref().filter(|_| is_bare) {
         context.provider(&context.name(typed)?.name)?; // or the name is mistyped
     }
-    let damaged: Vec<String> =
-        listing.unreadable.iter().map(|file| file.display().to_string()).collect();
     if context.ui.is_json() {
         context.ui.json(&as_json(&store.describe(), &lines, &gifts, &damaged, Timestamp::now()))?;
     } else {
@@ -93,7 +112,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
             None => None,
         };
         context.ui.data(&as_text(&store.describe(), about.as_ref(), &lines, &gifts, &damaged))?;
-        if lines.is_empty() && gifts.is_empty() {
+        if is_bare && gifts.is_empty() {
             next_steps(context, arguments)?;
         }
     }
@@ -109,6 +128,52 @@ fn is_asked(context: &Context, arguments: &Arguments, name: &Name) -> Result<boo
     } else {
         asked.name.provider() == name.provider()
     })
+}
+
+/// The entries that cannot be read, of those that are asked for.
+fn damaged(
+    context: &Context,
+    arguments: &Arguments,
+    files: Vec<PathBuf>,
+) -> Result<Vec<Damaged>, CommandError> {
+    let mut damaged = Vec::new();
+    for file in files {
+        let name = name_of(&file);
+        let is_asked = match &name {
+            Some(name) => is_asked(context, arguments, name)?,
+            None => arguments.name.is_none(),
+        };
+        if is_asked {
+            damaged.push(Damaged { file, name });
+        }
+    }
+    Ok(damaged)
+}
+
+/// Whose entry a file is, as its name says ([`Key::file_stem`]).
+fn name_of(file: &Path) -> Option<Name> {
+    let mut parts = file.file_stem()?.to_str()?.strip_prefix("credential~")?.split('~');
+    let name = Name::new(parts.next()?, parts.next()?).ok()?;
+    (file.file_stem()?.to_str()? == Key::Credential(&name).file_stem()).then_some(name)
+}
+
+/// Nothing can be done with a credential whose provider is no longer described.
+fn undescribed(context: &Context, name: &Name) -> Result<Option<Failure>, CommandError> {
+    let provider = name.provider();
+    match context.config()?.provider(provider) {
+        Err(config::Error::UnknownProvider { .. }) => Ok(Some(Failure {
+            reason: format!("nothing describes the provider {provider} any more"),
+            hints: vec![
+                format!(
+                    "put [provider.{provider}] back into {}  (man authctl-config)",
+                    context.paths()?.config_file().display()
+                ),
+                format!("authctl logout {name}  (forgets it)"),
+            ],
+            passes: false,
+        })),
+        _ => Ok(None),
+    }
 }
 
 /// The variable that `exec` and `token` take for this name instead of the store, if there is one. A
@@ -168,7 +233,11 @@ fn check(context: &Context, name: &Name, entry: &Entry) -> State {
         Err(error) if error.kind() == Kind::LoginRequired => {
             State::Ended(error.message().to_owned())
         }
-        Err(error) => State::Failing(error.message().to_owned()),
+        Err(error) => State::Failing(Failure {
+            reason: error.message().to_owned(),
+            hints: error.hints().to_owned(),
+            passes: error.kind() == Kind::TryAgain,
+        }),
     }
 }
 
@@ -177,33 +246,9 @@ fn use_it(context: &Context, name: &Name) -> Result<(), CommandError> {
     let provider = context.provider(name)?;
     let wanted = Wanted { name, provider, min_ttl: Duration::ZERO, force_refresh: false };
     let resolved = context.resolver()?.resolve(wanted)?;
-    try_out(context, name, &resolved)
-}
-
-/// One authenticated call, where the catalog knows a cheap one.
-fn try_out(context: &Context, name: &Name, resolved: &Resolved) -> Result<(), CommandError> {
-    let provider = context.provider(name)?;
     let scheme = super::scheme_of(provider, name, &resolved.credential)?;
-    let Some(url) = &scheme.verify else { return Ok(()) };
-    let (header, value) = inject::header(scheme, &resolved.credential)?;
-    let request = Request::get(url)?.secret_header(&header, &value)?;
-    let answer = context.http.block_on(context.http.send(request))?;
-    match answer.status {
-        401 | 403 => Err(CommandError::new(
-            Kind::LoginRequired,
-            format!("{} answers {} to this credential", answer.host(), answer.status),
-        )),
-        // Nothing is proved by a redirect; many lead to a page for signing in.
-        300..=399 => Err(CommandError::new(
-            Kind::Failed,
-            format!("{} answers with a redirect ({})", answer.host(), answer.status),
-        )),
-        429 | 500..=599 => Err(CommandError::new(
-            Kind::TryAgain,
-            format!("{} answers {}", answer.host(), answer.status),
-        )),
-        _ => Ok(()),
-    }
+    // One authenticated call, where the catalog knows a cheap one.
+    scheme.verify.as_ref().map_or(Ok(()), |url| verify(context, name, scheme, url, &resolved))
 }
 
 impl State {
@@ -223,8 +268,23 @@ impl State {
 
     fn reason(&self) -> Option<&str> {
         match self {
-            State::Ended(reason) | State::Failing(reason) => Some(reason),
+            State::Ended(reason) => Some(reason),
+            State::Failing(failure) => Some(&failure.reason),
             _ => None,
+        }
+    }
+
+    /// What mends it.
+    fn hints(&self, name: &Name) -> Vec<String> {
+        match self {
+            State::Ended(_) => {
+                vec![
+                    format!("authctl login {name}"),
+                    format!("authctl logout {name}  (forgets it)"),
+                ]
+            }
+            State::Failing(failure) => failure.hints.clone(),
+            _ => Vec::new(),
         }
     }
 }
@@ -236,7 +296,7 @@ fn as_text(
     about: Option<&Name>,
     lines: &[Line],
     gifts: &[Gift],
-    damaged: &[String],
+    damaged: &[Damaged],
 ) -> String {
     let mut text = format!("{FAINT}Stored in the {store}{FAINT:#}\n");
     let names = lines.iter().map(|line| &line.name).chain(gifts.iter().map(|gift| &gift.name));
@@ -248,8 +308,16 @@ fn as_text(
         let name = name.to_string();
         let _ = writeln!(text, "{GOOD}✓{GOOD:#} {name:width$}  given in {variable}");
     }
-    for file in damaged {
-        let _ = writeln!(text, "{BAD}✗{BAD:#} {file}: this index entry cannot be read");
+    for Damaged { file, name } in damaged {
+        let file = file.display();
+        let _ = match name {
+            Some(name) => writeln!(
+                text,
+                "{BAD}✗{BAD:#} {name}: its index entry {file} cannot be read\n    \
+                 hint: authctl token {name}  (writes it anew)"
+            ),
+            None => writeln!(text, "{BAD}✗{BAD:#} {file}: this index entry cannot be read"),
+        };
     }
     if lines.is_empty() && gifts.is_empty() && damaged.is_empty() {
         let what = about.map_or(String::new(), |name| format!(" for {name}"));
@@ -267,8 +335,7 @@ fn paragraph(line: &Line, width: usize) -> String {
     };
     if let Some(reason) = line.state.reason() {
         detail(reason);
-        detail(&format!("mend it: authctl login {}", line.name));
-        detail(&format!("forget it: authctl logout {}", line.name));
+        line.state.hints(&line.name).iter().for_each(|hint| detail(&format!("hint: {hint}")));
     }
     if let Some(scopes) = line.entry.scopes.as_ref().filter(|scopes| !scopes.is_empty()) {
         detail(&format!("scopes: {}", scopes.join(" ")));
@@ -291,13 +358,16 @@ fn summary(line: &Line) -> String {
     };
     match (&line.state, line.entry.expires_at) {
         (State::Active, Some(end)) if line.entry.renewable => {
-            format!("{kind}, token until {} (renewed when needed)", when(end))
+            format!("{kind}, token ends {} (renewed when needed)", when(end))
         }
         (State::Active, Some(end)) => format!("{kind}, ends {}", when(end)),
         (State::Active, None) => format!("{kind}, no expiry known"),
         (State::Refreshable, _) => format!("{kind}, renewed at the next use"),
         (State::Refreshing, _) => format!("{kind}, a refresh is under way or was cut off"),
         (State::Ended(_), _) => format!("{kind}, sign-in needed"),
+        (State::Failing(Failure { passes: true, .. }), _) => {
+            format!("{kind}, cannot be checked now")
+        }
         (State::Failing(_), _) => format!("{kind}, does not work"),
     }
 }
@@ -317,13 +387,15 @@ fn as_json(
     store: &str,
     lines: &[Line],
     gifts: &[Gift],
-    damaged: &[String],
+    damaged: &[Damaged],
     now: Timestamp,
 ) -> Value {
     let given: Vec<Value> = gifts
         .iter()
         .map(|gift| json!({ "name": gift.name.to_string(), "variable": gift.variable }))
         .collect();
+    let damaged: Vec<String> =
+        damaged.iter().map(|damaged| damaged.file.display().to_string()).collect();
     let credentials: Vec<Value> = lines.iter().map(|line| line_as_json(line, now)).collect();
     json!({
         "version": 1,
@@ -344,6 +416,7 @@ fn line_as_json(line: &Line, now: Timestamp) -> Value {
         "kind": entry.kind.as_str(),
         "state": line.state.as_str(),
         "reason": line.state.reason(),
+        "hints": line.state.hints(&line.name),
         "expires_at": entry.expires_at,
         "expires_in": entry.expires_at.map(|end| seconds_left(end, now)),
         "refresh_expires_at": entry.refresh_expires_at,

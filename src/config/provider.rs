@@ -14,7 +14,7 @@ use super::file::{
 use super::value::{self, Header};
 use crate::credential::{Grant, Kind, is_part};
 use crate::listen::RedirectRule;
-use crate::oauth::ClientAuthentication;
+use crate::oauth::{ClientAuthentication, OWN_PARAMETERS};
 
 #[derive(Debug, Clone)]
 pub struct Provider {
@@ -332,24 +332,6 @@ fn redirect(table: RedirectTable) -> Result<RedirectRule, Problem> {
     Ok(rule)
 }
 
-/// Parameters that authctl itself sets in the requests of a login.
-const OWN_PARAMETERS: [&str; 14] = [
-    "response_type",
-    "client_id",
-    "client_secret",
-    "redirect_uri",
-    "scope",
-    "state",
-    "code",
-    "code_challenge",
-    "code_challenge_method",
-    "code_verifier",
-    "grant_type",
-    "refresh_token",
-    "resource",
-    "request_uri",
-];
-
 fn parameters(
     written: BTreeMap<Spanned<String>, Spanned<String>>,
 ) -> Result<BTreeMap<String, String>, Problem> {
@@ -376,6 +358,16 @@ mod tests {
         let message = refusal(text);
         assert!(message.starts_with(beginning), "{message}");
         assert!(message.contains(part), "{message}");
+    }
+
+    #[test]
+    fn no_parameter_of_the_protocol_can_be_configured() {
+        for own in crate::oauth::OWN_PARAMETERS {
+            let text = format!(
+                "[provider.x.oauth]\nissuer = \"https://as.example\"\nparameters = {{ {own} = \"x\" }}\n"
+            );
+            assert_refused(&text, "config.toml:3", "is a parameter that authctl sets itself");
+        }
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub enum Exit {
 /// not found); 125 is authctl's own failure.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("cannot find the command {program}")]
+    #[error("cannot find the command {program}{}", if program.contains('/') { "" } else { " on PATH" })]
     NotFound { program: String },
     #[error("cannot execute {program}")]
     NotExecutable {
@@ -90,6 +90,34 @@ pub fn locate(program: &OsStr) -> Option<PathBuf> {
     std::env::split_paths(&directories)
         .map(|directory| directory.join(path))
         .find(|file| is_executable(file))
+}
+
+/// Whether launching would find the program, and may run it. What only the attempt can tell (a missing
+/// interpreter, a foreign format) is left to it.
+#[cfg(unix)]
+pub fn check(program: &OsStr) -> Result<(), Error> {
+    let (path, shown) = (Path::new(program), crate::text::clean(&program.to_string_lossy()));
+    let candidates: Vec<PathBuf> = if path.components().count() > 1 || path.has_root() {
+        vec![path.to_owned()]
+    } else {
+        // Without a PATH the system has a place of its own to look in.
+        let Some(directories) = std::env::var_os("PATH") else { return Ok(()) };
+        std::env::split_paths(&directories).map(|directory| directory.join(path)).collect()
+    };
+    if candidates.iter().any(|file| is_executable(file)) {
+        return Ok(());
+    }
+    if candidates.iter().any(|file| file.exists()) {
+        let source = io::ErrorKind::PermissionDenied.into();
+        return Err(Error::NotExecutable { program: shown, source });
+    }
+    Err(Error::NotFound { program: shown })
+}
+
+/// Windows has rules of its own for what a name means (PATHEXT, App Paths).
+#[cfg(not(unix))]
+pub fn check(_: &OsStr) -> Result<(), Error> {
+    Ok(())
 }
 
 #[cfg(unix)]
@@ -172,6 +200,19 @@ mod tests {
             let folder = start(&command(directory.path(), &[])).unwrap_err();
             assert!(matches!(folder, Error::NotExecutable { .. }), "{folder:?}");
         }
+    }
+
+    #[test]
+    fn the_check_beforehand_says_what_launching_would() {
+        let directory = tempfile::tempdir().unwrap();
+        let plain = script(directory.path(), "#!/bin/sh\n", 0o644).program;
+        let missing = directory.path().join("missing");
+        assert!(matches!(check(&plain), Err(Error::NotExecutable { .. })));
+        assert!(matches!(check(directory.path().as_ref()), Err(Error::NotExecutable { .. })));
+        assert!(matches!(check(missing.as_ref()), Err(Error::NotFound { .. })));
+        assert!(matches!(check("no-such-command-anywhere".as_ref()), Err(Error::NotFound { .. })));
+        let runs = script(directory.path(), "exit 0\n", 0o755).program;
+        assert!(check(&runs).is_ok() && check("sh".as_ref()).is_ok());
     }
 
     #[test]

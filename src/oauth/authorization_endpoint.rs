@@ -2,6 +2,7 @@
 //! PKCE RFC 7636, resource RFC 8707), and the redirect that comes back (§4.1.2, `iss` RFC 9207).
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use oauth2::basic::BasicClient;
 use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, RedirectUrl, Scope};
@@ -14,7 +15,6 @@ use crate::secret::{Secret, conceal};
 use crate::text::{clean, shown_beside};
 
 /// One authorization request, and what is needed to accept its answer. Used once.
-#[derive(Debug)]
 pub struct AuthorizationRequest {
     /// For the browser; serialised, so it has no blank and no quote in it.
     pub url: Url,
@@ -24,6 +24,16 @@ pub struct AuthorizationRequest {
     pub code_verifier: Secret,
     /// As sent: the token request must repeat it byte for byte.
     pub redirect_uri: String,
+}
+
+/// Without the query of `url`, which has the state in it.
+impl fmt::Debug for AuthorizationRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthorizationRequest")
+            .field("host", &host_of(&self.url))
+            .field("redirect_uri", &self.redirect_uri)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Makes a request for a code, always with state and PKCE S256. `parameters` are the provider's own;
@@ -201,6 +211,16 @@ mod tests {
         let map: BTreeMap<_, _> = pairs.into_iter().collect();
         assert_eq!(map.len(), count, "a parameter is repeated in {url}");
         map
+    }
+
+    #[test]
+    fn what_debugging_shows_of_a_request_is_no_secret() {
+        let request = request("https://as.example.com/authorize", &[]).unwrap();
+        let shown = format!("{request:?}");
+        assert!(shown.contains("as.example.com"), "{shown}");
+        for secret in [&request.state, &request.code_verifier] {
+            assert!(!shown.contains(secret.expose()), "{shown}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::secret::Secret;
 use crate::text::clean;
 
 /// Parameters that the protocol itself sets: nobody's configuration may add or replace them.
-pub(super) const OWN_PARAMETERS: [&str; 19] = [
+pub const OWN_PARAMETERS: [&str; 19] = [
     "client_assertion",
     "client_assertion_type",
     "client_id",

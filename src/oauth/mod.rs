@@ -23,6 +23,7 @@ pub use client_registration::{RegistrationRequest, register};
 pub use device_authorization::{DeviceAuthorization, device_authorization};
 pub use discovery::discover;
 pub use error::Error;
+pub use form::OWN_PARAMETERS;
 pub use revocation::revoke;
 pub use token_answer::TokenAnswer;
 pub use token_endpoint::{TokenGrant, TokenRequest, request_tokens};

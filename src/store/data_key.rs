@@ -146,7 +146,7 @@ fn has_records(directory: &Path) -> Result<bool, Error> {
 
 fn read_plain(directory: &Path) -> Result<Option<DataKey>, Error> {
     let path = plain_path(directory);
-    let Some(stored) = private_file::read(&path, LONGEST)?.map(Zeroizing::new) else {
+    let Some(stored) = private_file::read_unexposed(&path, LONGEST)?.map(Zeroizing::new) else {
         return Ok(None);
     };
     let key = STANDARD.decode(stored.trim_ascii()).map(Zeroizing::new).ok();

@@ -14,7 +14,7 @@ use crate::support::eventually;
 use crate::support::launcher::{
     Exec, KEY, Mask, alike, each, is_gone, is_ignored, pid, pid_of, said, state,
 };
-use crate::support::sandbox::Sandbox;
+use crate::support::sandbox::{AUTHCTL, Output, Sandbox};
 
 fn write_program(path: &Path, text: &str, mode: u32) -> String {
     std::fs::write(path, text).unwrap();
@@ -397,6 +397,48 @@ fn an_exec_inside_an_exec_adds_its_credential() {
     }
 }
 
+#[test]
+fn what_stands_beside_a_credential_is_never_an_older_ones() {
+    let mut sandbox = Sandbox::new();
+    sandbox.env("AUTHCTL_OPENAI_TOKEN", KEY);
+    sandbox.env("AUTHCTL_OPENAI_EXPIRES_AT", "2001-01-01T00:00:00Z");
+    sandbox.env("AUTHCTL_OPENAI_WORK_CREDENTIAL_ID", "cred_old");
+    sandbox.env("AUTHCTL_GITHUB_CREDENTIAL_ID", "cred_old");
+    let beside = |output: Output| {
+        let lines = output.success();
+        let names = lines.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name);
+        let mut names: Vec<String> = names
+            .filter(|name| name.ends_with("_CREDENTIAL_ID") || name.ends_with("_EXPIRES_AT"))
+            .map(str::to_owned)
+            .collect();
+        names.sort();
+        names
+    };
+    for launcher in [Exec, Mask] {
+        let output = sandbox.start(launcher.command(&sandbox, &["env"])).finish();
+        assert_eq!(beside(output), ["AUTHCTL_OPENAI_CREDENTIAL_ID"]);
+    }
+    // The credentials of an exec around this one stay, and so does what stands beside them.
+    sandbox.run_with_input(["login", "audiostack", "--with-key"], "as-stored-key\n").success();
+    let mut nested =
+        Exec.command(&sandbox, &[AUTHCTL, "exec", "--with", "audiostack", "--", "env"]);
+    nested.stdin(Stdio::null());
+    assert_eq!(
+        beside(sandbox.start(nested).finish()),
+        ["AUTHCTL_AUDIOSTACK_CREDENTIAL_ID", "AUTHCTL_OPENAI_CREDENTIAL_ID"]
+    );
+}
+
+#[test]
+fn one_credential_in_two_variables_is_one_credential() {
+    let mut sandbox = Sandbox::new();
+    sandbox.env("AUTHCTL_OPENAI_TOKEN", KEY);
+    let script = "echo $OPENAI_API_KEY; echo $KEY; env | grep -o '^AUTHCTL_.*_CREDENTIAL_ID'";
+    let handing = ["exec", "--with", "openai", "--env-header", "KEY=openai"];
+    let output = sandbox.run([&handing[..], &["--", "sh", "-c", script]].concat());
+    assert_eq!(output.success(), format!("{KEY}\nBearer {KEY}\nAUTHCTL_OPENAI_CREDENTIAL_ID\n"));
+}
+
 // ------------------------------------------------------------------------------------------- masking
 
 #[test]
@@ -411,4 +453,16 @@ fn masked_output_shows_no_key_in_a_pipe_or_a_file() {
     command.stdout(File::create(sandbox.path("out")).unwrap()).stderr(Stdio::null());
     assert!(command.status().unwrap().success());
     assert_eq!(std::fs::read_to_string(sandbox.path("out")).unwrap(), "a [masked] b\n");
+}
+
+#[test]
+fn the_secret_inside_a_masked_header_is_masked_alone_too() {
+    let mut sandbox = Sandbox::new();
+    sandbox.write_config("[provider.box.basic]\nvariables = [\"BOX_PASSWORD\"]\n");
+    let login = ["login", "box", "--user", "me"];
+    sandbox.run_with_input(login, "pass-of-the-box").success();
+    sandbox.env("AUTHCTL_OPENAI_TOKEN", KEY);
+    let script = "echo ${KEY#Bearer }; echo ${PAIR#Basic }; echo $PAIR | cut -c7- | base64 -d";
+    let exec = ["exec", "--mask", "--env-header", "KEY=openai,PAIR=box", "--", "sh", "-c", script];
+    assert_eq!(sandbox.run(exec).success(), "[masked]\n[masked]\nme:[masked]");
 }

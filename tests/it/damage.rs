@@ -190,7 +190,7 @@ fn a_store_without_its_key_is_refused_and_opens_when_the_key_is_back() {
     let flipped = [b"!", &key[1..]].concat();
     for present in [None, Some(&b""[..]), Some(&key[..20]), Some(&flipped), Some(b"\xff\n")] {
         match present {
-            None => std::fs::remove_file(&file).unwrap(),
+            None => std::fs::rename(&file, sandbox.path("backup")).unwrap(),
             Some(contents) => std::fs::write(&file, contents).unwrap(),
         }
         let before = contents(&sandbox);
@@ -202,9 +202,28 @@ fn a_store_without_its_key_is_refused_and_opens_when_the_key_is_back() {
             assert_fails(&sandbox, command, 1, &words);
             assert_eq!(contents(&sandbox), before, "{command:?}");
         }
+        let _ = std::fs::rename(sandbox.path("backup"), &file);
         std::fs::write(&file, &key).unwrap();
         assert_token_is(&sandbox, KEY);
     }
+}
+
+#[test]
+fn a_key_that_others_can_read_is_refused_and_a_record_is_closed_to_them() {
+    use std::os::unix::fs::PermissionsExt;
+    let sandbox = signed_in();
+    let key = Sealed::of(&sandbox).directory().join("key");
+    let chmod = |file: &PathBuf, mode| {
+        std::fs::set_permissions(file, PermissionsExt::from_mode(mode)).unwrap();
+    };
+    chmod(&key, 0o644);
+    let words = ["store/key can be read or written by other users", "hint: chmod 600 /"];
+    assert_fails(&sandbox, &["token", "demo"], 1, &words);
+    chmod(&key, 0o600);
+    let record = Sealed::of(&sandbox).file("demo");
+    chmod(&record, 0o666);
+    assert_token_is(&sandbox, KEY);
+    assert_eq!(std::fs::metadata(&record).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! | id | promise | test |
 //! |---|---|---|
-//! | L4 | right modes under any umask, on a first run of a plain user | `a_first_run_makes_private_files_under_any_umask` |
+//! | L4 | right modes under any umask, on a first run of a plain user | `a_first_run_makes_private_files_under_any_umask`, `no_directory_is_open_for_a_moment` |
 //! | L4 | no symlink, hard link, FIFO or foreign file is followed, nothing is lost | `no_planted_trap_is_followed_and_nothing_is_lost`, `a_planted_lock_directory_in_the_shared_tmp_is_refused` |
 //! | L5 | other users read nothing | `another_user_can_read_nothing` |
 //! | L5 | other users neither take the callback port nor end or complete a sign-in | `another_user_can_neither_take_the_callback_port_nor_use_it` |
@@ -80,6 +80,26 @@ fn a_first_run_makes_private_files_under_any_umask() {
             }
         }
         assert!(kinds[0] >= 8 && kinds[1] >= 5, "{kinds:?}");
+    }
+}
+
+#[test]
+fn no_directory_is_open_for_a_moment() {
+    if !present(&["strace"]) {
+        return;
+    }
+    let mut flows = Flows::new();
+    let log = flows.sandbox.path("strace");
+    flows.wrapper = ["sh", "-c", "umask 000; exec \"$@\"", "sh", "strace", "-f", "-qq", "-A", "-e"]
+        .map(Into::into)
+        .into();
+    flows.wrapper.extend(["trace=mkdir,mkdirat".into(), "-o".into(), log.clone().into()]);
+    flows.command(&["login", "piped", "--with-key"], &flows.key).output.success();
+    let calls = fs::read_to_string(log).unwrap();
+    let made: Vec<&str> = calls.lines().filter(|call| call.ends_with(" = 0")).collect();
+    assert!(made.len() >= 3, "{calls}");
+    for call in made {
+        assert!(call.contains(", 0700)"), "{call}");
     }
 }
 

@@ -747,7 +747,7 @@ fn a_check_reports_what_the_api_did_and_sends_the_token_nowhere_else() {
     let redirects = [301, 302, 303, 307, 308]
         .map(|status| (Answer::empty(status).header("location", &sink.url()), 1, "a redirect"));
     let others = [
-        (Answer::empty(200), 0, "until"),
+        (Answer::empty(200), 0, "token ends"),
         (Answer::empty(401), 1, "answers 401"),
         (Answer::empty(403), 1, "answers 403"),
         (Answer::empty(429), 1, "answers 429"),

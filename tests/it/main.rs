@@ -44,6 +44,7 @@ mod real_parts;
 mod refresh;
 #[cfg(unix)]
 mod secrecy;
+mod status;
 mod support;
 #[cfg(unix)]
 mod terminal;

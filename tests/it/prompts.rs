@@ -228,6 +228,20 @@ fn exec_asks_what_to_hand_over_and_remembers_it_for_the_program_in_the_project()
 }
 
 #[test]
+fn a_damaged_answer_is_asked_for_anew() {
+    let sandbox = with_two_keys();
+    let agent = write_agent(&sandbox);
+    pick_openai(&sandbox, &["exec", "--", &agent], Some("y"));
+    let is_choice = |path: &std::path::PathBuf| path.to_string_lossy().contains("/choices/");
+    let choice = sandbox.files().into_iter().find(is_choice).unwrap();
+    std::fs::write(&choice, "{").unwrap();
+    let said = sandbox.run(["exec", "--", &agent]).failure(125);
+    assert!(said.contains("cannot be read") && said.contains("Stored are: groq, openai"), "{said}");
+    pick_openai(&sandbox, &["exec", "--", &agent], Some("y"));
+    assert_eq!(sandbox.run(["exec", "--", &agent]).success(), "keys <sk-1> <>\n");
+}
+
+#[test]
 fn an_answer_for_a_shell_or_a_launcher_is_never_remembered() {
     let sandbox = with_two_keys();
     for program in ["sh", "env"] {
