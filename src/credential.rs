@@ -228,6 +228,9 @@ pub struct Binding {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
     pub client: Client,
+    /// The configuration's client, where the command line named another one at the login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_instead_of: Option<String>,
     /// The grant by which the tokens were first acquired.
     pub grant: Grant,
     /// Scopes asked for.

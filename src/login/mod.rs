@@ -282,6 +282,7 @@ impl Login<'_> {
             token_endpoint: endpoints.server.token_endpoint.clone(),
             revocation_endpoint: endpoints.revocation_endpoint,
             resource: oauth.resource.clone(),
+            client_instead_of: oauth.client_id.clone().filter(|named| *named != client.client_id),
             client,
             grant,
             scopes,

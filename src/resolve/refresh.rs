@@ -73,9 +73,8 @@ impl Resolver<'_> {
             Err(store::Error::Busy { .. }) => return self.without_lock(wanted),
             Err(error) => return self.or_old_token(seen.clone(), error.into(), wanted),
         };
-        let Some(current) = self.store.load(wanted.name)? else {
-            return Err(Error::NotSignedIn(wanted.name.clone())); // signed out meanwhile
-        };
+        // It may have been signed out of meanwhile, or into something else.
+        let current = self.load(wanted)?;
         let current = self.wait_for_foreign_refresh(current, wanted.name)?;
         // A forced refresh is served by any that began after the caller asked.
         let adopted = current.generation > seen.generation;
@@ -95,11 +94,11 @@ impl Resolver<'_> {
 
     /// The lock stayed with somebody else: what is stored now must do.
     fn without_lock(&self, wanted: Wanted<'_>) -> Result<Resolved, Error> {
-        let record = self.store.load(wanted.name)?;
-        match record {
-            Some(record) if self.serves(&record, wanted) => Ok(self.usable(record)),
-            _ => Err(Error::Busy(wanted.name.clone())),
+        let record = self.load(wanted)?;
+        if self.serves(&record, wanted) {
+            return Ok(self.usable(record));
         }
+        Err(Error::Busy(wanted.name.clone()))
     }
 
     fn serves(&self, record: &Record, wanted: Wanted<'_>) -> bool {

@@ -42,6 +42,7 @@ fn record(left: Option<i64>, refresh_token: Option<&str>) -> Record {
         revocation_endpoint: None,
         resource: None,
         client,
+        client_instead_of: None,
         grant: Grant::AuthorizationCode,
         scopes: Vec::new(),
     };
