@@ -268,7 +268,9 @@ impl Grant {
 impl Tokens {
     /// The tokens of an answer that came at `now`, following `previous` ones of the same login. What
     /// the server did not repeat stays: the refresh token (RFC 6749 §6) and its end, the scopes
-    /// (§5.1), the subject.
+    /// (§5.1), the subject. An access token that has ended already ends now, and the next use
+    /// refreshes it; without a refresh token that word can only mean «no end», or it would be of no
+    /// use to anybody.
     pub fn from_answer(answer: TokenAnswer, now: Timestamp, previous: Option<&Tokens>) -> Self {
         let kept = previous.and_then(|previous| previous.refresh_token.as_ref());
         let unchanged = match (&answer.refresh_token, kept) {
@@ -276,16 +278,19 @@ impl Tokens {
             (new, _) => new.is_none(),
         };
         let kept_end = previous.filter(|_| unchanged).and_then(|old| old.refresh_expires_at);
+        let refresh_token = answer.refresh_token.or_else(|| kept.cloned());
+        let lifetime =
+            answer.expires_in.filter(|lifetime| !lifetime.is_zero() || refresh_token.is_some());
         Self {
             access_token: answer.access_token,
             token_type: answer.token_type,
             issued_at: now,
-            expires_at: answer.expires_in.and_then(|lifetime| end_of(now, lifetime)),
+            expires_at: lifetime.and_then(|lifetime| end_of(now, lifetime)),
             refresh_expires_at: match answer.refresh_expires_in {
                 Some(lifetime) => end_of(now, lifetime),
                 None => kept_end,
             },
-            refresh_token: answer.refresh_token.or_else(|| kept.cloned()),
+            refresh_token,
             scopes: answer.scopes.or_else(|| previous.and_then(|old| old.scopes.clone())),
             subject: previous.and_then(|old| old.subject.clone()),
         }
@@ -440,6 +445,11 @@ pub enum Freshness {
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(120);
 
 impl Tokens {
+    /// Whether the server gave the access token no time at all.
+    pub fn ended_when_issued(&self) -> bool {
+        self.expires_at.is_some_and(|end| end <= self.issued_at)
+    }
+
     /// Judges the access token at `now` for a use of `min_ttl`. A token without an end is fresh.
     pub fn freshness(&self, now: Timestamp, min_ttl: Duration) -> Freshness {
         let Some(expires_at) = self.expires_at else {
@@ -567,6 +577,23 @@ mod tests {
         let endless = TokenAnswer { expires_in: Some(Duration::MAX), ..answer(None) };
         let tokens = Tokens::from_answer(endless, at("2026-01-01T00:00:00Z"), None);
         assert_eq!(tokens.expires_at, None);
+    }
+
+    #[test]
+    fn an_access_token_that_has_ended_ends_now_if_another_can_be_had() {
+        let now = at("2026-01-02T00:00:00Z");
+        let ended = |refresh_token| TokenAnswer {
+            expires_in: Some(Duration::ZERO),
+            ..answer(refresh_token)
+        };
+        for (answer, previous, end) in [
+            (ended(Some("r1")), None, Some(now)),
+            (ended(None), Some(&previous()), Some(now)),
+            (ended(None), None, None),
+        ] {
+            let tokens = Tokens::from_answer(answer, now, previous);
+            assert_eq!((tokens.expires_at, tokens.ended_when_issued()), (end, end.is_some()));
+        }
     }
 
     #[test]

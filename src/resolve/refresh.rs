@@ -82,7 +82,7 @@ impl Resolver<'_> {
         match judge(&current, wanted.min_ttl, force_refresh, (self.clock)()) {
             Verdict::Use => Ok(self.usable(current)),
             // Even a new token does not live as long as was asked: one more would not either.
-            Verdict::Refresh if adopted && lives(&current, (self.clock)()) => {
+            Verdict::Refresh if adopted && is_as_good_as_new(&current, (self.clock)()) => {
                 Ok(self.just_made(current, wanted.min_ttl))
             }
             Verdict::SignIn(reason) => Err(Error::Ended { name: wanted.name.clone(), reason }),
@@ -304,6 +304,13 @@ fn lives(record: &Record, now: Timestamp) -> bool {
         .is_some_and(|(tokens, _)| tokens.freshness(now, Duration::ZERO) != Freshness::Expired)
 }
 
+/// Whether what another process has just refreshed still serves: it lives, or the server gives its
+/// tokens no time at all.
+fn is_as_good_as_new(record: &Record, now: Timestamp) -> bool {
+    lives(record, now)
+        || record.credential.as_oauth().is_some_and(|(tokens, _)| tokens.ended_when_issued())
+}
+
 /// The number of the next sending after one whose answer was lost: the second at once, later ones
 /// after growing pauses, so that a server with reuse detection is never stormed.
 pub(super) fn next_attempt(
@@ -368,6 +375,8 @@ pub(super) fn short_lived(
 ) -> Option<Concern> {
     let (tokens, _) = credential.as_oauth()?;
     match tokens.freshness(now, min_ttl) {
+        // Zero is no lifetime that a person could do anything about.
+        _ if tokens.ended_when_issued() => None,
         Freshness::Fresh => None,
         _ => tokens.expires_at.map(Concern::ShortLived),
     }
