@@ -323,6 +323,9 @@ pub struct Record {
     /// The server said no for good; only a new sign-in helps. The tokens stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refused>,
+    /// The refreshes since the last good one failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<Failing>,
 }
 
 /// The journal of a refresh: written before the refresh token is sent, gone once the answer is stored.
@@ -344,6 +347,26 @@ pub struct Refused {
     pub reason: String,
 }
 
+/// Refreshes that failed, and did not end the sign-in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failing {
+    /// The last of them.
+    pub at: Timestamp,
+    /// How many of this sort in a row.
+    pub attempts: u32,
+    /// The server answered and said no; asking again at once would bring the same.
+    pub refused: bool,
+    /// Cleaned text for people, without any secret.
+    pub reason: String,
+}
+
+impl Failing {
+    /// Whether this is more than one bad moment of the network.
+    pub fn persists(&self) -> bool {
+        self.refused || self.attempts > 1
+    }
+}
+
 impl Record {
     /// A first record for `name`, with a new id.
     pub fn new(name: &Name, credential: Credential, now: Timestamp) -> Self {
@@ -357,6 +380,7 @@ impl Record {
             credential,
             refreshing: None,
             refused: None,
+            failing: None,
         }
     }
 
@@ -368,6 +392,7 @@ impl Record {
             credential,
             refreshing: None,
             refused: None,
+            failing: None,
             ..self.clone()
         }
     }

@@ -45,7 +45,7 @@ enum State {
     /// A refresh is under way or was cut off.
     Refreshing,
     Ended(String),
-    /// `--check` found this.
+    /// `--check` found this, or the refreshes so far.
     Failing(String),
 }
 
@@ -148,6 +148,9 @@ fn state(entry: &Entry, now: Timestamp) -> State {
     if entry.refresh_expires_at.is_some_and(|end| end <= now) && ended {
         return State::Ended("its refresh token has expired".into());
     }
+    if let Some(failing) = entry.failing.as_ref().filter(|failing| ended && failing.persists()) {
+        return State::Failing(failing.reason.clone());
+    }
     match (entry.refreshing, ended, renewable) {
         (true, ..) => State::Refreshing,
         (false, false, _) => State::Active,
@@ -159,7 +162,8 @@ fn state(entry: &Entry, now: Timestamp) -> State {
 fn check(context: &Context, name: &Name, entry: &Entry) -> State {
     match use_it(context, name) {
         Ok(()) => match state(entry, Timestamp::now()) {
-            State::Refreshable | State::Refreshing => State::Active,
+            // What the entry says was before this use of it.
+            State::Refreshable | State::Refreshing | State::Failing(_) => State::Active,
             state => state,
         },
         Err(error) if error.kind() == Kind::LoginRequired => {
@@ -264,6 +268,9 @@ fn paragraph(line: &Line, width: usize) -> String {
     };
     if let Some(reason) = line.state.reason() {
         detail(reason);
+        if matches!(line.state, State::Failing(_)) {
+            detail(&format!("try it again: authctl token {} --refresh", line.name));
+        }
         detail(&format!("mend it: authctl login {}", line.name));
         detail(&format!("forget it: authctl logout {}", line.name));
     }

@@ -77,6 +77,22 @@ pub enum Error {
         #[source]
         source: oauth::Error,
     },
+    /// The authorization server does not carry out what the configuration asks it for; the tokens are
+    /// untouched.
+    #[error("cannot refresh {name}: the authorization server does not accept {what}")]
+    RequestRefused {
+        name: Name,
+        what: &'static str,
+        /// The key of the provider's `oauth` table that says it.
+        key: &'static str,
+        #[source]
+        source: oauth::Error,
+    },
+    /// The server said no more than once; asking again at once would bring the same.
+    #[error(
+        "the refresh of {name} failed {attempts} times ({reason}); the next attempt is due at {next}"
+    )]
+    Failing { name: Name, attempts: u32, reason: String, next: Timestamp },
     #[error("cannot refresh {name} now")]
     TryAgain {
         name: Name,

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Concern, Error, Resolved, Resolver, Verdict, Wanted, judge};
 use crate::credential::{
-    Binding, Credential, Freshness, Grant, Name, Record, Refreshing, Refused, Tokens,
+    Binding, Credential, Failing, Freshness, Grant, Name, Record, Refreshing, Refused, Tokens,
 };
 use crate::oauth::{self, TokenAnswer, TokenGrant, TokenRequest};
 use crate::store::{self, Guard, Key};
@@ -30,7 +30,7 @@ const WINNER_VISIBLE: Duration = Duration::from_millis(300);
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// A server that asks for a longer pause is asked by a later command.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(1);
-/// After two sendings without an answer: the first pause, doubled each time up to the longest.
+/// After two sendings without a good answer: the first pause, doubled each time up to the longest.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
 
@@ -39,8 +39,15 @@ pub(super) enum Outcome {
     Answered(Box<TokenAnswer>),
     /// The sign-in is over.
     Ended(String),
-    /// Our client or a parameter is not accepted; the refresh token was not used up.
+    /// Our client is not accepted; the refresh token was not used up.
     ClientRefused(oauth::Error),
+    /// What we ask for is not accepted; the refresh token was not used up.
+    RequestRefused {
+        what: &'static str,
+        /// The key in the configuration that says it.
+        key: &'static str,
+        source: oauth::Error,
+    },
     /// Certainly not carried out.
     NotNow(oauth::Error),
     /// May have been carried out; the answer is lost.
@@ -135,6 +142,9 @@ impl Resolver<'_> {
         wanted: Wanted<'_>,
     ) -> Result<Resolved, Error> {
         let now = (self.clock)();
+        if let Some(error) = pause_after_refusals(&current, wanted, now) {
+            return self.or_old_token(current, error, wanted);
+        }
         let attempt = match &current.refreshing {
             None => 1,
             // A refresh was cut off. The access token is good while it lives; then one more try.
@@ -156,6 +166,7 @@ impl Resolver<'_> {
         if let Err(error) = self.store.save(guard, &marked) {
             return self.or_old_token(current, error.into(), wanted);
         }
+        let name = wanted.name.clone();
         match self.ask(&current) {
             Outcome::Answered(answer) => Ok(self.keep(guard, &current, *answer, wanted)),
             Outcome::Ended(reason) => {
@@ -167,21 +178,41 @@ impl Resolver<'_> {
                 self.end(guard, current, reason, wanted)
             }
             Outcome::ClientRefused(source) => {
-                self.store.save(guard, &Record { refreshing: None, ..current.clone() })?;
-                let name = wanted.name.clone();
-                self.or_old_token(current, Error::ClientRefused { name, source }, wanted)
+                self.failed(guard, current, None, Error::ClientRefused { name, source }, wanted)
+            }
+            Outcome::RequestRefused { what, key, source } => {
+                let error = Error::RequestRefused { name, what, key, source };
+                self.failed(guard, current, None, error, wanted)
             }
             Outcome::NotNow(source) => {
-                self.store.save(guard, &Record { refreshing: None, ..current.clone() })?;
-                let name = wanted.name.clone();
-                self.or_old_token(current, Error::TryAgain { name, source }, wanted)
+                self.failed(guard, current, None, Error::TryAgain { name, source }, wanted)
             }
             // The mark stays: whoever comes next knows that the token may be spent.
             Outcome::Lost(source) => {
-                let name = wanted.name.clone();
-                self.or_old_token(current, Error::TryAgain { name, source }, wanted)
+                let error = Error::TryAgain { name, source };
+                self.failed(guard, current, marked.refreshing, error, wanted)
             }
         }
+    }
+
+    /// Remembers a failure that leaves the sign-in as it was, for whoever comes next and for `status`.
+    fn failed(
+        &self,
+        guard: &Guard,
+        current: Record,
+        mark: Option<Refreshing>,
+        error: Error,
+        wanted: Wanted<'_>,
+    ) -> Result<Resolved, Error> {
+        let was_lost = mark.is_some();
+        let failing = failing_after(current.failing.as_ref(), &error, (self.clock)());
+        let failed = Record { refreshing: mark, failing: Some(failing), ..current };
+        let saved = self.store.save(guard, &failed);
+        // A lost answer has its journal in the store already.
+        if !was_lost {
+            saved?;
+        }
+        self.or_old_token(failed, error, wanted)
     }
 
     /// Sends the refresh request, once.
@@ -320,16 +351,45 @@ pub(super) fn next_attempt(
     now: Timestamp,
 ) -> Result<u32, Error> {
     let attempts = mark.attempt;
-    if attempts >= 2 && !force_refresh {
-        let doublings = (attempts - 2).min(8);
-        let pause = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
-        let next = mark.started.saturating_add(pause).unwrap_or(Timestamp::MAX);
-        // A start in the future is a clock set back, not a reason to wait for it.
-        if next > now && mark.started <= now {
-            return Err(Error::CutOff { name: name.clone(), attempts, next });
-        }
+    match due(attempts, mark.started, now).filter(|_| !force_refresh) {
+        Some(next) => Err(Error::CutOff { name: name.clone(), attempts, next }),
+        None => Ok(attempts.saturating_add(1)),
     }
-    Ok(attempts.saturating_add(1))
+}
+
+/// When the next request may be sent after `attempts` of which the last was sent at `last`; `None`: now.
+fn due(attempts: u32, last: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    let doublings = attempts.checked_sub(2)?.min(8);
+    let pause = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
+    let next = last.saturating_add(pause).unwrap_or(Timestamp::MAX);
+    // A last time in the future is a clock set back, not a reason to wait for it.
+    (next > now && last <= now).then_some(next)
+}
+
+/// The pause after the server said no for the second time: the same request would bring the same.
+pub(super) fn pause_after_refusals(
+    record: &Record,
+    wanted: Wanted<'_>,
+    now: Timestamp,
+) -> Option<Error> {
+    let failing = record.failing.as_ref().filter(|f| f.refused && !wanted.force_refresh)?;
+    let (attempts, reason) = (failing.attempts, failing.reason.clone());
+    let next = due(attempts, failing.at, now)?;
+    Some(Error::Failing { name: wanted.name.clone(), attempts, reason, next })
+}
+
+/// The memory of a failed refresh, after that of the ones before it.
+pub(super) fn failing_after(before: Option<&Failing>, error: &Error, now: Timestamp) -> Failing {
+    let source = match error {
+        Error::ClientRefused { source, .. }
+        | Error::RequestRefused { source, .. }
+        | Error::TryAgain { source, .. } => Some(source),
+        _ => None,
+    };
+    let refused = matches!(source, Some(oauth::Error::Refused { .. }));
+    let attempts = before.filter(|before| before.refused == refused).map_or(0, |f| f.attempts);
+    let reason = source.map_or_else(|| error.to_string(), ToString::to_string);
+    Failing { at: now, attempts: attempts.saturating_add(1), refused, reason: text::clean(&reason) }
 }
 
 /// How long to wait before the request may be sent again in this run; `None`: not at all.
@@ -343,22 +403,33 @@ pub(super) fn retry_after(error: &Error) -> Option<Duration> {
     }
 }
 
-/// RFC 6749 §5.2: which refusals end the sign-in, which name a wrong client, which pass.
+/// RFC 6749 §5.2: which refusals end the sign-in, which name a wrong client or a wrong request, which
+/// pass. An error answer says that the refresh token was not used.
 pub(super) fn classify(error: oauth::Error) -> Outcome {
     match &error {
         oauth::Error::Refused { code, description, .. } => match code.as_str() {
             "invalid_grant" => Outcome::Ended(reason(description.as_deref())),
-            "unsupported_grant_type" | "invalid_request" => Outcome::Ended(
-                "the authorization server does not refresh, although it gave a refresh token"
-                    .into(),
-            ),
-            "slow_down" => Outcome::NotNow(error),
-            _ => Outcome::ClientRefused(error),
+            "invalid_client" | "unauthorized_client" => Outcome::ClientRefused(error),
+            code => match refused_request(code) {
+                Some((what, key)) => Outcome::RequestRefused { what, key, source: error },
+                None => Outcome::NotNow(error),
+            },
         },
         oauth::Error::Unavailable { not_carried_out: true, .. } => Outcome::NotNow(error),
         oauth::Error::Http(cause) if !cause.may_have_reached() => Outcome::NotNow(error),
         _ => Outcome::Lost(error),
     }
+}
+
+/// What the server refused by this code, and the key in the configuration that says it.
+fn refused_request(code: &str) -> Option<(&'static str, &'static str)> {
+    Some(match code {
+        "invalid_scope" => ("the scopes", "scopes"),
+        "invalid_target" => ("the resource", "resource"),
+        "invalid_request" => ("the request for new tokens", "token_endpoint"),
+        "unsupported_grant_type" => ("this grant at its token endpoint", "token_endpoint"),
+        _ => return None,
+    })
 }
 
 fn reason(description: Option<&str>) -> String {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::key::Key;
-use crate::credential::{BadName, FORMAT, Kind, Name, Record, Refused};
+use crate::credential::{BadName, FORMAT, Failing, Kind, Name, Record, Refused};
 use crate::private_file;
 
 /// Longest entry read, in bytes: scopes and URLs, no tokens.
@@ -52,6 +52,8 @@ pub struct Entry {
     pub subject: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refused>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<Failing>,
     /// A refresh is under way, or was cut off.
     #[serde(default)]
     pub refreshing: bool,
@@ -82,6 +84,7 @@ impl Entry {
             client_id: binding.map(|binding| binding.client.client_id.clone()),
             subject: subject(record),
             refused: record.refused.clone(),
+            failing: record.failing.clone(),
             refreshing: record.refreshing.is_some(),
         }
     }

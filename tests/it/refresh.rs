@@ -5,7 +5,7 @@
 //! |---|---|
 //! | P1 one refresh a credential, whoever asks | `processes_that_meet_an_expired_token_…`, `processes_share_a_new_token_…` |
 //! | P2 a stale loser re-reads and goes on | `a_process_paused_…` (two), `a_process_waits_for_a_refresh_of_another_machine`, `a_refresh_left_behind_by_another_machine_…`, `a_machine_that_lost_the_race_…` |
-//! | P3 no failure weakens a record | `no_failure_of_the_token_endpoint_…` |
+//! | P3 no failure weakens a record | `no_failure_of_the_token_endpoint_…`, `a_refused_request_…`, `lost_answers_show_…` |
 //! | P4 no new refresh token: the old one stays | `an_answer_without_a_refresh_token_…` |
 //! | P5 a lost answer is journalled, retried once, explained | `a_lost_answer_…` (three) |
 //! | P6 sign-out deletes here and says what the server was told | `signing_out_…` |
@@ -419,12 +419,12 @@ fn faults(sink: &str) -> Vec<(&'static str, Fault, Class)> {
         ("invalid_scope", error(400, "invalid_scope"), Client),
         ("invalid_target", error(400, "invalid_target"), Client),
         ("unauthorized_client", error(400, "unauthorized_client"), Client),
-        ("an error nobody knows", error(400, "out_of_cheese"), Client),
+        ("an error nobody knows", error(400, "out_of_cheese"), Later),
         ("invalid_grant", error(400, "invalid_grant"), Over),
         ("invalid_grant in 200", error(200, "invalid_grant"), Over),
         ("GitHub's word for it", error(200, "bad_refresh_token"), Over),
-        ("unsupported_grant_type", error(400, "unsupported_grant_type"), Over),
-        ("invalid_request", error(400, "invalid_request"), Over),
+        ("unsupported_grant_type", error(400, "unsupported_grant_type"), Client),
+        ("invalid_request", error(400, "invalid_request"), Client),
     ]
 }
 
@@ -491,6 +491,11 @@ fn meet(name: &str, fault: &Fault, class: Class) {
     assert_eq!(signed_in.record()["refused"].is_object(), class == Class::Over, "{name}");
     assert_eq!(signed_in.refreshes(), class.requests(), "{name}");
 
+    assert_eq!(
+        record_failures(&signed_in),
+        if class == Class::Over { 0 } else { class.requests() }
+    );
+
     // Nothing loops: a sign-in that is over is not asked about again. Everything else heals itself.
     if class == Class::Over {
         let (code, _, stderr) = token(&signed_in, &[]);
@@ -505,6 +510,64 @@ fn meet(name: &str, fault: &Fault, class: Class) {
     assert_eq!(signed_in.server.reuses(), 0, "{name}");
     let record = signed_in.record();
     assert_eq!((&record["refused"], &record["refreshing"]), (&Value::Null, &Value::Null), "{name}");
+}
+
+fn record_failures(signed_in: &SignedIn) -> usize {
+    let attempts = signed_in.record()["failing"]["attempts"].as_u64().unwrap_or(0);
+    usize::try_from(attempts).unwrap()
+}
+
+/// What the server refused and the key that mends it are named, and the sign-in goes on.
+#[test]
+fn a_refused_request_names_what_is_wrong_and_does_not_storm() {
+    for (code, exit, what, hint) in [
+        ("invalid_scope", 2, "the scopes", "scopes in [provider.demo.oauth]"),
+        ("invalid_target", 2, "the resource", "resource in [provider.demo.oauth]"),
+        ("invalid_request", 2, "the request", "token_endpoint in [provider.demo.oauth]"),
+        ("unsupported_grant_type", 2, "this grant", "token_endpoint in [provider.demo.oauth]"),
+        ("invalid_client", 2, "the client", "--client-id ID"),
+        ("out_of_cheese", 75, "out_of_cheese", "authctl status demo --check"),
+    ] {
+        let signed_in = SignedIn::new();
+        signed_in.server.always(Endpoint::Token, Some(error(400, code)));
+        let old = signed_in.token(&[]).success();
+        // As long as the token lives there is nothing to see but a word of warning.
+        assert_eq!(signed_in.token(&["--min-ttl", "2h"]).success(), old);
+        assert_eq!(signed_in.sandbox.run(["status"]).code(), 0, "{code}");
+        signed_in.expire();
+        let said = signed_in.token(&[]).failure(exit);
+        assert!(said.contains(what) && said.contains(hint), "{code}: {said}");
+        let status = signed_in.sandbox.run(["status"]);
+        assert_eq!(status.code(), 1, "{status:?}");
+        let shown = format!("127.0.0.1:{}", signed_in.server.issuer().rsplit(':').next().unwrap());
+        assert!(status.stdout.contains(&format!("{shown} refused: {code}")), "{status:?}");
+        assert_eq!(signed_in.record()["refreshing"], Value::Null, "{code}");
+        // From the second refusal on, the requests have pauses between them.
+        for _ in 0..3 {
+            let said = signed_in.token(&[]).failure(75);
+            assert!(said.contains("failed 2 times") && said.contains("--refresh"), "{said}");
+        }
+        assert_eq!(signed_in.refreshes(), 2, "{code}");
+        signed_in.server.always(Endpoint::Token, None);
+        signed_in.pass(SignedDuration::from_mins(6));
+        signed_in.token(&[]).success();
+        assert_eq!(signed_in.record()["failing"], Value::Null, "{code}");
+        assert_eq!(signed_in.sandbox.run(["status"]).code(), 0, "{code}");
+    }
+}
+
+#[test]
+fn lost_answers_show_in_the_status_once_the_token_has_ended() {
+    let signed_in = SignedIn::new();
+    signed_in.expire();
+    (0..2).for_each(|_| signed_in.next(Fault::HangUp));
+    signed_in.token(&[]).failure(75);
+    assert_eq!(signed_in.sandbox.run(["status"]).code(), 0, "one bad moment");
+    signed_in.token(&[]).failure(75);
+    let status = signed_in.sandbox.run(["status", "--json"]);
+    assert_eq!((status.code(), &status.json()["credentials"][0]["state"]), (1, &json!("failing")));
+    signed_in.token(&["--refresh"]).success();
+    assert_eq!(signed_in.sandbox.run(["status"]).code(), 0);
 }
 
 fn meet_a_closed_port() {
