@@ -104,8 +104,7 @@ impl Store {
             return Ok(None);
         };
         let record = self.parse_record(&key, &stored)?;
-        // The index is a copy: a state directory that cannot be written stops no read.
-        let _ = self.index.mend(&Entry::of(&record));
+        self.mend_entry(name, &record);
         Ok(Some(record))
     }
 
@@ -205,6 +204,22 @@ impl Store {
                 Ok(())
             }
             read => read,
+        }
+    }
+
+    /// Makes the entry of a record right that was just read. Under its lock and after another look:
+    /// a logout meanwhile would come undone. Whoever has the lock writes the entry itself.
+    fn mend_entry(&self, name: &Name, record: &Record) {
+        if !self.index.is_stale(name, &Entry::of(record)) {
+            return;
+        }
+        let key = Key::Credential(name);
+        if let Ok(Some(_guard)) = self.try_lock(&key)
+            && let Ok(Some(stored)) = self.backend.load(&key)
+            && let Ok(record) = self.parse_record(&key, &stored)
+        {
+            // A copy: a state directory that cannot be written stops no read.
+            let _ = self.index.write(&Entry::of(&record));
         }
     }
 
@@ -318,6 +333,25 @@ mod tests {
         fs::remove_file(home.sealed("a")).unwrap();
         assert!(home.store.load(&name("a")).unwrap().is_none());
         assert!(home.store.entries().unwrap().entries.is_empty());
+    }
+
+    #[test]
+    fn a_read_beside_a_logout_brings_no_entry_back() {
+        let home = Home::new();
+        let saved = record("a", "hunter2");
+        home.save(&saved).unwrap();
+        let a = name("a");
+        let guard = home.store.try_lock(&Key::Credential(&a)).unwrap().unwrap();
+        let (entry, sealed) = (home.indexed("a"), home.sealed("a"));
+        // The logout has the lock and has removed the entry; the reader still saw the record.
+        fs::remove_file(&entry).unwrap();
+        home.store.load(&a).unwrap().unwrap();
+        assert!(!entry.exists());
+        // The logout is over since the reader read.
+        fs::remove_file(sealed).unwrap();
+        drop(guard);
+        home.store.mend_entry(&a, &saved);
+        assert!(!entry.exists());
     }
 
     #[test]
