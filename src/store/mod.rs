@@ -130,6 +130,16 @@ impl Store {
         Ok(there)
     }
 
+    /// Removes the index entry of a credential that is not in the store, under its lock; whether there
+    /// was one.
+    pub fn delete_entry(&self, guard: &Guard, name: &Name) -> Result<bool, Error> {
+        let key = Key::Credential(name);
+        if !guard.covers(&key) {
+            return Err(Error::NotLocked { key: key.to_string() });
+        }
+        self.index.remove(name)
+    }
+
     /// Reads the client registration at an issuer.
     pub fn load_registration(&self, issuer: &str) -> Result<Option<RegistrationRecord>, Error> {
         let key = Key::Registration(issuer);
@@ -352,6 +362,20 @@ mod tests {
         drop(guard);
         home.store.mend_entry(&a, &saved);
         assert!(!entry.exists());
+    }
+
+    #[test]
+    fn an_entry_without_a_record_is_removed_under_the_lock() {
+        let home = Home::new();
+        home.save(&record("a", "hunter2")).unwrap();
+        fs::remove_file(home.sealed("a")).unwrap();
+        let (a, b) = (name("a"), name("b"));
+        let wrong = home.store.try_lock(&Key::Credential(&b)).unwrap().unwrap();
+        assert!(matches!(home.store.delete_entry(&wrong, &a), Err(Error::NotLocked { .. })));
+        let guard = home.store.try_lock(&Key::Credential(&a)).unwrap().unwrap();
+        assert!(home.store.delete_entry(&guard, &a).unwrap());
+        assert!(!home.store.delete_entry(&guard, &a).unwrap());
+        assert!(home.store.entries().unwrap().entries.is_empty());
     }
 
     #[test]

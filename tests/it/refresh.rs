@@ -22,7 +22,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::support::authorization_server::{Endpoint, Fault, Gate};
-use crate::support::http::Answer;
+use crate::support::http::{Answer, Request};
 use crate::support::protected_resource::ProtectedResource;
 use crate::support::signed_in::{PROVIDER, SignedIn, config};
 
@@ -739,6 +739,110 @@ fn signing_out_forgets_here_and_says_what_the_server_was_told() {
             forgotten(&signed_in);
         }
     }
+}
+
+/// Refuses to revoke one of the two tokens.
+fn refuse(hint: &str, request: &Request, refusal: Answer) -> Answer {
+    let is_that = request.form().contains(&("token_type_hint".into(), hint.into()));
+    if is_that { refusal } else { Answer::empty(200) }
+}
+
+#[test]
+fn signing_out_says_which_token_the_server_left_alive() {
+    type Reply = fn(&Request) -> Answer;
+    let cases: [(Reply, &str, Value); 3] = [
+        (
+            |request| refuse("access_token", request, Answer::empty(503)),
+            "the refresh token was revoked; the access token works until it ends in",
+            json!([false, true, false]),
+        ),
+        (
+            |request| refuse("refresh_token", request, Answer::empty(503)),
+            "the access token was revoked; the refresh token works until it expires",
+            json!([false, false, true]),
+        ),
+        (
+            |request| {
+                let unsupported = json!({ "error": "unsupported_token_type" });
+                refuse("access_token", request, Answer::json(400, &unsupported))
+            },
+            "the server revoked the tokens",
+            json!([true, true, true]),
+        ),
+    ];
+    for (reply, said, revoked) in cases {
+        for as_json in [false, true] {
+            let signed_in = SignedIn::new();
+            signed_in.server.always(Endpoint::Revoke, Some(Fault::Reply(reply)));
+            let arguments = ["logout", PROVIDER].into_iter().chain(as_json.then_some("--json"));
+            let output = signed_in.sandbox.run(arguments);
+            assert_eq!(output.code(), 0, "{output:?}");
+            if as_json {
+                let told = &output.json()["signed_out"][0];
+                let told = ["revoked", "refresh_token_revoked", "access_token_revoked"]
+                    .map(|key| told[key].clone());
+                assert_eq!(json!(told), revoked, "{said}");
+            } else {
+                assert!(output.stderr.contains(said), "{output:?}");
+            }
+            forgotten(&signed_in);
+        }
+    }
+}
+
+/// A server that does not answer keeps nobody waiting: the lock is free, and Ctrl-C ends it.
+#[cfg(unix)]
+#[test]
+fn signing_out_is_done_here_before_the_server_is_told() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let signed_in = SignedIn::new();
+    signed_in.server.always(Endpoint::Revoke, Some(Fault::Answer(Answer::Silence)));
+    let mut command = signed_in.sandbox.command(["logout", "--all", "--json"]);
+    command.stdin(std::process::Stdio::null());
+    let running = signed_in.sandbox.start(command);
+    crate::support::eventually("both requests", || {
+        (signed_in.server.requests(Endpoint::Revoke).len() == 2).then_some(())
+    });
+    let said = signed_in.sandbox.run(["logout", PROVIDER]).failure(1);
+    assert!(said.contains("not signed in"), "{said}");
+    forgotten(&signed_in);
+    kill_process(Pid::from_child(&running.child), Signal::INT).unwrap();
+    let output = running.finish();
+    assert_eq!(output.code(), 130, "{output:?}");
+    assert!(output.stderr.contains("the server was not told"), "{output:?}");
+    assert_eq!(output.json()["signed_out"][0]["revoked"], json!(false), "{output:?}");
+}
+
+/// The index says what the store no longer holds: another program deleted it.
+#[test]
+fn signing_out_of_what_only_the_index_knows_removes_the_entry() {
+    for arguments in [["logout", PROVIDER], ["logout", "--all"]] {
+        let signed_in = SignedIn::new();
+        std::fs::remove_file(signed_in.store.file(PROVIDER)).unwrap();
+        let status = || signed_in.sandbox.run(["status", "--json"]).json();
+        assert_eq!(status()["credentials"].as_array().unwrap().len(), 1);
+        let output = signed_in.sandbox.run(arguments);
+        assert_eq!(output.code(), 0, "{output:?}");
+        assert!(output.stderr.contains("held nothing of it any more"), "{output:?}");
+        assert_eq!(status()["credentials"], json!([]));
+        assert!(signed_in.server.requests(Endpoint::Revoke).is_empty());
+        signed_in.sandbox.run(["logout", PROVIDER]).failure(1);
+    }
+}
+
+#[test]
+fn signing_out_of_everything_goes_on_after_a_failure() {
+    let signed_in = SignedIn::new();
+    let key = ["login", "audiostack", "--with-key"];
+    signed_in.sandbox.run_with_input(key, "sk-1").success();
+    // Sorted before demo, and of a newer format: it must not be touched.
+    let newer = signed_in.store.record("audiostack");
+    signed_in.store.change("audiostack", |record| record["format"] = json!(99));
+    let said = signed_in.sandbox.run(["logout", "--all"]).failure(1);
+    assert!(said.contains("newer authctl") && said.contains("Signed out of demo"), "{said}");
+    assert_eq!(signed_in.store.find(PROVIDER), None);
+    signed_in.store.write("audiostack", &newer);
+    signed_in.sandbox.run(["logout", "--all"]).success();
 }
 
 fn forgotten(signed_in: &SignedIn) {
