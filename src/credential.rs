@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
+use crate::http::Http;
 use crate::oauth::{Client, TokenAnswer};
 use crate::secret::Secret;
 
@@ -224,6 +226,10 @@ pub struct Binding {
     pub token_endpoint: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revocation_endpoint: Option<String>,
+    /// Those of the two at hosts that only a public server's document named: no private address may
+    /// be behind them, then and later. All others were named by the user, or are the issuer's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub confined: Vec<String>,
     /// Resource indicator (RFC 8707), the same in login, code and refresh requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
@@ -236,6 +242,14 @@ pub struct Binding {
     /// Scopes asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
+}
+
+impl Binding {
+    /// Keeps `http` to public addresses where the login was kept to them.
+    pub fn confine(&self, http: &Http) {
+        let urls = self.confined.iter().filter_map(|endpoint| Url::parse(endpoint).ok());
+        urls.for_each(|url| http.confine(&url));
+    }
 }
 
 /// A way to obtain tokens, by its RFC's name.

@@ -153,6 +153,7 @@ fn tell(
     };
     let Credential::OAuth { tokens, binding } = &record.credential else { return Told::Impossible };
     let Some(endpoint) = &binding.revocation_endpoint else { return Told::NoEndpoint };
+    binding.confine(&context.http);
     context.http.block_on(async {
         tokio::select! {
             biased;

@@ -225,6 +225,9 @@ impl Resolver<'_> {
         let Some(request) = request else {
             return Outcome::Ended("there is nothing to refresh it with".into());
         };
+        if let Some((_, binding)) = record.credential.as_oauth() {
+            binding.confine(self.http);
+        }
         match self.http.block_on(oauth::request_tokens(self.http, &request)) {
             Ok(answer) => Outcome::Answered(Box::new(answer)),
             Err(error) => classify(error),

@@ -40,6 +40,7 @@ fn record(left: Option<i64>, refresh_token: Option<&str>) -> Record {
         issuer: None,
         token_endpoint: "https://as.example/token".into(),
         revocation_endpoint: None,
+        confined: Vec::new(),
         resource: None,
         client,
         client_instead_of: None,

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | I5 the same resource everywhere | `every_request_names_the_same_resource_…`, `a_client_of_its_own_names_…` |
 //! | I9 token answers are validated whole | `a_login_with_a_bad_token_answer_…`, `a_failed_second_login_…` |
-//! | I11 a credential is bound to where it came from | `a_changed_…`, `a_client_of_the_command_line_…`, `an_issuer_that_…`, `a_provider_without_oauth_…`, `metadata_that_changes_…`, `a_new_sign_in_elsewhere_…` |
+//! | I11 a credential is bound to where it came from | `a_changed_…`, `a_client_of_the_command_line_…`, `an_issuer_that_…`, `a_provider_without_oauth_…`, `metadata_that_changes_…`, `a_host_that_…`, `a_new_sign_in_elsewhere_…` |
 
 use serde_json::{Value, json};
 
@@ -338,6 +338,24 @@ fn metadata_that_changes_after_the_login_moves_nothing() {
     signed_in.sandbox.run(["logout", PROVIDER]).success();
     assert_eq!(signed_in.server.requests(Endpoint::Metadata).len(), asked);
     assert_eq!(requests(&thief), 0);
+}
+
+/// What a public server's document named at the login may not have moved to a private address since.
+#[test]
+fn a_host_that_only_a_public_document_named_gets_nothing_at_a_private_address() {
+    let signed_in = SignedIn::new();
+    signed_in.store.change(PROVIDER, |record| {
+        let binding = &mut record["credential"]["binding"];
+        binding["confined"] = json!([binding["token_endpoint"]]);
+    });
+    signed_in.expire();
+    let said = signed_in.token(&[]).failure(75);
+    assert!(said.contains("no request may go to the address 127.0.0.1"), "{said}");
+    assert_eq!(signed_in.refreshes(), 0);
+    let output = signed_in.sandbox.run(["logout", PROVIDER]);
+    assert!(output.stderr.contains("no request may go to the address 127.0.0.1"), "{output:?}");
+    assert!(signed_in.server.requests(Endpoint::Revoke).is_empty());
+    assert_eq!(signed_in.store.find(PROVIDER), None);
 }
 
 #[test]
