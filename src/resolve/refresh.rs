@@ -74,15 +74,36 @@ impl Resolver<'_> {
     }
 
     fn refresh_once(&self, seen: &Record, wanted: Wanted<'_>) -> Result<Resolved, Error> {
+        if self.is_marked_elsewhere(seen)? && !wanted.force_refresh && lives(seen, (self.clock)()) {
+            return Ok(self.usable(seen.clone()));
+        }
         let key = Key::Credential(wanted.name);
-        let guard = match self.store.lock(&key, LOCK_WAIT) {
-            Ok(guard) => guard,
-            Err(store::Error::Busy { .. }) => return self.without_lock(wanted),
-            Err(error) => return self.or_old_token(seen.clone(), error.into(), wanted),
-        };
-        // It may have been signed out of meanwhile, or into something else.
-        let current = self.load(wanted)?;
-        let current = self.wait_for_foreign_refresh(current, wanted.name)?;
+        let mut outwaited = self.wait_for_other_machine(seen, wanted)?;
+        // Twice: a machine that begins again and again is not waited for all day.
+        for _ in 0..2 {
+            let guard = match self.store.lock(&key, LOCK_WAIT) {
+                Ok(guard) => guard,
+                Err(store::Error::Busy { .. }) => return self.without_lock(wanted),
+                Err(error) => return self.or_old_token(seen.clone(), error.into(), wanted),
+            };
+            // It may have been signed out of meanwhile, or into something else.
+            let current = self.load(wanted)?;
+            if current.refreshing == outwaited || !self.is_marked_elsewhere(&current)? {
+                return self.refresh_current(&guard, current, seen, wanted);
+            }
+            drop(guard);
+            outwaited = self.wait_for_other_machine(&current, wanted)?;
+        }
+        Err(Error::Busy(wanted.name.clone()))
+    }
+
+    fn refresh_current(
+        &self,
+        guard: &Guard,
+        current: Record,
+        seen: &Record,
+        wanted: Wanted<'_>,
+    ) -> Result<Resolved, Error> {
         // A forced refresh is served by any that began after the caller asked.
         let adopted = current.generation > seen.generation;
         let force_refresh = wanted.force_refresh && !adopted;
@@ -94,7 +115,7 @@ impl Resolver<'_> {
             }
             Verdict::SignIn(reason) => Err(Error::Ended { name: wanted.name.clone(), reason }),
             Verdict::Refresh => {
-                self.refresh_locked(&guard, current, Wanted { force_refresh, ..wanted })
+                self.refresh_locked(guard, current, Wanted { force_refresh, ..wanted })
             }
         }
     }
@@ -113,25 +134,36 @@ impl Resolver<'_> {
         matches!(verdict, Verdict::Use)
     }
 
-    /// A mark of another lock domain may be a refresh under way on another machine: it gets its time.
-    fn wait_for_foreign_refresh(&self, record: Record, name: &Name) -> Result<Record, Error> {
-        let Some(mark) = &record.refreshing else { return Ok(record) };
-        if mark.lock_domain == self.store.lock_domain()? {
-            return Ok(record);
+    /// Whether a process that our locks do not reach has left its mark: on another machine, mostly.
+    fn is_marked_elsewhere(&self, record: &Record) -> Result<bool, Error> {
+        match &record.refreshing {
+            Some(mark) => Ok(mark.lock_domain != self.store.lock_domain()?),
+            None => Ok(false),
         }
-        let left =
-            mark.started.saturating_add(FOREIGN_REFRESH).map_or(SignedDuration::ZERO, |end| {
-                end.duration_since((self.clock)()).min(FOREIGN_REFRESH)
-            });
-        let polls = usize::try_from(left.as_secs()).unwrap_or(0);
+    }
+
+    /// Gives a refresh of another machine its time, without the lock and so that signals end it; the
+    /// mark that still stands afterwards counts as left behind.
+    fn wait_for_other_machine(
+        &self,
+        record: &Record,
+        wanted: Wanted<'_>,
+    ) -> Result<Option<Refreshing>, Error> {
+        let Some(mark) = record.refreshing.as_ref() else { return Ok(None) };
+        if !self.is_marked_elsewhere(record)? {
+            return Ok(Some(mark.clone()));
+        }
+        let end = mark.started.saturating_add(FOREIGN_REFRESH);
+        let left = end.map_or(SignedDuration::ZERO, |end| end.duration_since((self.clock)()));
+        let polls = usize::try_from(left.min(FOREIGN_REFRESH).as_secs()).unwrap_or(0);
         let looks = ConstantBuilder::new().with_delay(FOREIGN_POLL).with_max_times(polls);
         let look = || {
-            let now = self.store.load(name)?.ok_or_else(|| Error::NotSignedIn(name.clone()))?;
-            if now.refreshing.is_some() { Err(Error::Busy(name.clone())) } else { Ok(now) }
+            let now = self.load(wanted)?.refreshing;
+            if now.as_ref() == Some(mark) { Err(Error::Busy(wanted.name.clone())) } else { Ok(()) }
         };
         match look.retry(looks).when(|error| matches!(error, Error::Busy(_))).call() {
-            Err(Error::Busy(_)) => Ok(record),
-            other => other,
+            Err(Error::Busy(_)) => Ok(Some(mark.clone())),
+            other => other.map(|()| None),
         }
     }
 

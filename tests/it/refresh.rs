@@ -4,7 +4,7 @@
 //! | guarantee | tests |
 //! |---|---|
 //! | P1 one refresh a credential, whoever asks | `processes_that_meet_an_expired_token_…`, `processes_share_a_new_token_…` |
-//! | P2 a stale loser re-reads and goes on | `a_process_paused_…` (two), `a_process_waits_for_a_refresh_of_another_machine`, `a_refresh_left_behind_by_another_machine_…`, `a_machine_that_lost_the_race_…` |
+//! | P2 a stale loser re-reads and goes on | `a_process_paused_…` (two), `a_process_waits_for_a_refresh_of_another_machine`, `a_token_that_lives_is_handed_out_while_…`, `a_refresh_left_behind_by_another_machine_…`, `a_machine_that_lost_the_race_…` |
 //! | P3 no failure weakens a record | `no_failure_of_the_token_endpoint_…`, `a_refused_request_…`, `lost_answers_show_…` |
 //! | P4 no new refresh token: the old one stays | `an_answer_without_a_refresh_token_…` |
 //! | P5 a lost answer is journalled, retried once, explained | `a_lost_answer_…` (three) |
@@ -258,15 +258,43 @@ fn foreign_mark(signed_in: &SignedIn, age: i64) {
     });
 }
 
+/// It waits without the lock: whoever signs out or in meanwhile is not kept from it.
+#[cfg(target_os = "linux")]
 #[test]
 fn a_process_waits_for_a_refresh_of_another_machine() {
+    if !crate::real_parts::present(&["strace"]) {
+        return;
+    }
     let signed_in = SignedIn::new();
     signed_in.expire();
     foreign_mark(&signed_in, 0);
-    let running = signed_in.sandbox.start(signed_in.sandbox.command(["token", PROVIDER]));
-    wait_for_lock(running.child.id());
+    let log = signed_in.sandbox.path("strace-waits");
+    let mut command = signed_in.sandbox.program("strace");
+    command.args(["-f", "-qq", "--trace=clock_nanosleep", "-o"]).arg(&log);
+    command.args([crate::support::sandbox::AUTHCTL, "token", PROVIDER]);
+    let running = signed_in.sandbox.start(command);
+    crate::support::eventually("a process that waits", || {
+        let log = std::fs::read_to_string(&log).ok()?;
+        log.contains("clock_nanosleep").then_some(())
+    });
+    let lock =
+        signed_in.store.directory().join(format!("locks/credential~{PROVIDER}~default.lock"));
+    let lock = std::fs::OpenOptions::new().write(true).open(lock);
+    let lock = lock.unwrap();
+    lock.try_lock().unwrap();
     signed_in.store.change(PROVIDER, won_elsewhere);
+    lock.unlock().unwrap();
     assert_eq!(running.finish().success(), "won-elsewhere\n");
+    assert_eq!(signed_in.refreshes(), 0);
+}
+
+/// The harness has less patience than another machine gets.
+#[test]
+fn a_token_that_lives_is_handed_out_while_another_machine_refreshes() {
+    let signed_in = SignedIn::new();
+    let old = signed_in.token(&[]).success();
+    foreign_mark(&signed_in, 0);
+    assert_eq!(signed_in.token(&["--min-ttl", "2h"]).success(), old);
     assert_eq!(signed_in.refreshes(), 0);
 }
 
