@@ -28,7 +28,7 @@ set edit:completion:arg-completer[authctl] = {|@words|
             cand -V 'Print version'
             cand --version 'Print version'
             cand login 'Sign in to a provider'
-            cand logout 'Sign out: revoke at the server, then forget'
+            cand logout 'Sign out: forget, and revoke at the server'
             cand status 'Show what is held, until when, and what mends a bad one'
             cand token 'Print one fresh token'
             cand exec 'Run a command with credentials in its environment'

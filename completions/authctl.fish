@@ -31,7 +31,7 @@ complete -c authctl -n "__fish_authctl_needs_command" -l no-input -d 'Never ask,
 complete -c authctl -n "__fish_authctl_needs_command" -s h -l help -d 'Print help'
 complete -c authctl -n "__fish_authctl_needs_command" -s V -l version -d 'Print version'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "login" -d 'Sign in to a provider'
-complete -c authctl -n "__fish_authctl_needs_command" -f -a "logout" -d 'Sign out: revoke at the server, then forget'
+complete -c authctl -n "__fish_authctl_needs_command" -f -a "logout" -d 'Sign out: forget, and revoke at the server'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "status" -d 'Show what is held, until when, and what mends a bad one'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "token" -d 'Print one fresh token'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "exec" -d 'Run a command with credentials in its environment'

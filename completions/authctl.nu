@@ -32,7 +32,7 @@ module completions {
     name: string              # Provider, or provider:account
   ]
 
-  # Sign out: revoke at the server, then forget
+  # Sign out: forget, and revoke at the server
   export extern "authctl logout" [
     --all                     # Every credential in the store
     --json                    # Print data and errors as JSON

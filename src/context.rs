@@ -149,20 +149,6 @@ impl Context {
         })
     }
 
-    /// The credential that a name as typed means: its own account, else `--account`, else
-    /// `AUTHCTL_ACCOUNT`, else `default`. A flag that says another account than the name is refused.
-    pub fn name(&self, typed: &str) -> Result<Named, CommandError> {
-        let named = self.name_in_list(typed)?;
-        match &self.options.account {
-            Some(account) if account != named.name.account() => Err(CommandError::usage(format!(
-                "{} names an account, and --account another one ({})",
-                crate::text::clean(typed),
-                crate::text::clean(account)
-            ))),
-            _ => Ok(named),
-        }
-    }
-
     /// `--account` alone means nothing: there is no name that it could complete.
     pub fn refuse_account_alone(&self) -> Result<(), CommandError> {
         match &self.options.account {
@@ -174,8 +160,9 @@ impl Context {
         }
     }
 
-    /// The same for one of several names, of which `--account` completes those that name no account.
-    pub fn name_in_list(&self, typed: &str) -> Result<Named, CommandError> {
+    /// The credential that a name as typed means: its own account, else `--account`, else
+    /// `AUTHCTL_ACCOUNT`, else `default`.
+    pub fn name(&self, typed: &str) -> Result<Named, CommandError> {
         let name: Name = typed.parse()?;
         if typed.contains(':') {
             return Ok(Named { name, account_named: true });

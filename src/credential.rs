@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
+use crate::http::Http;
 use crate::oauth::{Client, TokenAnswer};
 use crate::secret::Secret;
 
@@ -237,15 +239,30 @@ pub struct Binding {
     pub token_endpoint: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revocation_endpoint: Option<String>,
+    /// Those of the two at hosts that only a public server's document named: no private address may
+    /// be behind them, then and later. All others were named by the user, or are the issuer's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub confined: Vec<String>,
     /// Resource indicator (RFC 8707), the same in login, code and refresh requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
     pub client: Client,
+    /// The configuration's client, where the command line named another one at the login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_instead_of: Option<String>,
     /// The grant by which the tokens were first acquired.
     pub grant: Grant,
     /// Scopes asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
+}
+
+impl Binding {
+    /// Keeps `http` to public addresses where the login was kept to them.
+    pub fn confine(&self, http: &Http) {
+        let urls = self.confined.iter().filter_map(|endpoint| Url::parse(endpoint).ok());
+        urls.for_each(|url| http.confine(&url));
+    }
 }
 
 /// A way to obtain tokens, by its RFC's name.
@@ -278,7 +295,9 @@ impl Grant {
 impl Tokens {
     /// The tokens of an answer that came at `now`, following `previous` ones of the same login. What
     /// the server did not repeat stays: the refresh token (RFC 6749 §6) and its end, the scopes
-    /// (§5.1), the subject.
+    /// (§5.1), the subject. An access token that has ended already ends now, and the next use
+    /// refreshes it; without a refresh token that word can only mean «no end», or it would be of no
+    /// use to anybody.
     pub fn from_answer(answer: TokenAnswer, now: Timestamp, previous: Option<&Tokens>) -> Self {
         let kept = previous.and_then(|previous| previous.refresh_token.as_ref());
         let unchanged = match (&answer.refresh_token, kept) {
@@ -286,16 +305,19 @@ impl Tokens {
             (new, _) => new.is_none(),
         };
         let kept_end = previous.filter(|_| unchanged).and_then(|old| old.refresh_expires_at);
+        let refresh_token = answer.refresh_token.or_else(|| kept.cloned());
+        let lifetime =
+            answer.expires_in.filter(|lifetime| !lifetime.is_zero() || refresh_token.is_some());
         Self {
             access_token: answer.access_token,
             token_type: answer.token_type,
             issued_at: now,
-            expires_at: answer.expires_in.and_then(|lifetime| end_of(now, lifetime)),
+            expires_at: lifetime.and_then(|lifetime| end_of(now, lifetime)),
             refresh_expires_at: match answer.refresh_expires_in {
                 Some(lifetime) => end_of(now, lifetime),
                 None => kept_end,
             },
-            refresh_token: answer.refresh_token.or_else(|| kept.cloned()),
+            refresh_token,
             scopes: answer.scopes.or_else(|| previous.and_then(|old| old.scopes.clone())),
             subject: previous.and_then(|old| old.subject.clone()),
         }
@@ -330,6 +352,9 @@ pub struct Record {
     /// The server said no for good; only a new sign-in helps. The tokens stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refused>,
+    /// The refreshes since the last good one failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<Failing>,
 }
 
 /// The journal of a refresh: written before the refresh token is sent, gone once the answer is stored.
@@ -351,6 +376,26 @@ pub struct Refused {
     pub reason: String,
 }
 
+/// Refreshes that failed, and did not end the sign-in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failing {
+    /// The last of them.
+    pub at: Timestamp,
+    /// How many of this sort in a row.
+    pub attempts: u32,
+    /// The server answered and said no; asking again at once would bring the same.
+    pub refused: bool,
+    /// Cleaned text for people, without any secret.
+    pub reason: String,
+}
+
+impl Failing {
+    /// Whether this is more than one bad moment of the network.
+    pub fn persists(&self) -> bool {
+        self.refused || self.attempts > 1
+    }
+}
+
 impl Record {
     /// A first record for `name`, with a new id.
     pub fn new(name: &Name, credential: Credential, now: Timestamp) -> Self {
@@ -365,6 +410,7 @@ impl Record {
             credential,
             refreshing: None,
             refused: None,
+            failing: None,
         }
     }
 
@@ -376,6 +422,7 @@ impl Record {
             credential,
             refreshing: None,
             refused: None,
+            failing: None,
             ..self.clone()
         }
     }
@@ -453,6 +500,11 @@ pub enum Freshness {
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(120);
 
 impl Tokens {
+    /// Whether the server gave the access token no time at all.
+    pub fn ended_when_issued(&self) -> bool {
+        self.expires_at.is_some_and(|end| end <= self.issued_at)
+    }
+
     /// Judges the access token at `now` for a use of `min_ttl`. A token without an end is fresh.
     pub fn freshness(&self, now: Timestamp, min_ttl: Duration) -> Freshness {
         let Some(expires_at) = self.expires_at else {
@@ -580,6 +632,23 @@ mod tests {
         let endless = TokenAnswer { expires_in: Some(Duration::MAX), ..answer(None) };
         let tokens = Tokens::from_answer(endless, at("2026-01-01T00:00:00Z"), None);
         assert_eq!(tokens.expires_at, None);
+    }
+
+    #[test]
+    fn an_access_token_that_has_ended_ends_now_if_another_can_be_had() {
+        let now = at("2026-01-02T00:00:00Z");
+        let ended = |refresh_token| TokenAnswer {
+            expires_in: Some(Duration::ZERO),
+            ..answer(refresh_token)
+        };
+        for (answer, previous, end) in [
+            (ended(Some("r1")), None, Some(now)),
+            (ended(None), Some(&previous()), Some(now)),
+            (ended(None), None, None),
+        ] {
+            let tokens = Tokens::from_answer(answer, now, previous);
+            assert_eq!((tokens.expires_at, tokens.ended_when_issued()), (end, end.is_some()));
+        }
     }
 
     #[test]

@@ -317,12 +317,17 @@ impl From<resolve::Error> for CommandError {
             E::ClientRefused { name, .. } => {
                 shown(Kind::Usage).hint(format!("authctl login {name} --client-id ID"))
             }
+            E::RequestRefused { name, key, .. } => {
+                let table = format!("[provider.{}.oauth]", name.provider());
+                shown(Kind::Usage)
+                    .hint(format!("correct {key} in {table}, then: {}", login_hint(name)))
+            }
             E::TryAgain { name, source } => {
                 let again = format!("authctl status {name} --check  (tries again)");
                 wire_hint(shown(Kind::TryAgain), source, &again, name)
             }
             E::Busy(_) => shown(Kind::TryAgain),
-            E::CutOff { name, .. } => shown(Kind::TryAgain)
+            E::CutOff { name, .. } | E::Failing { name, .. } => shown(Kind::TryAgain)
                 .hint(format!("authctl token {name} --refresh  (tries now)"))
                 .hint(login_hint(name)),
             E::Store(_) => match error {

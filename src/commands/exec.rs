@@ -163,10 +163,9 @@ fn handings(context: &Context, arguments: &Arguments) -> Result<Vec<Handing>, Co
         })?;
         forms.push((name, Form::Header(variable.to_owned())));
     }
-    let is_alone = forms.len() == 1;
     let mut handings = Vec::new();
     for (name, form) in forms {
-        let named = if is_alone { context.name(name)? } else { context.name_in_list(name)? };
+        let named = context.name(name)?;
         add(context, &mut handings, named, form)?;
     }
     Ok(handings)

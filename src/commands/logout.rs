@@ -1,22 +1,33 @@
-//! `authctl logout`: revoke at the server, then forget; and say if the server could not be told.
+//! `authctl logout`: forget, then revoke at the server; and say if the server could not be told.
 
+use std::future::{Future, pending};
+use std::pin::{Pin, pin};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
-use serde_json::json;
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
-use super::{complete, given};
+use super::complete;
+use super::given::{self, when};
 use crate::context::Context;
-use crate::credential::{Credential, Name};
+use crate::credential::{Binding, Credential, Name, Record, Tokens};
 use crate::error::{CommandError, Kind};
 use crate::interact::Interact;
 use crate::oauth;
 use crate::store::{self, Key};
 
-/// Sign out: revoke at the server, then forget
+/// For telling the server about all tokens of one credential.
+const REVOCATION: Duration = Duration::from_secs(15);
+/// What a shell makes of a command that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
+/// Sign out: forget, and revoke at the server
 ///
 /// The credential is always deleted here. Whether the server was told, could not be told, or
-/// offers no way to be told is said.
+/// offers no way to be told is said. Ctrl-C ends the telling, not the forgetting. With --all, what
+/// fails stops nothing else, and the highest exit code counts.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Provider, or provider:account
@@ -28,14 +39,36 @@ pub struct Arguments {
     all: bool,
 }
 
+/// What was there to forget.
+enum Forgotten {
+    Record(Box<Record>),
+    /// Set aside: it cannot be read any more.
+    Damaged,
+    /// Only the index still knew of it.
+    Entry,
+}
+
 /// What became of the tokens at the server.
 enum Told {
+    /// No token works any more.
     Revoked,
+    /// One of the two was revoked, and the other lives on.
+    Partly(Partly),
     /// A key or a password: only its maker's page ends it.
     Impossible,
     /// The server names no revocation endpoint.
     NoEndpoint,
+    /// There was no token to tell of.
+    NothingHeld,
     Failed(String),
+    Interrupted,
+}
+
+struct Partly {
+    /// The one that still works: `access token` or `refresh token`.
+    alive: &'static str,
+    until: Option<Timestamp>,
+    reason: String,
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
@@ -43,18 +76,32 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         Some(name) => vec![context.name(name)?.name],
         None => every_name(context)?,
     };
-    let mut results = Vec::new();
+    // One for all names: a Ctrl-C between two of them is seen at the next.
+    let mut interrupt = pin!(interrupt());
+    let (mut results, mut code) = (Vec::new(), 0);
     for name in &names {
-        let told = sign_out(context, name)?;
+        let told = match forget(context, name) {
+            Ok(forgotten) => tell(context, &forgotten, interrupt.as_mut()),
+            Err(error) if arguments.all => {
+                context.ui.error(&error);
+                code = error.kind().exit_code().max(code);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         report(context, name, &told);
-        results.push(json!({ "name": name.to_string(), "revoked": revoked(&told) }));
+        results.push(as_json(name, &told));
+        if matches!(told, Told::Interrupted) {
+            code = INTERRUPTED;
+            break;
+        }
     }
     if context.ui.is_json() {
         context.ui.json(&json!({ "version": 1, "signed_out": results }))?;
     } else if names.is_empty() {
         context.ui.notice("Nothing is stored.");
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(ExitCode::from(code))
 }
 
 fn every_name(context: &Context) -> Result<Vec<Name>, CommandError> {
@@ -65,20 +112,21 @@ fn every_name(context: &Context) -> Result<Vec<Name>, CommandError> {
     Ok(names)
 }
 
-fn sign_out(context: &Context, name: &Name) -> Result<Told, CommandError> {
+/// Deletes under the lock, which is free again when this returns: no server keeps others waiting. What
+/// could not be deleted is not revoked either.
+fn forget(context: &Context, name: &Name) -> Result<Forgotten, CommandError> {
     let store = context.store()?;
     let guard = store.lock(&Key::Credential(name), super::WRITE_WAIT)?;
-    let told = match store.load(name) {
+    let forgotten = match store.load(name) {
+        Ok(None) if store.delete_entry(&guard, name)? => return Ok(Forgotten::Entry),
         Ok(None) => return Err(not_signed_in(context, name)),
-        Ok(Some(record)) => tell(context, &record.credential),
+        Ok(Some(record)) => Forgotten::Record(Box::new(record)),
         // Forgetting must also be possible for what cannot be read any more.
-        Err(store::Error::Unreadable { .. }) => {
-            Told::Failed("the stored record cannot be read".into())
-        }
+        Err(store::Error::Unreadable { .. }) => Forgotten::Damaged,
         Err(error) => return Err(error.into()),
     };
     store.delete(&guard, name)?;
-    Ok(told)
+    Ok(forgotten)
 }
 
 fn not_signed_in(context: &Context, name: &Name) -> CommandError {
@@ -86,28 +134,123 @@ fn not_signed_in(context: &Context, name: &Name) -> CommandError {
     given::other_accounts(context, name, error).hint("authctl status")
 }
 
-/// Tells the server (RFC 7009): the refresh token ends the whole grant, so it goes first; a server that
-/// takes only access tokens gets that.
-fn tell(context: &Context, credential: &Credential) -> Told {
-    let Some((tokens, binding)) = credential.as_oauth() else { return Told::Impossible };
-    let Some(endpoint) = &binding.revocation_endpoint else { return Told::NoEndpoint };
-    let revoke = |token, hint| {
-        context.http.block_on(oauth::revoke(&context.http, endpoint, &binding.client, token, hint))
-    };
-    let refresh = tokens.refresh_token.as_ref().map(|token| revoke(token, "refresh_token"));
-    let access = revoke(&tokens.access_token, "access_token");
-    match refresh.unwrap_or(access) {
-        Ok(()) => Told::Revoked,
-        Err(error) => Told::Failed(CommandError::from(error).message().to_owned()),
+/// Ends with the first Ctrl-C after it was first asked; never, where none can be caught.
+async fn interrupt() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        pending::<()>().await;
     }
 }
 
-fn revoked(told: &Told) -> Option<bool> {
-    match told {
-        Told::Revoked => Some(true),
-        Told::Failed(_) => Some(false),
-        Told::Impossible | Told::NoEndpoint => None,
+/// Tells the server (RFC 7009) of what was forgotten, as long as nobody presses Ctrl-C.
+fn tell(
+    context: &Context,
+    forgotten: &Forgotten,
+    interrupt: Pin<&mut impl Future<Output = ()>>,
+) -> Told {
+    let record = match forgotten {
+        Forgotten::Record(record) => record,
+        Forgotten::Damaged => return Told::Failed("the stored record cannot be read".into()),
+        Forgotten::Entry => return Told::NothingHeld,
+    };
+    let Credential::OAuth { tokens, binding } = &record.credential else { return Told::Impossible };
+    let Some(endpoint) = &binding.revocation_endpoint else { return Told::NoEndpoint };
+    binding.confine(&context.http);
+    context.http.block_on(async {
+        tokio::select! {
+            biased;
+            () = interrupt => Told::Interrupted,
+            told = revoke_both(context, endpoint, tokens, binding) => told,
+        }
+    })
+}
+
+/// Revokes both tokens at once. The refresh token ends the whole grant; a server that takes only one
+/// sort of token gets that.
+async fn revoke_both(
+    context: &Context,
+    endpoint: &str,
+    tokens: &Tokens,
+    binding: &Binding,
+) -> Told {
+    let revoke = async |token, hint| {
+        let asked = oauth::revoke(&context.http, endpoint, &binding.client, token, hint);
+        match tokio::time::timeout(REVOCATION, asked).await {
+            Ok(answer) => answer.map_err(Refusal::from),
+            Err(_) => Err(Refusal::late()),
+        }
+    };
+    let refresh = async {
+        match &tokens.refresh_token {
+            Some(token) => Some(revoke(token, "refresh_token").await),
+            None => None,
+        }
+    };
+    let (refresh, access) = tokio::join!(refresh, revoke(&tokens.access_token, "access_token"));
+    outcome(refresh, access, tokens, Timestamp::now())
+}
+
+/// Why a token was not revoked.
+struct Refusal {
+    reason: String,
+    /// The server does not revoke tokens of this sort (RFC 7009 §2.2.1).
+    is_unsupported: bool,
+}
+
+impl Refusal {
+    fn late() -> Self {
+        let reason = format!("no answer within {} s", REVOCATION.as_secs());
+        Self { reason, is_unsupported: false }
     }
+}
+
+impl From<oauth::Error> for Refusal {
+    fn from(error: oauth::Error) -> Self {
+        let is_unsupported = matches!(&error, oauth::Error::Refused { code, .. } if code == "unsupported_token_type");
+        Self { reason: CommandError::from(error).message().to_owned(), is_unsupported }
+    }
+}
+
+fn outcome(
+    refresh: Option<Result<(), Refusal>>,
+    access: Result<(), Refusal>,
+    tokens: &Tokens,
+    now: Timestamp,
+) -> Told {
+    match (refresh, access) {
+        (None | Some(Ok(())), Ok(())) => Told::Revoked,
+        // It goes with its refresh token, or has ended by itself.
+        (Some(Ok(())), Err(access))
+            if access.is_unsupported || tokens.expires_at.is_some_and(|end| end <= now) =>
+        {
+            Told::Revoked
+        }
+        (Some(Ok(())), Err(Refusal { reason, .. })) => {
+            Told::Partly(Partly { alive: "access token", until: tokens.expires_at, reason })
+        }
+        (Some(Err(Refusal { reason, .. })), Ok(())) => {
+            let until = tokens.refresh_expires_at;
+            Told::Partly(Partly { alive: "refresh token", until, reason })
+        }
+        (Some(Err(refusal)), Err(_)) | (None, Err(refusal)) => Told::Failed(refusal.reason),
+    }
+}
+
+fn as_json(name: &Name, told: &Told) -> Value {
+    let (revoked, alive, reason) = match told {
+        Told::Revoked => (Some(true), None, None),
+        Told::Partly(partly) => (Some(false), Some(partly.alive), Some(partly.reason.as_str())),
+        Told::Failed(reason) => (Some(false), None, Some(reason.as_str())),
+        Told::Interrupted => (Some(false), None, Some("interrupted")),
+        Told::Impossible | Told::NoEndpoint | Told::NothingHeld => (None, None, None),
+    };
+    let of = |token| revoked.map(|all| all || alive.is_some_and(|alive| alive != token));
+    json!({
+        "name": name.to_string(),
+        "revoked": revoked,
+        "refresh_token_revoked": of("refresh token"),
+        "access_token_revoked": of("access token"),
+        "reason": reason,
+    })
 }
 
 fn report(context: &Context, name: &Name, told: &Told) {
@@ -116,10 +259,21 @@ fn report(context: &Context, name: &Name, told: &Told) {
         Told::Revoked => {
             ui.notice(&format!("Signed out of {name}; the server revoked the tokens."));
         }
+        Told::Partly(Partly { alive, until, reason }) => {
+            let other = if *alive == "access token" { "refresh token" } else { "access token" };
+            let until = until.map_or("it expires".into(), |end| format!("it ends {}", when(end)));
+            ui.warn(&format!(
+                "signed out of {name} here, and the {other} was revoked; the {alive} works until \
+                 {until}: {reason}"
+            ));
+        }
         Told::NoEndpoint => ui.notice(&format!(
             "Signed out of {name}. Its server offers no revocation: tokens already handed out live \
              until they expire."
         )),
+        Told::NothingHeld => {
+            ui.notice(&format!("Signed out of {name}; the store held nothing of it any more."));
+        }
         Told::Impossible => {
             let page = context.provider(name).ok().and_then(|provider| {
                 provider.schemes.iter().find_map(|scheme| scheme.create_at.clone())
@@ -129,6 +283,10 @@ fn report(context: &Context, name: &Name, told: &Told) {
         }
         Told::Failed(reason) => ui.warn(&format!(
             "signed out of {name} here, but the server could not be told: {reason}"
+        )),
+        Told::Interrupted => ui.warn(&format!(
+            "signed out of {name} here, but the server was not told: interrupted; its tokens live \
+             until they expire"
         )),
     }
 }

@@ -46,7 +46,7 @@ enum State {
     /// A refresh is under way or was cut off.
     Refreshing,
     Ended(String),
-    /// It would not work now: `--check` found this, or its provider is unknown.
+    /// It would not work now: `--check` found this, or the refreshes so far, or its provider is unknown.
     Failing(Failure),
 }
 
@@ -216,6 +216,13 @@ fn state(entry: &Entry, now: Timestamp) -> State {
     if entry.refresh_expires_at.is_some_and(|end| end <= now) && ended {
         return State::Ended("its refresh token has expired".into());
     }
+    if let Some(failing) = entry.failing.as_ref().filter(|failing| ended && failing.persists()) {
+        return State::Failing(Failure {
+            reason: failing.reason.clone(),
+            hints: Vec::new(),
+            passes: !failing.refused,
+        });
+    }
     match (entry.refreshing, ended, renewable) {
         (true, ..) => State::Refreshing,
         (false, false, _) => State::Active,
@@ -227,7 +234,8 @@ fn state(entry: &Entry, now: Timestamp) -> State {
 fn check(context: &Context, name: &Name, entry: &Entry) -> State {
     match use_it(context, name) {
         Ok(()) => match state(entry, Timestamp::now()) {
-            State::Refreshable | State::Refreshing => State::Active,
+            // What the entry says was before this use of it.
+            State::Refreshable | State::Refreshing | State::Failing(_) => State::Active,
             state => state,
         },
         Err(error) if error.kind() == Kind::LoginRequired => {
@@ -282,6 +290,9 @@ impl State {
                     format!("authctl login {name}"),
                     format!("authctl logout {name}  (forgets it)"),
                 ]
+            }
+            State::Failing(failure) if failure.hints.is_empty() => {
+                vec![format!("authctl token {name} --refresh")]
             }
             State::Failing(failure) => failure.hints.clone(),
             _ => Vec::new(),

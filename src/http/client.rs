@@ -119,7 +119,8 @@ impl Http {
         Answer::read(response, host, from_public, self.limits.body).await
     }
 
-    fn is_confined(&self, url: &Url) -> bool {
+    /// Whether requests to the host of `url` reach public addresses only.
+    pub fn is_confined(&self, url: &Url) -> bool {
         let confined = self.confined.lock().unwrap_or_else(PoisonError::into_inner);
         url.host_str().is_some_and(|host| confined.contains(host))
     }

@@ -8,6 +8,7 @@ mod endpoints;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use url::Url;
 
 use client::Known;
 use endpoints::Endpoints;
@@ -344,12 +345,17 @@ impl Login<'_> {
         if known.is_new {
             self.remember(&known.record)?;
         }
+        let client = known.record.client;
+        let named =
+            [Some(&endpoints.server.token_endpoint), endpoints.revocation_endpoint.as_ref()];
         let binding = Binding {
+            confined: confined(self.http, named.into_iter().flatten()),
             issuer: endpoints.server.issuer.clone(),
             token_endpoint: endpoints.server.token_endpoint.clone(),
             revocation_endpoint: endpoints.revocation_endpoint,
             resource: oauth.resource.clone(),
-            client: known.record.client,
+            client_instead_of: oauth.client_id.clone().filter(|named| *named != client.client_id),
+            client,
             grant,
             scopes,
         };
@@ -427,6 +433,13 @@ impl Login<'_> {
     }
 }
 
+/// Which endpoints are at hosts that this login found in a public server's document alone.
+fn confined<'a>(http: &Http, endpoints: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let is_confined =
+        |endpoint: &&String| Url::parse(endpoint).is_ok_and(|url| http.is_confined(&url));
+    endpoints.filter(is_confined).cloned().collect()
+}
+
 fn oauth_scheme(provider: &Provider) -> Result<&OAuth, Error> {
     provider
         .schemes
@@ -448,5 +461,19 @@ fn grant_name(grant: Grant) -> &'static str {
         Grant::AuthorizationCode => "authorization code grant (browser)",
         Grant::DeviceCode => "device code grant",
         Grant::ClientCredentials => "client credentials grant",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_at_confined_hosts_are_told_from_the_others() {
+        let http = Http::new();
+        http.confine(&Url::parse("https://named.example/other").unwrap());
+        let endpoints = ["https://as.example/token", "https://named.example/revoke"];
+        let endpoints = endpoints.map(str::to_owned);
+        assert_eq!(confined(&http, endpoints.iter()), endpoints[1..]);
     }
 }

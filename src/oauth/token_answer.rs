@@ -21,7 +21,7 @@ pub struct TokenAnswer {
     pub access_token: Secret,
     /// Always `Bearer`, in this spelling: some servers refuse any other.
     pub token_type: String,
-    /// `None`: the server does not say. Never zero.
+    /// `None`: the server does not say. Zero: it says that they have ended already.
     pub expires_in: Option<Duration>,
     /// `None` also when the server sent an empty one.
     pub refresh_token: Option<Secret>,
@@ -84,11 +84,12 @@ fn normalise(document: &Document, now: Timestamp) -> Result<Value, Error> {
         Some(lifetime) => Some(lifetime),
         None => remaining(document, &["expires_at", "expiry"], now)?,
     };
+    // Keycloak; GitHub and Microsoft; Intuit. Zero is Keycloak's way to say «no end».
     let refresh_expires_in = lifetime(
         document,
-        // Keycloak; GitHub and Microsoft; Intuit.
         &["refresh_expires_in", "refresh_token_expires_in", "x_refresh_token_expires_in"],
-    )?;
+    )?
+    .filter(|lifetime| !lifetime.is_zero());
     Ok(json!({
         "access_token": document.required_text("access_token")?,
         "token_type": token_type.unwrap_or("Bearer"),
@@ -99,23 +100,24 @@ fn normalise(document: &Document, now: Timestamp) -> Result<Value, Error> {
     }))
 }
 
-/// The first of `keys` that is there, in seconds. Zero and less mean «no end» to those who send it.
+/// The first of `keys` that is there, in seconds.
 fn lifetime(document: &Document, keys: &[&str]) -> Result<Option<Duration>, Error> {
     for key in keys {
         if let Some(seconds) = document.number(key)? {
-            return Ok(positive(seconds));
+            return Ok(whole_seconds(seconds));
         }
     }
     Ok(None)
 }
 
-/// At least a second, or nothing: times too long to count have no end.
-fn positive(seconds: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(seconds).ok().filter(|lifetime| lifetime.as_secs() > 0)
+/// Less than a second is none; times too long to count have no end.
+fn whole_seconds(seconds: f64) -> Option<Duration> {
+    let whole = Duration::try_from_secs_f64(seconds.max(0.0)).ok()?;
+    Some(Duration::from_secs(whole.as_secs()))
 }
 
 /// The time left until the first of `keys` that is there: RFC 3339, or Unix time in seconds or
-/// milliseconds.
+/// milliseconds. A time before all computers is a zero value: the server does not say.
 fn remaining(
     document: &Document,
     keys: &[&str],
@@ -128,11 +130,12 @@ fn remaining(
             Some(Value::String(text)) => text.parse::<Timestamp>().ok(),
             Some(_) => None,
         };
-        let left = match end {
-            Some(end) => end.duration_since(now).as_secs_f64(),
-            None => unix_seconds(document, key)? - now.as_duration().as_secs_f64(),
+        let end = match end {
+            Some(end) => end.as_duration().as_secs_f64(),
+            None => unix_seconds(document, key)?,
         };
-        return Ok(positive(left));
+        let left = end - now.as_duration().as_secs_f64();
+        return Ok(if end <= 0.0 { None } else { whole_seconds(left) });
     }
     Ok(None)
 }
@@ -243,12 +246,23 @@ mod tests {
     }
 
     #[test]
-    fn an_odd_lifetime_is_no_lifetime() {
-        for lifetime in ["null", "0", "-1", "\"\"", "\"0\"", "0.4", "1e300", "\"-5\""] {
+    fn an_odd_lifetime_is_none_or_has_ended() {
+        for (lifetime, ends) in [
+            ("null", false),
+            ("\"\"", false),
+            ("1e300", false),
+            ("0", true),
+            ("-1", true),
+            ("-1e300", true),
+            ("\"0\"", true),
+            ("0.4", true),
+            ("\"-5\"", true),
+        ] {
             let answer = good(&format!(r#"{{"access_token":"a","expires_in":{lifetime}}}"#));
-            assert_eq!(answer.expires_in, None, "{lifetime}");
+            assert_eq!(answer.expires_in, ends.then_some(Duration::ZERO), "{lifetime}");
         }
         assert_eq!(good(r#"{"access_token":"a"}"#).expires_in, None);
+        assert_eq!(good(r#"{"access_token":"a","refresh_expires_in":0}"#).refresh_expires_in, None);
     }
 
     #[test]
@@ -264,7 +278,9 @@ mod tests {
             (r#""expires_at":1795255959000"#, Some(3600)),
             (r#""expires_in":60,"expires_at":1795255959"#, Some(60)),
             (r#""expiry":"0001-01-01T00:00:00Z""#, None), // Go's zero time
-            (r#""expiry":"2026-11-21T09:00:00Z""#, None),
+            (r#""expires_at":0"#, None),
+            (r#""expiry":"2026-11-21T09:00:00Z""#, Some(0)),
+            (r#""expires_at":1795248000"#, Some(0)),
             (r#""expiry":"""#, None),
         ] {
             let body = format!(r#"{{"access_token":"a",{end}}}"#);
@@ -491,7 +507,6 @@ mod tests {
                     for token in tokens {
                         proptest::prop_assert!(Secret::parse_token(token.expose()).is_ok());
                     }
-                    proptest::prop_assert!(answer.expires_in != Some(Duration::ZERO));
                     proptest::prop_assert!(answer.scopes.is_none_or(|scopes| !scopes.is_empty()));
                 }
                 Err(refusal) => {

@@ -77,6 +77,22 @@ pub enum Error {
         #[source]
         source: oauth::Error,
     },
+    /// The authorization server does not carry out what the configuration asks it for; the tokens are
+    /// untouched.
+    #[error("cannot refresh {name}: the authorization server does not accept {what}")]
+    RequestRefused {
+        name: Name,
+        what: &'static str,
+        /// The key of the provider's `oauth` table that says it.
+        key: &'static str,
+        #[source]
+        source: oauth::Error,
+    },
+    /// The server said no more than once; asking again at once would bring the same.
+    #[error(
+        "the refresh of {name} failed {attempts} times ({reason}); the next attempt is due at {next}"
+    )]
+    Failing { name: Name, attempts: u32, reason: String, next: Timestamp },
     #[error("cannot refresh {name} now")]
     TryAgain {
         name: Name,
@@ -109,15 +125,21 @@ impl Resolver<'_> {
     /// Opens the store once. Only a credential that must be refreshed builds the HTTP client and
     /// takes the lock.
     pub fn resolve(&self, wanted: Wanted<'_>) -> Result<Resolved, Error> {
-        let record =
-            self.store.load(wanted.name)?.ok_or_else(|| Error::NotSignedIn(wanted.name.clone()))?;
-        if let Some(what) = moved(&record.credential, wanted.provider) {
-            return Err(Error::Moved { name: wanted.name.clone(), what });
-        }
+        let record = self.load(wanted)?;
         match judge(&record, wanted.min_ttl, wanted.force_refresh, (self.clock)()) {
             Verdict::Use => Ok(self.usable(record)),
             Verdict::Refresh => self.refresh(&record, wanted),
             Verdict::SignIn(reason) => Err(Error::Ended { name: wanted.name.clone(), reason }),
+        }
+    }
+
+    /// What the store holds for the caller, as long as it is bound to what the configuration names now.
+    fn load(&self, wanted: Wanted<'_>) -> Result<Record, Error> {
+        let name = || wanted.name.clone();
+        let record = self.store.load(wanted.name)?.ok_or_else(|| Error::NotSignedIn(name()))?;
+        match moved(&record.credential, wanted.provider) {
+            Some(what) => Err(Error::Moved { name: name(), what }),
+            None => Ok(record),
         }
     }
 
@@ -163,18 +185,27 @@ fn judge(record: &Record, min_ttl: Duration, force_refresh: bool, now: Timestamp
     }
 }
 
-/// Which part of the binding the provider no longer names, so that only a new sign-in fits it. The
-/// client may change: the old tokens stay those of the old client.
+/// Which part of the binding the configuration names otherwise now, so that only a new sign-in fits it.
+/// What it names must be what the sign-in was bound to, byte for byte; a sign-in without an issuer
+/// is none with the issuer that is named. What it leaves to discovery says nothing.
 fn moved(credential: &Credential, provider: &Provider) -> Option<&'static str> {
     let (_, binding) = credential.as_oauth()?;
-    let oauth = provider.schemes.iter().find_map(|scheme| scheme.oauth.as_ref())?;
-    let differs = |named: &Option<String>, bound: Option<&String>| matches!((named, bound), (Some(named), Some(bound)) if named != bound);
+    let Some(oauth) = provider.schemes.iter().find_map(|scheme| scheme.oauth.as_ref()) else {
+        return Some("kind of credential");
+    };
+    let differs = |named: &Option<String>, bound: Option<&String>| {
+        named.as_ref().is_some_and(|named| bound != Some(named))
+    };
+    // One that the command line chose against the configuration stays chosen.
+    let overridden = oauth.client_id.is_some() && oauth.client_id == binding.client_instead_of;
     if differs(&oauth.issuer, binding.issuer.as_ref()) {
         Some("issuer")
     } else if differs(&oauth.token_endpoint, Some(&binding.token_endpoint)) {
         Some("token endpoint")
     } else if oauth.resource != binding.resource {
         Some("resource")
+    } else if !overridden && differs(&oauth.client_id, Some(&binding.client.client_id)) {
+        Some("client")
     } else {
         None
     }

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Concern, Error, Resolved, Resolver, Verdict, Wanted, judge};
 use crate::credential::{
-    Binding, Credential, Freshness, Grant, Name, Record, Refreshing, Refused, Tokens,
+    Binding, Credential, Failing, Freshness, Grant, Name, Record, Refreshing, Refused, Tokens,
 };
 use crate::oauth::{self, TokenAnswer, TokenGrant, TokenRequest};
 use crate::store::{self, Guard, Key};
@@ -30,7 +30,7 @@ const WINNER_VISIBLE: Duration = Duration::from_millis(300);
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// A server that asks for a longer pause is asked by a later command.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(1);
-/// After two sendings without an answer: the first pause, doubled each time up to the longest.
+/// After two sendings without a good answer: the first pause, doubled each time up to the longest.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
 
@@ -39,8 +39,15 @@ pub(super) enum Outcome {
     Answered(Box<TokenAnswer>),
     /// The sign-in is over.
     Ended(String),
-    /// Our client or a parameter is not accepted; the refresh token was not used up.
+    /// Our client is not accepted; the refresh token was not used up.
     ClientRefused(oauth::Error),
+    /// What we ask for is not accepted; the refresh token was not used up.
+    RequestRefused {
+        what: &'static str,
+        /// The key in the configuration that says it.
+        key: &'static str,
+        source: oauth::Error,
+    },
     /// Certainly not carried out.
     NotNow(oauth::Error),
     /// May have been carried out; the answer is lost.
@@ -67,39 +74,59 @@ impl Resolver<'_> {
     }
 
     fn refresh_once(&self, seen: &Record, wanted: Wanted<'_>) -> Result<Resolved, Error> {
+        if self.is_marked_elsewhere(seen)? && !wanted.force_refresh && lives(seen, (self.clock)()) {
+            return Ok(self.usable(seen.clone()));
+        }
         let key = Key::Credential(wanted.name);
-        let guard = match self.store.lock(&key, LOCK_WAIT) {
-            Ok(guard) => guard,
-            Err(store::Error::Busy { .. }) => return self.without_lock(wanted),
-            Err(error) => return self.or_old_token(seen.clone(), error.into(), wanted),
-        };
-        let Some(current) = self.store.load(wanted.name)? else {
-            return Err(Error::NotSignedIn(wanted.name.clone())); // signed out meanwhile
-        };
-        let current = self.wait_for_foreign_refresh(current, wanted.name)?;
+        let mut outwaited = self.wait_for_other_machine(seen, wanted)?;
+        // Twice: a machine that begins again and again is not waited for all day.
+        for _ in 0..2 {
+            let guard = match self.store.lock(&key, LOCK_WAIT) {
+                Ok(guard) => guard,
+                Err(store::Error::Busy { .. }) => return self.without_lock(wanted),
+                Err(error) => return self.or_old_token(seen.clone(), error.into(), wanted),
+            };
+            // It may have been signed out of meanwhile, or into something else.
+            let current = self.load(wanted)?;
+            if current.refreshing == outwaited || !self.is_marked_elsewhere(&current)? {
+                return self.refresh_current(&guard, current, seen, wanted);
+            }
+            drop(guard);
+            outwaited = self.wait_for_other_machine(&current, wanted)?;
+        }
+        Err(Error::Busy(wanted.name.clone()))
+    }
+
+    fn refresh_current(
+        &self,
+        guard: &Guard,
+        current: Record,
+        seen: &Record,
+        wanted: Wanted<'_>,
+    ) -> Result<Resolved, Error> {
         // A forced refresh is served by any that began after the caller asked.
         let adopted = current.generation > seen.generation;
         let force_refresh = wanted.force_refresh && !adopted;
         match judge(&current, wanted.min_ttl, force_refresh, (self.clock)()) {
             Verdict::Use => Ok(self.usable(current)),
             // Even a new token does not live as long as was asked: one more would not either.
-            Verdict::Refresh if adopted && lives(&current, (self.clock)()) => {
+            Verdict::Refresh if adopted && is_as_good_as_new(&current, (self.clock)()) => {
                 Ok(self.just_made(current, wanted.min_ttl))
             }
             Verdict::SignIn(reason) => Err(Error::Ended { name: wanted.name.clone(), reason }),
             Verdict::Refresh => {
-                self.refresh_locked(&guard, current, Wanted { force_refresh, ..wanted })
+                self.refresh_locked(guard, current, Wanted { force_refresh, ..wanted })
             }
         }
     }
 
     /// The lock stayed with somebody else: what is stored now must do.
     fn without_lock(&self, wanted: Wanted<'_>) -> Result<Resolved, Error> {
-        let record = self.store.load(wanted.name)?;
-        match record {
-            Some(record) if self.serves(&record, wanted) => Ok(self.usable(record)),
-            _ => Err(Error::Busy(wanted.name.clone())),
+        let record = self.load(wanted)?;
+        if self.serves(&record, wanted) {
+            return Ok(self.usable(record));
         }
+        Err(Error::Busy(wanted.name.clone()))
     }
 
     fn serves(&self, record: &Record, wanted: Wanted<'_>) -> bool {
@@ -107,25 +134,36 @@ impl Resolver<'_> {
         matches!(verdict, Verdict::Use)
     }
 
-    /// A mark of another lock domain may be a refresh under way on another machine: it gets its time.
-    fn wait_for_foreign_refresh(&self, record: Record, name: &Name) -> Result<Record, Error> {
-        let Some(mark) = &record.refreshing else { return Ok(record) };
-        if mark.lock_domain == self.store.lock_domain()? {
-            return Ok(record);
+    /// Whether a process that our locks do not reach has left its mark: on another machine, mostly.
+    fn is_marked_elsewhere(&self, record: &Record) -> Result<bool, Error> {
+        match &record.refreshing {
+            Some(mark) => Ok(mark.lock_domain != self.store.lock_domain()?),
+            None => Ok(false),
         }
-        let left =
-            mark.started.saturating_add(FOREIGN_REFRESH).map_or(SignedDuration::ZERO, |end| {
-                end.duration_since((self.clock)()).min(FOREIGN_REFRESH)
-            });
-        let polls = usize::try_from(left.as_secs()).unwrap_or(0);
+    }
+
+    /// Gives a refresh of another machine its time, without the lock and so that signals end it; the
+    /// mark that still stands afterwards counts as left behind.
+    fn wait_for_other_machine(
+        &self,
+        record: &Record,
+        wanted: Wanted<'_>,
+    ) -> Result<Option<Refreshing>, Error> {
+        let Some(mark) = record.refreshing.as_ref() else { return Ok(None) };
+        if !self.is_marked_elsewhere(record)? {
+            return Ok(Some(mark.clone()));
+        }
+        let end = mark.started.saturating_add(FOREIGN_REFRESH);
+        let left = end.map_or(SignedDuration::ZERO, |end| end.duration_since((self.clock)()));
+        let polls = usize::try_from(left.min(FOREIGN_REFRESH).as_secs()).unwrap_or(0);
         let looks = ConstantBuilder::new().with_delay(FOREIGN_POLL).with_max_times(polls);
         let look = || {
-            let now = self.store.load(name)?.ok_or_else(|| Error::NotSignedIn(name.clone()))?;
-            if now.refreshing.is_some() { Err(Error::Busy(name.clone())) } else { Ok(now) }
+            let now = self.load(wanted)?.refreshing;
+            if now.as_ref() == Some(mark) { Err(Error::Busy(wanted.name.clone())) } else { Ok(()) }
         };
         match look.retry(looks).when(|error| matches!(error, Error::Busy(_))).call() {
-            Err(Error::Busy(_)) => Ok(record),
-            other => other,
+            Err(Error::Busy(_)) => Ok(Some(mark.clone())),
+            other => other.map(|()| None),
         }
     }
 
@@ -136,6 +174,9 @@ impl Resolver<'_> {
         wanted: Wanted<'_>,
     ) -> Result<Resolved, Error> {
         let now = (self.clock)();
+        if let Some(error) = pause_after_refusals(&current, wanted, now) {
+            return self.or_old_token(current, error, wanted);
+        }
         let attempt = match &current.refreshing {
             None => 1,
             // A refresh was cut off. The access token is good while it lives; then one more try.
@@ -157,6 +198,7 @@ impl Resolver<'_> {
         if let Err(error) = self.store.save(guard, &marked) {
             return self.or_old_token(current, error.into(), wanted);
         }
+        let name = wanted.name.clone();
         match self.ask(&current) {
             Outcome::Answered(answer) => Ok(self.keep(guard, &current, *answer, wanted)),
             Outcome::Ended(reason) => {
@@ -168,21 +210,41 @@ impl Resolver<'_> {
                 self.end(guard, current, reason, wanted)
             }
             Outcome::ClientRefused(source) => {
-                self.store.save(guard, &Record { refreshing: None, ..current.clone() })?;
-                let name = wanted.name.clone();
-                self.or_old_token(current, Error::ClientRefused { name, source }, wanted)
+                self.failed(guard, current, None, Error::ClientRefused { name, source }, wanted)
+            }
+            Outcome::RequestRefused { what, key, source } => {
+                let error = Error::RequestRefused { name, what, key, source };
+                self.failed(guard, current, None, error, wanted)
             }
             Outcome::NotNow(source) => {
-                self.store.save(guard, &Record { refreshing: None, ..current.clone() })?;
-                let name = wanted.name.clone();
-                self.or_old_token(current, Error::TryAgain { name, source }, wanted)
+                self.failed(guard, current, None, Error::TryAgain { name, source }, wanted)
             }
             // The mark stays: whoever comes next knows that the token may be spent.
             Outcome::Lost(source) => {
-                let name = wanted.name.clone();
-                self.or_old_token(current, Error::TryAgain { name, source }, wanted)
+                let error = Error::TryAgain { name, source };
+                self.failed(guard, current, marked.refreshing, error, wanted)
             }
         }
+    }
+
+    /// Remembers a failure that leaves the sign-in as it was, for whoever comes next and for `status`.
+    fn failed(
+        &self,
+        guard: &Guard,
+        current: Record,
+        mark: Option<Refreshing>,
+        error: Error,
+        wanted: Wanted<'_>,
+    ) -> Result<Resolved, Error> {
+        let was_lost = mark.is_some();
+        let failing = failing_after(current.failing.as_ref(), &error, (self.clock)());
+        let failed = Record { refreshing: mark, failing: Some(failing), ..current };
+        let saved = self.store.save(guard, &failed);
+        // A lost answer has its journal in the store already.
+        if !was_lost {
+            saved?;
+        }
+        self.or_old_token(failed, error, wanted)
     }
 
     /// Sends the refresh request, once.
@@ -195,6 +257,9 @@ impl Resolver<'_> {
         let Some(request) = request else {
             return Outcome::Ended("there is nothing to refresh it with".into());
         };
+        if let Some((_, binding)) = record.credential.as_oauth() {
+            binding.confine(self.http);
+        }
         match self.http.block_on(oauth::request_tokens(self.http, &request)) {
             Ok(answer) => Outcome::Answered(Box::new(answer)),
             Err(error) => classify(error),
@@ -305,6 +370,13 @@ fn lives(record: &Record, now: Timestamp) -> bool {
         .is_some_and(|(tokens, _)| tokens.freshness(now, Duration::ZERO) != Freshness::Expired)
 }
 
+/// Whether what another process has just refreshed still serves: it lives, or the server gives its
+/// tokens no time at all.
+fn is_as_good_as_new(record: &Record, now: Timestamp) -> bool {
+    lives(record, now)
+        || record.credential.as_oauth().is_some_and(|(tokens, _)| tokens.ended_when_issued())
+}
+
 /// The number of the next sending after one whose answer was lost: the second at once, later ones
 /// after growing pauses, so that a server with reuse detection is never stormed.
 pub(super) fn next_attempt(
@@ -314,16 +386,45 @@ pub(super) fn next_attempt(
     now: Timestamp,
 ) -> Result<u32, Error> {
     let attempts = mark.attempt;
-    if attempts >= 2 && !force_refresh {
-        let doublings = (attempts - 2).min(8);
-        let pause = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
-        let next = mark.started.saturating_add(pause).unwrap_or(Timestamp::MAX);
-        // A start in the future is a clock set back, not a reason to wait for it.
-        if next > now && mark.started <= now {
-            return Err(Error::CutOff { name: name.clone(), attempts, next });
-        }
+    match due(attempts, mark.started, now).filter(|_| !force_refresh) {
+        Some(next) => Err(Error::CutOff { name: name.clone(), attempts, next }),
+        None => Ok(attempts.saturating_add(1)),
     }
-    Ok(attempts.saturating_add(1))
+}
+
+/// When the next request may be sent after `attempts` of which the last was sent at `last`; `None`: now.
+fn due(attempts: u32, last: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    let doublings = attempts.checked_sub(2)?.min(8);
+    let pause = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
+    let next = last.saturating_add(pause).unwrap_or(Timestamp::MAX);
+    // A last time in the future is a clock set back, not a reason to wait for it.
+    (next > now && last <= now).then_some(next)
+}
+
+/// The pause after the server said no for the second time: the same request would bring the same.
+pub(super) fn pause_after_refusals(
+    record: &Record,
+    wanted: Wanted<'_>,
+    now: Timestamp,
+) -> Option<Error> {
+    let failing = record.failing.as_ref().filter(|f| f.refused && !wanted.force_refresh)?;
+    let (attempts, reason) = (failing.attempts, failing.reason.clone());
+    let next = due(attempts, failing.at, now)?;
+    Some(Error::Failing { name: wanted.name.clone(), attempts, reason, next })
+}
+
+/// The memory of a failed refresh, after that of the ones before it.
+pub(super) fn failing_after(before: Option<&Failing>, error: &Error, now: Timestamp) -> Failing {
+    let source = match error {
+        Error::ClientRefused { source, .. }
+        | Error::RequestRefused { source, .. }
+        | Error::TryAgain { source, .. } => Some(source),
+        _ => None,
+    };
+    let refused = matches!(source, Some(oauth::Error::Refused { .. }));
+    let attempts = before.filter(|before| before.refused == refused).map_or(0, |f| f.attempts);
+    let reason = source.map_or_else(|| error.to_string(), ToString::to_string);
+    Failing { at: now, attempts: attempts.saturating_add(1), refused, reason: text::clean(&reason) }
 }
 
 /// How long to wait before the request may be sent again in this run; `None`: not at all.
@@ -337,22 +438,33 @@ pub(super) fn retry_after(error: &Error) -> Option<Duration> {
     }
 }
 
-/// RFC 6749 §5.2: which refusals end the sign-in, which name a wrong client, which pass.
+/// RFC 6749 §5.2: which refusals end the sign-in, which name a wrong client or a wrong request, which
+/// pass. An error answer says that the refresh token was not used.
 pub(super) fn classify(error: oauth::Error) -> Outcome {
     match &error {
         oauth::Error::Refused { code, description, .. } => match code.as_str() {
             "invalid_grant" => Outcome::Ended(reason(description.as_deref())),
-            "unsupported_grant_type" | "invalid_request" => Outcome::Ended(
-                "the authorization server does not refresh, although it gave a refresh token"
-                    .into(),
-            ),
-            "slow_down" => Outcome::NotNow(error),
-            _ => Outcome::ClientRefused(error),
+            "invalid_client" | "unauthorized_client" => Outcome::ClientRefused(error),
+            code => match refused_request(code) {
+                Some((what, key)) => Outcome::RequestRefused { what, key, source: error },
+                None => Outcome::NotNow(error),
+            },
         },
         oauth::Error::Unavailable { not_carried_out: true, .. } => Outcome::NotNow(error),
         oauth::Error::Http(cause) if !cause.may_have_reached() => Outcome::NotNow(error),
         _ => Outcome::Lost(error),
     }
+}
+
+/// What the server refused by this code, and the key in the configuration that says it.
+fn refused_request(code: &str) -> Option<(&'static str, &'static str)> {
+    Some(match code {
+        "invalid_scope" => ("the scopes", "scopes"),
+        "invalid_target" => ("the resource", "resource"),
+        "invalid_request" => ("the request for new tokens", "token_endpoint"),
+        "unsupported_grant_type" => ("this grant at its token endpoint", "token_endpoint"),
+        _ => return None,
+    })
 }
 
 fn reason(description: Option<&str>) -> String {
@@ -369,6 +481,8 @@ pub(super) fn short_lived(
 ) -> Option<Concern> {
     let (tokens, _) = credential.as_oauth()?;
     match tokens.freshness(now, min_ttl) {
+        // Zero is no lifetime that a person could do anything about.
+        _ if tokens.ended_when_issued() => None,
         Freshness::Fresh => None,
         _ => tokens.expires_at.map(Concern::ShortLived),
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::refresh::{Outcome, classify, next_attempt, retry_after, short_lived};
+use super::refresh::{Outcome, classify, failing_after, next_attempt, retry_after, short_lived};
 use super::*;
 use crate::credential::{Binding, Grant, Refreshing, Refused};
 use crate::http;
@@ -40,8 +40,10 @@ fn record(left: Option<i64>, refresh_token: Option<&str>) -> Record {
         issuer: None,
         token_endpoint: "https://as.example/token".into(),
         revocation_endpoint: None,
+        confined: Vec::new(),
         resource: None,
         client,
+        client_instead_of: None,
         grant: Grant::AuthorizationCode,
         scopes: Vec::new(),
     };
@@ -160,18 +162,18 @@ fn unavailable(not_carried_out: bool, retry_after: Option<u64>) -> oauth::Error 
 }
 
 #[test]
-fn every_failure_is_one_of_four() {
+fn every_failure_is_one_of_five() {
     let host = || "h".to_owned();
     let reason = || "r".to_owned();
     for (error, class) in [
         (said("invalid_grant"), "ended"),
-        (said("unsupported_grant_type"), "ended"),
-        (said("invalid_request"), "ended"),
+        (said("unsupported_grant_type"), "request"),
+        (said("invalid_request"), "request"),
         (said("invalid_client"), "client"),
         (said("unauthorized_client"), "client"),
-        (said("invalid_scope"), "client"),
-        (said("invalid_target"), "client"),
-        (said("never_heard_of"), "client"),
+        (said("invalid_scope"), "request"),
+        (said("invalid_target"), "request"),
+        (said("never_heard_of"), "not now"),
         (said("slow_down"), "not now"),
         (unavailable(true, None), "not now"),
         (unavailable(false, None), "lost"),
@@ -188,11 +190,25 @@ fn every_failure_is_one_of_four() {
             Outcome::Answered(_) => "answered",
             Outcome::Ended(_) => "ended",
             Outcome::ClientRefused(_) => "client",
+            Outcome::RequestRefused { .. } => "request",
             Outcome::NotNow(_) => "not now",
             Outcome::Lost(_) => "lost",
         };
         assert_eq!(found, class, "{shown}");
     }
+}
+
+#[test]
+fn failures_are_counted_by_their_sort() {
+    let error = |source| Error::TryAgain { name: name(), source };
+    let (no, away) = (error(said("never_heard_of")), error(unavailable(true, None)));
+    let first = failing_after(None, &away, now());
+    assert_eq!((first.attempts, first.refused, first.persists()), (1, false, false));
+    let second = failing_after(Some(&first), &away, now());
+    assert_eq!((second.attempts, second.persists()), (2, true));
+    let refusal = failing_after(Some(&second), &no, now());
+    assert_eq!((refusal.attempts, refusal.refused, refusal.persists()), (1, true, true));
+    assert_eq!(refusal.reason, "h refused: never_heard_of");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::key::Key;
-use crate::credential::{BadName, FORMAT, Kind, Name, Record, Refused};
+use crate::credential::{BadName, FORMAT, Failing, Kind, Name, Record, Refused};
 use crate::private_file;
 
 /// Longest entry read, in bytes: scopes and URLs, no tokens.
@@ -52,6 +52,8 @@ pub struct Entry {
     pub subject: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refused>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<Failing>,
     /// A refresh is under way, or was cut off.
     #[serde(default)]
     pub refreshing: bool,
@@ -82,6 +84,7 @@ impl Entry {
             client_id: binding.map(|binding| binding.client.client_id.clone()),
             subject: subject(record),
             refused: record.refused.clone(),
+            failing: record.failing.clone(),
             refreshing: record.refreshing.is_some(),
         }
     }
@@ -149,14 +152,14 @@ impl Index {
         Ok(private_file::replace(&self.path(&name), &json)?)
     }
 
-    /// Writes an entry that was read from the store without its lock: only if what is there is
-    /// missing, of another credential, or not newer.
-    pub fn mend(&self, entry: &Entry) -> Result<(), Error> {
-        let Ok(name) = entry.name() else { return Ok(()) };
-        match self.entry(&name)? {
-            Some(there) if there == *entry => Ok(()),
-            Some(there) if there.id == entry.id && there.generation > entry.generation => Ok(()),
-            _ => self.write(entry),
+    /// Whether what is there for `name` should be `entry`, which was read from the store without its
+    /// lock: it is missing, of another credential, or neither the same nor newer.
+    pub fn is_stale(&self, name: &Name, entry: &Entry) -> bool {
+        match self.entry(name) {
+            Ok(Some(there)) if there.id == entry.id && there.generation > entry.generation => false,
+            Ok(Some(there)) => there != *entry,
+            Ok(None) => true,
+            Err(_) => false,
         }
     }
 
@@ -255,17 +258,17 @@ mod tests {
     }
 
     #[test]
-    fn mending_never_goes_back_a_generation() {
+    fn a_newer_generation_is_not_stale_and_another_credential_is() {
         let (_directory, index) = index();
         let old = record("a");
         let new = old.succeeded_by(Credential::ApiKey { key: Secret::new("k2") });
         let name = old.name().unwrap();
+        assert!(index.is_stale(&name, &Entry::of(&old)), "missing");
         index.write(&Entry::of(&new)).unwrap();
-        index.mend(&Entry::of(&old)).unwrap();
-        assert_eq!(index.entry(&name).unwrap().unwrap().generation, 2);
+        assert!(!index.is_stale(&name, &Entry::of(&new)));
+        assert!(!index.is_stale(&name, &Entry::of(&old)));
         // Another id is another credential: the one in the store counts.
-        index.mend(&Entry::of(&record("a"))).unwrap();
-        assert_eq!(index.entry(&name).unwrap().unwrap().generation, 1);
+        assert!(index.is_stale(&name, &Entry::of(&record("a"))));
     }
 
     #[test]

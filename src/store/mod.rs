@@ -104,8 +104,7 @@ impl Store {
             return Ok(None);
         };
         let record = self.parse_record(&key, &stored)?;
-        // The index is a copy: a state directory that cannot be written stops no read.
-        let _ = self.index.mend(&Entry::of(&record));
+        self.mend_entry(name, &record);
         Ok(Some(record))
     }
 
@@ -129,6 +128,16 @@ impl Store {
         let there = self.backend.delete(guard, &key)?;
         self.index.remove(name)?;
         Ok(there)
+    }
+
+    /// Removes the index entry of a credential that is not in the store, under its lock; whether there
+    /// was one.
+    pub fn delete_entry(&self, guard: &Guard, name: &Name) -> Result<bool, Error> {
+        let key = Key::Credential(name);
+        if !guard.covers(&key) {
+            return Err(Error::NotLocked { key: key.to_string() });
+        }
+        self.index.remove(name)
     }
 
     /// Reads a client, by [`Key::Registration`] or [`Key::Client`].
@@ -214,6 +223,22 @@ impl Store {
                 Ok(())
             }
             read => read,
+        }
+    }
+
+    /// Makes the entry of a record right that was just read. Under its lock and after another look:
+    /// a logout meanwhile would come undone. Whoever has the lock writes the entry itself.
+    fn mend_entry(&self, name: &Name, record: &Record) {
+        if !self.index.is_stale(name, &Entry::of(record)) {
+            return;
+        }
+        let key = Key::Credential(name);
+        if let Ok(Some(_guard)) = self.try_lock(&key)
+            && let Ok(Some(stored)) = self.backend.load(&key)
+            && let Ok(record) = self.parse_record(&key, &stored)
+        {
+            // A copy: a state directory that cannot be written stops no read.
+            let _ = self.index.write(&Entry::of(&record));
         }
     }
 
@@ -331,6 +356,39 @@ mod tests {
         // The other way round: what another machine or command deleted.
         fs::remove_file(home.sealed("a")).unwrap();
         assert!(home.store.load(&name("a")).unwrap().is_none());
+        assert!(home.store.entries().unwrap().entries.is_empty());
+    }
+
+    #[test]
+    fn a_read_beside_a_logout_brings_no_entry_back() {
+        let home = Home::new();
+        let saved = record("a", "hunter2");
+        home.save(&saved).unwrap();
+        let a = name("a");
+        let guard = home.store.try_lock(&Key::Credential(&a)).unwrap().unwrap();
+        let (entry, sealed) = (home.indexed("a"), home.sealed("a"));
+        // The logout has the lock and has removed the entry; the reader still saw the record.
+        fs::remove_file(&entry).unwrap();
+        home.store.load(&a).unwrap().unwrap();
+        assert!(!entry.exists());
+        // The logout is over since the reader read.
+        fs::remove_file(sealed).unwrap();
+        drop(guard);
+        home.store.mend_entry(&a, &saved);
+        assert!(!entry.exists());
+    }
+
+    #[test]
+    fn an_entry_without_a_record_is_removed_under_the_lock() {
+        let home = Home::new();
+        home.save(&record("a", "hunter2")).unwrap();
+        fs::remove_file(home.sealed("a")).unwrap();
+        let (a, b) = (name("a"), name("b"));
+        let wrong = home.store.try_lock(&Key::Credential(&b)).unwrap().unwrap();
+        assert!(matches!(home.store.delete_entry(&wrong, &a), Err(Error::NotLocked { .. })));
+        let guard = home.store.try_lock(&Key::Credential(&a)).unwrap().unwrap();
+        assert!(home.store.delete_entry(&guard, &a).unwrap());
+        assert!(!home.store.delete_entry(&guard, &a).unwrap());
         assert!(home.store.entries().unwrap().entries.is_empty());
     }
 

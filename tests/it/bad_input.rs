@@ -573,7 +573,7 @@ fn an_enormous_argument_is_refused_in_a_few_lines() {
         (&["login", "groq", "--key-file", &huge], 2),
         (&["exec", "--with", &huge, "--", "true"], 125),
         (&["exec", "--env-header", &huge, "--", "true"], 125),
-        (&["-q", "exec", "--with", "groq", "--", &huge], 126),
+        (&["-q", "exec", "--with", "groq", "--", &huge], 127),
     ] {
         let output = sandbox.run(arguments);
         assert_refused(&output, code, &["error: "]);

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | I5 the same resource everywhere | `every_request_names_the_same_resource_…`, `a_client_of_its_own_names_…` |
 //! | I9 token answers are validated whole | `a_login_with_a_bad_token_answer_…`, `a_failed_second_login_…` |
-//! | I11 a credential is bound to where it came from | `a_changed_…`, `metadata_that_changes_…`, `a_new_sign_in_elsewhere_…` |
+//! | I11 a credential is bound to where it came from | `a_changed_…`, `a_client_of_the_command_line_…`, `an_issuer_that_…`, `a_provider_without_oauth_…`, `metadata_that_changes_…`, `a_host_that_…`, `a_new_sign_in_elsewhere_…` |
 
 use serde_json::{Value, json};
 
@@ -243,16 +243,75 @@ fn a_changed_resource_asks_for_a_new_sign_in() {
 }
 
 #[test]
-fn a_changed_client_or_scope_does_not_change_what_a_refresh_says() {
+fn a_changed_client_asks_for_a_new_sign_in() {
+    let signed_in = SignedIn::new();
+    let binding = signed_in.credential()["binding"].clone();
+    let text = config(&signed_in.server, "");
+    let another = text.replace("client_id = \"public\"", "client_id = \"another\"");
+    signed_in.sandbox.write_config(&another);
+    let used = use_everything(&signed_in);
+    assert_eq!(used["code"], 4, "{used}");
+    assert!(used["said"].as_str().unwrap().contains("another client"), "{used}");
+    assert_eq!((signed_in.refreshes(), &signed_in.credential()["binding"]), (0, &binding));
+    // A client that the configuration does not name is the one that was remembered.
+    signed_in.sandbox.write_config(&text.replace("client_id = \"public\"", ""));
+    signed_in.token(&[]).success();
+}
+
+/// Whoever names a client at the login means it, until the configuration names a third.
+#[test]
+fn a_client_of_the_command_line_stays_the_one_of_that_sign_in() {
+    let signed_in = SignedIn::not_yet("", |server| server.register("another", None));
+    login(&signed_in.sandbox, &["--client-id", "another"]).success();
+    signed_in.expire();
+    signed_in.token(&[]).success();
+    let third = config(&signed_in.server, "").replace("\"public\"", "\"third\"");
+    signed_in.sandbox.write_config(&third);
+    assert!(signed_in.token(&[]).failure(4).contains("another client"));
+}
+
+#[test]
+fn an_issuer_that_a_sign_in_never_had_is_another_one() {
+    let signed_in = SignedIn::new();
+    signed_in.store.change(PROVIDER, |record| {
+        record["credential"]["binding"].as_object_mut().unwrap().remove("issuer");
+    });
+    let used = use_everything(&signed_in);
+    assert_eq!(used["code"], 4, "{used}");
+    assert!(used["said"].as_str().unwrap().contains("another issuer"), "{used}");
+    assert_eq!(signed_in.refreshes(), 0);
+    // Without an issuer in the configuration, its endpoints decide.
+    let at = |path: &str| format!("{}{path}", signed_in.server.issuer());
+    let issuer = format!("issuer = \"{}\"", signed_in.server.issuer());
+    let endpoints = format!(
+        "token_endpoint = \"{}\"\nauthorization_endpoint = \"{}\"\npkce = \"S256\"",
+        at("/token"),
+        at("/authorize")
+    );
+    signed_in.sandbox.write_config(&config(&signed_in.server, "").replace(&issuer, &endpoints));
+    signed_in.token(&[]).success();
+}
+
+#[test]
+fn a_provider_without_oauth_refreshes_no_tokens() {
+    let signed_in = SignedIn::new();
+    signed_in.sandbox.write_config("[provider.demo.bearer]\nvariables = [\"DEMO_TOKEN\"]\n");
+    // Not even the token that lives.
+    let said = signed_in.token(&[]).failure(4);
+    assert!(said.contains("another kind of credential"), "{said}");
+    use_everything(&signed_in);
+    assert_eq!(signed_in.refreshes(), 0);
+}
+
+#[test]
+fn changed_scopes_do_not_change_what_a_refresh_says() {
     let signed_in = SignedIn::new();
     let text = config(&signed_in.server, "")
-        .replace("client_id = \"public\"", "client_id = \"another\"")
         .replace("scopes = [\"read\"]", "scopes = [\"read\", \"admin\"]");
     signed_in.sandbox.write_config(&text);
     signed_in.expire();
     signed_in.token(&[]).success();
-    let request = signed_in.server.requests(Endpoint::Token).pop().unwrap();
-    let form = request.form();
+    let form = signed_in.server.requests(Endpoint::Token).pop().unwrap().form();
     assert!(form.contains(&("client_id".into(), "public".into())), "{form:?}");
     assert!(!form.iter().any(|(name, _)| name == "scope"), "{form:?}");
 }
@@ -279,6 +338,24 @@ fn metadata_that_changes_after_the_login_moves_nothing() {
     signed_in.sandbox.run(["logout", PROVIDER]).success();
     assert_eq!(signed_in.server.requests(Endpoint::Metadata).len(), asked);
     assert_eq!(requests(&thief), 0);
+}
+
+/// What a public server's document named at the login may not have moved to a private address since.
+#[test]
+fn a_host_that_only_a_public_document_named_gets_nothing_at_a_private_address() {
+    let signed_in = SignedIn::new();
+    signed_in.store.change(PROVIDER, |record| {
+        let binding = &mut record["credential"]["binding"];
+        binding["confined"] = json!([binding["token_endpoint"]]);
+    });
+    signed_in.expire();
+    let said = signed_in.token(&[]).failure(75);
+    assert!(said.contains("no request may go to the address 127.0.0.1"), "{said}");
+    assert_eq!(signed_in.refreshes(), 0);
+    let output = signed_in.sandbox.run(["logout", PROVIDER]);
+    assert!(output.stderr.contains("no request may go to the address 127.0.0.1"), "{output:?}");
+    assert!(signed_in.server.requests(Endpoint::Revoke).is_empty());
+    assert_eq!(signed_in.store.find(PROVIDER), None);
 }
 
 #[test]

@@ -196,7 +196,8 @@ fn taking_back_a_permission_is_a_document_too() {
 #[test]
 fn logout_lists_what_was_forgotten() {
     let shown = document("logout", with_key, &["logout", "groq"], "");
-    assert_eq!(shown["signed_out"], json!([{ "name": "groq", "revoked": null }]));
+    assert_eq!(shown["signed_out"][0]["name"], "groq");
+    assert_eq!(shown["signed_out"][0]["revoked"], json!(null));
     let shown = document("logout", with_key, &["logout", "--all"], "");
     assert_eq!(shown["signed_out"].as_array().unwrap().len(), 1);
     let shown = document("logout", Sandbox::new, &["logout", "--all"], "");
@@ -290,7 +291,7 @@ fn an_oauth_credential_is_shown_in_every_state() {
     mine.pass(SignedDuration::from_mins(1));
     let output = mine.sandbox.run(["logout", "demo", "--json"]);
     let shown = assert_is("logout", &output.stdout);
-    assert_eq!(shown["signed_out"], json!([{ "name": "demo", "revoked": true }]));
+    assert_eq!(shown["signed_out"][0]["revoked"], json!(true));
 }
 
 #[test]
@@ -300,7 +301,7 @@ fn a_server_that_could_not_be_told_is_in_the_document() {
     let output = mine.sandbox.run(["logout", "demo", "--json"]);
     assert_eq!(output.code(), 0, "{output:?}");
     let shown = assert_is("logout", &output.stdout);
-    assert_eq!(shown["signed_out"], json!([{ "name": "demo", "revoked": false }]));
+    assert_eq!(shown["signed_out"][0]["revoked"], json!(false));
 }
 
 // ----------------------------------------------------------------------------------------- errors

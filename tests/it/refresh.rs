@@ -4,8 +4,8 @@
 //! | guarantee | tests |
 //! |---|---|
 //! | P1 one refresh a credential, whoever asks | `processes_that_meet_an_expired_token_…`, `processes_share_a_new_token_…` |
-//! | P2 a stale loser re-reads and goes on | `a_process_paused_…` (two), `a_process_waits_for_a_refresh_of_another_machine`, `a_refresh_left_behind_by_another_machine_…`, `a_machine_that_lost_the_race_…` |
-//! | P3 no failure weakens a record | `no_failure_of_the_token_endpoint_…` |
+//! | P2 a stale loser re-reads and goes on | `a_process_paused_…` (two), `a_process_waits_for_a_refresh_of_another_machine`, `a_token_that_lives_is_handed_out_while_…`, `a_refresh_left_behind_by_another_machine_…`, `a_machine_that_lost_the_race_…` |
+//! | P3 no failure weakens a record | `no_failure_of_the_token_endpoint_…`, `a_refused_request_…`, `lost_answers_show_…` |
 //! | P4 no new refresh token: the old one stays | `an_answer_without_a_refresh_token_…` |
 //! | P5 a lost answer is journalled, retried once, explained | `a_lost_answer_…` (three) |
 //! | P6 sign-out deletes here and says what the server was told | `signing_out_…` |
@@ -22,7 +22,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::support::authorization_server::{Endpoint, Fault, Gate};
-use crate::support::http::Answer;
+use crate::support::http::{Answer, Request};
 use crate::support::protected_resource::ProtectedResource;
 use crate::support::signed_in::{PROVIDER, SignedIn, config};
 
@@ -103,7 +103,17 @@ fn processes_that_meet_an_expired_token_refresh_it_once_and_all_get_the_new_one(
 /// A server whose tokens never live as long as is asked must not be asked by each process in turn.
 #[test]
 fn processes_share_a_new_token_that_lives_shorter_than_they_asked() {
-    let signed_in = SignedIn::with("", |server| server.rules(|rules| rules.expires_in = Some(30)));
+    processes_share_a_token_that_lives(30, "ends in");
+}
+
+#[test]
+fn processes_share_a_new_token_that_the_server_gives_no_time() {
+    processes_share_a_token_that_lives(0, "");
+}
+
+fn processes_share_a_token_that_lives(seconds: u64, said: &str) {
+    let signed_in =
+        SignedIn::with("", |server| server.rules(|rules| rules.expires_in = Some(seconds)));
     signed_in.expire();
     let gate = Arc::new(Gate::default());
     signed_in.next(Fault::Wait(Arc::clone(&gate)));
@@ -118,8 +128,9 @@ fn processes_share_a_new_token_that_lives_shorter_than_they_asked() {
     let outputs: Vec<_> =
         running.into_iter().map(crate::support::sandbox::Running::finish).collect();
     for output in outputs {
-        assert!(output.stderr.contains("ends in"), "{output:?}");
-        assert!(signed_in.server.accepts(output.success().trim_end()));
+        assert!(output.stderr.contains(said), "{output:?}");
+        let stored = &signed_in.credential()["tokens"]["access_token"];
+        assert_eq!(output.success().trim_end(), stored.as_str().unwrap());
     }
     assert_eq!(signed_in.refreshes(), 1);
 }
@@ -247,15 +258,43 @@ fn foreign_mark(signed_in: &SignedIn, age: i64) {
     });
 }
 
+/// It waits without the lock: whoever signs out or in meanwhile is not kept from it.
+#[cfg(target_os = "linux")]
 #[test]
 fn a_process_waits_for_a_refresh_of_another_machine() {
+    if !crate::real_parts::present(&["strace"]) {
+        return;
+    }
     let signed_in = SignedIn::new();
     signed_in.expire();
     foreign_mark(&signed_in, 0);
-    let running = signed_in.sandbox.start(signed_in.sandbox.command(["token", PROVIDER]));
-    wait_for_lock(running.child.id());
+    let log = signed_in.sandbox.path("strace-waits");
+    let mut command = signed_in.sandbox.program("strace");
+    command.args(["-f", "-qq", "--trace=clock_nanosleep", "-o"]).arg(&log);
+    command.args([crate::support::sandbox::AUTHCTL, "token", PROVIDER]);
+    let running = signed_in.sandbox.start(command);
+    crate::support::eventually("a process that waits", || {
+        let log = std::fs::read_to_string(&log).ok()?;
+        log.contains("clock_nanosleep").then_some(())
+    });
+    let lock =
+        signed_in.store.directory().join(format!("locks/credential~{PROVIDER}~default.lock"));
+    let lock = std::fs::OpenOptions::new().write(true).open(lock);
+    let lock = lock.unwrap();
+    lock.try_lock().unwrap();
     signed_in.store.change(PROVIDER, won_elsewhere);
+    lock.unlock().unwrap();
     assert_eq!(running.finish().success(), "won-elsewhere\n");
+    assert_eq!(signed_in.refreshes(), 0);
+}
+
+/// The harness has less patience than another machine gets.
+#[test]
+fn a_token_that_lives_is_handed_out_while_another_machine_refreshes() {
+    let signed_in = SignedIn::new();
+    let old = signed_in.token(&[]).success();
+    foreign_mark(&signed_in, 0);
+    assert_eq!(signed_in.token(&["--min-ttl", "2h"]).success(), old);
     assert_eq!(signed_in.refreshes(), 0);
 }
 
@@ -408,12 +447,12 @@ fn faults(sink: &str) -> Vec<(&'static str, Fault, Class)> {
         ("invalid_scope", error(400, "invalid_scope"), Client),
         ("invalid_target", error(400, "invalid_target"), Client),
         ("unauthorized_client", error(400, "unauthorized_client"), Client),
-        ("an error nobody knows", error(400, "out_of_cheese"), Client),
+        ("an error nobody knows", error(400, "out_of_cheese"), Later),
         ("invalid_grant", error(400, "invalid_grant"), Over),
         ("invalid_grant in 200", error(200, "invalid_grant"), Over),
         ("GitHub's word for it", error(200, "bad_refresh_token"), Over),
-        ("unsupported_grant_type", error(400, "unsupported_grant_type"), Over),
-        ("invalid_request", error(400, "invalid_request"), Over),
+        ("unsupported_grant_type", error(400, "unsupported_grant_type"), Client),
+        ("invalid_request", error(400, "invalid_request"), Client),
     ]
 }
 
@@ -480,6 +519,11 @@ fn meet(name: &str, fault: &Fault, class: Class) {
     assert_eq!(signed_in.record()["refused"].is_object(), class == Class::Over, "{name}");
     assert_eq!(signed_in.refreshes(), class.requests(), "{name}");
 
+    assert_eq!(
+        record_failures(&signed_in),
+        if class == Class::Over { 0 } else { class.requests() }
+    );
+
     // Nothing loops: a sign-in that is over is not asked about again. Everything else heals itself.
     if class == Class::Over {
         let (code, _, stderr) = token(&signed_in, &[]);
@@ -494,6 +538,64 @@ fn meet(name: &str, fault: &Fault, class: Class) {
     assert_eq!(signed_in.server.reuses(), 0, "{name}");
     let record = signed_in.record();
     assert_eq!((&record["refused"], &record["refreshing"]), (&Value::Null, &Value::Null), "{name}");
+}
+
+fn record_failures(signed_in: &SignedIn) -> usize {
+    let attempts = signed_in.record()["failing"]["attempts"].as_u64().unwrap_or(0);
+    usize::try_from(attempts).unwrap()
+}
+
+/// What the server refused and the key that mends it are named, and the sign-in goes on.
+#[test]
+fn a_refused_request_names_what_is_wrong_and_does_not_storm() {
+    for (code, exit, what, hint) in [
+        ("invalid_scope", 2, "the scopes", "scopes in [provider.demo.oauth]"),
+        ("invalid_target", 2, "the resource", "resource in [provider.demo.oauth]"),
+        ("invalid_request", 2, "the request", "token_endpoint in [provider.demo.oauth]"),
+        ("unsupported_grant_type", 2, "this grant", "token_endpoint in [provider.demo.oauth]"),
+        ("invalid_client", 2, "the client", "--client-id ID"),
+        ("out_of_cheese", 75, "out_of_cheese", "authctl status demo --check"),
+    ] {
+        let signed_in = SignedIn::new();
+        signed_in.server.always(Endpoint::Token, Some(error(400, code)));
+        let old = signed_in.token(&[]).success();
+        // As long as the token lives there is nothing to see but a word of warning.
+        assert_eq!(signed_in.token(&["--min-ttl", "2h"]).success(), old);
+        assert_eq!(signed_in.sandbox.run(["status"]).code(), 0, "{code}");
+        signed_in.expire();
+        let said = signed_in.token(&[]).failure(exit);
+        assert!(said.contains(what) && said.contains(hint), "{code}: {said}");
+        let status = signed_in.sandbox.run(["status"]);
+        assert_eq!(status.code(), 1, "{status:?}");
+        let shown = format!("127.0.0.1:{}", signed_in.server.issuer().rsplit(':').next().unwrap());
+        assert!(status.stdout.contains(&format!("{shown} refused: {code}")), "{status:?}");
+        assert_eq!(signed_in.record()["refreshing"], Value::Null, "{code}");
+        // From the second refusal on, the requests have pauses between them.
+        for _ in 0..3 {
+            let said = signed_in.token(&[]).failure(75);
+            assert!(said.contains("failed 2 times") && said.contains("--refresh"), "{said}");
+        }
+        assert_eq!(signed_in.refreshes(), 2, "{code}");
+        signed_in.server.always(Endpoint::Token, None);
+        signed_in.pass(SignedDuration::from_mins(6));
+        signed_in.token(&[]).success();
+        assert_eq!(signed_in.record()["failing"], Value::Null, "{code}");
+        assert_eq!(signed_in.sandbox.run(["status"]).code(), 0, "{code}");
+    }
+}
+
+#[test]
+fn lost_answers_show_in_the_status_once_the_token_has_ended() {
+    let signed_in = SignedIn::new();
+    signed_in.expire();
+    (0..2).for_each(|_| signed_in.next(Fault::HangUp));
+    signed_in.token(&[]).failure(75);
+    assert_eq!(signed_in.sandbox.run(["status"]).code(), 0, "one bad moment");
+    signed_in.token(&[]).failure(75);
+    let status = signed_in.sandbox.run(["status", "--json"]);
+    assert_eq!((status.code(), &status.json()["credentials"][0]["state"]), (1, &json!("failing")));
+    signed_in.token(&["--refresh"]).success();
+    assert_eq!(signed_in.sandbox.run(["status"]).code(), 0);
 }
 
 fn meet_a_closed_port() {
@@ -667,6 +769,110 @@ fn signing_out_forgets_here_and_says_what_the_server_was_told() {
     }
 }
 
+/// Refuses to revoke one of the two tokens.
+fn refuse(hint: &str, request: &Request, refusal: Answer) -> Answer {
+    let is_that = request.form().contains(&("token_type_hint".into(), hint.into()));
+    if is_that { refusal } else { Answer::empty(200) }
+}
+
+#[test]
+fn signing_out_says_which_token_the_server_left_alive() {
+    type Reply = fn(&Request) -> Answer;
+    let cases: [(Reply, &str, Value); 3] = [
+        (
+            |request| refuse("access_token", request, Answer::empty(503)),
+            "the refresh token was revoked; the access token works until it ends in",
+            json!([false, true, false]),
+        ),
+        (
+            |request| refuse("refresh_token", request, Answer::empty(503)),
+            "the access token was revoked; the refresh token works until it expires",
+            json!([false, false, true]),
+        ),
+        (
+            |request| {
+                let unsupported = json!({ "error": "unsupported_token_type" });
+                refuse("access_token", request, Answer::json(400, &unsupported))
+            },
+            "the server revoked the tokens",
+            json!([true, true, true]),
+        ),
+    ];
+    for (reply, said, revoked) in cases {
+        for as_json in [false, true] {
+            let signed_in = SignedIn::new();
+            signed_in.server.always(Endpoint::Revoke, Some(Fault::Reply(reply)));
+            let arguments = ["logout", PROVIDER].into_iter().chain(as_json.then_some("--json"));
+            let output = signed_in.sandbox.run(arguments);
+            assert_eq!(output.code(), 0, "{output:?}");
+            if as_json {
+                let told = &output.json()["signed_out"][0];
+                let told = ["revoked", "refresh_token_revoked", "access_token_revoked"]
+                    .map(|key| told[key].clone());
+                assert_eq!(json!(told), revoked, "{said}");
+            } else {
+                assert!(output.stderr.contains(said), "{output:?}");
+            }
+            forgotten(&signed_in);
+        }
+    }
+}
+
+/// A server that does not answer keeps nobody waiting: the lock is free, and Ctrl-C ends it.
+#[cfg(unix)]
+#[test]
+fn signing_out_is_done_here_before_the_server_is_told() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let signed_in = SignedIn::new();
+    signed_in.server.always(Endpoint::Revoke, Some(Fault::Answer(Answer::Silence)));
+    let mut command = signed_in.sandbox.command(["logout", "--all", "--json"]);
+    command.stdin(std::process::Stdio::null());
+    let running = signed_in.sandbox.start(command);
+    crate::support::eventually("both requests", || {
+        (signed_in.server.requests(Endpoint::Revoke).len() == 2).then_some(())
+    });
+    let said = signed_in.sandbox.run(["logout", PROVIDER]).failure(1);
+    assert!(said.contains("not signed in"), "{said}");
+    forgotten(&signed_in);
+    kill_process(Pid::from_child(&running.child), Signal::INT).unwrap();
+    let output = running.finish();
+    assert_eq!(output.code(), 130, "{output:?}");
+    assert!(output.stderr.contains("the server was not told"), "{output:?}");
+    assert_eq!(output.json()["signed_out"][0]["revoked"], json!(false), "{output:?}");
+}
+
+/// The index says what the store no longer holds: another program deleted it.
+#[test]
+fn signing_out_of_what_only_the_index_knows_removes_the_entry() {
+    for arguments in [["logout", PROVIDER], ["logout", "--all"]] {
+        let signed_in = SignedIn::new();
+        std::fs::remove_file(signed_in.store.file(PROVIDER)).unwrap();
+        let status = || signed_in.sandbox.run(["status", "--json"]).json();
+        assert_eq!(status()["credentials"].as_array().unwrap().len(), 1);
+        let output = signed_in.sandbox.run(arguments);
+        assert_eq!(output.code(), 0, "{output:?}");
+        assert!(output.stderr.contains("held nothing of it any more"), "{output:?}");
+        assert_eq!(status()["credentials"], json!([]));
+        assert!(signed_in.server.requests(Endpoint::Revoke).is_empty());
+        signed_in.sandbox.run(["logout", PROVIDER]).failure(1);
+    }
+}
+
+#[test]
+fn signing_out_of_everything_goes_on_after_a_failure() {
+    let signed_in = SignedIn::new();
+    let key = ["login", "audiostack", "--with-key"];
+    signed_in.sandbox.run_with_input(key, "sk-1").success();
+    // Sorted before demo, and of a newer format: it must not be touched.
+    let newer = signed_in.store.record("audiostack");
+    signed_in.store.change("audiostack", |record| record["format"] = json!(99));
+    let said = signed_in.sandbox.run(["logout", "--all"]).failure(1);
+    assert!(said.contains("newer authctl") && said.contains("Signed out of demo"), "{said}");
+    assert_eq!(signed_in.store.find(PROVIDER), None);
+    signed_in.store.write("audiostack", &newer);
+    signed_in.sandbox.run(["logout", "--all"]).success();
+}
+
 fn forgotten(signed_in: &SignedIn) {
     assert_eq!(signed_in.store.find(PROVIDER), None);
     let status = signed_in.sandbox.run(["status", "--json"]).json();
@@ -781,9 +987,9 @@ fn a_clock_set_back_while_the_server_is_away_says_nothing_against_the_token() {
 fn odd_lifetimes_lead_to_at_most_one_refresh_a_request() {
     // As the server writes it, and how many requests four commands make after that answer.
     for (written, requests) in [
-        ("0", 0),
-        ("-1", 0),
-        ("-9223372036854775808", 0),
+        ("0", 4),
+        ("-1", 4),
+        ("-9223372036854775808", 4),
         ("1e300", 0),
         ("9223372036854775807", 0),
         ("18446744073709551616", 0),
@@ -793,7 +999,7 @@ fn odd_lifetimes_lead_to_at_most_one_refresh_a_request() {
         ("null", 0),
         ("1", 4),
         ("\"59\"", 4),
-        ("0.5", 0),
+        ("0.5", 4),
     ] {
         let signed_in = SignedIn::new();
         let kept = signed_in.refresh_token();

@@ -458,7 +458,7 @@ const FIELDS: [Field; 24] = [
     ("a repeated key", |foreign, text| {
         let key = Value::from(text);
         foreign.answer(Endpoint::Token, format!("{{{key}:1,{key}:2}}"));
-        words(&["login", "robot"])
+        words(&["login", "robot", "--client-secret-file", "secret"])
     }),
     ("issuer of the metadata", |foreign, text| foreign.describe("issuer", text)),
     ("authorization_endpoint", |foreign, text| {
@@ -563,6 +563,7 @@ impl Foreign {
         .concat();
         let mut sandbox = Sandbox::new();
         sandbox.env("NO_COLOR", "1");
+        std::fs::write(sandbox.path("work/secret"), "s3cret").unwrap();
         Self { sandbox, server, redirect: Vec::new(), config, input: "" }
     }
 
@@ -572,7 +573,7 @@ impl Foreign {
 
     fn refuse(&mut self, answer: &Value) -> Vec<String> {
         self.answer(Endpoint::Token, answer.to_string());
-        words(&["login", "robot"])
+        words(&["login", "robot", "--client-secret-file", "secret"])
     }
 
     fn describe(&mut self, key: &str, text: &str) -> Vec<String> {
