@@ -354,6 +354,9 @@ impl From<login::Error> for CommandError {
                 .hint(format!("{}  (registers a new one)", login_hint(name))),
             E::ClientSecretNeeded { provider } => shown(Kind::Usage)
                 .hint(format!("authctl login {provider} --client-id ID --client-secret-file FILE")),
+            E::PushRequired { provider } => {
+                shown(Kind::Failed).hint(format!("authctl login {provider} --device"))
+            }
             E::NoPkce { provider, .. } => shown(Kind::Failed).hint(format!(
                 "if you know that it does, write pkce = \"unverified\" in [provider.{provider}.oauth]"
             )),

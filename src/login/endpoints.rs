@@ -39,6 +39,11 @@ impl Endpoints {
             Grant::DeviceCode if device_authorization_endpoint.is_none() => {
                 return Err(missing("device authorization endpoint"));
             }
+            Grant::AuthorizationCode
+                if metadata.is_some_and(|m| m.require_pushed_authorization_requests) =>
+            {
+                return Err(Error::PushRequired { provider: provider.id.clone() });
+            }
             Grant::AuthorizationCode => require_pkce(interact, provider, oauth, metadata)?,
             _ => {}
         }

@@ -118,6 +118,11 @@ pub enum Error {
         "the authorization server of {provider} does not promise to check PKCE with S256; without that a stolen code works"
     )]
     NoPkce { provider: String },
+    /// RFC 9126 §5.
+    #[error(
+        "the authorization server of {provider} takes pushed authorization requests alone, which authctl does not send"
+    )]
+    PushRequired { provider: String },
     #[error("another login to {0} is under way and did not end")]
     Busy(Name),
     #[error("cannot sign in to {name}")]

@@ -135,11 +135,8 @@ mod tests {
                 device_authorization_endpoint: Some(server.url("/d")),
                 revocation_endpoint: Some(server.url("/v")),
                 registration_endpoint: Some(server.url("/r")),
-                pushed_authorization_request_endpoint: Some(server.url("/p")),
                 require_pushed_authorization_requests: true,
-                scopes_supported: list("s"),
                 code_challenge_methods_supported: Some(vec!["plain".into(), "S256".into()]),
-                grant_types_supported: list("authorization_code"),
                 token_endpoint_auth_methods_supported: list("none"),
                 authorization_response_iss_parameter_supported: true,
             }
