@@ -82,6 +82,11 @@ impl Name {
 /// Longest provider or account: as keys of the store both fit into a file name.
 const MAX_PART: usize = 64;
 
+/// A provider or an account as part of a variable's name: upper case, with `_` for `-` and `.`.
+pub fn variable_part(part: &str) -> String {
+    part.to_ascii_uppercase().replace(['-', '.'], "_")
+}
+
 /// Whether `text` can be a provider or an account.
 pub fn is_part(text: &str) -> bool {
     let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();

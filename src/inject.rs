@@ -6,7 +6,7 @@ use base64::Engine;
 use jiff::Timestamp;
 
 use crate::config::{self, Provider, Scheme};
-use crate::credential::{Credential, Kind, Name};
+use crate::credential::{Credential, Kind, Name, variable_part};
 use crate::secret::Secret;
 
 /// Changes of a child's environment. Clearing comes first: a variable in both lists is set.
@@ -109,12 +109,15 @@ fn basic(user: &str, password: &Secret) -> Result<Secret, Error> {
 pub fn companions(injected: &[(&Name, &str, Option<Timestamp>)]) -> Vec<(String, String)> {
     let mut set: Vec<(String, String)> = Vec::new();
     for (name, id, expires_at) in injected {
-        let short = format!("AUTHCTL_{}", upper(name.provider()));
+        let short = format!("AUTHCTL_{}", variable_part(name.provider()));
         let taken = |stem: &str, set: &[(String, String)]| {
             set.iter().any(|(variable, _)| *variable == format!("{stem}_CREDENTIAL_ID"))
         };
-        let stem =
-            if taken(&short, &set) { format!("{short}_{}", upper(name.account())) } else { short };
+        let stem = if taken(&short, &set) {
+            format!("{short}_{}", variable_part(name.account()))
+        } else {
+            short
+        };
         // Two names may differ in punctuation only; then the first one keeps the variables.
         if taken(&stem, &set) {
             continue;
@@ -136,8 +139,8 @@ pub fn stale_companions(inherited: impl Iterator<Item = String>, kept: &[Name]) 
     };
     let is_kept = |stem: &str| {
         kept.iter().any(|name| {
-            let provider = upper(name.provider());
-            stem == provider || stem == format!("{provider}_{}", upper(name.account()))
+            let provider = variable_part(name.provider());
+            stem == provider || stem == format!("{provider}_{}", variable_part(name.account()))
         })
     };
     inherited.filter(|variable| stem(variable).is_some_and(|stem| !is_kept(&stem))).collect()
@@ -145,12 +148,7 @@ pub fn stale_companions(inherited: impl Iterator<Item = String>, kept: &[Name]) 
 
 /// The variable that carries the id of a provider's first credential.
 pub fn id_variable(provider: &str) -> String {
-    format!("AUTHCTL_{}_CREDENTIAL_ID", upper(provider))
-}
-
-/// A part of a name as part of a variable.
-fn upper(part: &str) -> String {
-    part.to_ascii_uppercase().replace(['-', '.'], "_")
+    format!("AUTHCTL_{}_CREDENTIAL_ID", variable_part(provider))
 }
 
 #[cfg(test)]

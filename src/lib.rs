@@ -5,6 +5,7 @@
 //! and files of one band do not import each other (`tests/it/layers.rs` checks both).
 
 // band 0: what needs nothing else of the crate
+mod digest;
 mod harden;
 mod private_file;
 mod secret;

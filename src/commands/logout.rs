@@ -116,7 +116,7 @@ fn every_name(context: &Context) -> Result<Vec<Name>, CommandError> {
 /// could not be deleted is not revoked either.
 fn forget(context: &Context, name: &Name) -> Result<Forgotten, CommandError> {
     let store = context.store()?;
-    let guard = store.lock(&Key::Credential(name), super::WRITE_WAIT)?;
+    let guard = store.lock(&Key::Credential(name), store::WRITE_WAIT)?;
     let forgotten = match store.load(name) {
         Ok(None) if store.delete_entry(&guard, name)? => return Ok(Forgotten::Entry),
         Ok(None) => return Err(not_signed_in(context, name)),

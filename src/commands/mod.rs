@@ -21,9 +21,6 @@ use crate::context::Context;
 use crate::credential::{Credential, Kind, Name};
 use crate::error::CommandError;
 
-/// How long a command waits for a record's lock: as long as another's refresh may take.
-const WRITE_WAIT: Duration = Duration::from_secs(45);
-
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Login(login::Arguments),

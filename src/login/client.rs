@@ -2,13 +2,13 @@
 //! configuration, the one that was brought to an earlier login, or one that authctl registered.
 
 use super::endpoints::Endpoints;
-use super::{Error, Login, WRITE_WAIT, Wish, key_scheme};
+use super::{Error, Login, Wish, key_scheme};
 use crate::config::{ClientRule, OAuth};
 use crate::credential::Grant;
 use crate::grant::{self, KeySource, RedirectListener};
 use crate::oauth::{self, Client, ClientAuthentication, RegistrationRequest};
 use crate::secret::Secret;
-use crate::store::{self, Key, RegistrationRecord};
+use crate::store::{self, Key, RegistrationRecord, WRITE_WAIT};
 
 /// A client that need not be registered.
 pub(super) struct Known {

@@ -20,14 +20,12 @@ use crate::http::Http;
 use crate::interact::{Interact, Unanswered};
 use crate::oauth::{self, Metadata};
 use crate::secret::Secret;
-use crate::store::{self, Key, Store};
+use crate::store::{self, Key, Store, WRITE_WAIT};
 
 /// How long a person may take in the browser.
 const BROWSER_WAIT: Duration = Duration::from_mins(10);
 /// How long a second login waits for the first: as long as that may take.
 const LOGIN_WAIT: Duration = Duration::from_mins(12);
-/// For the write at the end; others hold the lock for a refresh at most.
-const WRITE_WAIT: Duration = Duration::from_secs(45);
 
 /// What was asked for on the command line.
 #[derive(Debug)]

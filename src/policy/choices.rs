@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
+use crate::digest::sha256;
 use crate::private_file;
 
 /// The file of one choice. Program and project stand in it, too: the name of the file is only their
@@ -68,15 +69,9 @@ pub fn project_root(directory: &Path) -> PathBuf {
 }
 
 fn file(state: &Path, program: &str, project: &str) -> PathBuf {
-    use std::fmt::Write;
     // No path has a NUL, so no two pairs make the same text.
     let pair = format!("{program}\0{project}");
-    let digest = ring::digest::digest(&ring::digest::SHA256, pair.as_bytes());
-    let mut name = String::new();
-    for byte in digest.as_ref() {
-        let _ = write!(name, "{byte:02x}"); // writing into a String does not fail
-    }
-    state.join("choices").join(name + ".json")
+    state.join("choices").join(sha256(pair.as_bytes()) + ".json")
 }
 
 /// Whether a choice for this program may be remembered: it is not a shell, an interpreter or a

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use super::error::Error;
+use crate::credential::variable_part;
 use crate::private_file;
 use crate::secret::{Secret, Unfit};
 
@@ -34,8 +35,7 @@ pub struct GivenRule {
 
 /// `AUTHCTL_<PROVIDER>_TOKEN`: upper case, with `_` for `-` and `.`.
 pub fn token_variable(provider_id: &str) -> String {
-    let provider = provider_id.to_ascii_uppercase().replace(['-', '.'], "_");
-    format!("AUTHCTL_{provider}_TOKEN")
+    format!("AUTHCTL_{}_TOKEN", variable_part(provider_id))
 }
 
 /// The credential that `environment` gives for a provider. [`token_variable`] always wins for the default

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::credential::Name;
+use crate::digest::sha256;
 
 /// One thing in a store. Displayed, it is the user of the keychain item: `credential/github:work`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,12 +38,6 @@ impl fmt::Display for Key<'_> {
             Key::Client(provider) => write!(f, "client/{provider}"),
         }
     }
-}
-
-/// SHA-256 in lower-case hexadecimal.
-pub fn sha256(bytes: &[u8]) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-    digest.as_ref().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 #[cfg(test)]

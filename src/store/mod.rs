@@ -30,6 +30,9 @@ pub use key::Key;
 pub use lock::Guard;
 pub use registration::RegistrationRecord;
 
+/// How long a write waits for the lock of its record: as long as another's refresh may take.
+pub const WRITE_WAIT: Duration = Duration::from_secs(45);
+
 use crate::credential::{Name, Record};
 use crate::interact::Interact;
 use crate::paths::{self, Paths};

@@ -9,7 +9,7 @@
 
 use zeroize::Zeroizing;
 
-use super::key::sha256;
+use crate::digest::sha256;
 
 /// What a marker begins with. Records are JSON and never do.
 const MARKER: &str = "authctl-parts 1 ";
