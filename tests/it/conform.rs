@@ -1,4 +1,4 @@
-//! The manners of `exec`: a child must not be able to tell that authctl started it. Each check runs
+//! The manners of `exec` (A10): a child must not be able to tell that authctl started it. Each check runs
 //! with `env` first, which shows that the check is right, then with `exec` and with `exec --mask`.
 
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! The manners of `exec` at a terminal: its keys, its size, its end, job control.
+//! The manners of `exec` at a terminal (A10): its keys, its size, its end, job control.
 
 use std::time::Duration;
 
