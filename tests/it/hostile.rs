@@ -1214,7 +1214,7 @@ fn device_polls_keep_to_what_the_server_says() {
         scope.spawn(|| patient(&["invalid_grant"], 1, "invalid_grant", 1));
         if is_long() {
             scope.spawn(|| {
-                patient(&["slow_down", "authorization_pending", "slow_down"], 1, "ended before", 2);
+                patient(&["slow_down", "authorization_pending", "slow_down"], 1, "ended before", 3);
             });
         }
     });
