@@ -210,8 +210,8 @@ impl Running {
     }
 
     /// Waits for that URL, or for an end without one.
-    pub fn opened_url_or_end(&mut self) -> Option<String> {
-        eventually("a URL in the browser, or the end", || {
+    pub fn opened_url_or_end(&mut self, patience: Duration) -> Option<String> {
+        eventually_within(patience, "a URL in the browser, or the end", || {
             let ended = self.child.try_wait().unwrap().is_some();
             let url = opened_urls(&self.opened).pop();
             (url.is_some() || ended).then_some(url)

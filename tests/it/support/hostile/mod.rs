@@ -176,7 +176,7 @@ impl Stage {
     pub fn play(&self, flow: Flow) -> Output {
         let mut running = self.start(flow);
         if flow == Flow::Browser
-            && let Some(url) = running.opened_url_or_end()
+            && let Some(url) = running.opened_url_or_end(LONGEST)
         {
             let _ = browser::open(&url);
         }
