@@ -3,13 +3,12 @@
 
 #![cfg(unix)]
 
-use crate::real_parts::{Keyring, present};
+use crate::real_parts::{KEYCHAIN, Keyring, present};
 use crate::support::sandbox::{Output, Sandbox};
 
 const CONFIG: &str = "[provider.demo.api_key]\nvariables = [\"DEMO_API_KEY\"]\n";
 const KEY: &str = "sk-demo-0123456789";
 const ITEM: &str = "credential/demo:default";
-const PARTS: [&str; 4] = ["gnome-keyring-daemon", "dbus-run-session", "dbus-send", "secret-tool"];
 
 /// A sandbox that keeps its credentials in this keyring.
 struct Desk {
@@ -69,7 +68,7 @@ fn assert_says(failed: Output, code: i32, words: &[&str]) {
 
 #[test]
 fn what_authctl_keeps_is_seen_by_another_program_and_gone_after_logout() {
-    if !present(&PARTS) {
+    if !present(&KEYCHAIN) {
         return;
     }
     let desk = Desk::new();
@@ -86,7 +85,7 @@ fn what_authctl_keeps_is_seen_by_another_program_and_gone_after_logout() {
 
 #[test]
 fn accounts_are_items_of_their_own() {
-    if !present(&PARTS) {
+    if !present(&KEYCHAIN) {
         return;
     }
     let desk = Desk::signed_in();
@@ -99,7 +98,7 @@ fn accounts_are_items_of_their_own() {
 
 #[test]
 fn nothing_secret_is_written_beside_the_keychain() {
-    if !present(&PARTS) {
+    if !present(&KEYCHAIN) {
         return;
     }
     let desk = Desk::signed_in();
@@ -112,7 +111,7 @@ fn nothing_secret_is_written_beside_the_keychain() {
 
 #[test]
 fn a_locked_keychain_is_said_and_nothing_is_lost() {
-    if !present(&PARTS) {
+    if !present(&KEYCHAIN) {
         return;
     }
     let mut desk = Desk::signed_in();
@@ -127,7 +126,7 @@ fn a_locked_keychain_is_said_and_nothing_is_lost() {
 
 #[test]
 fn without_a_bus_authctl_names_the_encrypted_file() {
-    if !present(&PARTS) {
+    if !present(&KEYCHAIN) {
         return;
     }
     let mut desk = Desk::signed_in();
@@ -142,7 +141,7 @@ fn without_a_bus_authctl_names_the_encrypted_file() {
 
 #[test]
 fn a_dead_keychain_is_said_and_its_successor_is_used() {
-    if !present(&PARTS) {
+    if !present(&KEYCHAIN) {
         return;
     }
     let mut desk = Desk::signed_in();
@@ -155,7 +154,7 @@ fn a_dead_keychain_is_said_and_its_successor_is_used() {
 
 #[test]
 fn a_keychain_that_never_answers_is_given_up() {
-    if !present(&PARTS) {
+    if !present(&KEYCHAIN) {
         return;
     }
     let desk = Desk::signed_in();
@@ -169,7 +168,7 @@ fn a_keychain_that_never_answers_is_given_up() {
 
 #[test]
 fn an_item_of_another_program_that_fits_too_is_never_handed_out() {
-    if !present(&PARTS) {
+    if !present(&KEYCHAIN) {
         return;
     }
     let desk = Desk::signed_in();
@@ -181,7 +180,7 @@ fn an_item_of_another_program_that_fits_too_is_never_handed_out() {
 
 #[test]
 fn many_processes_read_one_keychain_at_once() {
-    if !present(&PARTS) {
+    if !present(&KEYCHAIN) {
         return;
     }
     let desk = Desk::signed_in();

@@ -3,11 +3,13 @@
 
 #![cfg(unix)]
 
+use std::collections::HashSet;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::real_parts::{OpenIdProvider, Person, ProtectedApi, present};
+use crate::real_parts::{KEYCHAIN, Keyring, OpenIdProvider, Person, ProtectedApi, present};
 use crate::support::sandbox::Sandbox;
 
 /// A sandbox with a provider `my-oidc`, which has these further lines in its `oauth` table.
@@ -172,6 +174,30 @@ fn tokens_are_refreshed_and_refresh_tokens_rotate() {
     assert_eq!(refreshes(&provider), [200, 200]);
     assert_eq!(api.status(&third), 200);
     assert_eq!(status(&sandbox)["id"], id);
+}
+
+/// Rotation with reuse detection and the keychain at once, as on a desk where many agents wake up.
+#[test]
+fn many_processes_that_meet_an_ended_token_refresh_it_once() {
+    if !present(&[&["node", "chromium"], &KEYCHAIN[..]].concat()) {
+        return;
+    }
+    let provider = OpenIdProvider::start(&json!({ "access_token_ttl": 20 }));
+    let keyring = Keyring::start();
+    let mut sandbox = sandbox(&provider, PUBLIC);
+    keyring.serve(&mut sandbox);
+    Person::at(&mut sandbox, json!({}));
+    sandbox.run(["login", "my-oidc"]).success();
+
+    // Once it lives less than 12 s it has ended for them; a new one is good for 8 s of this test.
+    std::thread::sleep(Duration::from_secs(9));
+    let start = |_| sandbox.start(sandbox.command(["token", "my-oidc", "--min-ttl", "12s"]));
+    let crowd: Vec<_> = (0..16).map(start).collect();
+    let tokens: HashSet<String> = crowd.into_iter().map(|run| run.finish().success()).collect();
+    assert_eq!(tokens.len(), 1);
+    assert_eq!(refreshes(&provider), [200]);
+    token(&sandbox, &["--refresh"]);
+    assert_eq!(refreshes(&provider), [200]);
 }
 
 #[test]

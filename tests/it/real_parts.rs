@@ -18,6 +18,10 @@ use crate::support::sandbox::Sandbox;
 /// Longest wait for a part to say something; a part that needs longer is broken.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// The programs that a [`Keyring`] needs.
+pub const KEYCHAIN: [&str; 4] =
+    ["gnome-keyring-daemon", "dbus-run-session", "dbus-send", "secret-tool"];
+
 /// Whether a test may go on: all `programs` are installed, and the packages of `tests/real` too if
 /// `node` is one of them. Where `tests/run` promised them, a missing one fails the test.
 pub fn present(programs: &[&str]) -> bool {
