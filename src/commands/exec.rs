@@ -25,15 +25,6 @@ use crate::resolve::{Resolved, Source};
 use crate::secret::Secret;
 use crate::text;
 
-/// Run a command with credentials in its environment
-///
-/// Every credential is made fresh first; one that is missing or dead stops everything before the
-/// command starts. Variables that the providers' own tools would read instead are removed, so that a
-/// stale key cannot win. The command replaces authctl: same process, terminal, signals and exit
-/// status.
-///
-/// Without --with, at a terminal, authctl asks what to hand over and can remember the answer for
-/// this program in this project.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  authctl exec --with audiostack -- ./agent\n  authctl exec --with github:work,openai -- ./agent\n  authctl exec --with github=MY_TOKEN -- ./script\n  authctl exec --env-header API_AUTH=github -- ./script\n\nExit status: the command's own; 125 when authctl fails before it starts, 126 when it cannot be\nexecuted, 127 when it is not found."

@@ -11,7 +11,6 @@ use clap::{Args, Subcommand, ValueEnum};
 use crate::context::Context;
 use crate::error::{CommandError, Kind};
 
-/// Generate completions, man pages and JSON Schema
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(subcommand)]

@@ -18,10 +18,6 @@ use crate::login::{Method, Outcome, Wish};
 use crate::secret::Secret;
 use crate::store;
 
-/// Sign in to a provider
-///
-/// Uses the provider's own way: a browser, a device code, or a key that is pasted without echo. The
-/// credential is kept in the OS keychain, or in the encrypted file that was chosen instead.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  authctl login audiostack\n  authctl login github --client-id Iv1.0123456789abcdef\n  authctl login github:work --with-key < token.txt\n  authctl login my-oidc --scope 'openid profile'"

@@ -23,11 +23,6 @@ const REVOCATION: Duration = Duration::from_secs(15);
 /// What a shell makes of a command that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 
-/// Sign out: forget, and revoke at the server
-///
-/// The credential is always deleted here. Whether the server was told, could not be told, or
-/// offers no way to be told is said. Ctrl-C ends the telling, not the forgetting. With --all, what
-/// fails stops nothing else, and the highest exit code counts.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Provider, or provider:account

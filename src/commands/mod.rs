@@ -1,6 +1,7 @@
 //! The commands, one file each: its arguments and its story.
 
 mod complete;
+mod deferred;
 mod exec;
 mod generate;
 mod given;
@@ -21,15 +22,53 @@ use crate::context::Context;
 use crate::credential::{Credential, Kind, Name};
 use crate::error::CommandError;
 
+use deferred::Deferred;
+
+/// A command is documented here and its arguments in its file, so that a list of commands builds none of them.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    Login(login::Arguments),
-    Logout(logout::Arguments),
-    Status(status::Arguments),
-    Token(token::Arguments),
-    Exec(exec::Arguments),
-    Provider(provider::Arguments),
-    Generate(generate::Arguments),
+    /// Sign in to a provider
+    ///
+    /// Uses the provider's own way: a browser, a device code, or a key that is pasted without echo. The
+    /// credential is kept in the OS keychain, or in the encrypted file that was chosen instead.
+    Login(Deferred<login::Arguments>),
+
+    /// Sign out: forget, and revoke at the server
+    ///
+    /// The credential is always deleted here. Whether the server was told, could not be told, or
+    /// offers no way to be told is said. Ctrl-C ends the telling, not the forgetting. With --all, what
+    /// fails stops nothing else, and the highest exit code counts.
+    Logout(Deferred<logout::Arguments>),
+
+    /// Show what is held, until when, and what mends a bad one
+    ///
+    /// Never shows a secret, and opens neither the keychain nor the network, unless --check asks for both.
+    /// Ends with 1 if anything is broken.
+    Status(Deferred<status::Arguments>),
+
+    /// Print one fresh token
+    ///
+    /// Writes the token and a line end to stdout and nothing else; whatever there is to say goes to stderr. A
+    /// token that ends too soon is refreshed first. Under a coding agent the command refuses, unless a
+    /// person allowed it for this credential.
+    Token(Deferred<token::Arguments>),
+
+    /// Run a command with credentials in its environment
+    ///
+    /// Every credential is made fresh first; one that is missing or dead stops everything before the
+    /// command starts. Variables that the providers' own tools would read instead are removed, so that a
+    /// stale key cannot win. The command replaces authctl: same process, terminal, signals and exit
+    /// status.
+    ///
+    /// Without --with, at a terminal, authctl asks what to hand over and can remember the answer for
+    /// this program in this project.
+    Exec(Deferred<exec::Arguments>),
+
+    /// List, show and check providers
+    Provider(Deferred<provider::Arguments>),
+
+    /// Generate completions, man pages and JSON Schema
+    Generate(Deferred<generate::Arguments>),
 }
 
 impl Command {

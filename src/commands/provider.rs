@@ -16,7 +16,6 @@ use crate::http::Request;
 use crate::oauth::{self, ClientAuthentication};
 use crate::ui::{BAD, FAINT, GOOD};
 
-/// List, show and check providers
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(subcommand)]

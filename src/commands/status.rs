@@ -22,10 +22,6 @@ use crate::resolve::Wanted;
 use crate::store::{Entry, Key};
 use crate::ui::{BAD, FAINT, GOOD};
 
-/// Show what is held, until when, and what mends a bad one
-///
-/// Never shows a secret, and opens neither the keychain nor the network, unless --check asks for both.
-/// Ends with 1 if anything is broken.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Only this provider, or provider:account

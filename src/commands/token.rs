@@ -15,11 +15,6 @@ use crate::interact::Interact;
 use crate::policy;
 use crate::resolve;
 
-/// Print one fresh token
-///
-/// Writes the token and a line end to stdout and nothing else; whatever there is to say goes to stderr. A
-/// token that ends too soon is refreshed first. Under a coding agent the command refuses, unless a
-/// person allowed it for this credential.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  curl -H \"$(authctl token github --header)\" https://api.github.com/user\n  authctl token audiostack --json"
