@@ -40,12 +40,16 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             break
         }
         'authctl;login' {
+            [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
             [CompletionResult]::new('--key-file', '--key-file', [CompletionResultType]::ParameterName, 'File with the key, token or password, or - for standard input')
             [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'Sign in with this user name and a password (basic authentication)')
             [CompletionResult]::new('--scope', '--scope', [CompletionResultType]::ParameterName, 'Scopes to ask for, instead of the provider''s')
             [CompletionResult]::new('--client-id', '--client-id', [CompletionResultType]::ParameterName, 'Your OAuth client at this provider; remembered for later logins')
             [CompletionResult]::new('--client-secret-file', '--client-secret-file', [CompletionResultType]::ParameterName, 'File with the client''s secret, or - for standard input; remembered with the id')
-            [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data and errors as JSON')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Never ask, also at a terminal')
             [CompletionResult]::new('--with-key', '--with-key', [CompletionResultType]::ParameterName, 'Paste or pipe an API key instead of signing in with OAuth')
             [CompletionResult]::new('--with-token', '--with-token', [CompletionResultType]::ParameterName, 'The same for a token, where the provider takes both keys and tokens')
             [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Sign in by a code that is typed on another device')
@@ -53,63 +57,59 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             [CompletionResult]::new('--client-credentials', '--client-credentials', [CompletionResultType]::ParameterName, 'Sign in as the client itself, with its id and secret')
             [CompletionResult]::new('--new-client', '--new-client', [CompletionResultType]::ParameterName, 'Register a new client at the server instead of using the one registered earlier')
             [CompletionResult]::new('--no-browser', '--no-browser', [CompletionResultType]::ParameterName, 'Print the URL and do not open a browser')
-            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data and errors as JSON')
-            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
-            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
-            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Never ask, also at a terminal')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'authctl;logout' {
             [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
-            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Every credential in the store')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data and errors as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Never ask, also at a terminal')
+            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Every credential in the store')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'authctl;status' {
             [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
-            [CompletionResult]::new('--check', '--check', [CompletionResultType]::ParameterName, 'Open every credential, refresh what must be, and try it where the provider has a cheap call')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data and errors as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Never ask, also at a terminal')
+            [CompletionResult]::new('--check', '--check', [CompletionResultType]::ParameterName, 'Open every credential, refresh what must be, and try it where the provider has a cheap call')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'authctl;token' {
-            [CompletionResult]::new('--min-ttl', '--min-ttl', [CompletionResultType]::ParameterName, 'Least time the token must still live, as in 90s, 10m, 1h')
             [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
-            [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'Print the whole header line that the API expects')
-            [CompletionResult]::new('--refresh', '--refresh', [CompletionResultType]::ParameterName, 'Ask the authorization server for a new token in any case')
-            [CompletionResult]::new('--allow-agents', '--allow-agents', [CompletionResultType]::ParameterName, 'From now on print this credential also when a coding agent asks (a person must say so)')
-            [CompletionResult]::new('--deny-agents', '--deny-agents', [CompletionResultType]::ParameterName, 'Take that permission back')
+            [CompletionResult]::new('--min-ttl', '--min-ttl', [CompletionResultType]::ParameterName, 'Least time the token must still live, as in 90s, 10m, 1h')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data and errors as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Never ask, also at a terminal')
+            [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'Print the whole header line that the API expects')
+            [CompletionResult]::new('--refresh', '--refresh', [CompletionResultType]::ParameterName, 'Ask the authorization server for a new token in any case')
+            [CompletionResult]::new('--allow-agents', '--allow-agents', [CompletionResultType]::ParameterName, 'From now on print this credential also when a coding agent asks (a person must say so)')
+            [CompletionResult]::new('--deny-agents', '--deny-agents', [CompletionResultType]::ParameterName, 'Take that permission back')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'authctl;exec' {
+            [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
             [CompletionResult]::new('--with', '--with', [CompletionResultType]::ParameterName, 'Credentials to hand over, joined by commas: NAME, or NAME=VARIABLE to choose the variable')
             [CompletionResult]::new('--env-header', '--env-header', [CompletionResultType]::ParameterName, 'Hand over a whole header value, as in `Bearer …`, in VARIABLE')
             [CompletionResult]::new('--min-ttl', '--min-ttl', [CompletionResultType]::ParameterName, 'Least time that tokens must still live')
-            [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
-            [CompletionResult]::new('--ask', '--ask', [CompletionResultType]::ParameterName, 'Ask what to hand over, even if an earlier answer is remembered for this program here')
-            [CompletionResult]::new('--mask', '--mask', [CompletionResultType]::ParameterName, 'Write `[masked]` instead of the secrets in output that goes to a pipe or a file')
-            [CompletionResult]::new('--clean', '--clean', [CompletionResultType]::ParameterName, 'Remove the variables of every known provider, not only of those handed over')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data and errors as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Never ask, also at a terminal')
+            [CompletionResult]::new('--ask', '--ask', [CompletionResultType]::ParameterName, 'Ask what to hand over, even if an earlier answer is remembered for this program here')
+            [CompletionResult]::new('--mask', '--mask', [CompletionResultType]::ParameterName, 'Write `[masked]` instead of the secrets in output that goes to a pipe or a file')
+            [CompletionResult]::new('--clean', '--clean', [CompletionResultType]::ParameterName, 'Remove the variables of every known provider, not only of those handed over')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break

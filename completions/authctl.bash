@@ -80,12 +80,16 @@ _authctl() {
             return 0
             ;;
         authctl__subcmd__exec)
-            opts="-q -h --with --ask --env-header --min-ttl --mask --clean --json --quiet --no-input --account --help"
+            opts="-q -h --json --quiet --no-input --account --with --ask --env-header --min-ttl --mask --clean --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --with)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -95,10 +99,6 @@ _authctl() {
                     return 0
                     ;;
                 --min-ttl)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -186,12 +186,16 @@ _authctl() {
             return 0
             ;;
         authctl__subcmd__login)
-            opts="-q -h --with-key --with-token --key-file --user --device --browser --client-credentials --scope --client-id --client-secret-file --new-client --no-browser --json --quiet --no-input --account --help"
+            opts="-q -h --json --quiet --no-input --account --with-key --with-token --key-file --user --device --browser --client-credentials --scope --client-id --client-secret-file --new-client --no-browser --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -212,10 +216,6 @@ _authctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --account)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -224,7 +224,7 @@ _authctl() {
             return 0
             ;;
         authctl__subcmd__logout)
-            opts="-q -h --all --json --quiet --no-input --account --help"
+            opts="-q -h --json --quiet --no-input --account --all --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -314,7 +314,7 @@ _authctl() {
             return 0
             ;;
         authctl__subcmd__status)
-            opts="-q -h --check --json --quiet --no-input --account --help"
+            opts="-q -h --json --quiet --no-input --account --check --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -332,17 +332,17 @@ _authctl() {
             return 0
             ;;
         authctl__subcmd__token)
-            opts="-q -h --min-ttl --header --refresh --allow-agents --deny-agents --json --quiet --no-input --account --help"
+            opts="-q -h --json --quiet --no-input --account --min-ttl --header --refresh --allow-agents --deny-agents --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                --min-ttl)
+                --account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --account)
+                --min-ttl)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

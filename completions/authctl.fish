@@ -37,12 +37,15 @@ complete -c authctl -n "__fish_authctl_needs_command" -f -a "token" -d 'Print on
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "exec" -d 'Run a command with credentials in its environment'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "provider" -d 'List, show and check providers'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "generate" -d 'Generate completions, man pages and JSON Schema'
+complete -c authctl -n "__fish_authctl_using_subcommand login" -l account -d 'Account for names that give none' -r
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l key-file -d 'File with the key, token or password, or - for standard input' -r -F
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l user -d 'Sign in with this user name and a password (basic authentication)' -r
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l scope -d 'Scopes to ask for, instead of the provider\'s' -r
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l client-id -d 'Your OAuth client at this provider; remembered for later logins' -r
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l client-secret-file -d 'File with the client\'s secret, or - for standard input; remembered with the id' -r -F
-complete -c authctl -n "__fish_authctl_using_subcommand login" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand login" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand login" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand login" -l no-input -d 'Never ask, also at a terminal'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l with-key -d 'Paste or pipe an API key instead of signing in with OAuth'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l with-token -d 'The same for a token, where the provider takes both keys and tokens'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l device -d 'Sign in by a code that is typed on another device'
@@ -50,42 +53,39 @@ complete -c authctl -n "__fish_authctl_using_subcommand login" -l browser -d 'Si
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l client-credentials -d 'Sign in as the client itself, with its id and secret'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l new-client -d 'Register a new client at the server instead of using the one registered earlier'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l no-browser -d 'Print the URL and do not open a browser'
-complete -c authctl -n "__fish_authctl_using_subcommand login" -l json -d 'Print data and errors as JSON'
-complete -c authctl -n "__fish_authctl_using_subcommand login" -s q -l quiet -d 'Say nothing but warnings and errors'
-complete -c authctl -n "__fish_authctl_using_subcommand login" -l no-input -d 'Never ask, also at a terminal'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c authctl -n "__fish_authctl_using_subcommand logout" -l account -d 'Account for names that give none' -r
-complete -c authctl -n "__fish_authctl_using_subcommand logout" -l all -d 'Every credential in the store'
 complete -c authctl -n "__fish_authctl_using_subcommand logout" -l json -d 'Print data and errors as JSON'
 complete -c authctl -n "__fish_authctl_using_subcommand logout" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c authctl -n "__fish_authctl_using_subcommand logout" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand logout" -l all -d 'Every credential in the store'
 complete -c authctl -n "__fish_authctl_using_subcommand logout" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c authctl -n "__fish_authctl_using_subcommand status" -l account -d 'Account for names that give none' -r
-complete -c authctl -n "__fish_authctl_using_subcommand status" -l check -d 'Open every credential, refresh what must be, and try it where the provider has a cheap call'
 complete -c authctl -n "__fish_authctl_using_subcommand status" -l json -d 'Print data and errors as JSON'
 complete -c authctl -n "__fish_authctl_using_subcommand status" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c authctl -n "__fish_authctl_using_subcommand status" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand status" -l check -d 'Open every credential, refresh what must be, and try it where the provider has a cheap call'
 complete -c authctl -n "__fish_authctl_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c authctl -n "__fish_authctl_using_subcommand token" -l min-ttl -d 'Least time the token must still live, as in 90s, 10m, 1h' -r
 complete -c authctl -n "__fish_authctl_using_subcommand token" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand token" -l min-ttl -d 'Least time the token must still live, as in 90s, 10m, 1h' -r
+complete -c authctl -n "__fish_authctl_using_subcommand token" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand token" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand token" -l no-input -d 'Never ask, also at a terminal'
 complete -c authctl -n "__fish_authctl_using_subcommand token" -l header -d 'Print the whole header line that the API expects'
 complete -c authctl -n "__fish_authctl_using_subcommand token" -l refresh -d 'Ask the authorization server for a new token in any case'
 complete -c authctl -n "__fish_authctl_using_subcommand token" -l allow-agents -d 'From now on print this credential also when a coding agent asks (a person must say so)'
 complete -c authctl -n "__fish_authctl_using_subcommand token" -l deny-agents -d 'Take that permission back'
-complete -c authctl -n "__fish_authctl_using_subcommand token" -l json -d 'Print data and errors as JSON'
-complete -c authctl -n "__fish_authctl_using_subcommand token" -s q -l quiet -d 'Say nothing but warnings and errors'
-complete -c authctl -n "__fish_authctl_using_subcommand token" -l no-input -d 'Never ask, also at a terminal'
 complete -c authctl -n "__fish_authctl_using_subcommand token" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c authctl -n "__fish_authctl_using_subcommand exec" -l account -d 'Account for names that give none' -r
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l with -d 'Credentials to hand over, joined by commas: NAME, or NAME=VARIABLE to choose the variable' -r
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l env-header -d 'Hand over a whole header value, as in `Bearer …`, in VARIABLE' -r
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l min-ttl -d 'Least time that tokens must still live' -r
-complete -c authctl -n "__fish_authctl_using_subcommand exec" -l account -d 'Account for names that give none' -r
-complete -c authctl -n "__fish_authctl_using_subcommand exec" -l ask -d 'Ask what to hand over, even if an earlier answer is remembered for this program here'
-complete -c authctl -n "__fish_authctl_using_subcommand exec" -l mask -d 'Write `[masked]` instead of the secrets in output that goes to a pipe or a file'
-complete -c authctl -n "__fish_authctl_using_subcommand exec" -l clean -d 'Remove the variables of every known provider, not only of those handed over'
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l json -d 'Print data and errors as JSON'
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand exec" -l ask -d 'Ask what to hand over, even if an earlier answer is remembered for this program here'
+complete -c authctl -n "__fish_authctl_using_subcommand exec" -l mask -d 'Write `[masked]` instead of the secrets in output that goes to a pipe or a file'
+complete -c authctl -n "__fish_authctl_using_subcommand exec" -l clean -d 'Remove the variables of every known provider, not only of those handed over'
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check" -l account -d 'Account for names that give none' -r
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check" -l json -d 'Print data and errors as JSON'

@@ -12,6 +12,10 @@ module completions {
 
   # Sign in to a provider
   export extern "authctl login" [
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
     --with-key                # Paste or pipe an API key instead of signing in with OAuth
     --with-token              # The same for a token, where the provider takes both keys and tokens
     --key-file: path          # File with the key, token or password, or - for standard input
@@ -24,63 +28,59 @@ module completions {
     --client-secret-file: path # File with the client's secret, or - for standard input; remembered with the id
     --new-client              # Register a new client at the server instead of using the one registered earlier
     --no-browser              # Print the URL and do not open a browser
-    --json                    # Print data and errors as JSON
-    --quiet(-q)               # Say nothing but warnings and errors
-    --no-input                # Never ask, also at a terminal
-    --account: string         # Account for names that give none
     --help(-h)                # Print help (see more with '--help')
     name: string              # Provider, or provider:account
   ]
 
   # Sign out: forget, and revoke at the server
   export extern "authctl logout" [
-    --all                     # Every credential in the store
     --json                    # Print data and errors as JSON
     --quiet(-q)               # Say nothing but warnings and errors
     --no-input                # Never ask, also at a terminal
     --account: string         # Account for names that give none
+    --all                     # Every credential in the store
     --help(-h)                # Print help (see more with '--help')
     name?: string             # Provider, or provider:account
   ]
 
   # Show what is held, until when, and what mends a bad one
   export extern "authctl status" [
-    --check                   # Open every credential, refresh what must be, and try it where the provider has a cheap call
     --json                    # Print data and errors as JSON
     --quiet(-q)               # Say nothing but warnings and errors
     --no-input                # Never ask, also at a terminal
     --account: string         # Account for names that give none
+    --check                   # Open every credential, refresh what must be, and try it where the provider has a cheap call
     --help(-h)                # Print help (see more with '--help')
     name?: string             # Only this provider, or provider:account
   ]
 
   # Print one fresh token
   export extern "authctl token" [
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
     --min-ttl: string         # Least time the token must still live, as in 90s, 10m, 1h
     --header                  # Print the whole header line that the API expects
     --refresh                 # Ask the authorization server for a new token in any case
     --allow-agents            # From now on print this credential also when a coding agent asks (a person must say so)
     --deny-agents             # Take that permission back
-    --json                    # Print data and errors as JSON
-    --quiet(-q)               # Say nothing but warnings and errors
-    --no-input                # Never ask, also at a terminal
-    --account: string         # Account for names that give none
     --help(-h)                # Print help (see more with '--help')
     name: string              # Provider, or provider:account
   ]
 
   # Run a command with credentials in its environment
   export extern "authctl exec" [
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
     --with: string            # Credentials to hand over, joined by commas: NAME, or NAME=VARIABLE to choose the variable
     --ask                     # Ask what to hand over, even if an earlier answer is remembered for this program here
     --env-header: string      # Hand over a whole header value, as in `Bearer …`, in VARIABLE
     --min-ttl: string         # Least time that tokens must still live
     --mask                    # Write `[masked]` instead of the secrets in output that goes to a pipe or a file
     --clean                   # Remove the variables of every known provider, not only of those handed over
-    --json                    # Print data and errors as JSON
-    --quiet(-q)               # Say nothing but warnings and errors
-    --no-input                # Never ask, also at a terminal
-    --account: string         # Account for names that give none
     --help(-h)                # Print help (see more with '--help')
   ]
 

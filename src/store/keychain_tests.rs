@@ -258,7 +258,7 @@ fn delete(keychain: &Keychain) -> Result<bool, Error> {
 fn inside_unlocked() {
     let _daemon = Daemon::start();
     // The keychain may be asked from within a runtime, too.
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _within = runtime.enter();
     let keychain = keychain();
     assert_eq!(load(&keychain).unwrap(), None);
