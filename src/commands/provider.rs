@@ -167,6 +167,7 @@ fn oauth_rows(oauth: &OAuth, row: &mut dyn FnMut(&str, &str)) {
         ("authorization", &oauth.authorization_endpoint),
         ("device", &oauth.device_authorization_endpoint),
         ("token", &oauth.token_endpoint),
+        ("refresh", &oauth.refresh_endpoint),
         ("revocation", &oauth.revocation_endpoint),
         ("resource", &oauth.resource),
     ];
@@ -229,6 +230,7 @@ fn oauth_as_json(oauth: &OAuth) -> Value {
         "issuer": oauth.issuer,
         "authorization_endpoint": oauth.authorization_endpoint,
         "token_endpoint": oauth.token_endpoint,
+        "refresh_endpoint": oauth.refresh_endpoint,
         "device_authorization_endpoint": oauth.device_authorization_endpoint,
         "revocation_endpoint": oauth.revocation_endpoint,
         "registration_endpoint": oauth.registration_endpoint,

@@ -68,6 +68,7 @@ pub struct OAuthTable {
     pub issuer: Option<Spanned<String>>,
     pub authorization_endpoint: Option<Spanned<String>>,
     pub token_endpoint: Option<Spanned<String>>,
+    pub refresh_endpoint: Option<Spanned<String>>,
     pub device_authorization_endpoint: Option<Spanned<String>>,
     pub revocation_endpoint: Option<Spanned<String>>,
     pub registration_endpoint: Option<Spanned<String>>,

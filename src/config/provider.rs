@@ -65,6 +65,8 @@ pub struct OAuth {
     pub issuer: Option<String>,
     pub authorization_endpoint: Option<String>,
     pub token_endpoint: Option<String>,
+    /// Where tokens are refreshed, where that is not the token endpoint (RFC 6749 §6).
+    pub refresh_endpoint: Option<String>,
     pub device_authorization_endpoint: Option<String>,
     pub revocation_endpoint: Option<String>,
     pub registration_endpoint: Option<String>,
@@ -232,6 +234,7 @@ impl OAuth {
             issuer: table.issuer.as_ref().map(value::issuer).transpose()?,
             authorization_endpoint: value::optional_url(table.authorization_endpoint.as_ref())?,
             token_endpoint: value::optional_url(table.token_endpoint.as_ref())?,
+            refresh_endpoint: value::optional_url(table.refresh_endpoint.as_ref())?,
             device_authorization_endpoint: value::optional_url(
                 table.device_authorization_endpoint.as_ref(),
             )?,
