@@ -3,6 +3,7 @@
 
 mod authorization_endpoint;
 mod authorization_server;
+mod challenge;
 mod client;
 mod client_registration;
 mod device_authorization;
@@ -10,6 +11,7 @@ mod discovery;
 mod document;
 mod error;
 mod form;
+mod protected_resource;
 mod revocation;
 mod token_answer;
 mod token_endpoint;
@@ -24,6 +26,7 @@ pub use device_authorization::{DeviceAuthorization, device_authorization};
 pub use discovery::discover;
 pub use error::Error;
 pub use form::OWN_PARAMETERS;
+pub use protected_resource::{Discovered, discover_from};
 pub use revocation::revoke;
 pub use token_answer::TokenAnswer;
 pub use token_endpoint::{TokenGrant, TokenRequest, request_tokens};
