@@ -5,6 +5,7 @@ mod deferred;
 mod exec;
 mod generate;
 mod given;
+mod import;
 mod login;
 mod logout;
 mod provider;
@@ -67,6 +68,14 @@ pub enum Command {
     /// List, show, check, add and remove providers
     Provider(Deferred<provider::Arguments>),
 
+    /// Take over credentials that other tools keep in the open
+    ///
+    /// Looks into .env files, the configurations of MCP clients, gh's hosts file, adcp's config and
+    /// mcp-remote's folder, and shows what is there: never a secret, only the beginning of its digest. With
+    /// --apply, or after a yes at the terminal, the credentials are stored; with --rewrite, references to authctl
+    /// take their place in the files, of which backups are kept.
+    Import(Deferred<import::Arguments>),
+
     /// Generate completions, man pages and JSON Schema
     Generate(Deferred<generate::Arguments>),
 }
@@ -80,6 +89,7 @@ impl Command {
             Command::Token(arguments) => token::run(context, arguments),
             Command::Exec(arguments) => exec::run(context, arguments),
             Command::Provider(arguments) => provider::run(context, arguments),
+            Command::Import(arguments) => import::run(context, arguments),
             Command::Generate(arguments) => generate::run(context, arguments),
         }
     }

@@ -27,6 +27,8 @@ mod given;
 #[cfg(unix)]
 mod hostile;
 #[cfg(unix)]
+mod import;
+#[cfg(unix)]
 mod json_output;
 #[cfg(target_os = "linux")]
 mod keychain;
