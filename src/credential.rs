@@ -324,7 +324,7 @@ impl Tokens {
             },
             refresh_token,
             scopes: answer.scopes.or_else(|| previous.and_then(|old| old.scopes.clone())),
-            subject: previous.and_then(|old| old.subject.clone()),
+            subject: answer.subject.or_else(|| previous.and_then(|old| old.subject.clone())),
         }
     }
 }
@@ -584,6 +584,7 @@ mod tests {
             refresh_token: refresh_token.map(Secret::new),
             refresh_expires_in: None,
             scopes: None,
+            subject: None,
         }
     }
 

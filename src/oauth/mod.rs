@@ -10,6 +10,7 @@ mod discovery;
 mod document;
 mod error;
 mod form;
+mod id_token;
 mod revocation;
 mod token_answer;
 mod token_endpoint;

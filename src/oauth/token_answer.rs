@@ -10,8 +10,8 @@ use oauth2::{ExtraTokenFields, StandardTokenResponse, TokenResponse};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Error;
 use super::document::Document;
+use super::{Error, id_token};
 use crate::http::Answer;
 use crate::secret::Secret;
 
@@ -29,6 +29,8 @@ pub struct TokenAnswer {
     pub refresh_expires_in: Option<Duration>,
     /// `None`: those that were asked for.
     pub scopes: Option<Vec<String>>,
+    /// Whose login it is, where an ID token came along.
+    pub subject: Option<String>,
 }
 
 /// What servers tell beyond the RFC.
@@ -72,6 +74,7 @@ impl TokenAnswer {
             scopes: response
                 .scopes()
                 .map(|scopes| scopes.iter().map(|scope| scope.to_string()).collect()),
+            subject: document.text("id_token")?.and_then(id_token::subject),
         })
     }
 }
