@@ -170,8 +170,8 @@ impl From<credential::BadName> for CommandError {
         let shown = Self::from_error(Kind::Usage, &error);
         if error.is_url() {
             return shown.hint(
-                "give the address a name: describe it in config.toml under [provider.NAME] \
-                 (man authctl-config), then authctl login NAME",
+                "authctl provider add URL --name NAME  (finds out how to sign in there), then \
+                 authctl login NAME",
             );
         }
         let near = error.in_lower_case().map(|name| format!("did you mean {name}?"));

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::config::Scheme;
+use crate::config::{Scheme, Verify, VerifyMethod};
 use crate::context::Context;
 use crate::credential::Name;
 use crate::error::{CommandError, Kind};
@@ -13,40 +13,64 @@ use crate::resolve::{Resolved, Source};
 use crate::secret::conceal;
 use crate::text::clean;
 
-/// Calls `url` (the scheme's `verify`). 401 means that the credential is not taken any more, 403 that it
-/// is, but not for this; nothing but 2xx is good.
+/// Makes the call. 401 means that the credential is not taken any more, 403 that it is, but not for this;
+/// nothing but 2xx is good, and where the entry names a member of the answer, nothing but `true` in it.
 pub fn verify(
     context: &Context,
     name: &Name,
     scheme: &Scheme,
-    url: &str,
+    call: &Verify,
     resolved: &Resolved,
 ) -> Result<(), CommandError> {
+    let mut request = match call.method {
+        VerifyMethod::Get => Request::get(&call.url)?,
+        VerifyMethod::Post => Request::post_form(&call.url, &[])?,
+    };
+    for (header, value) in &call.headers {
+        request = request.named_header(header, value)?;
+    }
     let (header, value) = inject::header(scheme, &resolved.credential)?;
-    let request = Request::get(url)?.secret_header(&header, &value)?;
+    let request = request.secret_header(&header, &value)?;
     let answer = context.http.block_on(context.http.send(request))?;
-    judge(&answer, name, resolved)
+    judge(&answer, call.member.as_deref(), name, resolved)
 }
 
-fn judge(answer: &Answer, name: &Name, resolved: &Resolved) -> Result<(), CommandError> {
+fn judge(
+    answer: &Answer,
+    member: Option<&str>,
+    name: &Name,
+    resolved: &Resolved,
+) -> Result<(), CommandError> {
     let said = reason(answer, resolved).map_or(String::new(), |said| format!(": {said}"));
     let failure = |kind, what: &str| {
         CommandError::new(kind, format!("{} answers {}{what}", answer.host(), answer.status))
     };
-    match answer.status {
-        200..=299 => Ok(()),
-        401 => Err(failure(Kind::LoginRequired, &format!(" to this credential{said}")).hint(
+    let refused = || {
+        failure(Kind::LoginRequired, &format!(" to this credential{said}")).hint(
             match &resolved.source {
                 Source::Given(variable) => format!("replace what {variable} gives"),
                 Source::Stored => format!("authctl login {name}"),
             },
-        )),
+        )
+    };
+    match answer.status {
+        200..=299 => match member.map(|member| is_true(answer, member)) {
+            None | Some(Some(true)) => Ok(()),
+            Some(Some(false)) => Err(refused()),
+            Some(None) => Err(failure(Kind::Failed, ", and does not say whether that is good")),
+        },
+        401 => Err(refused()),
         // Nothing is proved by a redirect; many lead to a page for signing in.
         300..=399 => Err(failure(Kind::Failed, ", a redirect")),
         429 | 500..=599 => Err(failure(Kind::TryAgain, &said)
             .hint(format!("authctl status {name} --check  (tries again)"))),
         _ => Err(failure(Kind::Failed, &said)),
     }
+}
+
+fn is_true(answer: &Answer, member: &str) -> Option<bool> {
+    let body: Value = serde_json::from_slice(&answer.body).ok()?;
+    body.get(member)?.as_bool()
 }
 
 /// What the server says about it, in one of the usual members, without the credential.

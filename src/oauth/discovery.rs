@@ -138,6 +138,7 @@ mod tests {
                 require_pushed_authorization_requests: true,
                 code_challenge_methods_supported: Some(vec!["plain".into(), "S256".into()]),
                 token_endpoint_auth_methods_supported: list("none"),
+                grant_types_supported: list("authorization_code"),
                 authorization_response_iss_parameter_supported: true,
             }
         );

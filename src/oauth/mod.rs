@@ -3,6 +3,7 @@
 
 mod authorization_endpoint;
 mod authorization_server;
+mod challenge;
 mod client;
 mod client_registration;
 mod device_authorization;
@@ -11,6 +12,7 @@ mod document;
 mod error;
 mod form;
 mod id_token;
+mod protected_resource;
 mod revocation;
 mod token_answer;
 mod token_endpoint;
@@ -25,6 +27,7 @@ pub use device_authorization::{DeviceAuthorization, device_authorization};
 pub use discovery::discover;
 pub use error::Error;
 pub use form::OWN_PARAMETERS;
+pub use protected_resource::{Discovered, discover_from};
 pub use revocation::revoke;
 pub use token_answer::TokenAnswer;
 pub use token_endpoint::{TokenGrant, TokenRequest, request_tokens};

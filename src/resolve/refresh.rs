@@ -345,15 +345,17 @@ fn token_request<'a>(
     binding: &'a Binding,
     parameters: &'a BTreeMap<String, String>,
 ) -> Option<TokenRequest<'a>> {
-    let (grant, scopes) = match (&tokens.refresh_token, binding.grant) {
-        (Some(refresh_token), _) => (TokenGrant::RefreshToken { refresh_token }, &[][..]),
+    let (endpoint, grant, scopes) = match (&tokens.refresh_token, binding.grant) {
+        (Some(refresh_token), _) => {
+            (binding.refresh_endpoint(), TokenGrant::RefreshToken { refresh_token }, &[][..])
+        }
         (None, Grant::ClientCredentials) => {
-            (TokenGrant::ClientCredentials, binding.scopes.as_slice())
+            (&binding.token_endpoint, TokenGrant::ClientCredentials, binding.scopes.as_slice())
         }
         (None, _) => return None,
     };
     Some(TokenRequest {
-        endpoint: &binding.token_endpoint,
+        endpoint,
         client: &binding.client,
         grant,
         scopes,

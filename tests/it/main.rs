@@ -38,6 +38,7 @@ mod persistence;
 mod processes;
 #[cfg(unix)]
 mod prompts;
+mod provider_add;
 mod real_keychain;
 mod real_oidc;
 mod real_parts;
