@@ -7,7 +7,7 @@ use crate::config::Scheme;
 use crate::context::Context;
 use crate::credential::Name;
 use crate::error::{CommandError, Kind};
-use crate::http::{Answer, Request};
+use crate::http::{Answer, DPOP_NONCE, Request, parse_url};
 use crate::inject;
 use crate::resolve::{Resolved, Source};
 use crate::secret::conceal;
@@ -22,10 +22,31 @@ pub fn verify(
     url: &str,
     resolved: &Resolved,
 ) -> Result<(), CommandError> {
-    let (header, value) = inject::header(scheme, &resolved.credential)?;
-    let request = Request::get(url)?.secret_header(&header, &value)?;
-    let answer = context.http.block_on(context.http.send(request))?;
+    let mut answer = call(context, scheme, url, resolved)?;
+    // A server may want its nonce in the proof first (RFC 9449 §9).
+    if answer.status == 401 && resolved.credential.is_bound() && answer.header(DPOP_NONCE).is_some()
+    {
+        answer = call(context, scheme, url, resolved)?;
+    }
     judge(&answer, name, resolved)
+}
+
+fn call(
+    context: &Context,
+    scheme: &Scheme,
+    url: &str,
+    resolved: &Resolved,
+) -> Result<Answer, CommandError> {
+    let target = parse_url(url)?;
+    let nonce = context.http.nonces.newest(&target);
+    let headers = inject::headers(scheme, &resolved.credential, "GET", &target, nonce.as_deref())?;
+    let mut request = Request::get(url)?;
+    for (header, value) in &headers {
+        request = request.secret_header(header, value)?;
+    }
+    let mut answer = context.http.block_on(context.http.send(request))?;
+    answer.never_shown = headers.into_iter().map(|(_, value)| value).collect();
+    Ok(answer)
 }
 
 fn judge(answer: &Answer, name: &Name, resolved: &Resolved) -> Result<(), CommandError> {
@@ -54,5 +75,6 @@ fn reason(answer: &Answer, resolved: &Resolved) -> Option<String> {
     let body: Value = serde_json::from_slice(&answer.body).ok()?;
     let members = ["/error/message", "/error_description", "/message", "/detail", "/error"];
     let said = members.iter().find_map(|member| body.pointer(member)?.as_str())?;
-    Some(clean(&conceal(said, &inject::secrets(&resolved.credential))))
+    let said = conceal(said, &answer.never_shown);
+    Some(clean(&conceal(&said, &inject::secrets(&resolved.credential))))
 }

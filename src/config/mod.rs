@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use agents::Agent;
-pub use provider::{ClientRule, OAuth, Pkce, Provider, Scheme, Source};
+pub use provider::{ClientRule, Dpop, OAuth, Pkce, Provider, Scheme, Source};
 pub use value::{BadVariable, check_variable};
 
 use crate::private_file;

@@ -19,6 +19,7 @@ mod binding;
 mod conform;
 #[cfg(target_os = "linux")]
 mod damage;
+mod dpop;
 mod fakes;
 #[cfg(unix)]
 mod files;
@@ -38,6 +39,7 @@ mod persistence;
 mod processes;
 #[cfg(unix)]
 mod prompts;
+mod pushed;
 mod real_keychain;
 mod real_oidc;
 mod real_parts;
