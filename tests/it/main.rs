@@ -40,6 +40,7 @@ mod processes;
 #[cfg(unix)]
 mod prompts;
 mod pushed;
+mod real_dpop;
 mod real_keychain;
 mod real_oidc;
 mod real_parts;
