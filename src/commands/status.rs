@@ -350,6 +350,9 @@ fn paragraph(line: &Line, width: usize) -> String {
     if let Some(scopes) = line.entry.scopes.as_ref().filter(|scopes| !scopes.is_empty()) {
         detail(&format!("scopes: {}", scopes.join(" ")));
     }
+    if line.entry.dpop_bound {
+        detail("bound to a key (DPoP): works in requests of authctl alone");
+    }
     if let Some(end) = line.entry.refresh_expires_at.filter(|_| !line.state.is_broken()) {
         detail(&format!("the sign-in itself ends {}", when(end)));
     }
@@ -432,6 +435,7 @@ fn line_as_json(line: &Line, now: Timestamp) -> Value {
         "refresh_expires_at": entry.refresh_expires_at,
         "renewable": entry.renewable,
         "subject": entry.subject,
+        "dpop_bound": entry.dpop_bound,
         "scopes": entry.scopes,
         "requested_scopes": entry.requested_scopes,
         "issuer": entry.issuer,

@@ -74,6 +74,10 @@ pub struct OAuthTable {
     pub device_authorization_endpoint: Option<Spanned<String>>,
     pub revocation_endpoint: Option<Spanned<String>>,
     pub registration_endpoint: Option<Spanned<String>>,
+    pub pushed_authorization_request_endpoint: Option<Spanned<String>>,
+    #[serde(default)]
+    pub pushed_authorization: bool,
+    pub dpop: Option<Spanned<DpopWord>>,
     pub grants: Option<Spanned<Vec<Spanned<Grant>>>>,
     #[serde(default)]
     pub scopes: Vec<Spanned<String>>,
@@ -96,6 +100,14 @@ pub enum ClientWord {
     #[default]
     Own,
     Register,
+}
+
+/// `true`, `false` or `"required"`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "neither true nor false nor \"required\"")]
+pub enum DpopWord {
+    Plain(bool),
+    Word(String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use agents::Agent;
 pub use edit::{add_provider, remember_store, remove_provider, snippet};
-pub use provider::{ClientRule, OAuth, Pkce, Provider, Scheme, Source, Verify, VerifyMethod};
+pub use provider::{ClientRule, Dpop, OAuth, Pkce, Provider, Scheme, Source, Verify, VerifyMethod};
 pub use value::{BadVariable, check_variable};
 
 use crate::private_file;
