@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::config::{Config, Provider, StoreChoice};
+use crate::config::{self, Config, Manifest, Provider, StoreChoice};
 use crate::credential::{self, Name};
 use crate::error::{CommandError, Kind};
 use crate::http::Http;
 use crate::interact::Interact;
 use crate::login::Login;
 use crate::paths::{self, Paths};
-use crate::policy;
+use crate::policy::{self, Standing};
 use crate::resolve::Resolver;
 use crate::store::{self, Choice, Store};
 use crate::ui::{Manner, Ui};
@@ -48,6 +48,7 @@ pub struct Context {
     store: OnceCell<Store>,
     /// A store that a person chose during this run.
     chosen: OnceCell<Store>,
+    manifest: OnceCell<Option<(Manifest, Standing)>>,
 }
 
 impl Context {
@@ -61,6 +62,7 @@ impl Context {
             config: OnceCell::new(),
             store: OnceCell::new(),
             chosen: OnceCell::new(),
+            manifest: OnceCell::new(),
         }
     }
 
@@ -149,6 +151,49 @@ impl Context {
         })
     }
 
+    /// The manifest nearest to the working directory, and whether a person approved it. Read once: what
+    /// was approved is what is used.
+    pub fn manifest(&self) -> Result<Option<&(Manifest, Standing)>, CommandError> {
+        let found = get_or_try_init(&self.manifest, || {
+            let Some(path) = manifest_path() else { return Ok(None) };
+            let manifest = Manifest::read(&path, self.config()?)?;
+            let standing = policy::standing(&self.paths()?.state, &manifest)?;
+            Ok(Some((manifest, standing)))
+        })?;
+        Ok(found.as_ref())
+    }
+
+    /// The account that the directory's manifest names for a provider. One that was never approved
+    /// counts for nothing, whatever is wrong with it; one that changed stops what it would change.
+    fn account_from_manifest(&self, provider: &str) -> Result<Option<String>, CommandError> {
+        let Some(path) = manifest_path() else { return Ok(None) };
+        let Some(approval) = policy::approval(&self.paths()?.state, &path)? else {
+            self.warn_of_unapproved_account(provider);
+            return Ok(None);
+        };
+        let Some((manifest, standing)) = self.manifest()? else { return Ok(None) };
+        let account = manifest.asked.accounts.get(provider);
+        if account == approval.asked.accounts.get(provider) {
+            return Ok(account.cloned());
+        }
+        match policy::Error::of(manifest, standing) {
+            Some(error) => Err(error.into()),
+            None => Ok(account.cloned()),
+        }
+    }
+
+    fn warn_of_unapproved_account(&self, provider: &str) {
+        if let Ok(Some((manifest, _))) = self.manifest()
+            && let Some(account) = manifest.asked.accounts.get(provider)
+        {
+            let path = crate::text::clean_to(&manifest.path.to_string_lossy(), 1_000);
+            self.ui.warn(&format!(
+                "{path} names the account {account} for {provider}, and is not approved; \
+                 authctl trust shows it"
+            ));
+        }
+    }
+
     /// `--account` alone means nothing: there is no name that it could complete.
     pub fn refuse_account_alone(&self) -> Result<(), CommandError> {
         match &self.options.account {
@@ -161,7 +206,7 @@ impl Context {
     }
 
     /// The credential that a name as typed means: its own account, else `--account`, else
-    /// `AUTHCTL_ACCOUNT`, else `default`.
+    /// `AUTHCTL_ACCOUNT`, else that of the directory's manifest, else `default`.
     pub fn name(&self, typed: &str) -> Result<Named, CommandError> {
         let name: Name = typed.parse()?;
         if typed.contains(':') {
@@ -169,13 +214,21 @@ impl Context {
         }
         let account = match &self.options.account {
             Some(account) => Some(account.clone()),
-            None => account_from_environment(name.provider())?,
+            None => match account_from_environment(name.provider())? {
+                Some(account) => Some(account),
+                None => self.account_from_manifest(name.provider())?,
+            },
         };
         match account {
             Some(account) => Ok(Named { name: name.with_account(&account)?, account_named: true }),
             None => Ok(Named { name, account_named: false }),
         }
     }
+}
+
+/// A working directory that is gone has no manifest.
+fn manifest_path() -> Option<PathBuf> {
+    config::nearest_manifest(&std::env::current_dir().ok()?, paths::home().as_deref())
 }
 
 /// `AUTHCTL_ACCOUNT` is one account for all providers (`work`), or a list (`github:work,openai:me`). One

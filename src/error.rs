@@ -97,6 +97,13 @@ impl CommandError {
         Self::new(kind, chain(error))
     }
 
+    /// The same with what it happened in, said first.
+    #[must_use]
+    pub fn within(self, place: &str) -> Self {
+        let message = text::clean_to(&format!("{place}: {}", self.message), LONGEST);
+        Self { message, ..self }
+    }
+
     pub fn kind(&self) -> Kind {
         self.kind
     }
@@ -223,7 +230,8 @@ impl From<config::Error> for CommandError {
     fn from(error: config::Error) -> Self {
         let shown = Self::from_error(Kind::Usage, &error);
         match error {
-            config::Error::UnknownProvider { nearest, .. } => {
+            config::Error::UnknownProvider { nearest, .. }
+            | config::Error::UnknownInManifest { nearest, .. } => {
                 let near = (!nearest.is_empty())
                     .then(|| format!("did you mean {}?", nearest.join(" or ")));
                 near.into_iter().fold(shown, Self::hint).hint("authctl provider list")
@@ -463,7 +471,16 @@ impl From<inject::Error> for CommandError {
 
 impl From<policy::Error> for CommandError {
     fn from(error: policy::Error) -> Self {
-        Self::from_error(Kind::Failed, &error)
+        let shown = |kind| Self::from_error(kind, &error);
+        match &error {
+            policy::Error::NotApproved { .. } => {
+                shown(Kind::Usage).hint("authctl trust  (shows it and asks)")
+            }
+            policy::Error::Changed { .. } => {
+                shown(Kind::Usage).hint("authctl trust  (shows it and asks again)")
+            }
+            _ => shown(Kind::Failed),
+        }
     }
 }
 

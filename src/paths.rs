@@ -81,6 +81,11 @@ impl Paths {
     }
 }
 
+/// The home directory: nothing above it is searched for a project's files.
+pub fn home() -> Option<PathBuf> {
+    directories::BaseDirs::new().map(|base| base.home_dir().to_owned())
+}
+
 /// The file with the passphrase of the encrypted store, where the user named one.
 pub fn passphrase_file() -> Option<PathBuf> {
     std::env::var_os(PASSPHRASE_FILE).filter(|value| !value.is_empty()).map(PathBuf::from)

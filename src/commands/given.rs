@@ -90,7 +90,8 @@ pub fn other_accounts(context: &Context, name: &Name, error: CommandError) -> Co
     error.hint(format!("did you mean {}?", names.join(" or ")))
 }
 
-fn is_nested_in(named: &Named) -> bool {
+/// Whether an exec around this one handed over the same credential.
+pub fn is_nested_in(named: &Named) -> bool {
     environment(paths::INJECTED)
         .is_some_and(|injected| injected.split(',').any(|name| name == named.name.to_string()))
 }

@@ -139,8 +139,13 @@ impl Problem {
 }
 
 impl Document<'_> {
-    /// Reads names and types.
+    /// Reads names and types of the user's configuration.
     pub fn parse(&self) -> Result<File, Error> {
+        self.read()
+    }
+
+    /// Reads names and types.
+    pub fn read<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
         toml::from_str(self.text).map_err(|error| {
             let span = error.span().unwrap_or_default();
             let what = match error.message() {

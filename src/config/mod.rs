@@ -1,10 +1,11 @@
 //! What a person configures and what authctl knows by itself: providers, agents, the choice of the
 //! store. One TOML schema (`authctl-config(5)`) and one code path for the built-in catalog and for the
-//! user's `config.toml`; nothing in a working directory is read here.
+//! user's `config.toml`. Of a working directory only its manifest is read, which can add nothing.
 
 mod agents;
 mod catalog;
 mod file;
+mod manifest;
 mod provider;
 mod trusted;
 mod value;
@@ -16,12 +17,16 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use agents::Agent;
+pub use manifest::{Asked, FILE as MANIFEST, Manifest, nearest_manifest};
 pub use provider::{ClientRule, OAuth, Pkce, Provider, Scheme, Source};
 pub use value::{BadVariable, check_variable};
 
 use crate::private_file;
 use crate::text;
 use file::Document;
+
+/// Longest configuration read, in bytes.
+const LIMIT: u64 = 1024 * 1024;
 
 /// The configuration: the user's file over the built-in providers and agents.
 #[derive(Debug, Default)]
@@ -71,6 +76,9 @@ pub enum Error {
     /// No provider has this name; `nearest` has up to three that look like it.
     #[error("there is no provider {name}")]
     UnknownProvider { name: String, nearest: Vec<String> },
+    /// The same in a directory's manifest, which cannot add one.
+    #[error("{file}:{line}: there is no provider {name}, and a manifest cannot add one")]
+    UnknownInManifest { file: PathBuf, line: usize, name: String, nearest: Vec<String> },
     #[error(transparent)]
     File(#[from] private_file::Error),
 }
@@ -153,10 +161,11 @@ fn overlay<'a, T>(
 }
 
 fn read_text(file: &Path) -> Result<Option<String>, Error> {
-    let Some(bytes) = trusted::read(file)? else {
-        return Ok(None);
-    };
-    String::from_utf8(bytes).map(Some).map_err(|error| {
+    trusted::read(file, LIMIT)?.map(|bytes| text_of(file, bytes)).transpose()
+}
+
+fn text_of(file: &Path, bytes: Vec<u8>) -> Result<String, Error> {
+    String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let line = error.as_bytes()[..good].split(|byte| *byte == b'\n').count();
         Error::Wrong { file: file.to_owned(), line, key: None, what: "is not UTF-8 text".into() }

@@ -194,6 +194,44 @@ fn taking_back_a_permission_is_a_document_too() {
 }
 
 #[test]
+fn what_a_manifest_asks_for_is_shown_approved_and_listed() {
+    let written = || {
+        let sandbox = with_key();
+        let text = "with = [\"groq\", \"openai=MY_KEY\"]\n[accounts]\nopenai = \"work\"\n";
+        std::fs::write(sandbox.path("work/authctl.toml"), text).unwrap();
+        sandbox
+    };
+    let shown = document("trust", written, &["trust", "--show"], "");
+    assert_eq!(
+        (&shown["state"], &shown["accounts"]["openai"]),
+        (&"not_approved".into(), &"work".into())
+    );
+    let hash = shown["hash"].as_str().unwrap();
+    let approved = document("trust", written, &["trust", "--hash", hash], "");
+    assert_eq!(approved["state"], "approved");
+    let approved = || {
+        let sandbox = written();
+        sandbox.run(["trust", "--hash", hash]).success();
+        sandbox
+    };
+    document("trust", approved, &["trust"], "");
+    let listed = document("trust_list", approved, &["trust", "--list"], "");
+    assert_eq!(listed["approvals"][0]["state"], "approved");
+    document("trust_list", Sandbox::new, &["trust", "--list"], "");
+    document("trust_revoke", approved, &["trust", "--revoke"], "");
+    let changed = || {
+        let sandbox = approved();
+        std::fs::write(sandbox.path("work/authctl.toml"), "with = [\"groq\"]\n").unwrap();
+        sandbox
+    };
+    let shown = document("trust", changed, &["trust", "--show"], "");
+    assert_eq!(shown["removed"], json!(["openai in MY_KEY", "openai as work"]));
+    refused(changed, &["exec", "--", "true"], "", 125);
+    refused(changed, &["trust"], "", 1);
+    refused(Sandbox::new, &["trust"], "", 2);
+}
+
+#[test]
 fn logout_lists_what_was_forgotten() {
     let shown = document("logout", with_key, &["logout", "groq"], "");
     assert_eq!(shown["signed_out"][0]["name"], "groq");

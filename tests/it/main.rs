@@ -32,6 +32,8 @@ mod json_output;
 mod keychain;
 mod layers;
 mod login;
+#[cfg(unix)]
+mod manifest;
 #[cfg(target_os = "linux")]
 mod persistence;
 #[cfg(unix)]
