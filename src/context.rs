@@ -1,16 +1,17 @@
 //! What every command is handed: how to talk, where things are, the configuration, the store and the
 //! HTTP client. Each is made when it is first asked for, so that a command pays for what it uses.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::audit::{Entry, Log};
 use crate::config::{self, Config, Manifest, Provider, StoreChoice};
 use crate::credential::{self, Name};
-use crate::error::{CommandError, Kind};
+use crate::error::{CommandError, Kind, chain};
 use crate::http::Http;
 use crate::interact::Interact;
 use crate::login::Login;
@@ -36,6 +37,17 @@ pub struct Named {
     pub account_named: bool,
 }
 
+impl Named {
+    /// Whether a stored credential is meant: one account, or all of a provider where none was named.
+    pub fn covers(&self, name: &Name) -> bool {
+        if self.account_named {
+            self.name == *name
+        } else {
+            self.name.provider() == name.provider()
+        }
+    }
+}
+
 /// Everything a command works with.
 pub struct Context {
     options: Options,
@@ -49,6 +61,8 @@ pub struct Context {
     /// A store that a person chose during this run.
     chosen: OnceCell<Store>,
     manifest: OnceCell<Option<(Manifest, Standing)>>,
+    /// Whether it was said that the audit log cannot be written.
+    is_log_warned: Cell<bool>,
 }
 
 impl Context {
@@ -63,6 +77,7 @@ impl Context {
             store: OnceCell::new(),
             chosen: OnceCell::new(),
             manifest: OnceCell::new(),
+            is_log_warned: Cell::new(false),
         }
     }
 
@@ -136,6 +151,37 @@ impl Context {
     pub fn agent_at_the_keyboard(&self) -> Result<Option<String>, CommandError> {
         let agent = policy::at_keyboard(self.config()?, &raw_environment);
         Ok(agent.map(|agent| agent.title.clone()))
+    }
+
+    /// The audit log, whether or not it is switched on.
+    pub fn log(&self) -> Result<Log, CommandError> {
+        let rule = &self.config()?.log;
+        let file = match &rule.file {
+            Some(file) => file.clone(),
+            None => self.paths()?.audit_file(),
+        };
+        Ok(Log::new(file, rule.max_bytes))
+    }
+
+    /// Adds a line to the audit log, with the agent at the keyboard and the working directory. What
+    /// cannot be written is said once, and stops nothing.
+    pub fn record(&self, entry: Entry) {
+        // A configuration that cannot be read is an error of the command itself.
+        let Ok(log) = self.log() else { return };
+        if !self.config().is_ok_and(|config| config.log.enabled) {
+            return;
+        }
+        let directory = std::env::current_dir().ok();
+        let entry = Entry {
+            agent: self.agent_at_the_keyboard().ok().flatten(),
+            directory: directory.map(|directory| directory.to_string_lossy().into_owned()),
+            ..entry
+        };
+        if let Err(error) = log.append(entry)
+            && !self.is_log_warned.replace(true)
+        {
+            self.ui.warn(&format!("the audit log is not written: {}", chain(&error)));
+        }
     }
 
     pub fn resolver(&self) -> Result<Resolver<'_>, CommandError> {

@@ -7,6 +7,7 @@ use std::io;
 
 use clap::error::{ContextKind, ContextValue};
 
+use crate::audit;
 use crate::interact::Unanswered;
 use crate::{config, grant, http, inject, launch, login, oauth, paths, policy, private_file};
 use crate::{credential, resolve, secret, store, text};
@@ -20,6 +21,8 @@ pub enum Kind {
     Usage,
     /// A person must sign in, and there is nobody to ask.
     LoginRequired,
+    /// A person must confirm, and there is nobody to ask.
+    ConfirmationRequired,
     /// The network or the authorization server; later it may work.
     TryAgain,
     /// Whoever read our output has gone: a quiet success.
@@ -37,7 +40,7 @@ impl Kind {
             Kind::ClosedPipe => 0,
             Kind::Failed => 1,
             Kind::Usage => 2,
-            Kind::LoginRequired => 4,
+            Kind::LoginRequired | Kind::ConfirmationRequired => 4,
             Kind::TryAgain => 75,
             Kind::NotFound => 127,
             Kind::NotExecutable => 126,
@@ -57,6 +60,7 @@ impl Kind {
             Kind::Failed => "failed",
             Kind::Usage => "usage",
             Kind::LoginRequired => "login_required",
+            Kind::ConfirmationRequired => "confirmation_required",
             Kind::TryAgain => "try_again",
             Kind::ClosedPipe => "closed_pipe",
             Kind::NotFound => "not_found",
@@ -481,6 +485,12 @@ impl From<policy::Error> for CommandError {
             }
             _ => shown(Kind::Failed),
         }
+    }
+}
+
+impl From<audit::Error> for CommandError {
+    fn from(error: audit::Error) -> Self {
+        Self::from_error(Kind::Failed, &error)
     }
 }
 

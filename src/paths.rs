@@ -29,7 +29,8 @@ pub struct Paths {
     pub config: PathBuf,
     /// Holds the encrypted store.
     pub data: PathBuf,
-    /// Holds what can be rebuilt or asked again: index, remembered choices, permissions.
+    /// Holds what can be rebuilt or asked again: index, remembered choices, approvals, permissions; and
+    /// the audit log.
     pub state: PathBuf,
     /// Holds the keychain's locks: one directory a user and machine, whatever HOME says, since the
     /// keychain does not move with HOME either.
@@ -73,6 +74,11 @@ impl Paths {
                 None => lock_directory(),
             },
         })
+    }
+
+    /// The audit log, where the configuration names no other place.
+    pub fn audit_file(&self) -> PathBuf {
+        self.state.join("audit.jsonl")
     }
 
     /// The configuration that people write.

@@ -12,7 +12,9 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::handing::{self, Form, Handing, Handings};
+use super::purpose::Purpose;
 use super::{complete, given};
+use crate::audit::{self, Outcome};
 use crate::context::{Context, Named, environment};
 use crate::credential::Name;
 use crate::error::CommandError;
@@ -78,12 +80,15 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     let program = arguments.command.first().cloned().unwrap_or_default();
     let typed = handing::parse(context, &arguments.with, &arguments.env_header)?;
     launch::check(&program)?;
+    let purpose = Purpose::exec(&program);
     let handings = match typed {
-        none if none.is_empty() => handing::unnamed(context, &program, arguments.ask)?,
+        none if none.is_empty() => handing::unnamed(context, &program, arguments.ask)
+            .inspect_err(|error| purpose.record_failure(context, Outcome::Refused, None, error))?,
         list => Handings { list, manifest: None },
     };
     note_nesting(context);
-    let environment = gather(context, arguments, &handings)?;
+    let environment = gather(context, arguments, &handings, &purpose)?;
+    record(context, &environment, &handings, &purpose)?;
     context.ui.notice(&announcement(&environment, handings.manifest.as_deref()));
     launch(arguments, program, environment)
 }
@@ -136,6 +141,7 @@ fn gather(
     context: &Context,
     arguments: &Arguments,
     handings: &Handings,
+    purpose: &Purpose,
 ) -> Result<Environment, CommandError> {
     let mut environment = Environment::default();
     let mut known: BTreeMap<&Name, Resolved> = BTreeMap::new();
@@ -148,7 +154,7 @@ fn gather(
         let resolved = match known.entry(name) {
             Entry::Occupied(resolved) => resolved.into_mut(),
             Entry::Vacant(new) => {
-                let resolved = resolve(context, arguments, &handing.named)
+                let resolved = resolve(context, arguments, &handing.named, purpose)
                     .map_err(|error| asked_by(handings, name, error))?;
                 environment.note(name, &resolved);
                 new.insert(resolved)
@@ -204,9 +210,31 @@ fn resolve(
     context: &Context,
     arguments: &Arguments,
     named: &Named,
+    purpose: &Purpose,
 ) -> Result<Resolved, CommandError> {
     let provider = context.provider(&named.name)?;
-    given::resolve(context, named, provider, arguments.min_ttl, false)
+    given::resolve(context, named, provider, arguments.min_ttl, false, Some(purpose))
+}
+
+/// A line of the audit log for each variable, before the command can read it.
+fn record(
+    context: &Context,
+    environment: &Environment,
+    handings: &Handings,
+    purpose: &Purpose,
+) -> Result<(), CommandError> {
+    let manifest = handings.manifest.as_ref().map(|path| path.to_string_lossy().into_owned());
+    for (variable, (_, name)) in &environment.set {
+        let provider = context.provider(name)?;
+        let id = environment.handed.iter().find(|(handed, ..)| handed == name);
+        context.record(audit::Entry {
+            id: id.map(|(_, id, _)| id.clone()),
+            variable: Some(variable.clone()),
+            source: environment.given_by.get(variable).cloned().or_else(|| manifest.clone()),
+            ..purpose.entry(Outcome::Done, Some((name, provider)))
+        });
+    }
+    Ok(())
 }
 
 impl Environment {

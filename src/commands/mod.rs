@@ -6,9 +6,12 @@ mod exec;
 mod generate;
 mod given;
 mod handing;
+mod log;
 mod login;
 mod logout;
+mod permission;
 mod provider;
+mod purpose;
 mod status;
 mod token;
 mod trust;
@@ -75,6 +78,15 @@ pub enum Command {
     /// Under a coding agent the command refuses.
     Trust(Deferred<trust::Arguments>),
 
+    /// Show what was handed out, to whom and when
+    ///
+    /// Every credential that is handed to a command or printed leaves a line, and so does each refusal,
+    /// sign-in, sign-out, refresh and permission; never a secret.
+    Log(Deferred<log::Arguments>),
+
+    /// Say which credentials coding agents may print
+    Permission(Deferred<permission::Arguments>),
+
     /// List, show and check providers
     Provider(Deferred<provider::Arguments>),
 
@@ -91,6 +103,8 @@ impl Command {
             Command::Token(arguments) => token::run(context, arguments),
             Command::Exec(arguments) => exec::run(context, arguments),
             Command::Trust(arguments) => trust::run(context, arguments),
+            Command::Log(arguments) => log::run(context, arguments),
+            Command::Permission(arguments) => permission::run(context, arguments),
             Command::Provider(arguments) => provider::run(context, arguments),
             Command::Generate(arguments) => generate::run(context, arguments),
         }

@@ -347,7 +347,7 @@ fn check_credential(
     provider: &Provider,
     steps: &mut Vec<Step>,
 ) {
-    let resolved = given::resolve(context, named, provider, std::time::Duration::ZERO, false);
+    let resolved = given::resolve(context, named, provider, std::time::Duration::ZERO, false, None);
     steps.push(Step::new(format!("a credential for {}", named.name), &resolved));
     let Ok(resolved) = resolved else { return };
     let scheme = super::scheme_of(provider, &named.name, &resolved.credential);

@@ -8,6 +8,7 @@ use clap::{Args, ValueHint};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::audit::{Entry, Event, Outcome};
 use crate::config::{MANIFEST, Manifest, nearest_manifest};
 use crate::context::{Context, working_directory};
 use crate::credential::Name;
@@ -96,18 +97,25 @@ fn approve(
         return report(context, manifest, &Standing::Approved);
     }
     if let Some(agent) = context.agent_at_the_keyboard()? {
-        return Err(CommandError::new(
-            Kind::Failed,
-            format!("{agent} is running this command; only a person can approve what {path} asks"),
-        ));
+        let why =
+            format!("{agent} is running this command; only a person can approve what {path} asks");
+        record(context, Outcome::Refused, &manifest.path, why.clone());
+        return Err(CommandError::new(Kind::Failed, why));
     }
     match hash {
         Some(hash) => check_hash(manifest, hash)?,
         None => ask(context, manifest, standing)?,
     }
     policy::approve(&context.paths()?.state, manifest, Timestamp::now())?;
-    context.ui.notice(&format!("Approved {path}: {}.", manifest.asked.lines().join(", ")));
+    let asked = manifest.asked.lines().join(", ");
+    record(context, Outcome::Done, &manifest.path, format!("approved {asked}"));
+    context.ui.notice(&format!("Approved {path}: {asked}."));
     report(context, manifest, &Standing::Approved)
+}
+
+fn record(context: &Context, outcome: Outcome, path: &Path, reason: String) {
+    let (source, reason) = (Some(shown(path)), Some(reason));
+    context.record(Entry { source, reason, ..Entry::new(Event::Trust, outcome) });
 }
 
 /// Whoever has no terminal must know what was approved: the hash stands for it.
@@ -157,6 +165,7 @@ fn revoke(context: &Context, path: &Path) -> Result<ExitCode, CommandError> {
         return Err(CommandError::new(Kind::Failed, format!("{} is not approved", shown(path)))
             .hint("authctl trust --list"));
     }
+    record(context, Outcome::Done, path, "approval taken back".into());
     context.ui.notice(&format!("{} is no longer approved.", shown(path)));
     if context.ui.is_json() {
         context.ui.json(&json!({ "version": 1, "path": shown(path), "revoked": true }))?;

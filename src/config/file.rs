@@ -19,6 +19,10 @@ use crate::oauth::ClientAuthentication;
 pub struct File {
     pub store: Option<StoreChoice>,
     pub passphrase: Option<bool>,
+    pub confirm_program: Option<Spanned<String>>,
+    pub log: Option<LogTable>,
+    #[serde(default)]
+    pub credential: BTreeMap<Spanned<String>, CredentialTable>,
     #[serde(default)]
     pub provider: BTreeMap<Spanned<String>, ProviderTable>,
     #[serde(default)]
@@ -109,6 +113,24 @@ pub struct RedirectTable {
     pub port: Option<Spanned<u16>>,
     pub path: Option<Spanned<String>>,
     pub host: Option<Spanned<String>>,
+}
+
+/// `[log]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogTable {
+    pub enabled: Option<bool>,
+    pub file: Option<Spanned<String>>,
+    pub max_bytes: Option<Spanned<u64>>,
+}
+
+/// `[credential.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialTable {
+    #[serde(default)]
+    pub confirm: bool,
+    pub confirm_for: Option<Spanned<String>>,
 }
 
 /// `[agent.ID]`

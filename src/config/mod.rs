@@ -7,6 +7,7 @@ mod catalog;
 mod file;
 mod manifest;
 mod provider;
+mod rules;
 mod trusted;
 mod value;
 
@@ -19,11 +20,14 @@ use serde::{Deserialize, Serialize};
 pub use agents::Agent;
 pub use manifest::{Asked, FILE as MANIFEST, Manifest, nearest_manifest};
 pub use provider::{ClientRule, OAuth, Pkce, Provider, Scheme, Source};
+pub use rules::{Confirmation, LogRule};
 pub use value::{BadVariable, check_variable};
 
+use crate::credential::Name;
 use crate::private_file;
 use crate::text;
-use file::Document;
+use file::{Document, Problem};
+use rules::CredentialRule;
 
 /// Longest configuration read, in bytes.
 const LIMIT: u64 = 1024 * 1024;
@@ -35,6 +39,10 @@ pub struct Config {
     pub store: Option<StoreChoice>,
     /// Whether the encrypted file's key is kept under a passphrase.
     pub passphrase: bool,
+    /// The program that asks whether a credential may be used, in place of the terminal.
+    pub confirm_program: Option<PathBuf>,
+    pub log: LogRule,
+    credentials: Vec<CredentialRule>,
     providers: BTreeMap<String, Provider>,
     agents: BTreeMap<String, Agent>,
 }
@@ -96,15 +104,41 @@ impl Config {
     fn parse(file: &Path, text: &str) -> Result<Self, Error> {
         let document = Document { file, text };
         let written = document.parse()?;
-        Ok(Self {
+        let wrong = |problem: Problem| document.wrong(&problem);
+        let confirm_program = written.confirm_program.as_ref().map(rules::absolute).transpose();
+        let log = written.log.map(LogRule::check).transpose();
+        let mut config = Self {
             store: written.store,
             passphrase: written.passphrase.unwrap_or_default(),
+            confirm_program: confirm_program.map_err(wrong)?,
+            log: log.map_err(wrong)?.unwrap_or_default(),
+            credentials: Vec::new(),
             providers: check_providers(&document, written.provider, |line| Source::File {
                 path: file.to_owned(),
                 line,
             })?,
             agents: check_agents(&document, written.agent)?,
-        })
+        };
+        for (name, table) in &written.credential {
+            let rule = CredentialRule::check(name, table).map_err(wrong)?;
+            // A rule that a slip of the pen keeps from its credential would protect nothing.
+            if config.provider(&rule.provider).is_err() {
+                let what = format!("there is no provider {}", rule.provider);
+                return Err(wrong(Problem::new(name.span(), what)));
+            }
+            config.credentials.push(rule);
+        }
+        Ok(config)
+    }
+
+    /// Whether the use of a credential is confirmed: what is said of the account, else of its provider.
+    pub fn confirmation(&self, name: &Name) -> Option<Confirmation> {
+        let of = |account: Option<&str>| {
+            self.credentials
+                .iter()
+                .find(|rule| rule.provider == name.provider() && rule.account.as_deref() == account)
+        };
+        of(Some(name.account())).or_else(|| of(None))?.confirmation
     }
 
     /// The provider of this name: the file's, else the built-in one. A provider in the file replaces a

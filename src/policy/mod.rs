@@ -4,6 +4,7 @@
 mod agents;
 mod approvals;
 mod choices;
+mod confirmations;
 mod permissions;
 
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ pub use approvals::{
     Approval, Standing, approval, approvals, approve, changes, changes_line, revoke, standing,
 };
 pub use choices::{can_remember, forget, project_root, recall, remember};
+pub use confirmations::{ask_by, holds_for, is_confirmed, remember_yes};
 pub use permissions::{Permission, allow, permission, withdraw};
 
 use crate::config::Manifest;
@@ -32,6 +34,12 @@ pub enum Error {
     Newer { path: PathBuf },
     #[error("{path} cannot be remembered: it is not Unicode text")]
     NotText { path: PathBuf },
+    #[error("cannot ask by {path}, which confirm_program names")]
+    Helper {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("{path} asks for {asked}, and nobody has approved that")]
     NotApproved { path: PathBuf, asked: String },
     #[error("{path} was changed after it was approved: {changes}")]

@@ -12,6 +12,8 @@
 
 #[cfg(unix)]
 mod accounts;
+#[cfg(target_os = "linux")]
+mod audit;
 #[cfg(unix)]
 mod bad_input;
 mod binding;
