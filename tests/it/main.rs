@@ -12,6 +12,8 @@
 
 #[cfg(unix)]
 mod accounts;
+#[cfg(target_os = "linux")]
+mod audit;
 #[cfg(unix)]
 mod bad_input;
 mod binding;
@@ -33,6 +35,8 @@ mod json_output;
 mod keychain;
 mod layers;
 mod login;
+#[cfg(unix)]
+mod manifest;
 #[cfg(target_os = "linux")]
 mod persistence;
 #[cfg(unix)]
