@@ -7,7 +7,7 @@ use crate::config::{Scheme, Verify, VerifyMethod};
 use crate::context::Context;
 use crate::credential::Name;
 use crate::error::{CommandError, Kind};
-use crate::http::{Answer, Request};
+use crate::http::{Answer, DPOP_NONCE, Request, parse_url};
 use crate::inject;
 use crate::resolve::{Resolved, Source};
 use crate::secret::conceal;
@@ -22,17 +22,37 @@ pub fn verify(
     call: &Verify,
     resolved: &Resolved,
 ) -> Result<(), CommandError> {
-    let mut request = match call.method {
-        VerifyMethod::Get => Request::get(&call.url)?,
-        VerifyMethod::Post => Request::post_form(&call.url, &[])?,
+    let mut answer = ask(context, scheme, call, resolved)?;
+    // A server may want its nonce in the proof first (RFC 9449 §9).
+    if answer.status == 401 && resolved.credential.is_bound() && answer.header(DPOP_NONCE).is_some()
+    {
+        answer = ask(context, scheme, call, resolved)?;
+    }
+    judge(&answer, call.member.as_deref(), name, resolved)
+}
+
+fn ask(
+    context: &Context,
+    scheme: &Scheme,
+    call: &Verify,
+    resolved: &Resolved,
+) -> Result<Answer, CommandError> {
+    let target = parse_url(&call.url)?;
+    let nonce = context.http.nonces.newest(&target);
+    let (method, mut request) = match call.method {
+        VerifyMethod::Get => ("GET", Request::get(&call.url)?),
+        VerifyMethod::Post => ("POST", Request::post_form(&call.url, &[])?),
     };
     for (header, value) in &call.headers {
         request = request.named_header(header, value)?;
     }
-    let (header, value) = inject::header(scheme, &resolved.credential)?;
-    let request = request.secret_header(&header, &value)?;
-    let answer = context.http.block_on(context.http.send(request))?;
-    judge(&answer, call.member.as_deref(), name, resolved)
+    let headers = inject::headers(scheme, &resolved.credential, method, &target, nonce.as_deref())?;
+    for (header, value) in &headers {
+        request = request.secret_header(header, value)?;
+    }
+    let mut answer = context.http.block_on(context.http.send(request))?;
+    answer.never_shown = headers.into_iter().map(|(_, value)| value).collect();
+    Ok(answer)
 }
 
 fn judge(
@@ -78,5 +98,6 @@ fn reason(answer: &Answer, resolved: &Resolved) -> Option<String> {
     let body: Value = serde_json::from_slice(&answer.body).ok()?;
     let members = ["/error/message", "/error_description", "/message", "/detail", "/error"];
     let said = members.iter().find_map(|member| body.pointer(member)?.as_str())?;
-    Some(clean(&conceal(said, &inject::secrets(&resolved.credential))))
+    let said = conceal(said, &answer.never_shown);
+    Some(clean(&conceal(&said, &inject::secrets(&resolved.credential))))
 }

@@ -19,6 +19,10 @@ use crate::oauth::ClientAuthentication;
 pub struct File {
     pub store: Option<StoreChoice>,
     pub passphrase: Option<bool>,
+    pub confirm_program: Option<Spanned<String>>,
+    pub log: Option<LogTable>,
+    #[serde(default)]
+    pub credential: BTreeMap<Spanned<String>, CredentialTable>,
     #[serde(default)]
     pub provider: BTreeMap<Spanned<String>, ProviderTable>,
     #[serde(default)]
@@ -74,6 +78,10 @@ pub struct OAuthTable {
     pub device_authorization_endpoint: Option<Spanned<String>>,
     pub revocation_endpoint: Option<Spanned<String>>,
     pub registration_endpoint: Option<Spanned<String>>,
+    pub pushed_authorization_request_endpoint: Option<Spanned<String>>,
+    #[serde(default)]
+    pub pushed_authorization: bool,
+    pub dpop: Option<Spanned<DpopWord>>,
     pub grants: Option<Spanned<Vec<Spanned<Grant>>>>,
     #[serde(default)]
     pub scopes: Vec<Spanned<String>>,
@@ -96,6 +104,14 @@ pub enum ClientWord {
     #[default]
     Own,
     Register,
+}
+
+/// `true`, `false` or `"required"`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "neither true nor false nor \"required\"")]
+pub enum DpopWord {
+    Plain(bool),
+    Word(String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -126,6 +142,24 @@ pub struct VerifyTable {
     pub member: Option<Spanned<String>>,
 }
 
+/// `[log]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogTable {
+    pub enabled: Option<bool>,
+    pub file: Option<Spanned<String>>,
+    pub max_bytes: Option<Spanned<u64>>,
+}
+
+/// `[credential.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialTable {
+    #[serde(default)]
+    pub confirm: bool,
+    pub confirm_for: Option<Spanned<String>>,
+}
+
 /// `[agent.ID]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -154,8 +188,13 @@ impl Problem {
 }
 
 impl Document<'_> {
-    /// Reads names and types.
+    /// Reads names and types of the user's configuration.
     pub fn parse(&self) -> Result<File, Error> {
+        self.read()
+    }
+
+    /// Reads names and types.
+    pub fn read<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
         toml::from_str(self.text).map_err(|error| {
             let span = error.span().unwrap_or_default();
             let what = match error.message() {

@@ -9,8 +9,8 @@ use toml::Spanned;
 use url::Url;
 
 use super::file::{
-    ClientWord, OAuthTable, Problem, ProviderTable, RedirectTable, SchemeTable, Separator,
-    VerifyTable,
+    ClientWord, DpopWord, OAuthTable, Problem, ProviderTable, RedirectTable, SchemeTable,
+    Separator, VerifyTable,
 };
 use super::value::{self, Header};
 use crate::credential::{Grant, Kind, is_part};
@@ -102,6 +102,10 @@ pub struct OAuth {
     pub device_authorization_endpoint: Option<String>,
     pub revocation_endpoint: Option<String>,
     pub registration_endpoint: Option<String>,
+    pub pushed_authorization_request_endpoint: Option<String>,
+    /// Authorization requests are pushed (RFC 9126) even where the server does not insist.
+    pub pushed_authorization: bool,
+    pub dpop: Dpop,
     /// Never empty. The first is the one that a login uses by default.
     pub grants: Vec<Grant>,
     /// Whether the entry leaves it to the issuer's metadata which further grants there are.
@@ -120,6 +124,18 @@ pub struct OAuth {
     pub pkce: Option<Pkce>,
     /// Further parameters of the authorization request.
     pub parameters: BTreeMap<String, String>,
+}
+
+/// Whether tokens are to be bound to a key (RFC 9449). Bound tokens cannot be handed to programs that
+/// take a plain one, so nobody gets them unasked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Dpop {
+    #[default]
+    Never,
+    /// Where the server can; else plain ones.
+    Preferred,
+    /// Plain ones are refused.
+    Required,
 }
 
 /// Where our client at an authorization server comes from.
@@ -300,6 +316,11 @@ impl OAuth {
             )?,
             revocation_endpoint: value::optional_url(table.revocation_endpoint.as_ref())?,
             registration_endpoint: value::optional_url(table.registration_endpoint.as_ref())?,
+            pushed_authorization_request_endpoint: value::optional_url(
+                table.pushed_authorization_request_endpoint.as_ref(),
+            )?,
+            pushed_authorization: table.pushed_authorization,
+            dpop: table.dpop.as_ref().map(dpop).transpose()?.unwrap_or_default(),
             grants_are_open: table.grants.is_none() && table.issuer.is_some(),
             grants: grants(table.grants)?,
             scopes: table.scopes.iter().map(value::scope).collect::<Result<_, _>>()?,
@@ -325,6 +346,9 @@ impl OAuth {
             Some("there is no way to a token endpoint: issuer or token_endpoint is missing")
         } else if needs(Grant::AuthorizationCode) && self.authorization_endpoint.is_none() {
             Some("the grant authorization_code needs issuer or authorization_endpoint")
+        } else if self.pushed_authorization && self.pushed_authorization_request_endpoint.is_none()
+        {
+            Some("pushed_authorization needs issuer or pushed_authorization_request_endpoint")
         } else if needs(Grant::DeviceCode) && self.device_authorization_endpoint.is_none() {
             Some("the grant device_code needs issuer or device_authorization_endpoint")
         } else if self.client == ClientRule::Register && self.registration_endpoint.is_none() {
@@ -365,6 +389,17 @@ fn client(table: &OAuthTable) -> Result<ClientRule, Problem> {
     match own.into_iter().flatten().next() {
         Some(span) => Err(Problem::new(span, "belongs to client = \"own\", not to \"register\"")),
         None => Ok(ClientRule::Register),
+    }
+}
+
+fn dpop(word: &Spanned<DpopWord>) -> Result<Dpop, Problem> {
+    match word.get_ref() {
+        DpopWord::Plain(false) => Ok(Dpop::Never),
+        DpopWord::Plain(true) => Ok(Dpop::Preferred),
+        DpopWord::Word(word) if word == "required" => Ok(Dpop::Required),
+        DpopWord::Word(_) => {
+            Err(Problem::new(word.span(), "is neither true nor false nor \"required\""))
+        }
     }
 }
 
@@ -527,6 +562,10 @@ mod tests {
             ("redirect = { host = \"example.com\" }", "redirect.host: ", "localhost"),
             ("parameters = { state = \"1\" }", "parameters.state: ", "itself"),
             ("pkce = \"plain\"", "pkce: ", "S256"),
+            ("dpop = \"yes\"", "dpop: ", "required"),
+            ("dpop = 1", "dpop: ", "neither true nor false"),
+            ("pushed_authorization = \"yes\"", "pushed_authorization", "boolean"),
+            ("pushed_authorization_request_endpoint = \"/par\"", "pushed_auth", "URL"),
             ("client_secret = \"hunter2\"", "client_secret: ", "unknown key"),
         ] {
             let message = refusal(&format!("{begin}{line}\n"));
@@ -555,6 +594,13 @@ mod tests {
             ),
             at,
             "registration_endpoint",
+        );
+        assert_refused(
+            &format!(
+                "[provider.x.oauth]\npushed_authorization = true\nauthorization_endpoint = \"https://x.example/a\"\n{token}"
+            ),
+            at,
+            "pushed_authorization_request_endpoint",
         );
         let fine = format!("[provider.x.oauth]\ngrants = [\"client_credentials\"]\n{token}");
         assert!(Config::parse("c.toml".as_ref(), &fine).is_ok());

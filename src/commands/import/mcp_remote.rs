@@ -134,6 +134,7 @@ fn credential(provider: &Provider, session: Session) -> Option<Credential> {
         refresh_expires_at: None,
         scopes: session.scopes,
         subject: None,
+        dpop_key: None,
     };
     let binding = Binding {
         issuer: oauth.issuer.clone(),

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use crate::config::{ClientRule, OAuth, Pkce, Provider, Scheme, Source, Verify};
+use crate::config::{ClientRule, Dpop, OAuth, Pkce, Provider, Scheme, Source, Verify};
 use crate::context::Context;
 use crate::credential::Kind as CredentialKind;
 use crate::error::CommandError;
@@ -90,6 +90,7 @@ fn oauth_rows(oauth: &OAuth, row: &mut dyn FnMut(&str, &str)) {
         ("token", &oauth.token_endpoint),
         ("refresh", &oauth.refresh_endpoint),
         ("revocation", &oauth.revocation_endpoint),
+        ("pushed requests", &oauth.pushed_authorization_request_endpoint),
         ("resource", &oauth.resource),
     ];
     for (label, url) in urls {
@@ -99,6 +100,14 @@ fn oauth_rows(oauth: &OAuth, row: &mut dyn FnMut(&str, &str)) {
     }
     if !oauth.scopes.is_empty() {
         row("scopes", &oauth.scopes.join(" "));
+    }
+    if oauth.pushed_authorization {
+        row("requests", "pushed (RFC 9126)");
+    }
+    match oauth.dpop {
+        Dpop::Never => {}
+        Dpop::Preferred => row("tokens", "bound to a key where the server can (DPoP)"),
+        Dpop::Required => row("tokens", "bound to a key, no others (DPoP)"),
     }
     match (&oauth.client_id, &oauth.client) {
         (Some(id), _) => row("client", id),
@@ -164,6 +173,13 @@ fn oauth_as_json(oauth: &OAuth) -> Value {
         "device_authorization_endpoint": oauth.device_authorization_endpoint,
         "revocation_endpoint": oauth.revocation_endpoint,
         "registration_endpoint": oauth.registration_endpoint,
+        "pushed_authorization_request_endpoint": oauth.pushed_authorization_request_endpoint,
+        "pushed_authorization": oauth.pushed_authorization,
+        "dpop": match oauth.dpop {
+            Dpop::Never => Value::Bool(false),
+            Dpop::Preferred => Value::Bool(true),
+            Dpop::Required => "required".into(),
+        },
         "grants": oauth.grants.iter().map(|grant| grant.as_str()).collect::<Vec<_>>(),
         "scopes": oauth.scopes,
         "scope_separator": oauth.scope_separator,
