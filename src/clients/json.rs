@@ -163,10 +163,28 @@ fn wrap(server: &CstObject, with: &[String]) -> Option<()> {
         let index = property.property_index() + 1;
         server.insert(index, "args", CstInputValue::Array(Vec::new())).array_value()
     })?;
-    for (index, argument) in prefix.into_iter().enumerate() {
-        arguments.insert(index + usize::from(runs_already), CstInputValue::from(argument));
-    }
+    put_before(arguments, usize::from(runs_already), prefix);
     Some(())
+}
+
+/// Inserts texts into an array. One that stands in a line without comments is written anew: what is inserted
+/// there would be set apart like the lines of a longer one.
+fn put_before(array: CstArray, at: usize, texts: Vec<String>) {
+    let inner: Option<Vec<String>> =
+        array.elements().iter().map(|one| one.as_string_lit()?.decoded_value().ok()).collect();
+    let is_plain = !array.children().iter().any(|child| child.is_comment() || child.is_newline());
+    match inner.filter(|_| is_plain) {
+        Some(mut inner) => {
+            inner.splice(at..at, texts);
+            let inner = inner.into_iter().map(CstInputValue::from).collect();
+            array.replace_with(CstInputValue::Array(inner));
+        }
+        None => {
+            for (index, text) in texts.into_iter().enumerate() {
+                array.insert(at + index, CstInputValue::from(text));
+            }
+        }
+    }
 }
 
 fn first(arguments: Option<&CstArray>) -> Option<String> {
@@ -206,6 +224,26 @@ mod tests {
             places(r#"{"mcpServers":{"x":{"command":"c","env":{"K":"${input:k}"}}}}"#).is_empty()
         );
         assert!(places("[1]").is_empty());
+    }
+
+    #[test]
+    fn arguments_are_written_as_they_stood() {
+        let with = |arguments: &str| {
+            let text = format!(
+                r#"{{"servers":{{"x":{{"command":"c","args":{arguments},"env":{{"K":"v"}}}}}}}}"#
+            );
+            let found = literals(&text).unwrap();
+            let after = refer(&text, &[Reference { at: &found[0].at, with: "k".into() }]).unwrap();
+            let (_, after) = after.split_once("\"args\":").unwrap();
+            after.split_once(",\"env\"").unwrap().0.to_owned()
+        };
+        let plain = r#"["exec", "--with", "k", "--", "c", "-y", "z"]"#;
+        assert_eq!(with(r#"["-y", "z"]"#), plain);
+        assert_eq!(with(r#"[ "-y","z" ]"#), plain);
+        assert_eq!(with("[]"), r#"["exec", "--with", "k", "--", "c"]"#);
+        let lines = with("[\n  \"-y\", // yes\n  \"z\"\n]");
+        assert!(lines.starts_with("[\n") && lines.contains("  \"c\",\n"), "{lines}");
+        assert!(lines.ends_with("\"-y\", // yes\n  \"z\"\n]"), "{lines}");
     }
 
     #[test]

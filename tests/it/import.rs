@@ -188,6 +188,11 @@ fn a_stored_secret_is_replaced_only_when_told() {
     let before = id(&sandbox);
     import(&sandbox, &["--apply", "--replace"]).success();
     assert_eq!((token(&sandbox, "github"), id(&sandbox)), (GITHUB.into(), before));
+    // Of two that want the name, the one that has it already is no rival of the store.
+    let both = format!("GITHUB_TOKEN={GITHUB}\nGH_TOKEN={OTHER}\n");
+    write(&sandbox, "work/.env", &both);
+    let items = found(&sandbox, &[]);
+    assert_eq!((&items[0]["state"], &items[1]["state"]), (&json!("stored"), &json!("rivalled")));
 }
 
 // ----------------------------------------------------------------------------------------- MCP clients
@@ -416,6 +421,9 @@ fn what_cannot_be_read_is_refused_when_it_was_named_and_passed_over_when_not() {
     std::fs::write(sandbox.path("work/.env.production"), b"GITHUB_TOKEN=\xff\xfe\n").unwrap();
     write(&sandbox, "work/.env.development", &format!("A='x\nGITHUB_TOKEN={GITHUB}\n"));
     write(&sandbox, "home/.config/gh/hosts.yml", "a: &x [*x]\n");
+    std::fs::create_dir_all(sandbox.path("work/.gemini")).unwrap();
+    let fifo = sandbox.path("work/.gemini/settings.json");
+    assert!(std::process::Command::new("mkfifo").arg(fifo).status().unwrap().success());
     for (file, words) in [
         (".env", "is a link"),
         (".env.local", "is larger than"),
@@ -425,11 +433,8 @@ fn what_cannot_be_read_is_refused_when_it_was_named_and_passed_over_when_not() {
         (".env.development", "a quote is not closed (line 1)"),
         ("nothing.env", "there is no file"),
         ("notes.txt", "does not tell what it is"),
-        (".", "passed"),
+        (".gemini/settings.json", "not a regular file"),
     ] {
-        if file == "." {
-            continue;
-        }
         for extra in [&[][..], &["--rewrite"]] {
             let output = import(&sandbox, &[&[file], extra].concat());
             assert!([1, 2].contains(&output.code()), "{file}: {output:?}");
@@ -446,7 +451,7 @@ fn what_cannot_be_read_is_refused_when_it_was_named_and_passed_over_when_not() {
     );
     let output = import(&sandbox, &["--json", "--rewrite"]);
     assert_eq!(output.code(), 0, "{output:?}");
-    assert_eq!(output.json()["unreadable"].as_array().unwrap().len(), 7);
+    assert_eq!(output.json()["unreadable"].as_array().unwrap().len(), 8);
     assert_eq!(output.json()["stored"], json!(["stripe"]));
     assert_eq!(text(&target), good);
 }
@@ -471,6 +476,17 @@ fn a_key_with_control_characters_stays_where_it_is() {
 
 // ---------------------------------------------------------------------------------------- interruptions
 
+/// The lock of a credential, as another process would hold it.
+fn held_lock(sandbox: &Sandbox, provider: &str) -> std::fs::File {
+    sandbox.run_with_input(["login", "groq", "--with-key"], "makes-the-store").success();
+    let locks = Sealed::of(sandbox).directory().join("locks");
+    let lock = locks.join(format!("credential~{provider}~default.lock"));
+    let lock = std::fs::File::create(lock).unwrap();
+    lock.set_permissions(std::fs::Permissions::from_mode(0o600)).unwrap();
+    lock.lock().unwrap();
+    lock
+}
+
 #[test]
 fn a_kill_between_storing_and_rewriting_loses_nothing() {
     let sandbox = Sandbox::new();
@@ -478,11 +494,7 @@ fn a_kill_between_storing_and_rewriting_loses_nothing() {
     let file = write(&sandbox, "work/.env", &before);
     let store = Sealed::of(&sandbox);
     // Somebody else holds the lock of the second credential.
-    sandbox.run_with_input(["login", "groq", "--with-key"], "makes-the-store").success();
-    let lock = store.directory().join("locks/credential~stripe~default.lock");
-    let lock = std::fs::File::create(lock).unwrap();
-    lock.set_permissions(std::fs::Permissions::from_mode(0o600)).unwrap();
-    lock.lock().unwrap();
+    let lock = held_lock(&sandbox, "stripe");
     let mut running = sandbox.start(sandbox.command(["import", "--rewrite"]));
     eventually("the first credential", || store.find("github"));
     running.child.kill().unwrap();
@@ -497,6 +509,25 @@ fn a_kill_between_storing_and_rewriting_loses_nothing() {
         (token(&sandbox, "github"), token(&sandbox, "stripe")),
         (GITHUB.into(), STRIPE.into())
     );
+}
+
+#[test]
+fn a_file_that_changes_meanwhile_is_left_as_it_became() {
+    let sandbox = Sandbox::new();
+    let file = write(&sandbox, "work/.env", &format!("STRIPE_API_KEY={STRIPE}\n"));
+    let lock = held_lock(&sandbox, "stripe");
+    let running = sandbox.start(sandbox.command(["import", "--rewrite"]));
+    let is_read = || running.stdout().contains("line 1 STRIPE_API_KEY").then_some(());
+    eventually("the file to be read", is_read);
+    let now = format!("STRIPE_API_KEY={STRIPE}\nNEW=1\n");
+    std::fs::write(&file, &now).unwrap();
+    drop(lock);
+    let output = running.finish();
+    assert_silent(&output);
+    let said = output.failure(1);
+    assert!(said.contains("changed meanwhile") && said.contains("authctl import"), "{said}");
+    assert_eq!((text(&file), token(&sandbox, "stripe")), (now, STRIPE.into()));
+    assert!(backups(&sandbox).is_empty());
 }
 
 /// A kill at each rename of the run: before it and after it the file is whole, and the secret is in the store

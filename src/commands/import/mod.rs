@@ -241,7 +241,12 @@ fn refuse_rivals(found: &Found) -> Result<(), CommandError> {
         first.path.display(),
         first.place
     ));
+    let mut said = Vec::new();
     for item in rivals {
+        if said.contains(&&item.print) {
+            continue;
+        }
+        said.push(&item.print);
         let provider = item.name.as_ref().map_or("PROVIDER", |name| name.provider());
         error = error.hint(format!(
             "authctl import … --as {print}={provider}:ACCOUNT, or --skip {print}  ({} {})",

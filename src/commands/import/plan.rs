@@ -135,13 +135,14 @@ fn named(context: &Context, provider: &str, account: Option<&str>) -> Result<Nam
 /// Looks at all items together, and at what the index says of the store: two secrets cannot have one name.
 pub fn settle(context: &Context, items: &mut [Item], replace: bool) -> Result<(), CommandError> {
     let rivals: Vec<Option<String>> = (0..items.len()).map(|at| rival(items, at)).collect();
-    for (item, rival) in items.iter_mut().zip(rivals) {
-        match (rival, &item.name) {
-            _ if item.state != State::New => {}
-            (Some(rival), _) => item.state = State::Rivalled(rival),
-            // A keychain is not opened to see that there is nothing.
-            (None, Some(name)) if context.store()?.entry(name)?.is_none() => {}
-            (None, _) => compare(context, item, replace)?,
+    for (item, rival) in items.iter_mut().zip(rivals).filter(|(item, _)| item.state == State::New) {
+        let Some(name) = &item.name else { continue };
+        // A keychain is not opened to see that there is nothing.
+        if context.store()?.entry(name)?.is_some() {
+            compare(context, item, replace)?;
+        }
+        if let Some(rival) = rival.filter(|_| item.state != State::Stored) {
+            item.state = State::Rivalled(rival);
         }
     }
     Ok(())
