@@ -394,7 +394,10 @@ fn a_sign_in_of_mcp_remote_goes_on_here_and_only_here() {
     assert!(file.exists());
     import(sandbox, &["--rewrite"]).success();
     assert!(!file.exists());
-    assert_eq!(backups(sandbox), [(stored.to_string(), 0o600)]);
+    let kept = backups(sandbox);
+    assert_eq!(kept.len(), 2, "tokens and client: {kept:?}");
+    assert!(kept.contains(&(stored.to_string(), 0o600)), "{kept:?}");
+    assert!(!sandbox.path(&format!("{folder}_client_info.json")).exists());
     // Long expired: the first use refreshes it, with mcp-remote's client.
     let fresh = token(sandbox, PROVIDER);
     assert!(server.accepts(&fresh));
@@ -402,7 +405,6 @@ fn a_sign_in_of_mcp_remote_goes_on_here_and_only_here() {
     // One of a server that no provider is known for is left alone.
     let other = stored.to_string().replace(&server.issuer(), "https://elsewhere.example");
     write(sandbox, &format!("{folder}_tokens.json"), &other);
-    std::fs::remove_file(sandbox.path(&format!("{folder}_client_info.json"))).unwrap();
     assert_eq!(found(sandbox, &["--rewrite"])[0]["state"], "unknown");
     assert!(file.exists());
 }
@@ -433,6 +435,7 @@ fn what_cannot_be_read_is_refused_when_it_was_named_and_passed_over_when_not() {
         (".env.development", "a quote is not closed (line 1)"),
         ("nothing.env", "there is no file"),
         ("notes.txt", "does not tell what it is"),
+        (".cursor", "does not tell what it is"),
         (".gemini/settings.json", "not a regular file"),
     ] {
         for extra in [&[][..], &["--rewrite"]] {

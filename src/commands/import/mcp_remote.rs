@@ -22,7 +22,7 @@ use crate::secret::Secret;
 const TOKENS: &str = "_tokens.json";
 const CLIENT: &str = "_client_info.json";
 
-/// Every session in the folder and in the folders of versions below it.
+/// Every session that mcp-remote keeps in a folder.
 pub fn items(
     context: &Context,
     folder: &Path,
@@ -40,7 +40,8 @@ pub fn items(
     Ok(found)
 }
 
-fn token_files(folder: &Path) -> Vec<PathBuf> {
+/// The files of tokens in a folder and in the folders of versions below it.
+pub fn token_files(folder: &Path) -> Vec<PathBuf> {
     let below = |folder: &Path| {
         let entries = std::fs::read_dir(folder).into_iter().flatten();
         entries.filter_map(Result::ok).map(|entry| entry.path()).collect::<Vec<_>>()
@@ -188,10 +189,25 @@ pub fn put_away(context: &Context, found: &Found, done: &mut Done) -> Result<(),
             ));
             continue;
         }
-        let backup = back_up(context, &item.path, contents.as_bytes())?;
-        private_file::remove(&item.path)?;
-        done.rewritten.push((item.path.clone(), backup));
+        put_file_away(context, &item.path, &contents, done)?;
+        // The client may have a secret, and is of no use without its tokens.
+        let client = client_file(&item.path);
+        if client.exists() {
+            put_file_away(context, &client, &read(&client)?, done)?;
+        }
     }
+    Ok(())
+}
+
+fn put_file_away(
+    context: &Context,
+    path: &Path,
+    contents: &str,
+    done: &mut Done,
+) -> Result<(), CommandError> {
+    let backup = back_up(context, path, contents.as_bytes())?;
+    private_file::remove(path)?;
+    done.rewritten.push((path.to_owned(), backup));
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use directories::BaseDirs;
 
+use super::mcp_remote;
 use crate::clients::Format;
 use crate::context::environment;
 
@@ -28,7 +29,8 @@ impl Place {
             return Some(Place::File(path.to_owned(), format));
         }
         if path.is_dir() {
-            return Some(Place::McpRemote(path.to_owned()));
+            let has_sessions = !mcp_remote::token_files(path).is_empty();
+            return has_sessions.then(|| Place::McpRemote(path.to_owned()));
         }
         let name = path.file_name()?.to_str()?;
         let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str());
