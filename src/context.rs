@@ -1,7 +1,9 @@
 //! What every command is handed: how to talk, where things are, the configuration, the store and the
 //! HTTP client. Each is made when it is first asked for, so that a command pays for what it uses.
 
-use std::cell::OnceCell;
+mod acquire;
+
+use std::cell::{Cell, OnceCell};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,6 +50,8 @@ pub struct Context {
     store: OnceCell<Store>,
     /// A store that a person chose during this run.
     chosen: OnceCell<Store>,
+    /// How many sign-ins are being followed to the one that they begin with.
+    chain: Cell<u8>,
 }
 
 impl Context {
@@ -61,6 +65,7 @@ impl Context {
             config: OnceCell::new(),
             store: OnceCell::new(),
             chosen: OnceCell::new(),
+            chain: Cell::new(0),
         }
     }
 
@@ -137,7 +142,8 @@ impl Context {
     }
 
     pub fn resolver(&self) -> Result<Resolver<'_>, CommandError> {
-        Ok(Resolver { store: self.store()?, http: &self.http, clock: Timestamp::now })
+        let store = self.store()?;
+        Ok(Resolver { store, http: &self.http, logins: self, clock: Timestamp::now })
     }
 
     pub fn login(&self) -> Result<Login<'_>, CommandError> {
@@ -145,6 +151,7 @@ impl Context {
             store: self.store()?,
             http: &self.http,
             interact: self.ui.as_ref(),
+            logins: self,
             clock: Timestamp::now,
         })
     }

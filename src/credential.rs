@@ -191,10 +191,11 @@ impl Credential {
         }
     }
 
-    /// Whether new tokens can be had without a person: with a refresh token, or as the client itself.
+    /// Whether new tokens can be had without a person: with a refresh token, as the client itself, or
+    /// for an identity that this machine has.
     pub fn is_renewable(&self) -> bool {
         self.as_oauth().is_some_and(|(tokens, binding)| {
-            tokens.refresh_token.is_some() || binding.grant == Grant::ClientCredentials
+            tokens.refresh_token.is_some() || binding.grant.needs_nobody()
         })
     }
 
@@ -232,6 +233,13 @@ pub struct Tokens {
     /// Whose login it is, where the server told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// Kept only where another provider's sign-in begins with it (ID-JAG); never handed out.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "crate::secret::at_rest_option"
+    )]
+    pub id_token: Option<Secret>,
 }
 
 /// Where an OAuth credential came from and the only places it may go, as the strings received: they
@@ -277,21 +285,43 @@ pub enum Grant {
     AuthorizationCode,
     DeviceCode,
     ClientCredentials,
+    /// An assertion of an identity that this machine has (RFC 7523 §2.1).
+    JwtBearer,
+    /// Such an identity, or another credential, exchanged (RFC 8693).
+    TokenExchange,
+    /// An assertion that an identity provider makes out of a sign-in there (ID-JAG).
+    IdJag,
 }
 
 impl Grant {
+    /// Whether its tokens are had from an identity that is at hand: nothing need be stored for it.
+    pub fn is_of_machine(self) -> bool {
+        matches!(self, Grant::JwtBearer | Grant::TokenExchange | Grant::IdJag)
+    }
+
+    /// Whether it brings new tokens at any time without a person.
+    pub fn needs_nobody(self) -> bool {
+        self == Grant::ClientCredentials || self.is_of_machine()
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Grant::AuthorizationCode => "authorization_code",
             Grant::DeviceCode => "device_code",
             Grant::ClientCredentials => "client_credentials",
+            Grant::JwtBearer => "jwt_bearer",
+            Grant::TokenExchange => "token_exchange",
+            Grant::IdJag => "id_jag",
         }
     }
 
-    /// The `grant_type` of the request for tokens (RFC 6749 §4, RFC 8628 §3.4).
+    /// The `grant_type` of the request for tokens (RFC 6749 §4, RFC 8628 §3.4, RFC 7523 §2.1, RFC 8693
+    /// §2.1).
     pub fn grant_type(self) -> &'static str {
         match self {
             Grant::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
+            Grant::JwtBearer | Grant::IdJag => "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            Grant::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
             other => other.as_str(),
         }
     }
@@ -325,6 +355,17 @@ impl Tokens {
             refresh_token,
             scopes: answer.scopes.or_else(|| previous.and_then(|old| old.scopes.clone())),
             subject: previous.and_then(|old| old.subject.clone()),
+            id_token: next_id_token(answer.id_token, previous),
+        }
+    }
+}
+
+/// A refresh may bring a new ID token (OpenID Connect Core §12.2); it is kept where one was kept.
+fn next_id_token(answered: Option<Secret>, previous: Option<&Tokens>) -> Option<Secret> {
+    match previous {
+        None => answered,
+        Some(previous) => {
+            previous.id_token.as_ref().map(|old| answered.unwrap_or_else(|| old.clone()))
         }
     }
 }
@@ -546,6 +587,7 @@ mod tests {
             refresh_expires_at: None,
             scopes: None,
             subject: None,
+            id_token: None,
         }
     }
 
@@ -584,6 +626,7 @@ mod tests {
             refresh_token: refresh_token.map(Secret::new),
             refresh_expires_in: None,
             scopes: None,
+            id_token: None,
         }
     }
 

@@ -26,17 +26,25 @@ pub fn resolve(
         return Ok(resolved);
     }
     let wanted = Wanted { name: &named.name, provider, min_ttl, force_refresh };
-    let resolved = context.resolver()?.resolve(wanted).map_err(|error| {
+    let error = match context.resolver()?.resolve(wanted) {
+        Ok(resolved) => return Ok(announced(context, named, resolved)),
+        Err(error) => error,
+    };
+    let acquired = context.acquire_instead(wanted, &error)?;
+    acquired.ok_or_else(|| {
         let nested = is_nested_in(named);
         let missing = matches!(error, resolve::Error::NotSignedIn(_));
         let error = CommandError::from(error);
         let error = if missing { other_accounts(context, &named.name, error) } else { error };
         if missing && nested { explain_nested(error, named) } else { error }
-    })?;
+    })
+}
+
+fn announced(context: &Context, named: &Named, resolved: Resolved) -> Resolved {
     if let Some(concern) = &resolved.concern {
         context.ui.warn(&concern_line(named, concern));
     }
-    Ok(resolved)
+    resolved
 }
 
 fn given(

@@ -178,8 +178,21 @@ fn oauth_rows(oauth: &OAuth, row: &mut dyn FnMut(&str, &str)) {
     if !oauth.scopes.is_empty() {
         row("scopes", &oauth.scopes.join(" "));
     }
+    if let Some(identity) = &oauth.identity {
+        row("identity", &identity.source.to_string());
+    }
+    if let Some(audience) = oauth.identity.as_ref().and_then(|it| it.audience.as_ref()) {
+        row("audience", audience);
+    }
+    if let Some(name) = &oauth.identity_provider {
+        row("signs in by", &name.to_string());
+    }
+    if let Some(file) = &oauth.client_key_file {
+        row("client key", &file.display().to_string());
+    }
     match (&oauth.client_id, &oauth.client) {
         (Some(id), _) => row("client", id),
+        (None, _) if oauth.identity.is_some() => {}
         (None, ClientRule::Register) => row("client", "registered at the first login"),
         (None, ClientRule::Own { register_at: Some(page), .. }) => {
             row("client", &format!("your own: register one at {page}"));
@@ -240,6 +253,9 @@ fn oauth_as_json(oauth: &OAuth) -> Value {
         "client_id": oauth.client_id,
         "register_at": register_at,
         "authentication": authentication,
+        "client_key_file": oauth.client_key_file.as_ref().map(|it| it.display().to_string()),
+        "identity": oauth.identity.as_ref().map(|it| it.source.to_string()),
+        "identity_provider": oauth.identity_provider.as_ref().map(ToString::to_string),
         "redirect": {
             "host": oauth.redirect.host,
             "port": oauth.redirect.port,

@@ -38,7 +38,7 @@ fn judge(answer: &Answer, name: &Name, resolved: &Resolved) -> Result<(), Comman
         401 => Err(failure(Kind::LoginRequired, &format!(" to this credential{said}")).hint(
             match &resolved.source {
                 Source::Given(variable) => format!("replace what {variable} gives"),
-                Source::Stored => format!("authctl login {name}"),
+                Source::Stored | Source::Acquired => format!("authctl login {name}"),
             },
         )),
         // Nothing is proved by a redirect; many lead to a page for signing in.

@@ -5,6 +5,7 @@
 mod agents;
 mod catalog;
 mod file;
+mod identity;
 mod provider;
 mod trusted;
 mod value;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use agents::Agent;
+pub use identity::{ACTIONS_VARIABLES, Identity, IdentitySource, OwnAssertion};
 pub use provider::{ClientRule, OAuth, Pkce, Provider, Scheme, Source};
 pub use value::{BadVariable, check_variable};
 
@@ -117,6 +119,15 @@ impl Config {
     pub fn agents(&self) -> impl Iterator<Item = &Agent> {
         let built_in = agents::built_in().iter().map(|(id, agent)| (id.as_str(), agent));
         overlay(built_in, &self.agents)
+    }
+
+    /// Whether the sign-in of some provider begins with an ID token of this one.
+    pub fn is_identity_provider(&self, id: &str) -> bool {
+        let begins_with = |provider: &Provider| {
+            let name = provider.oauth().and_then(|oauth| oauth.identity_provider.as_ref());
+            name.is_some_and(|name| name.provider() == id)
+        };
+        self.providers.values().any(begins_with)
     }
 
     /// Up to three names that look like `id`: a part of the name or the title, or a few letters off.

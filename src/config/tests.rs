@@ -242,7 +242,7 @@ fn the_examples_of_the_manual_page_load() {
         .skip(1)
         .map(|rest| rest.split(".Ed").next().unwrap_or_default())
         .collect();
-    assert_eq!(examples.len(), 5);
+    assert_eq!(examples.len(), 9);
     for example in examples {
         Config::parse(Path::new("example"), example).unwrap_or_else(|error| panic!("{error}"));
     }
@@ -250,8 +250,15 @@ fn the_examples_of_the_manual_page_load() {
 
 #[test]
 fn the_manual_page_names_every_key() {
-    let tables =
-        ["", "[provider.x]\n", "[provider.x.api_key]\n", "[provider.x.oauth]\n", "[agent.x]\n"];
+    let tables = [
+        "",
+        "[provider.x]\n",
+        "[provider.x.api_key]\n",
+        "[provider.x.oauth]\n",
+        "[provider.x.oauth.identity]\n",
+        "[provider.x.oauth.exchange]\n",
+        "[agent.x]\n",
+    ];
     let mut count = 0;
     for table in tables {
         let message = Config::parse(Path::new("x"), &format!("{table}nothing = 1\n"))

@@ -26,6 +26,8 @@ pub struct Metadata {
     /// RFC 8414: absent means that the server does not say whether it checks PKCE.
     pub code_challenge_methods_supported: Option<Vec<String>>,
     pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    /// The algorithms of `private_key_jwt`.
+    pub token_endpoint_auth_signing_alg_values_supported: Option<Vec<String>>,
     /// RFC 9207 §3: every redirect carries `iss`.
     pub authorization_response_iss_parameter_supported: bool,
 }
@@ -62,6 +64,8 @@ impl Metadata {
             code_challenge_methods_supported: document.texts("code_challenge_methods_supported")?,
             token_endpoint_auth_methods_supported: document
                 .texts("token_endpoint_auth_methods_supported")?,
+            token_endpoint_auth_signing_alg_values_supported: document
+                .texts("token_endpoint_auth_signing_alg_values_supported")?,
             authorization_response_iss_parameter_supported: document
                 .flag("authorization_response_iss_parameter_supported")?,
         })
@@ -91,6 +95,10 @@ impl Metadata {
         fill(
             &mut self.token_endpoint_auth_methods_supported,
             other.token_endpoint_auth_methods_supported,
+        );
+        fill(
+            &mut self.token_endpoint_auth_signing_alg_values_supported,
+            other.token_endpoint_auth_signing_alg_values_supported,
         );
     }
 }

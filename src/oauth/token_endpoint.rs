@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::form::{Form, check_parameters};
-use super::{Client, Error, TokenAnswer};
+use super::{Client, Error, TokenAnswer, TokenExchange};
 use crate::http::Http;
 use crate::secret::Secret;
 
@@ -18,6 +18,10 @@ pub enum TokenGrant<'a> {
     RefreshToken { refresh_token: &'a Secret },
     /// RFC 6749 §4.4.
     ClientCredentials,
+    /// RFC 7523 §2.1.
+    JwtBearer { assertion: &'a Secret },
+    /// RFC 8693 §2.1.
+    TokenExchange(&'a TokenExchange<'a>),
 }
 
 /// One request.
@@ -26,8 +30,9 @@ pub struct TokenRequest<'a> {
     pub endpoint: &'a str,
     pub client: &'a Client,
     pub grant: TokenGrant<'a>,
-    /// Sent with client credentials only: in the other grants they are already settled, and a server
-    /// that granted less than was asked for refuses a refresh that names more (RFC 6749 §6).
+    /// Sent where nobody was asked for them before: with client credentials, assertions and exchanges. In
+    /// the other grants they are already settled, and a server that granted less than was asked for
+    /// refuses a refresh that names more (RFC 6749 §6).
     pub scopes: &'a [String],
     /// RFC 8707, the same string as in the authorization request.
     pub resource: Option<&'a str>,
@@ -52,6 +57,15 @@ pub async fn request_tokens(http: &Http, request: &TokenRequest<'_>) -> Result<T
         TokenGrant::ClientCredentials => {
             Form::new().add("grant_type", "client_credentials").scopes(request.scopes)
         }
+        TokenGrant::JwtBearer { assertion } => Form::new()
+            .add("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
+            .add("assertion", assertion.expose())
+            .scopes(request.scopes),
+        TokenGrant::TokenExchange(exchange) => {
+            let form =
+                Form::new().add("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange");
+            exchange.add_to(form).scopes(request.scopes)
+        }
     };
     let form = form.resource(request.resource).parameters(request.parameters);
     let answer = form.post(http, request.endpoint, request.client).await?;
@@ -70,6 +84,7 @@ mod tests {
         Client {
             client_id: "me:too".into(),
             client_secret: Some(Secret::new("p/w +")),
+            key: None,
             authentication,
         }
     }

@@ -32,6 +32,7 @@ mod json_output;
 mod keychain;
 mod layers;
 mod login;
+mod machine;
 #[cfg(target_os = "linux")]
 mod persistence;
 #[cfg(unix)]
