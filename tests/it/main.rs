@@ -40,6 +40,7 @@ mod processes;
 #[cfg(unix)]
 mod prompts;
 mod real_keychain;
+mod real_machine;
 mod real_oidc;
 mod real_parts;
 mod refresh;

@@ -10,6 +10,8 @@
 //   device_code_ttl    seconds, 600           token_format        "opaque" or "jwt" (for resources)
 //   rotate             true                   registration        true
 //   clients            more clients, as RFC 7591 metadata; the built-in ones are in CLIENTS
+//   trusted            issuers whose assertions it takes, see machine-grants.mjs
+//   clock_offset       seconds by which its clock is ahead for assertions, 0
 //
 // stdout: one JSON value a line. First {"issuer"}, then one for each answer of an endpoint:
 // {"endpoint", "status", "grant_type", "client_id", "error"}. Never a secret. Ends when stdin ends.
@@ -18,6 +20,7 @@ import { Console } from 'node:console';
 import http from 'node:http';
 import { randomBytes } from 'node:crypto';
 import Provider from 'oidc-provider';
+import { JWT_BEARER, TOKEN_EXCHANGE, addMachineGrants } from './machine-grants.mjs';
 
 globalThis.console = new Console(process.stderr); // the package's notices are not of our lines
 
@@ -30,6 +33,8 @@ const options = {
   rotate: true,
   registration: true,
   clients: [],
+  trusted: [],
+  clock_offset: 0,
   ...JSON.parse(process.argv[2] ?? '{}'),
 };
 
@@ -51,9 +56,18 @@ const CLIENTS = [
     client_id: 'public',
     application_type: 'native',
     token_endpoint_auth_method: 'none',
-    grant_types: ['authorization_code', 'refresh_token', DEVICE_CODE],
+    grant_types: ['authorization_code', 'refresh_token', DEVICE_CODE, TOKEN_EXCHANGE],
     redirect_uris: LOOPBACK,
   },
+  // Of machines that have an identity, and of a server that an enterprise opens to its people.
+  {
+    client_id: 'workload',
+    token_endpoint_auth_method: 'none',
+    grant_types: [JWT_BEARER, TOKEN_EXCHANGE],
+    redirect_uris: [],
+    response_types: [],
+  },
+  { ...machine('enterprise', 'client_secret_basic'), grant_types: [JWT_BEARER] },
   {
     client_id: 'confidential',
     client_secret: secretOf('confidential'),
@@ -183,9 +197,10 @@ const configuration = {
 const say = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 
 const server = http.createServer();
-server.listen(options.port, '127.0.0.1', () => {
+server.listen(options.port, '127.0.0.1', async () => {
   const issuer = `http://127.0.0.1:${server.address().port}`;
   const provider = new Provider(issuer, configuration);
+  await addMachineGrants(provider, issuer, options);
   provider.use(withoutForeignFonts);
   provider.use(logged);
   provider.on('server_error', (_ctx, error) => console.error(error.stack));
