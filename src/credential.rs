@@ -285,7 +285,9 @@ pub enum Grant {
     AuthorizationCode,
     DeviceCode,
     ClientCredentials,
-    /// An assertion of an identity that this machine has (RFC 7523 §2.1).
+    /// Client credentials, with an identity that this machine has as the client's proof (RFC 7523 §2.2).
+    ClientAssertion,
+    /// Such an identity as an assertion (RFC 7523 §2.1).
     JwtBearer,
     /// Such an identity, or another credential, exchanged (RFC 8693).
     TokenExchange,
@@ -296,7 +298,12 @@ pub enum Grant {
 impl Grant {
     /// Whether its tokens are had from an identity that is at hand: nothing need be stored for it.
     pub fn is_of_machine(self) -> bool {
-        matches!(self, Grant::JwtBearer | Grant::TokenExchange | Grant::IdJag)
+        self.shows_identity() || self == Grant::IdJag
+    }
+
+    /// Whether it shows an identity token to the authorization server.
+    pub fn shows_identity(self) -> bool {
+        matches!(self, Grant::ClientAssertion | Grant::JwtBearer | Grant::TokenExchange)
     }
 
     /// Whether it brings new tokens at any time without a person.
@@ -309,6 +316,7 @@ impl Grant {
             Grant::AuthorizationCode => "authorization_code",
             Grant::DeviceCode => "device_code",
             Grant::ClientCredentials => "client_credentials",
+            Grant::ClientAssertion => "client_assertion",
             Grant::JwtBearer => "jwt_bearer",
             Grant::TokenExchange => "token_exchange",
             Grant::IdJag => "id_jag",
@@ -321,6 +329,7 @@ impl Grant {
         match self {
             Grant::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
             Grant::JwtBearer | Grant::IdJag => "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            Grant::ClientAssertion => Grant::ClientCredentials.grant_type(),
             Grant::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
             other => other.as_str(),
         }

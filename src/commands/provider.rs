@@ -10,7 +10,7 @@ use super::verify::verify;
 use super::{complete, given};
 use crate::config::{ClientRule, OAuth, Pkce, Provider, Scheme, Source};
 use crate::context::Context;
-use crate::credential::Kind as CredentialKind;
+use crate::credential::{Grant, Kind as CredentialKind};
 use crate::error::{CommandError, Kind};
 use crate::http::Request;
 use crate::oauth::{self, ClientAuthentication};
@@ -338,8 +338,10 @@ fn check_server(context: &Context, oauth: &OAuth, steps: &mut Vec<Step>) {
         if !named || found.is_ok() {
             steps.push(Step::new(format!("metadata of {issuer}"), &found));
         }
-        if let Ok(metadata) = found {
-            steps.push(Step::new("PKCE with S256", &advertised(&metadata, oauth)));
+        if let Ok(metadata) = found.as_ref()
+            && oauth.grants.contains(&Grant::AuthorizationCode)
+        {
+            steps.push(Step::new("PKCE with S256", &advertised(metadata, oauth)));
         }
     }
     if let Some(endpoint) = &oauth.token_endpoint {

@@ -314,9 +314,11 @@ impl OAuth {
     /// What a grant of machines lacks, or what is there without such a grant, if so.
     fn unfounded(&self) -> Option<&'static str> {
         let has = |grant| self.grants.contains(&grant);
-        let shows_identity = has(Grant::JwtBearer) || has(Grant::TokenExchange);
+        let shows_identity = self.grants.iter().any(|grant| grant.shows_identity());
         if shows_identity != self.identity.is_some() {
-            Some("the grants jwt_bearer and token_exchange, and only they, need a table identity")
+            Some(
+                "the grants client_assertion, jwt_bearer and token_exchange, and only they, need a table identity",
+            )
         } else if !has(Grant::TokenExchange) && self.exchange != Exchange::default() {
             Some("the table exchange belongs to the grant token_exchange")
         } else if has(Grant::IdJag) != self.identity_provider.is_some() {

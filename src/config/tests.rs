@@ -242,7 +242,7 @@ fn the_examples_of_the_manual_page_load() {
         .skip(1)
         .map(|rest| rest.split(".Ed").next().unwrap_or_default())
         .collect();
-    assert_eq!(examples.len(), 9);
+    assert_eq!(examples.len(), 10);
     for example in examples {
         Config::parse(Path::new("example"), example).unwrap_or_else(|error| panic!("{error}"));
     }

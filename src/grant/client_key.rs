@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use zeroize::Zeroizing;
+
 use super::{Error, KeySource, api_key, host_of};
 use crate::config::OAuth;
 use crate::oauth::{Client, ClientAuthentication, ClientKey, KeyError};
@@ -29,10 +31,8 @@ pub(super) fn key_file(path: &Path, key_id: Option<String>) -> Result<ClientKey,
     let bytes = private_file::read_unexposed(&target, LIMIT)?
         .ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))?;
     let unfit = |source| Error::ClientKey { place: path.display().to_string(), source };
-    let text = String::from_utf8(bytes).map_err(|error| {
-        drop(Secret::new(String::from_utf8_lossy(error.as_bytes())));
-        unfit(KeyError::Unreadable)
-    })?;
+    let bytes = Zeroizing::new(bytes);
+    let text = std::str::from_utf8(&bytes).map_err(|_| unfit(KeyError::Unreadable))?;
     ClientKey::read(Secret::new(text), key_id).map_err(unfit)
 }
 

@@ -2,11 +2,13 @@
 
 use super::identity::identity_token;
 use super::jwt_bearer::own_assertion;
-use super::{Error, Request, id_jag, jwt_bearer, token_exchange};
+use super::{Error, Request, client_credentials, id_jag, jwt_bearer, token_exchange};
 use crate::config::{Identity, IdentitySource, OAuth};
 use crate::credential::{Credential, Grant, Name};
 use crate::http::Http;
-use crate::oauth::{self, TokenAnswer, TokenExchange, TypedToken};
+use crate::oauth::{
+    self, Client, ClientAuthentication, ClientKey, TokenAnswer, TokenExchange, TypedToken,
+};
 use crate::secret::Secret;
 
 /// The sign-ins that are stored, for grants that begin with one.
@@ -41,16 +43,29 @@ impl Machine<'_> {
                 let assertion = self.token(identity, request)?;
                 self.http.block_on(jwt_bearer(self.http, request, &assertion))
             }
+            (Grant::ClientAssertion, Some(identity), _) => self.as_client(identity, request),
             (Grant::TokenExchange, Some(identity), _) => self.exchange(identity, request),
             _ => Err(Error::NoIdentity),
         };
         let answer = answer.map_err(|error| match error {
-            Error::Oauth(refused @ oauth::Error::Refused { .. }) if is_invalid_grant(&refused) => {
+            Error::Oauth(refused) if self.is_about_identity(&refused) => {
                 Error::IdentityRefused(refused)
             }
             other => other,
         })?;
         Ok(TokenAnswer { refresh_token: None, refresh_expires_in: None, id_token: None, ..answer })
+    }
+
+    /// The client signs in as itself, and an identity token proves that it does.
+    fn as_client(&self, identity: &Identity, request: &Request<'_>) -> Result<TokenAnswer, Error> {
+        let client = Client {
+            client_id: request.client.client_id.clone(),
+            client_secret: None,
+            key: Some(ClientKey::of_assertion(self.token(identity, request)?)),
+            authentication: ClientAuthentication::PrivateKeyJwt,
+        };
+        let request = Request { client: &client, ..*request };
+        self.http.block_on(client_credentials(self.http, &request))
     }
 
     fn exchange(&self, subject: &Identity, request: &Request<'_>) -> Result<TokenAnswer, Error> {
@@ -83,8 +98,11 @@ impl Machine<'_> {
             _ => Ok(self.http.block_on(identity_token(self.http, identity, usual))?),
         }
     }
-}
 
-fn is_invalid_grant(error: &oauth::Error) -> bool {
-    matches!(error, oauth::Error::Refused { code, .. } if code == "invalid_grant")
+    /// Whether the server refuses what was shown to it (RFC 6749 §5.2).
+    fn is_about_identity(&self, error: &oauth::Error) -> bool {
+        let word =
+            if self.grant == Grant::ClientAssertion { "invalid_client" } else { "invalid_grant" };
+        matches!(error, oauth::Error::Refused { code, .. } if code == word)
+    }
 }

@@ -284,6 +284,8 @@ fn needs_proof(oauth: &OAuth, grant: Grant) -> bool {
     match grant {
         Grant::DeviceCode => named_method(oauth) == Some(ClientAuthentication::PrivateKeyJwt),
         Grant::ClientCredentials => true,
+        // The identity is the proof.
+        Grant::ClientAssertion => false,
         _ => named_method(oauth).is_some(),
     }
 }

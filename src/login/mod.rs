@@ -499,6 +499,7 @@ fn grant_name(grant: Grant) -> &'static str {
         Grant::AuthorizationCode => "authorization code grant (browser)",
         Grant::DeviceCode => "device code grant",
         Grant::ClientCredentials => "client credentials grant",
+        Grant::ClientAssertion => "client credentials grant with an assertion",
         Grant::JwtBearer => "JWT bearer grant",
         Grant::TokenExchange => "token exchange",
         Grant::IdJag => "identity assertion grant (ID-JAG)",

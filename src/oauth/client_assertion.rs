@@ -50,6 +50,9 @@ pub(super) fn client_assertion(
     now: Timestamp,
 ) -> Result<Option<Secret>, KeyError> {
     let Some(key) = &client.key else { return Ok(None) };
+    if let Some(made) = key.made() {
+        return Ok(Some(made.clone()));
+    }
     let assertion = Assertion {
         issuer: &client.client_id,
         subject: &client.client_id,

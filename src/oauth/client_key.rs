@@ -18,6 +18,9 @@ pub struct ClientKey {
     /// `aud` of the assertions; `None`: the endpoint that they are sent to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
+    /// An assertion that somebody else made of the client, instead of all this.
+    #[serde(skip)]
+    made: Option<Secret>,
 }
 
 /// The members of a service account's key that matter here.
@@ -33,8 +36,18 @@ struct ServiceAccount {
 impl ClientKey {
     /// Takes the text of a key's file, if it can sign.
     pub fn read(text: Secret, key_id: Option<String>) -> Result<Self, KeyError> {
-        let key = Self { key: text, key_id, audience: None };
+        let key = Self { key: text, key_id, audience: None, made: None };
         key.signing_key().map(|_| key)
+    }
+
+    /// No key, but what somebody else has signed with theirs: a federated identity.
+    pub fn of_assertion(made: Secret) -> Self {
+        Self { key: Secret::new(""), key_id: None, audience: None, made: Some(made) }
+    }
+
+    /// The assertion that was made by somebody else, if so.
+    pub(super) fn made(&self) -> Option<&Secret> {
+        self.made.as_ref()
     }
 
     pub fn signing_key(&self) -> Result<SigningKey, KeyError> {

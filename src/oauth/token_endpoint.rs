@@ -76,7 +76,7 @@ pub async fn request_tokens(http: &Http, request: &TokenRequest<'_>) -> Result<T
 mod tests {
     use super::*;
     use crate::http::fake::{Received, Server};
-    use crate::oauth::ClientAuthentication;
+    use crate::oauth::{ClientAuthentication, ClientKey};
 
     const GOOD: &str = r#"{"access_token":"a1","token_type":"Bearer"}"#;
 
@@ -147,6 +147,11 @@ mod tests {
         let received = ask(&public, TokenGrant::ClientCredentials);
         let head = [("grant_type", "client_credentials"), ("scope", "read write")];
         assert_eq!(received.form(), pairs(&[&head[..], &tail].concat()));
+
+        let received = ask(&public, TokenGrant::JwtBearer { assertion: &code });
+        let kind = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+        let head = [("grant_type", kind), ("assertion", "c1"), ("scope", "read write")];
+        assert_eq!(received.form(), pairs(&[&head[..], &tail].concat()));
     }
 
     #[test]
@@ -170,6 +175,21 @@ mod tests {
     }
 
     #[test]
+    fn a_request_may_go_without_a_client_or_with_an_assertion_of_one() {
+        let method = ClientAuthentication::None;
+        let nobody = Client { client_id: String::new(), ..client(method) };
+        let received = ask(&nobody, TokenGrant::JwtBearer { assertion: &Secret::new("a.b.c") });
+        assert_eq!(received.parameter("client_id"), None);
+
+        let key = Some(ClientKey::of_assertion(Secret::new("x.y.z")));
+        let method = ClientAuthentication::PrivateKeyJwt;
+        let received = ask(&Client { key, ..client(method) }, TokenGrant::ClientCredentials);
+        assert_eq!(received.parameter("client_id").as_deref(), Some("me:too"));
+        assert_eq!(received.parameter("client_assertion").as_deref(), Some("x.y.z"));
+        assert_eq!(received.parameter("client_secret"), None);
+    }
+
+    #[test]
     fn what_cannot_be_sent_rightly_is_not_sent() {
         let server = Server::json(200, GOOD);
         let http = Http::new();
@@ -179,7 +199,9 @@ mod tests {
         let none = BTreeMap::new();
         let replacing = BTreeMap::from([("client_id".to_owned(), "other".to_owned())]);
         let public = client(ClientAuthentication::None);
-        for (client, parameters) in [(&secretless, &none), (&public, &replacing)] {
+        let keyless = client(ClientAuthentication::PrivateKeyJwt);
+        for (client, parameters) in [(&secretless, &none), (&keyless, &none), (&public, &replacing)]
+        {
             let request = TokenRequest {
                 endpoint: &endpoint,
                 client,

@@ -13,8 +13,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::real_parts::present;
+use crate::support::flows::found;
 use crate::support::http::{Answer, Request, Server};
-use crate::support::sandbox::Sandbox;
+use crate::support::sandbox::{AUTHCTL, Sandbox};
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -459,6 +460,92 @@ fn an_identity_in_a_file_that_is_of_no_use_is_named_and_not_shown() {
     assert!(authority.forms().is_empty());
     write_token(&sandbox, &good);
     assert_eq!(token(&sandbox, &[]), "access-1");
+}
+
+#[test]
+fn an_identity_proves_who_the_client_is() {
+    let authority = Authority::start();
+    let lines = "grants = [\"client_assertion\"]\nscopes = [\"all\"]\nclient_id = \"federated\"\n\
+        identity = { source = \"github-actions\", audience = \"api://exchange\" }";
+    let mut sandbox = sandbox(&authority, lines);
+    authority.run_job(&mut sandbox);
+    assert_eq!(token(&sandbox, &[]), "access-1");
+    assert_eq!(token(&sandbox, &["--refresh"]), "access-2");
+    for (form, n) in authority.forms().iter().zip(1..) {
+        assert_eq!(value(form, "grant_type").as_deref(), Some("client_credentials"));
+        assert_eq!(value(form, "client_id").as_deref(), Some("federated"));
+        let proof = claims(&value(form, "client_assertion").unwrap());
+        assert_eq!((&proof["aud"], &proof["n"]), (&json!("api://exchange"), &json!(n)));
+    }
+    authority.set(|seen| seen.answer = Some((401, json!({ "error": "invalid_client" }))));
+    let said = sandbox.run(["token", "robot", "--refresh"]).failure(1);
+    assert!(said.contains("does not accept the identity"), "{said}");
+}
+
+#[test]
+fn a_provider_for_machines_is_checked_from_end_to_end() {
+    let authority = Authority::start();
+    let mut sandbox = sandbox(&authority, GITHUB);
+    let said = sandbox.run(["provider", "check", "robot"]);
+    assert!(said.stdout.contains("id-token: write"), "{said:?}");
+    assert_eq!(said.code(), 1);
+    authority.run_job(&mut sandbox);
+    let said = sandbox.run(["provider", "check", "robot"]).success();
+    assert!(said.contains("a credential for robot") && !said.contains("PKCE"), "{said}");
+    let said = sandbox.run(["provider", "show", "robot"]).success();
+    assert!(said.contains("a token of GitHub Actions") && said.contains("jwt_bearer"), "{said}");
+}
+
+/// S1 to S3 for machines: what rests where, what is said, and what stands in arguments.
+#[test]
+fn no_key_and_no_identity_stands_in_an_argument_a_message_or_an_open_file() {
+    if !present(&["openssl", "strace"]) {
+        return;
+    }
+    let authority = Authority::start();
+    let mut sandbox = sandbox(&authority, GITHUB);
+    let issuer = authority.issuer();
+    let config = std::fs::read_to_string(sandbox.path("home/.config/authctl/config.toml")).unwrap();
+    sandbox.write_config(&format!(
+        "{config}[provider.client.oauth]\nissuer = \"{issuer}\"\n{AS_CLIENT}\nvariables = [\"C\"]\n"
+    ));
+    authority.run_job(&mut sandbox);
+    let key = openssl_key(&sandbox, "key.pem", &RSA);
+    let pem = std::fs::read_to_string(&key).unwrap();
+    let log = sandbox.path("strace");
+    let traced = |arguments: &[&str]| {
+        let mut command = sandbox.program("strace");
+        command.args(["-f", "-qq", "-A", "-s", "99999", "-e", "trace=execve", "-o"]).arg(&log);
+        command.arg(AUTHCTL).args(arguments);
+        let output = sandbox.start(command).finish();
+        assert!(output.status.success(), "{output:?}");
+        output.stderr
+    };
+    let said = [
+        traced(&["login", "client", "--client-key-file", shown(&key)]),
+        traced(&["token", "client", "--refresh"]),
+        traced(&["exec", "--with", "robot,client", "--", "true"]),
+        traced(&["status", "--check"]),
+        traced(&["logout", "client"]),
+    ];
+    std::fs::remove_file(&key).unwrap();
+    let mut secrets: Vec<String> = pem.lines().skip(1).take(5).map(str::to_owned).collect();
+    secrets.push(PERMIT.to_owned());
+    for form in authority.forms() {
+        let sent = ["client_assertion", "assertion", "token"].iter();
+        secrets.extend(sent.filter_map(|name| value(&form, name)));
+    }
+    assert!(secrets.len() > 9, "{}", secrets.len());
+    let calls = std::fs::read_to_string(&log).unwrap();
+    assert!(calls.contains("execve(") && calls.contains("\"true\""), "{calls}");
+    assert_eq!(
+        found(&secrets, [&calls, &said.concat()].map(String::as_str).concat().as_bytes()),
+        [""; 0]
+    );
+    for file in sandbox.files() {
+        let hits = found(&secrets, &std::fs::read(&file).unwrap());
+        assert_eq!(hits, [""; 0], "{}", file.display());
+    }
 }
 
 // ------------------------------------------------------------------------------------------ exchanges

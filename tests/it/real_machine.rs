@@ -118,7 +118,7 @@ fn a_person_signs_in_at_a_client_that_has_a_key() {
 }
 
 /// A job of GitHub Actions in a container without a keychain, and a provider that trusts its issuer.
-fn job(ci: &CiIdentity, options: Value, lines: &str) -> (Sandbox, OpenIdProvider) {
+fn job(ci: &CiIdentity, options: &Value, lines: &str) -> (Sandbox, OpenIdProvider) {
     let mut all = json!({ "trusted": [{ "issuer": ci.issuer, "jwks_uri": ci.jwks_uri }] });
     all.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
     let provider = OpenIdProvider::start(&all);
@@ -142,7 +142,7 @@ fn a_job_of_github_actions_calls_an_api_with_nothing_stored() {
     let ci = CiIdentity::start(&json!({}));
     let exchange = JWT_BEARER.replace("jwt_bearer", "token_exchange");
     for lines in [JWT_BEARER, &exchange] {
-        let (sandbox, provider) = job(&ci, json!({}), lines);
+        let (sandbox, provider) = job(&ci, &json!({}), lines);
         let api = ProtectedApi::start(&provider, None);
         let [node, flag, script] = api.caller();
         let exec = ["exec", "--with", "my-oidc", "--", &node, &flag, &script];
@@ -163,22 +163,22 @@ fn an_identity_for_somebody_else_or_of_another_time_is_refused() {
     }
     let ci = CiIdentity::start(&json!({}));
     let other = JWT_BEARER.replace("actions\"", "actions\", audience = \"https://other.example\"");
-    let (sandbox, _provider) = job(&ci, json!({}), &other);
+    let (sandbox, _provider) = job(&ci, &json!({}), &other);
     let said = sandbox.run(["token", "my-oidc"]).failure(1);
     assert!(said.contains("does not accept the identity") && said.contains("\"aud\""), "{said}");
 
     // The server's clock is an hour ahead of ours.
-    let (sandbox, _provider) = job(&ci, json!({ "clock_offset": 3600 }), JWT_BEARER);
+    let (sandbox, _provider) = job(&ci, &json!({ "clock_offset": 3600 }), JWT_BEARER);
     let said = sandbox.run(["token", "my-oidc"]).failure(1);
     assert!(said.contains("\"exp\"") && said.contains("clock"), "{said}");
 
     let ended = CiIdentity::start(&json!({ "lifetime": -120 }));
-    let (sandbox, provider) = job(&ended, json!({}), JWT_BEARER);
+    let (sandbox, provider) = job(&ended, &json!({}), JWT_BEARER);
     let said = sandbox.run(["token", "my-oidc"]).failure(1);
     assert!(said.contains("ended at"), "{said}");
     assert!(provider.answers("token").is_empty());
 
-    let (sandbox, _provider) = job(&ci, json!({ "trusted": [] }), JWT_BEARER);
+    let (sandbox, _provider) = job(&ci, &json!({ "trusted": [] }), JWT_BEARER);
     let said = sandbox.run(["token", "my-oidc"]).failure(1);
     assert!(said.contains("is not trusted"), "{said}");
 }
