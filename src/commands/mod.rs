@@ -64,7 +64,7 @@ pub enum Command {
     /// this program in this project.
     Exec(Deferred<exec::Arguments>),
 
-    /// List, show and check providers
+    /// List, show, check, add and remove providers
     Provider(Deferred<provider::Arguments>),
 
     /// Generate completions, man pages and JSON Schema

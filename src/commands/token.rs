@@ -55,7 +55,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     refuse_agents(context, &named)?;
     let resolved = given::resolve(context, &named, provider, arguments.min_ttl, arguments.refresh)?;
     let scheme = super::scheme_of(provider, &named.name, &resolved.credential)?;
-    let (header, value) = inject::header(scheme, &resolved.credential)?;
+    let (header, value) = inject::header(provider, scheme, &resolved.credential)?;
     if context.ui.is_json() {
         context.ui.json(&json!({
             "version": 1,

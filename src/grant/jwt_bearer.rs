@@ -23,6 +23,7 @@ pub async fn jwt_bearer(
         scopes: request.scopes,
         resource: request.resource,
         parameters: request.parameters,
+        dpop: request.dpop,
     };
     Ok(oauth::request_tokens(http, &asked).await?)
 }

@@ -17,6 +17,7 @@ pub async fn token_exchange(
         scopes: request.scopes,
         resource: request.resource,
         parameters: request.parameters,
+        dpop: request.dpop,
     };
     Ok(oauth::request_tokens(http, &asked).await?)
 }

@@ -4,7 +4,7 @@
 use super::endpoints::Endpoints;
 use super::{Error, Login, Wish, key_scheme};
 use crate::config::{ClientRule, IdentitySource, OAuth};
-use crate::credential::Grant;
+use crate::credential::{Grant, client_format};
 use crate::grant::{self, KeySource, RedirectListener};
 use crate::oauth::{self, Client, ClientAuthentication, ClientKey, RegistrationRequest};
 use crate::secret::Secret;
@@ -121,6 +121,7 @@ impl Login<'_> {
             grant_types: &registered_grants(&grants),
             scopes: &[],
             auth_methods_supported: endpoints.auth_methods.as_deref(),
+            dpop_bound_access_tokens: endpoints.dpop_required,
         };
         let registration = self
             .http
@@ -139,6 +140,7 @@ impl Login<'_> {
             grants,
             created_at: (self.clock)(),
             secret_expires_at: registration.secret_expires_at,
+            dpop_bound_access_tokens: registration.dpop_bound_access_tokens,
         };
         self.store.save_registration(guard, &record)?;
         Ok(record)
@@ -160,20 +162,22 @@ impl Login<'_> {
         if asked {
             secret = Some(self.ask_client_secret(wish, oauth)?);
         }
+        let client = Client {
+            authentication: authentication(oauth, grant, secret.is_some(), has_key),
+            client_id,
+            client_secret: secret,
+            key,
+        };
         let record = RegistrationRecord {
-            format: crate::credential::FORMAT,
+            format: client_format(&client),
             issuer: registration_key(oauth).to_owned(),
             provider: Some(wish.provider.id.clone()),
-            client: Client {
-                authentication: authentication(oauth, grant, secret.is_some(), has_key),
-                client_id,
-                client_secret: secret,
-                key,
-            },
+            client,
             redirect_uris: Vec::new(),
             grants: Vec::new(),
             created_at: (self.clock)(),
             secret_expires_at: None,
+            dpop_bound_access_tokens: false,
         };
         Ok(Known { record, is_new: is_new || asked })
     }

@@ -6,7 +6,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{Client, KeyError, SigningKey};
+use super::jws::SigningKey;
+use super::{Client, KeyError};
 use crate::secret::Secret;
 
 /// `client_assertion_type` (RFC 7523 §2.2).

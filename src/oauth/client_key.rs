@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{KeyError, SigningKey};
+use super::KeyError;
+use super::jws::SigningKey;
 use crate::secret::{Secret, at_rest};
 
 /// The private key with which a client proves itself.

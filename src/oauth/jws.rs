@@ -231,13 +231,13 @@ impl Jwk {
     }
 
     fn rsa(&self) -> Result<Pair, KeyError> {
-        let (n, e, d) = (number(&self.n)?, number(&self.e)?, number(&self.d)?);
+        let (modulus, exponent, secret) = (number(&self.n)?, number(&self.e)?, number(&self.d)?);
         let (p, q, dp, dq) =
             (number(&self.p)?, number(&self.q)?, number(&self.dp)?, number(&self.dq)?);
         let qi = number(&self.qi)?;
         let components = ring::rsa::KeyPairComponents {
-            public_key: ring::rsa::PublicKeyComponents { n: &n[..], e: &e[..] },
-            d: &d[..],
+            public_key: ring::rsa::PublicKeyComponents { n: &modulus[..], e: &exponent[..] },
+            d: &secret[..],
             p: &p[..],
             q: &q[..],
             dP: &dp[..],
@@ -263,6 +263,7 @@ impl Jwk {
 }
 
 /// Base64urlUInt (RFC 7518 §2) of a member that must be there.
+#[expect(clippy::ref_option, reason = "a member of the JWK as it stands there")]
 fn number(member: &Option<Secret>) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let text = member.as_ref().ok_or(KeyError::Unfit)?;
     URL_SAFE_NO_PAD.decode(text.expose()).map(Zeroizing::new).map_err(|_| KeyError::Unfit)

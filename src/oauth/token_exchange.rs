@@ -75,7 +75,7 @@ pub async fn request_id_jag(http: &Http, request: &IdJagRequest<'_>) -> Result<S
     };
     let form = Form::new().add("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange");
     let form = exchange.add_to(form).scopes(request.scopes).resource(request.resource);
-    let answer = form.post(http, request.endpoint, request.client).await?;
+    let answer = form.post(http, request.endpoint, request.client, None).await?;
     let document = Document::of_success(&answer)?;
     if document.text("issued_token_type")? != Some(ID_JAG) {
         return Err(document.malformed("it is no identity assertion (ID-JAG)"));

@@ -15,7 +15,7 @@ use crate::credential::{
     Binding, Credential, Failing, Freshness, Grant, Name, Record, Refreshing, Refused, Tokens,
 };
 use crate::grant;
-use crate::oauth::{self, Client, TokenAnswer, TokenGrant, TokenRequest};
+use crate::oauth::{self, Client, Dpop, DpopKey, TokenAnswer, TokenGrant, TokenRequest};
 use crate::store::{self, Guard, Key};
 use crate::text;
 
@@ -254,7 +254,8 @@ impl Resolver<'_> {
         self.or_old_token(failed, error, wanted)
     }
 
-    /// Sends the refresh request, once.
+    /// Sends the refresh request, once; again only with a nonce that the server wants first, by which it
+    /// says that the refresh token was not used.
     fn ask(&self, record: &Record, wanted: Wanted<'_>) -> Outcome {
         let nothing = || Outcome::Ended("there is nothing to refresh it with".into());
         let (Some((tokens, binding)), Some(oauth)) =
@@ -262,18 +263,29 @@ impl Resolver<'_> {
         else {
             return nothing();
         };
+        let key = match tokens.dpop_key.as_ref().map(DpopKey::read).transpose() {
+            Ok(None) if tokens.is_bound() => {
+                return Outcome::Ended("the key of its tokens is missing".into());
+            }
+            Ok(key) => key,
+            Err(error) => {
+                return Outcome::Ended(format!("the key of its tokens cannot be used: {error}"));
+            }
+        };
+        // What was bound stays bound.
+        let dpop = key.as_ref().map(|key| Dpop { key, required: tokens.is_bound() });
         binding.confine(self.http);
         let issuer = binding.issuer.as_deref();
-        let endpoint = &binding.token_endpoint;
-        let client = match grant::with_key(&binding.client, oauth, issuer, endpoint) {
+        let client = grant::with_key(&binding.client, oauth, issuer, &binding.token_endpoint);
+        let client = match client {
             Ok(client) => client,
             Err(error) => return Outcome::NotAsked(error),
         };
         if binding.grant.is_of_machine() {
-            return self.ask_as_machine(binding, oauth, &client);
+            return self.ask_as_machine(binding, oauth, &client, dpop);
         }
         let no_parameters = BTreeMap::new();
-        let Some(request) = token_request(tokens, binding, &client, &no_parameters) else {
+        let Some(request) = token_request(tokens, binding, &client, &no_parameters, dpop) else {
             return nothing();
         };
         match self.http.block_on(oauth::request_tokens(self.http, &request)) {
@@ -283,12 +295,20 @@ impl Resolver<'_> {
     }
 
     /// The same with an identity that this machine has, as the provider is configured now.
-    fn ask_as_machine(&self, binding: &Binding, oauth: &OAuth, client: &Client) -> Outcome {
+    fn ask_as_machine(
+        &self,
+        binding: &Binding,
+        oauth: &OAuth,
+        client: &Client,
+        dpop: Option<Dpop<'_>>,
+    ) -> Outcome {
         let server = grant::Server {
             issuer: binding.issuer.clone(),
             authorization_endpoint: None,
             token_endpoint: binding.token_endpoint.clone(),
             device_authorization_endpoint: None,
+            pushed_authorization_request_endpoint: None,
+            pushes: false,
             iss_required: false,
         };
         let scopes = [binding.scopes.join(&oauth.scope_separator.to_string())];
@@ -298,6 +318,7 @@ impl Resolver<'_> {
             scopes: if binding.scopes.is_empty() { &[] } else { &scopes },
             resource: binding.resource.as_deref(),
             parameters: &oauth.parameters,
+            dpop,
         };
         let grant = binding.grant;
         let machine = grant::Machine { http: self.http, logins: self.logins, oauth, grant };
@@ -387,21 +408,25 @@ fn token_request<'a>(
     binding: &'a Binding,
     client: &'a Client,
     parameters: &'a BTreeMap<String, String>,
+    dpop: Option<Dpop<'a>>,
 ) -> Option<TokenRequest<'a>> {
-    let (grant, scopes) = match (&tokens.refresh_token, binding.grant) {
-        (Some(refresh_token), _) => (TokenGrant::RefreshToken { refresh_token }, &[][..]),
+    let (endpoint, grant, scopes) = match (&tokens.refresh_token, binding.grant) {
+        (Some(refresh_token), _) => {
+            (binding.refresh_endpoint(), TokenGrant::RefreshToken { refresh_token }, &[][..])
+        }
         (None, Grant::ClientCredentials) => {
-            (TokenGrant::ClientCredentials, binding.scopes.as_slice())
+            (&binding.token_endpoint, TokenGrant::ClientCredentials, binding.scopes.as_slice())
         }
         (None, _) => return None,
     };
     Some(TokenRequest {
-        endpoint: &binding.token_endpoint,
+        endpoint,
         client,
         grant,
         scopes,
         resource: binding.resource.as_deref(),
         parameters,
+        dpop,
     })
 }
 
@@ -494,6 +519,7 @@ pub(super) fn classify(error: oauth::Error) -> Outcome {
                 None => Outcome::NotNow(error),
             },
         },
+        oauth::Error::NotBound { .. } => Outcome::Ended(error.to_string()),
         oauth::Error::Unavailable { not_carried_out: true, .. } => Outcome::NotNow(error),
         oauth::Error::Http(cause) if !cause.may_have_reached() => Outcome::NotNow(error),
         _ => Outcome::Lost(error),
@@ -505,6 +531,9 @@ fn refused_request(code: &str) -> Option<(&'static str, &'static str)> {
     Some(match code {
         "invalid_scope" => ("the scopes", "scopes"),
         "invalid_target" => ("the resource", "resource"),
+        "invalid_dpop_proof" => {
+            ("the proof of possession, perhaps for this computer's clock", "dpop")
+        }
         "invalid_request" => ("the request for new tokens", "token_endpoint"),
         "unsupported_grant_type" => ("this grant at its token endpoint", "token_endpoint"),
         _ => return None,
