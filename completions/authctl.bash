@@ -22,11 +22,17 @@ _authctl() {
             authctl,generate)
                 cmd="authctl__subcmd__generate"
                 ;;
+            authctl,log)
+                cmd="authctl__subcmd__log"
+                ;;
             authctl,login)
                 cmd="authctl__subcmd__login"
                 ;;
             authctl,logout)
                 cmd="authctl__subcmd__logout"
+                ;;
+            authctl,permission)
+                cmd="authctl__subcmd__permission"
                 ;;
             authctl,provider)
                 cmd="authctl__subcmd__provider"
@@ -37,6 +43,9 @@ _authctl() {
             authctl,token)
                 cmd="authctl__subcmd__token"
                 ;;
+            authctl,trust)
+                cmd="authctl__subcmd__trust"
+                ;;
             authctl__subcmd__generate,completions)
                 cmd="authctl__subcmd__generate__subcmd__completions"
                 ;;
@@ -45,6 +54,15 @@ _authctl() {
                 ;;
             authctl__subcmd__generate,schema)
                 cmd="authctl__subcmd__generate__subcmd__schema"
+                ;;
+            authctl__subcmd__permission,allow)
+                cmd="authctl__subcmd__permission__subcmd__allow"
+                ;;
+            authctl__subcmd__permission,list)
+                cmd="authctl__subcmd__permission__subcmd__list"
+                ;;
+            authctl__subcmd__permission,withdraw)
+                cmd="authctl__subcmd__permission__subcmd__withdraw"
                 ;;
             authctl__subcmd__provider,add)
                 cmd="authctl__subcmd__provider__subcmd__add"
@@ -68,7 +86,7 @@ _authctl() {
 
     case "${cmd}" in
         authctl)
-            opts="-q -h -V --json --quiet --no-input --account --help --version login logout status token exec provider generate"
+            opts="-q -h -V --json --quiet --no-input --account --help --version login logout status token exec trust log permission provider generate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -191,6 +209,40 @@ _authctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        authctl__subcmd__log)
+            opts="-q -n -f -h --json --quiet --no-input --account --since --program --lines --follow --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --program)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lines)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         authctl__subcmd__login)
             opts="-q -h --json --quiet --no-input --account --with-key --with-token --key-file --user --device --browser --client-credentials --scope --client-id --client-secret-file --new-client --no-browser --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -232,6 +284,78 @@ _authctl() {
         authctl__subcmd__logout)
             opts="-q -h --json --quiet --no-input --account --all --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        authctl__subcmd__permission)
+            opts="-q -h --json --quiet --no-input --account --help list allow withdraw"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        authctl__subcmd__permission__subcmd__allow)
+            opts="-q -h --json --quiet --no-input --account --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        authctl__subcmd__permission__subcmd__list)
+            opts="-q -h --json --quiet --no-input --account --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        authctl__subcmd__permission__subcmd__withdraw)
+            opts="-q -h --json --quiet --no-input --account --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -454,7 +578,7 @@ _authctl() {
             return 0
             ;;
         authctl__subcmd__token)
-            opts="-q -h --json --quiet --no-input --account --min-ttl --header --refresh --allow-agents --deny-agents --help"
+            opts="-q -h --json --quiet --no-input --account --min-ttl --header --refresh --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -465,6 +589,28 @@ _authctl() {
                     return 0
                     ;;
                 --min-ttl)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        authctl__subcmd__trust)
+            opts="-q -h --json --quiet --no-input --account --show --hash --revoke --list --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --hash)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -32,6 +32,9 @@ set edit:completion:arg-completer[authctl] = {|@words|
             cand status 'Show what is held, until when, and what mends a bad one'
             cand token 'Print one fresh token'
             cand exec 'Run a command with credentials in its environment'
+            cand trust 'Approve what a directory''s authctl.toml asks for'
+            cand log 'Show what was handed out, to whom and when'
+            cand permission 'Say which credentials coding agents may print'
             cand provider 'List, show, check, add and remove providers'
             cand generate 'Generate completions, man pages and JSON Schema'
         }
@@ -85,8 +88,6 @@ set edit:completion:arg-completer[authctl] = {|@words|
             cand --no-input 'Never ask, also at a terminal'
             cand --header 'Print the whole header line that the API expects'
             cand --refresh 'Ask the authorization server for a new token in any case'
-            cand --allow-agents 'From now on print this credential also when a coding agent asks (a person must say so)'
-            cand --deny-agents 'Take that permission back'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -104,6 +105,73 @@ set edit:completion:arg-completer[authctl] = {|@words|
             cand --clean 'Remove the variables of every known provider, not only of those handed over'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
+        }
+        &'authctl;trust'= {
+            cand --account 'Account for names that give none'
+            cand --hash 'Approve without a question, if it still has this hash (authctl trust --show prints it)'
+            cand --json 'Print data and errors as JSON'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand --no-input 'Never ask, also at a terminal'
+            cand --show 'Show what it asks for and whether it is approved; change nothing'
+            cand --revoke 'Take the approval back'
+            cand --list 'List everything that was approved'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'authctl;log'= {
+            cand --account 'Account for names that give none'
+            cand --since 'Only what is younger than this, as in 90m, 12h, 7d, 2026-11-21 or 2026-11-21T09:00:00Z'
+            cand --program 'Only this program: its path, or the name of its file'
+            cand -n 'How many of the newest lines; 0 for all of them'
+            cand --lines 'How many of the newest lines; 0 for all of them'
+            cand --json 'Print data and errors as JSON'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand --no-input 'Never ask, also at a terminal'
+            cand -f 'Go on with what happens from now on, until Ctrl-C'
+            cand --follow 'Go on with what happens from now on, until Ctrl-C'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'authctl;permission'= {
+            cand --account 'Account for names that give none'
+            cand --json 'Print data and errors as JSON'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand --no-input 'Never ask, also at a terminal'
+            cand -h 'Print help'
+            cand --help 'Print help'
+            cand list 'List what coding agents may print, and which uses are confirmed'
+            cand allow 'Let coding agents print a credential'
+            cand withdraw 'Take that permission back'
+        }
+        &'authctl;permission;list'= {
+            cand --account 'Account for names that give none'
+            cand --json 'Print data and errors as JSON'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand --no-input 'Never ask, also at a terminal'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'authctl;permission;allow'= {
+            cand --account 'Account for names that give none'
+            cand --json 'Print data and errors as JSON'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand --no-input 'Never ask, also at a terminal'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'authctl;permission;withdraw'= {
+            cand --account 'Account for names that give none'
+            cand --json 'Print data and errors as JSON'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand --no-input 'Never ask, also at a terminal'
+            cand -h 'Print help'
+            cand --help 'Print help'
         }
         &'authctl;provider'= {
             cand --account 'Account for names that give none'

@@ -35,6 +35,9 @@ complete -c authctl -n "__fish_authctl_needs_command" -f -a "logout" -d 'Sign ou
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "status" -d 'Show what is held, until when, and what mends a bad one'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "token" -d 'Print one fresh token'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "exec" -d 'Run a command with credentials in its environment'
+complete -c authctl -n "__fish_authctl_needs_command" -f -a "trust" -d 'Approve what a directory\'s authctl.toml asks for'
+complete -c authctl -n "__fish_authctl_needs_command" -f -a "log" -d 'Show what was handed out, to whom and when'
+complete -c authctl -n "__fish_authctl_needs_command" -f -a "permission" -d 'Say which credentials coding agents may print'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "provider" -d 'List, show, check, add and remove providers'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "generate" -d 'Generate completions, man pages and JSON Schema'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l account -d 'Account for names that give none' -r
@@ -73,8 +76,6 @@ complete -c authctl -n "__fish_authctl_using_subcommand token" -s q -l quiet -d 
 complete -c authctl -n "__fish_authctl_using_subcommand token" -l no-input -d 'Never ask, also at a terminal'
 complete -c authctl -n "__fish_authctl_using_subcommand token" -l header -d 'Print the whole header line that the API expects'
 complete -c authctl -n "__fish_authctl_using_subcommand token" -l refresh -d 'Ask the authorization server for a new token in any case'
-complete -c authctl -n "__fish_authctl_using_subcommand token" -l allow-agents -d 'From now on print this credential also when a coding agent asks (a person must say so)'
-complete -c authctl -n "__fish_authctl_using_subcommand token" -l deny-agents -d 'Take that permission back'
 complete -c authctl -n "__fish_authctl_using_subcommand token" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l account -d 'Account for names that give none' -r
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l with -d 'Credentials to hand over, joined by commas: NAME, or NAME=VARIABLE to choose the variable' -r
@@ -87,6 +88,47 @@ complete -c authctl -n "__fish_authctl_using_subcommand exec" -l ask -d 'Ask wha
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l mask -d 'Write `[masked]` instead of the secrets in output that goes to a pipe or a file'
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l clean -d 'Remove the variables of every known provider, not only of those handed over'
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c authctl -n "__fish_authctl_using_subcommand trust" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand trust" -l hash -d 'Approve without a question, if it still has this hash (authctl trust --show prints it)' -r
+complete -c authctl -n "__fish_authctl_using_subcommand trust" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand trust" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand trust" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand trust" -l show -d 'Show what it asks for and whether it is approved; change nothing'
+complete -c authctl -n "__fish_authctl_using_subcommand trust" -l revoke -d 'Take the approval back'
+complete -c authctl -n "__fish_authctl_using_subcommand trust" -l list -d 'List everything that was approved'
+complete -c authctl -n "__fish_authctl_using_subcommand trust" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c authctl -n "__fish_authctl_using_subcommand log" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand log" -l since -d 'Only what is younger than this, as in 90m, 12h, 7d, 2026-11-21 or 2026-11-21T09:00:00Z' -r
+complete -c authctl -n "__fish_authctl_using_subcommand log" -l program -d 'Only this program: its path, or the name of its file' -r
+complete -c authctl -n "__fish_authctl_using_subcommand log" -s n -l lines -d 'How many of the newest lines; 0 for all of them' -r
+complete -c authctl -n "__fish_authctl_using_subcommand log" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand log" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand log" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand log" -s f -l follow -d 'Go on with what happens from now on, until Ctrl-C'
+complete -c authctl -n "__fish_authctl_using_subcommand log" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -s h -l help -d 'Print help'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -f -a "list" -d 'List what coding agents may print, and which uses are confirmed'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -f -a "allow" -d 'Let coding agents print a credential'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -f -a "withdraw" -d 'Take that permission back'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from list" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from list" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from list" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from allow" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from allow" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from allow" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from allow" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from allow" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from withdraw" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from withdraw" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from withdraw" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from withdraw" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from withdraw" -s h -l help -d 'Print help'
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check add remove" -l account -d 'Account for names that give none' -r
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check add remove" -l json -d 'Print data and errors as JSON'
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check add remove" -s q -l quiet -d 'Say nothing but warnings and errors'

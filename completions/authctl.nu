@@ -63,8 +63,6 @@ module completions {
     --min-ttl: string         # Least time the token must still live, as in 90s, 10m, 1h
     --header                  # Print the whole header line that the API expects
     --refresh                 # Ask the authorization server for a new token in any case
-    --allow-agents            # From now on print this credential also when a coding agent asks (a person must say so)
-    --deny-agents             # Take that permission back
     --help(-h)                # Print help (see more with '--help')
     name: string              # Provider, or provider:account
   ]
@@ -82,6 +80,73 @@ module completions {
     --mask                    # Write `[masked]` instead of the secrets in output that goes to a pipe or a file
     --clean                   # Remove the variables of every known provider, not only of those handed over
     --help(-h)                # Print help (see more with '--help')
+  ]
+
+  # Approve what a directory's authctl.toml asks for
+  export extern "authctl trust" [
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
+    --show                    # Show what it asks for and whether it is approved; change nothing
+    --hash: string            # Approve without a question, if it still has this hash (authctl trust --show prints it)
+    --revoke                  # Take the approval back
+    --list                    # List everything that was approved
+    --help(-h)                # Print help (see more with '--help')
+    path?: path               # A directory or its authctl.toml, instead of the nearest one from here upward
+  ]
+
+  # Show what was handed out, to whom and when
+  export extern "authctl log" [
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
+    --since: string           # Only what is younger than this, as in 90m, 12h, 7d, 2026-11-21 or 2026-11-21T09:00:00Z
+    --program: string         # Only this program: its path, or the name of its file
+    --lines(-n): string       # How many of the newest lines; 0 for all of them
+    --follow(-f)              # Go on with what happens from now on, until Ctrl-C
+    --help(-h)                # Print help (see more with '--help')
+    name?: string             # Only this provider, or provider:account
+  ]
+
+  # Say which credentials coding agents may print
+  export extern "authctl permission" [
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
+    --help(-h)                # Print help
+  ]
+
+  # List what coding agents may print, and which uses are confirmed
+  export extern "authctl permission list" [
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
+    --help(-h)                # Print help
+    name?: string             # Only this provider, or provider:account
+  ]
+
+  # Let coding agents print a credential
+  export extern "authctl permission allow" [
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
+    --help(-h)                # Print help (see more with '--help')
+    name: string              # Provider, or provider:account
+  ]
+
+  # Take that permission back
+  export extern "authctl permission withdraw" [
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
+    --help(-h)                # Print help
+    name: string              # Provider, or provider:account
   ]
 
   # List, show, check, add and remove providers

@@ -7,6 +7,7 @@ use std::io;
 
 use clap::error::{ContextKind, ContextValue};
 
+use crate::audit;
 use crate::grant::{IdentityError, Unobtained};
 use crate::interact::Unanswered;
 use crate::{config, grant, http, inject, launch, login, oauth, paths, policy, private_file};
@@ -21,6 +22,8 @@ pub enum Kind {
     Usage,
     /// A person must sign in, and there is nobody to ask.
     LoginRequired,
+    /// A person must confirm, and there is nobody to ask.
+    ConfirmationRequired,
     /// The network or the authorization server; later it may work.
     TryAgain,
     /// Whoever read our output has gone: a quiet success.
@@ -38,7 +41,7 @@ impl Kind {
             Kind::ClosedPipe => 0,
             Kind::Failed => 1,
             Kind::Usage => 2,
-            Kind::LoginRequired => 4,
+            Kind::LoginRequired | Kind::ConfirmationRequired => 4,
             Kind::TryAgain => 75,
             Kind::NotFound => 127,
             Kind::NotExecutable => 126,
@@ -58,6 +61,7 @@ impl Kind {
             Kind::Failed => "failed",
             Kind::Usage => "usage",
             Kind::LoginRequired => "login_required",
+            Kind::ConfirmationRequired => "confirmation_required",
             Kind::TryAgain => "try_again",
             Kind::ClosedPipe => "closed_pipe",
             Kind::NotFound => "not_found",
@@ -96,6 +100,13 @@ impl CommandError {
 
     fn from_error(kind: Kind, error: &dyn StdError) -> Self {
         Self::new(kind, chain(error))
+    }
+
+    /// The same with what it happened in, said first.
+    #[must_use]
+    pub fn within(self, place: &str) -> Self {
+        let message = text::clean_to(&format!("{place}: {}", self.message), LONGEST);
+        Self { message, ..self }
     }
 
     pub fn kind(&self) -> Kind {
@@ -224,7 +235,8 @@ impl From<config::Error> for CommandError {
     fn from(error: config::Error) -> Self {
         let shown = Self::from_error(Kind::Usage, &error);
         match error {
-            config::Error::UnknownProvider { nearest, .. } => {
+            config::Error::UnknownProvider { nearest, .. }
+            | config::Error::UnknownInManifest { nearest, .. } => {
                 let near = (!nearest.is_empty())
                     .then(|| format!("did you mean {}?", nearest.join(" or ")));
                 near.into_iter().fold(shown, Self::hint).hint("authctl provider list")
@@ -548,6 +560,21 @@ impl From<inject::Error> for CommandError {
 
 impl From<policy::Error> for CommandError {
     fn from(error: policy::Error) -> Self {
+        let shown = |kind| Self::from_error(kind, &error);
+        match &error {
+            policy::Error::NotApproved { .. } => {
+                shown(Kind::Usage).hint("authctl trust  (shows it and asks)")
+            }
+            policy::Error::Changed { .. } => {
+                shown(Kind::Usage).hint("authctl trust  (shows it and asks again)")
+            }
+            _ => shown(Kind::Failed),
+        }
+    }
+}
+
+impl From<audit::Error> for CommandError {
+    fn from(error: audit::Error) -> Self {
         Self::from_error(Kind::Failed, &error)
     }
 }

@@ -8,13 +8,15 @@ use serde_json::json;
 
 use super::complete;
 use super::given::when;
+use super::purpose;
+use crate::audit::{self, Entry, Event};
 use crate::config::{self, StoreChoice};
 use crate::context::{Context, Named, environment};
 use crate::credential::{Grant, Kind};
 use crate::error::{self, CommandError};
 use crate::grant::KeySource;
 use crate::interact::Interact;
-use crate::login::{Method, Outcome, Wish};
+use crate::login::{self, Method, Outcome, Wish};
 use crate::oauth::ClientKey;
 use crate::secret::Secret;
 use crate::store;
@@ -111,9 +113,32 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     };
     say_what_wins(context, &named);
     settle_store(context, &named)?;
-    let outcome = context.login()?.run(&wish)?;
+    let outcome = context.login()?.run(&wish);
+    record(context, &named, provider, &outcome);
+    let outcome = outcome?;
     report(context, &named, &outcome)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// One that another process made is in the log already.
+fn record(
+    context: &Context,
+    named: &Named,
+    provider: &config::Provider,
+    outcome: &Result<Outcome, login::Error>,
+) {
+    let line = |outcome| purpose::entry(Event::Login, outcome, &named.name, provider);
+    match outcome {
+        Ok(Outcome { adopted: true, .. }) => {}
+        Ok(Outcome { record, .. }) => {
+            let id = Some(record.id.clone());
+            context.record(Entry { id, ..line(audit::Outcome::Done) });
+        }
+        Err(error) => {
+            let reason = Some(error::chain(error));
+            context.record(Entry { reason, ..line(audit::Outcome::Failed) });
+        }
+    }
 }
 
 fn method(arguments: &Arguments) -> Method {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::complete;
 use super::given::{self, when};
+use crate::audit::{Entry, Event, Outcome};
 use crate::config::Provider;
 use crate::context::Context;
 use crate::credential::{Binding, Credential, Name, Record, Tokens};
@@ -89,6 +90,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
             Err(error) => return Err(error),
         };
         report(context, name, &told);
+        record(context, name, &told);
         results.push(as_json(name, &told));
         if matches!(told, Told::Interrupted) {
             code = INTERRUPTED;
@@ -101,6 +103,19 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         context.ui.notice("Nothing is stored.");
     }
     Ok(ExitCode::from(code))
+}
+
+fn record(context: &Context, name: &Name, told: &Told) {
+    let reason = match told {
+        Told::Revoked => "revoked at the server".to_owned(),
+        Told::Partly(partly) => format!("the {} lives on: {}", partly.alive, partly.reason),
+        Told::Impossible | Told::NoEndpoint | Told::NothingHeld => "not revoked".to_owned(),
+        Told::Failed(reason) => format!("the server could not be told: {reason}"),
+        Told::Interrupted => "interrupted before the server was told".to_owned(),
+    };
+    let hosts = context.provider(name).map(|provider| provider.hosts.clone()).unwrap_or_default();
+    let (name, reason) = (Some(name.to_string()), Some(reason));
+    context.record(Entry { name, hosts, reason, ..Entry::new(Event::Logout, Outcome::Done) });
 }
 
 fn every_name(context: &Context) -> Result<Vec<Name>, CommandError> {

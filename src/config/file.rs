@@ -19,6 +19,10 @@ use crate::oauth::ClientAuthentication;
 pub struct File {
     pub store: Option<StoreChoice>,
     pub passphrase: Option<bool>,
+    pub confirm_program: Option<Spanned<String>>,
+    pub log: Option<LogTable>,
+    #[serde(default)]
+    pub credential: BTreeMap<Spanned<String>, CredentialTable>,
     #[serde(default)]
     pub provider: BTreeMap<Spanned<String>, ProviderTable>,
     #[serde(default)]
@@ -184,6 +188,24 @@ pub struct VerifyTable {
     pub member: Option<Spanned<String>>,
 }
 
+/// `[log]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogTable {
+    pub enabled: Option<bool>,
+    pub file: Option<Spanned<String>>,
+    pub max_bytes: Option<Spanned<u64>>,
+}
+
+/// `[credential.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialTable {
+    #[serde(default)]
+    pub confirm: bool,
+    pub confirm_for: Option<Spanned<String>>,
+}
+
 /// `[agent.ID]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -212,8 +234,13 @@ impl Problem {
 }
 
 impl Document<'_> {
-    /// Reads names and types.
+    /// Reads names and types of the user's configuration.
     pub fn parse(&self) -> Result<File, Error> {
+        self.read()
+    }
+
+    /// Reads names and types.
+    pub fn read<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
         toml::from_str(self.text).map_err(|error| {
             let span = error.span().unwrap_or_default();
             let what = match error.message() {

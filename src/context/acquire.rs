@@ -42,7 +42,7 @@ impl Context {
             }
             _ => return Ok(None),
         };
-        Ok(Some(Resolved { credential, id, source, concern: None }))
+        Ok(Some(Resolved { credential, id, source, refreshed: true, concern: None }))
     }
 
     fn fresh(&self, wanted: Wanted<'_>) -> Result<Credential, CommandError> {

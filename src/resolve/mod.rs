@@ -36,6 +36,8 @@ pub struct Resolved {
     /// Stable, random, not secret.
     pub id: String,
     pub source: Source,
+    /// It was made by a refresh just now.
+    pub refreshed: bool,
     /// What the person should hear although all is well.
     pub concern: Option<Concern>,
 }
@@ -162,7 +164,13 @@ impl Resolver<'_> {
             .as_oauth()
             .and_then(|(tokens, _)| sign_in_ends_soon(tokens, (self.clock)()))
             .map(Concern::SignInEnds);
-        Resolved { credential: record.credential, id: record.id, source: Source::Stored, concern }
+        Resolved {
+            credential: record.credential,
+            id: record.id,
+            source: Source::Stored,
+            refreshed: false,
+            concern,
+        }
     }
 }
 

@@ -348,6 +348,7 @@ impl Resolver<'_> {
         let is_over = |error: &store::Error| !matches!(error, store::Error::TimedOut { .. });
         let stored = (|| self.store.save(guard, &next)).retry(tries).when(is_over).call();
         let mut resolved = self.just_made(next, wanted.min_ttl);
+        resolved.refreshed = true;
         if let Err(error) = stored {
             resolved.concern = Some(Concern::NotStored(error));
         }

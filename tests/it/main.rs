@@ -12,6 +12,8 @@
 
 #[cfg(unix)]
 mod accounts;
+#[cfg(target_os = "linux")]
+mod audit;
 #[cfg(unix)]
 mod bad_input;
 mod binding;
@@ -34,6 +36,8 @@ mod keychain;
 mod layers;
 mod login;
 mod machine;
+#[cfg(unix)]
+mod manifest;
 #[cfg(target_os = "linux")]
 mod persistence;
 #[cfg(unix)]

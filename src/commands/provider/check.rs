@@ -329,7 +329,7 @@ fn check_credential(
     refresh: bool,
     steps: &mut Steps,
 ) {
-    let resolved = given::resolve(context, named, provider, Duration::ZERO, false);
+    let resolved = given::resolve(context, named, provider, Duration::ZERO, false, None);
     let resolved = steps.take("credential", format!("a credential for {}", named.name), resolved);
     let Some(mut resolved) = resolved else {
         steps.skip("refresh", "a refresh", "there is no credential");
@@ -363,7 +363,7 @@ fn check_refresh(
             return None;
         }
         _ => {
-            let refreshed = given::resolve(context, named, provider, Duration::ZERO, true);
+            let refreshed = given::resolve(context, named, provider, Duration::ZERO, true, None);
             return steps.take("refresh", what, refreshed);
         }
     };
