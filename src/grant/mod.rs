@@ -4,10 +4,16 @@
 mod api_key;
 mod authorization_code;
 mod client_credentials;
+mod client_key;
 mod device_code;
 mod error;
+mod id_jag;
+mod identity;
+mod jwt_bearer;
+mod machine;
 mod qr;
 mod redirect;
+mod token_exchange;
 
 use std::collections::BTreeMap;
 
@@ -17,9 +23,16 @@ use crate::{http, text};
 pub use api_key::{KeySource, api_key, password};
 pub use authorization_code::authorization_code;
 pub use client_credentials::client_credentials;
+pub use client_key::{check_algorithm, client_key, with_key};
 pub use device_code::device_code;
-pub use error::Error;
+pub use error::{Error, Unobtained};
+pub use identity::{IdentityError, ends_at};
+pub use machine::{Logins, Machine, Need};
 pub use redirect::RedirectListener;
+
+use id_jag::id_jag;
+use jwt_bearer::jwt_bearer;
+use token_exchange::token_exchange;
 
 /// The authorization server as one login knows it: from metadata, or from the provider's own table.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -125,7 +125,8 @@ fn credential(provider: &Provider, session: Session) -> Option<Credential> {
         None => ClientAuthentication::None,
     };
     let client_id = session.client_id?;
-    let client = Client { client_id, client_secret: session.client_secret, authentication };
+    let client_secret = session.client_secret;
+    let client = Client { client_id, client_secret, key: None, authentication };
     let tokens = Tokens {
         access_token: session.access_token,
         token_type: "Bearer".into(),
@@ -136,6 +137,7 @@ fn credential(provider: &Provider, session: Session) -> Option<Credential> {
         scopes: session.scopes,
         subject: None,
         dpop_key: None,
+        id_token: None,
     };
     let binding = Binding {
         issuer: oauth.issuer.clone(),
