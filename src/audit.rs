@@ -6,6 +6,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,10 @@ const VERSION: u32 = 1;
 const KEPT: usize = 3;
 /// Longest file that is read, in bytes: more than any configured size.
 const LONGEST: u64 = 1 << 30;
+
+/// How often, and after which pause, a reader asks for the lock.
+const LOCK_TRIES: usize = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -216,11 +221,14 @@ impl Log {
         }
         let lock = private_file::open_lock(&self.beside("lock"))?;
         match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(()),
-            Err(TryLockError::Error(source)) => return Err(self.failed("lock", source)),
+            Ok(()) => self.move_aside(),
+            Err(TryLockError::WouldBlock) => Ok(()),
+            Err(TryLockError::Error(source)) => Err(self.failed("lock", source)),
         }
-        // Another process may have been there before the lock was taken.
+    }
+
+    /// Under the lock, and only if no other process has done it meanwhile.
+    fn move_aside(&self) -> Result<(), Error> {
         if !self.is_full() {
             return Ok(());
         }
@@ -244,8 +252,7 @@ impl Log {
             return Ok((listing, follower));
         }
         // No file moves while they are read one after the other.
-        let lock = private_file::open_lock(&self.beside("lock"))?;
-        lock.lock().map_err(|source| self.failed("lock", source))?;
+        let _held = self.wait_for_lock()?;
         for file in older {
             listing.take(&private_file::read(&file, LONGEST)?.unwrap_or_default());
         }
@@ -253,6 +260,19 @@ impl Log {
         listing.entries.extend(current.entries);
         listing.unreadable += current.unreadable + usize::from(!follower.rest.is_empty());
         Ok((listing, follower))
+    }
+
+    /// Whoever holds the lock renames a few files. One that was stopped over it is not waited for.
+    fn wait_for_lock(&self) -> Result<File, Error> {
+        let lock = private_file::open_lock(&self.beside("lock"))?;
+        for _ in 0..LOCK_TRIES {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::Error(source)) => return Err(self.failed("lock", source)),
+            }
+        }
+        Ok(lock)
     }
 
     fn beside(&self, ending: &str) -> PathBuf {
@@ -377,6 +397,20 @@ mod tests {
             log.append(entry(name)).unwrap();
         }
         assert_eq!(names(&read(&log)), ["3", "4", "5", "6"]);
+    }
+
+    #[test]
+    fn a_file_that_another_process_moved_aside_is_not_moved_again() {
+        let place = tempfile::tempdir().unwrap();
+        let log = Log::new(place.path().join("audit.jsonl"), 400);
+        while !log.is_full() {
+            log.append(entry("full")).unwrap();
+        }
+        log.move_aside().unwrap();
+        log.append(entry("new")).unwrap();
+        log.move_aside().unwrap();
+        assert!(!log.older(2).exists());
+        assert_eq!(fs::read_to_string(log.file()).unwrap().lines().count(), 1);
     }
 
     #[test]

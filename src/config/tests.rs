@@ -250,8 +250,15 @@ fn the_examples_of_the_manual_page_load() {
 
 #[test]
 fn the_manual_page_names_every_key() {
-    let tables =
-        ["", "[provider.x]\n", "[provider.x.api_key]\n", "[provider.x.oauth]\n", "[agent.x]\n"];
+    let tables = [
+        "",
+        "[provider.x]\n",
+        "[provider.x.api_key]\n",
+        "[provider.x.oauth]\n",
+        "[agent.x]\n",
+        "[credential.x]\n",
+        "[log]\n",
+    ];
     let mut count = 0;
     for table in tables {
         let message = Config::parse(Path::new("x"), &format!("{table}nothing = 1\n"))
@@ -261,8 +268,12 @@ fn the_manual_page_names_every_key() {
         let known = known.or_else(|| message.split("expected ").nth(1)).unwrap_or_default();
         for key in known.split('`').skip(1).step_by(2) {
             count += 1;
-            let named =
-                [format!("Ic {key}"), format!("Ic [{key}."), format!("Ic [provider.ID.{key}]")];
+            let named = [
+                format!("Ic {key}"),
+                format!("Ic [{key}."),
+                format!("Ic [{key}]"),
+                format!("Ic [provider.ID.{key}]"),
+            ];
             assert!(named.iter().any(|named| PAGE.contains(named)), "{table}{key}");
         }
     }

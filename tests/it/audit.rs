@@ -228,6 +228,26 @@ fn a_full_file_makes_room_and_the_oldest_goes() {
     }
 }
 
+/// A process that was stopped while it made room, say.
+#[test]
+fn nobody_waits_for_the_lock_of_the_log() {
+    let sandbox = with_key();
+    sandbox.write_config("[log]\nmax_bytes = 4096\n");
+    let place = file(&sandbox);
+    let line = fs::read_to_string(&place).unwrap();
+    fs::write(&place, line.repeat(4096 / line.len() + 1)).unwrap();
+    let lock = fs::File::create(place.with_extension("jsonl.lock")).unwrap();
+    lock.lock().unwrap();
+    let before = fs::read_to_string(&place).unwrap().lines().count();
+    assert_eq!(sandbox.run(["token", "groq"]).success(), format!("{KEY}\n"));
+    assert_eq!(fs::read_to_string(&place).unwrap().lines().count(), before + 1);
+    assert_eq!(entries(&sandbox, &[]).len(), before + 1);
+    drop(lock);
+    sandbox.run(["token", "groq"]).success();
+    assert_eq!(fs::read_to_string(&place).unwrap().lines().count(), 1);
+    assert_eq!(entries(&sandbox, &[]).len(), before + 2);
+}
+
 // -------------------------------------------------------------------------------- switched off, broken
 
 #[test]

@@ -255,6 +255,25 @@ fn a_person_sees_what_is_asked_and_says_yes_or_no() {
 }
 
 #[test]
+fn what_was_shown_is_what_is_approved() {
+    let sandbox = sandbox();
+    write(&sandbox, "with = [\"openai\"]\n");
+    let mut terminal = at_terminal(&sandbox, &["trust"]);
+    terminal.expect("Approve this?");
+    write(&sandbox, "with = [\"openai\", \"groq\"]\n");
+    terminal.send_line("y");
+    terminal.rest();
+    assert_eq!(terminal.status(), 0);
+    assert_refused(
+        sandbox.run(EXEC),
+        125,
+        &["was changed after it was approved", "also asks for groq"],
+    );
+    write(&sandbox, "with = [\"openai\"]\n");
+    assert_eq!(sandbox.run(EXEC).success(), "<sk-1> <> <>\n");
+}
+
+#[test]
 fn at_a_terminal_an_unapproved_manifest_leaves_the_question_and_what_was_remembered() {
     let sandbox = sandbox();
     let agent = sandbox.path("work/agent");
