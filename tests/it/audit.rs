@@ -437,11 +437,12 @@ fn an_agent_does_not_answer_for_the_person() {
     assert!(said.contains("Claude Code is running this command: it could answer"), "{said}");
     assert!(said.contains("confirm_program") && !said.contains(KEY), "{said}");
     assert_eq!(terminal.status(), 125);
-    // The person's own program asks, wherever it shows its question.
+    // The person's own program asks, wherever it shows its question; it gets no keys by the way.
+    sandbox.env("OPENAI_API_KEY", "given-1").env("AUTHCTL_GITHUB_TOKEN", "given-2");
     let asked = sandbox.path("home/asked");
     let helper = |code: i32| {
         let text = format!(
-            "printf '%s|%s\\n' \"$SSH_ASKPASS_PROMPT\" \"$1\" >> {}; exit {code}",
+            "printf '%s|%s%s\\n' \"$SSH_ASKPASS_PROMPT\" \"$1\" \"$OPENAI_API_KEY$AUTHCTL_GITHUB_TOKEN\" >> {}; exit {code}",
             asked.display()
         );
         write_script(&sandbox, "home/ask", &text)
