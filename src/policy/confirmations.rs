@@ -77,7 +77,9 @@ fn file(state: &Path, name: &Name, program: &str) -> PathBuf {
 pub fn ask_by(helper: &Path, question: &str, withheld: &[String]) -> Result<bool, Error> {
     let failed = |source| Error::Helper { path: helper.to_owned(), source };
     let mut command = Command::new(helper);
-    withheld.iter().for_each(|variable| drop(command.env_remove(variable)));
+    for variable in withheld {
+        command.env_remove(variable);
+    }
     let mut child = command
         .arg(question)
         .env("SSH_ASKPASS_PROMPT", "confirm")
