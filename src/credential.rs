@@ -11,11 +11,16 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::http::Http;
-use crate::oauth::{Client, TokenAnswer};
+use crate::oauth::{Client, DPOP, TokenAnswer};
 use crate::secret::Secret;
 
-/// Format of the records this build writes. A record with a higher number is refused untouched.
+/// Format of records that every authctl reads.
 pub const FORMAT: u32 = 1;
+
+/// Format of records whose tokens are bound to a key (RFC 9449): an authctl that does not know of keys would
+/// take them for bearer tokens. The highest that this build reads; a record with a higher number is
+/// refused untouched.
+pub const NEWEST_FORMAT: u32 = 2;
 
 /// The account of a name that gives none.
 pub const DEFAULT_ACCOUNT: &str = "default";
@@ -198,6 +203,17 @@ impl Credential {
         })
     }
 
+    /// Whether the handed-out secret works only with a proof of possession (RFC 9449 §7).
+    pub fn is_bound(&self) -> bool {
+        self.as_oauth().is_some_and(|(tokens, _)| tokens.is_bound())
+    }
+
+    /// The lowest format whose readers understand all of it.
+    fn format(&self) -> u32 {
+        let has_key = self.as_oauth().is_some_and(|(tokens, _)| tokens.dpop_key.is_some());
+        if has_key { NEWEST_FORMAT } else { FORMAT }
+    }
+
     pub fn as_oauth(&self) -> Option<(&Tokens, &Binding)> {
         match self {
             Credential::OAuth { tokens, binding } => Some((tokens, binding)),
@@ -211,7 +227,7 @@ impl Credential {
 pub struct Tokens {
     #[serde(with = "crate::secret::at_rest")]
     pub access_token: Secret,
-    /// `Bearer`, the only type that is accepted.
+    /// `Bearer`, or `DPoP` (RFC 9449 §5).
     pub token_type: String,
     /// Our clock when the answer came: a clock that is now earlier has been set back.
     pub issued_at: Timestamp,
@@ -232,6 +248,14 @@ pub struct Tokens {
     /// Whose login it is, where the server told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// The private key (PKCS #8 in PEM) that the tokens are bound to: the access token if it is of the
+    /// type `DPoP`, and a public client's refresh token in any case (RFC 9449 §5).
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "crate::secret::at_rest_option"
+    )]
+    pub dpop_key: Option<Secret>,
 }
 
 /// Where an OAuth credential came from and the only places it may go, as the strings received: they
@@ -242,6 +266,9 @@ pub struct Binding {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
     pub token_endpoint: String,
+    /// Where the refresh token goes instead, where the server has a place of its own for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_endpoint: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revocation_endpoint: Option<String>,
     /// Those of the two at hosts that only a public server's document named: no private address may
@@ -263,6 +290,11 @@ pub struct Binding {
 }
 
 impl Binding {
+    /// The only place that ever sees the refresh token.
+    pub fn refresh_endpoint(&self) -> &String {
+        self.refresh_endpoint.as_ref().unwrap_or(&self.token_endpoint)
+    }
+
     /// Keeps `http` to public addresses where the login was kept to them.
     pub fn confine(&self, http: &Http) {
         let urls = self.confined.iter().filter_map(|endpoint| Url::parse(endpoint).ok());
@@ -300,7 +332,7 @@ impl Grant {
 impl Tokens {
     /// The tokens of an answer that came at `now`, following `previous` ones of the same login. What
     /// the server did not repeat stays: the refresh token (RFC 6749 §6) and its end, the scopes
-    /// (§5.1), the subject. An access token that has ended already ends now, and the next use
+    /// (§5.1), the subject, the key. An access token that has ended already ends now, and the next use
     /// refreshes it; without a refresh token that word can only mean «no end», or it would be of no
     /// use to anybody.
     pub fn from_answer(answer: TokenAnswer, now: Timestamp, previous: Option<&Tokens>) -> Self {
@@ -324,8 +356,21 @@ impl Tokens {
             },
             refresh_token,
             scopes: answer.scopes.or_else(|| previous.and_then(|old| old.scopes.clone())),
-            subject: previous.and_then(|old| old.subject.clone()),
+            subject: answer.subject.or_else(|| previous.and_then(|old| old.subject.clone())),
+            dpop_key: previous.and_then(|old| old.dpop_key.clone()),
         }
+    }
+
+    /// The same with the key that their request proved, if they need it ever again.
+    #[must_use]
+    pub fn bound_to(self, key: Secret) -> Self {
+        let needed = self.is_bound() || self.refresh_token.is_some();
+        Self { dpop_key: needed.then_some(key), ..self }
+    }
+
+    /// Whether the access token works only with a proof of possession.
+    pub fn is_bound(&self) -> bool {
+        self.token_type == DPOP
     }
 }
 
@@ -405,7 +450,7 @@ impl Record {
     /// A first record for `name`, with a new id.
     pub fn new(name: &Name, credential: Credential, now: Timestamp) -> Self {
         Self {
-            format: FORMAT,
+            format: credential.format(),
             provider: name.provider().to_owned(),
             account: name.account().to_owned(),
             id: new_id(),
@@ -422,7 +467,7 @@ impl Record {
     /// The record that follows this one: same id, next generation, no marks.
     pub fn succeeded_by(&self, credential: Credential) -> Self {
         Self {
-            format: FORMAT,
+            format: credential.format(),
             generation: self.generation + 1,
             credential,
             refreshing: None,
@@ -454,7 +499,7 @@ impl Record {
 pub enum Unreadable {
     #[error("it is damaged at line {line}, column {column}")]
     Damaged { line: usize, column: usize },
-    #[error("it has format {0}, made by a newer authctl; this one reads up to {FORMAT}")]
+    #[error("it has format {0}, made by a newer authctl; this one reads up to {NEWEST_FORMAT}")]
     NewerFormat(u32),
 }
 
@@ -473,7 +518,7 @@ pub fn check_format(stored: &str) -> Result<(), Unreadable> {
     }
     let Format { format } =
         serde_json::from_str(stored).map_err(|error| Unreadable::damaged(&error))?;
-    if format > FORMAT { Err(Unreadable::NewerFormat(format)) } else { Ok(()) }
+    if format > NEWEST_FORMAT { Err(Unreadable::NewerFormat(format)) } else { Ok(()) }
 }
 
 /// A new credential id: `cred_` and 128 random bits in base64url. Not derived from any secret.
@@ -546,6 +591,7 @@ mod tests {
             refresh_expires_at: None,
             scopes: None,
             subject: None,
+            dpop_key: None,
         }
     }
 
@@ -584,6 +630,7 @@ mod tests {
             refresh_token: refresh_token.map(Secret::new),
             refresh_expires_in: None,
             scopes: None,
+            subject: None,
         }
     }
 
@@ -659,8 +706,8 @@ mod tests {
     #[test]
     fn a_newer_format_is_told_from_damage() {
         assert_eq!(
-            Record::from_stored(r#"{"format":2,"what":"ever"}"#).unwrap_err(),
-            Unreadable::NewerFormat(2)
+            Record::from_stored(r#"{"format":3,"what":"ever"}"#).unwrap_err(),
+            Unreadable::NewerFormat(3)
         );
         assert!(matches!(
             Record::from_stored(r#"{"format":1"#).unwrap_err(),

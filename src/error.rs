@@ -181,8 +181,8 @@ impl From<credential::BadName> for CommandError {
         let shown = Self::from_error(Kind::Usage, &error);
         if error.is_url() {
             return shown.hint(
-                "give the address a name: describe it in config.toml under [provider.NAME] \
-                 (man authctl-config), then authctl login NAME",
+                "authctl provider add URL --name NAME  (finds out how to sign in there), then \
+                 authctl login NAME",
             );
         }
         let near = error.in_lower_case().map(|name| format!("did you mean {name}?"));
@@ -366,9 +366,8 @@ impl From<login::Error> for CommandError {
                 .hint(format!("{}  (registers a new one)", login_hint(name))),
             E::ClientSecretNeeded { provider } => shown(Kind::Usage)
                 .hint(format!("authctl login {provider} --client-id ID --client-secret-file FILE")),
-            E::PushRequired { provider } => {
-                shown(Kind::Failed).hint(format!("authctl login {provider} --device"))
-            }
+            E::NoDpop { provider } => shown(Kind::Failed).hint(plain_tokens(provider)),
+            E::NoKey(_) => shown(Kind::Failed),
             E::NoPkce { provider, .. } => shown(Kind::Failed).hint(format!(
                 "if you know that it does, write pkce = \"unverified\" in [provider.{provider}.oauth]"
             )),
@@ -432,7 +431,7 @@ fn client_needed(
 fn grant_kind(error: &grant::Error) -> Kind {
     use grant::Error as E;
     match error {
-        E::Oauth(error) => oauth_kind(error),
+        E::Oauth(error) | E::Pushed(error) => oauth_kind(error),
         E::BadKey(_) | E::NothingPiped | E::KeyFile { .. } | E::PortTaken { .. } => Kind::Usage,
         E::Unanswered(source) => unanswered_kind(source),
         _ => Kind::Failed,
@@ -443,11 +442,13 @@ fn grant_error(shown: CommandError, name: &credential::Name, error: &grant::Erro
     use grant::Error as E;
     match error {
         E::Oauth(oauth::Error::Refused { code, .. })
+        | E::Pushed(oauth::Error::Refused { code, .. })
             if code == "invalid_client" || code == "unauthorized_client" =>
         {
             shown.hint(format!("authctl login {name} --client-id ID"))
         }
-        E::Oauth(error) => wire_hint(shown, error, &login_hint(name), name),
+        E::Oauth(oauth::Error::NotBound { .. }) => shown.hint(plain_tokens(name.provider())),
+        E::Oauth(error) | E::Pushed(error) => wire_hint(shown, error, &login_hint(name), name),
         E::Denied { .. }
         | E::Expired { .. }
         | E::TimedOut { .. }
@@ -461,13 +462,28 @@ fn grant_error(shown: CommandError, name: &credential::Name, error: &grant::Erro
     }
 }
 
+/// Where bound tokens are required and not to be had.
+fn plain_tokens(provider: &str) -> String {
+    format!("write dpop = true in [provider.{provider}.oauth] if plain tokens will do as well")
+}
+
 impl From<inject::Error> for CommandError {
     fn from(error: inject::Error) -> Self {
-        let shown = Self::from_error(Kind::Usage, &error);
+        let kind = match &error {
+            inject::Error::BadKey(_) => Kind::LoginRequired,
+            _ => Kind::Usage,
+        };
+        let shown = Self::from_error(kind, &error);
         match error {
             inject::Error::NoVariable { provider, .. } => {
                 shown.hint(format!("authctl exec --with {provider}=VARIABLE -- …"))
             }
+            inject::Error::Bound { provider } => shown
+                .hint(format!("authctl status {provider} --check  (makes a request with it)"))
+                .hint(format!(
+                    "for a token that programs can use: dpop = false in [provider.{provider}.oauth], \
+                     then authctl login {provider}"
+                )),
             _ => shown,
         }
     }

@@ -79,9 +79,7 @@ fn answer(mut error: clap::Error) -> ExitCode {
     }
     let typed = cli::Cli::command().ignore_errors(true).get_matches();
     let is_exec = typed.subcommand_name() == Some("exec");
-    if is_exec {
-        cli::explain_separator(&mut error);
-    }
+    cli::explain(&mut error, typed.subcommand_name());
     if typed.get_flag("json") {
         let manner = ui::Manner { json: true, ..ui::Manner::default() };
         ui::Ui::new(manner).error(&(&error).into());

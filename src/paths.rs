@@ -138,9 +138,10 @@ fn writable(directory: &Path) -> bool {
 #[cfg(not(unix))]
 fn lock_directory() -> PathBuf {
     // On Windows `directories` asks for the known folder, which no variable moves.
-    directories::BaseDirs::new()
-        .map(|base| base.data_local_dir().join("authctl").join("locks"))
-        .unwrap_or_else(|| std::env::temp_dir().join("authctl-locks"))
+    directories::BaseDirs::new().map_or_else(
+        || std::env::temp_dir().join("authctl-locks"),
+        |base| base.data_local_dir().join("authctl").join("locks"),
+    )
 }
 
 #[cfg(test)]

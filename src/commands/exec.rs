@@ -259,7 +259,7 @@ fn hand_over(
     environment.clear.extend(injection.clear);
     for (variable, secret) in injection.set {
         let secret = match &handing.form {
-            Form::Header(_) => inject::header(scheme, &resolved.credential)?.1,
+            Form::Header(_) => inject::header(provider, scheme, &resolved.credential)?.1,
             _ => secret,
         };
         if let Source::Given(from) = &resolved.source {

@@ -224,7 +224,12 @@ fn report(context: &Context, named: &Named, outcome: &Outcome) -> Result<(), Com
         (_, true) => " (replaced; same credential id)",
         _ => "",
     };
-    context.ui.notice(&format!("Signed in to {}{again}. Stored in the {stored}.", named.name));
+    let tokens = record.credential.as_oauth().map(|(tokens, _)| tokens);
+    let subject = tokens.and_then(|tokens| tokens.subject.as_ref());
+    let whose = subject.map_or_else(String::new, |subject| format!(" as {subject}"));
+    context
+        .ui
+        .notice(&format!("Signed in to {}{whose}{again}. Stored in the {stored}.", named.name));
     if let Some((tokens, binding)) = record.credential.as_oauth() {
         if let Some(granted) = tokens.scopes.as_ref().filter(|got| **got != binding.scopes) {
             warn_about_scopes(context, &binding.scopes, granted);

@@ -68,9 +68,11 @@ struct Partly {
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
-    let names = match &arguments.name {
-        Some(name) => vec![context.name(name)?.name],
-        None => every_name(context)?,
+    let names = if let Some(name) = &arguments.name {
+        vec![context.name(name)?.name]
+    } else {
+        context.refuse_account_alone()?;
+        every_name(context)?
     };
     // One for all names: a Ctrl-C between two of them is seen at the next.
     let mut interrupt = pin!(interrupt());
@@ -140,6 +142,10 @@ fn forget(context: &Context, name: &Name) -> Result<Forgotten, CommandError> {
 }
 
 fn not_signed_in(context: &Context, name: &Name) -> CommandError {
+    // A slip of the pen more often than a provider that is no longer described.
+    if let Err(unknown) = context.provider(name) {
+        return unknown;
+    }
     let error = CommandError::new(Kind::Failed, format!("not signed in to {name}"));
     given::other_accounts(context, name, error).hint("authctl status")
 }

@@ -87,7 +87,7 @@ pub enum Command {
     /// Say which credentials coding agents may print
     Permission(Deferred<permission::Arguments>),
 
-    /// List, show and check providers
+    /// List, show, check, add and remove providers
     Provider(Deferred<provider::Arguments>),
 
     /// Generate completions, man pages and JSON Schema

@@ -341,8 +341,14 @@ fn paragraph(line: &Line, width: usize) -> String {
         detail(reason);
         line.state.hints(&line.name).iter().for_each(|hint| detail(&format!("hint: {hint}")));
     }
+    if let Some(subject) = &line.entry.subject {
+        detail(&format!("signed in as {subject}"));
+    }
     if let Some(scopes) = line.entry.scopes.as_ref().filter(|scopes| !scopes.is_empty()) {
         detail(&format!("scopes: {}", scopes.join(" ")));
+    }
+    if line.entry.dpop_bound {
+        detail("bound to a key (DPoP): works in requests of authctl alone");
     }
     if let Some(end) = line.entry.refresh_expires_at.filter(|_| !line.state.is_broken()) {
         detail(&format!("the sign-in itself ends {}", when(end)));
@@ -425,6 +431,8 @@ fn line_as_json(line: &Line, now: Timestamp) -> Value {
         "expires_in": entry.expires_at.map(|end| seconds_left(end, now)),
         "refresh_expires_at": entry.refresh_expires_at,
         "renewable": entry.renewable,
+        "subject": entry.subject,
+        "dpop_bound": entry.dpop_bound,
         "scopes": entry.scopes,
         "requested_scopes": entry.requested_scopes,
         "issuer": entry.issuer,

@@ -48,7 +48,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     let (min_ttl, refresh) = (arguments.min_ttl, arguments.refresh);
     let resolved = given::resolve(context, &named, provider, min_ttl, refresh, Some(&purpose))?;
     let scheme = super::scheme_of(provider, &named.name, &resolved.credential)?;
-    let (header, value) = inject::header(scheme, &resolved.credential)?;
+    let (header, value) = inject::header(provider, scheme, &resolved.credential)?;
     let source = match &resolved.source {
         Source::Given(variable) => Some(variable.clone()),
         Source::Stored => None,

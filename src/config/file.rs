@@ -55,6 +55,7 @@ pub struct SchemeTable {
     #[serde(default)]
     pub clears: Vec<Spanned<String>>,
     pub verify: Option<Spanned<String>>,
+    pub verify_with: Option<Spanned<VerifyTable>>,
     pub create_at: Option<Spanned<String>>,
 }
 
@@ -68,13 +69,19 @@ pub struct OAuthTable {
     #[serde(default)]
     pub clears: Vec<Spanned<String>>,
     pub verify: Option<Spanned<String>>,
+    pub verify_with: Option<Spanned<VerifyTable>>,
 
     pub issuer: Option<Spanned<String>>,
     pub authorization_endpoint: Option<Spanned<String>>,
     pub token_endpoint: Option<Spanned<String>>,
+    pub refresh_endpoint: Option<Spanned<String>>,
     pub device_authorization_endpoint: Option<Spanned<String>>,
     pub revocation_endpoint: Option<Spanned<String>>,
     pub registration_endpoint: Option<Spanned<String>>,
+    pub pushed_authorization_request_endpoint: Option<Spanned<String>>,
+    #[serde(default)]
+    pub pushed_authorization: bool,
+    pub dpop: Option<Spanned<DpopWord>>,
     pub grants: Option<Spanned<Vec<Spanned<Grant>>>>,
     #[serde(default)]
     pub scopes: Vec<Spanned<String>>,
@@ -99,6 +106,14 @@ pub enum ClientWord {
     Register,
 }
 
+/// `true`, `false` or `"required"`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "neither true nor false nor \"required\"")]
+pub enum DpopWord {
+    Plain(bool),
+    Word(String),
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub enum Separator {
     #[serde(rename = " ")]
@@ -113,6 +128,18 @@ pub struct RedirectTable {
     pub port: Option<Spanned<u16>>,
     pub path: Option<Spanned<String>>,
     pub host: Option<Spanned<String>>,
+}
+
+/// `verify_with`: what the call to `verify` needs beside the credential.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyTable {
+    #[serde(default)]
+    pub method: super::VerifyMethod,
+    #[serde(default)]
+    pub headers: BTreeMap<Spanned<String>, Spanned<String>>,
+    /// Member of the answer that is `true` for a good credential.
+    pub member: Option<Spanned<String>>,
 }
 
 /// `[log]`

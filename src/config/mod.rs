@@ -4,6 +4,7 @@
 
 mod agents;
 mod catalog;
+mod edit;
 mod file;
 mod manifest;
 mod provider;
@@ -18,8 +19,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use agents::Agent;
+pub use edit::{add_provider, remember_store, remove_provider, snippet};
 pub use manifest::{Asked, FILE as MANIFEST, Manifest, nearest_manifest};
-pub use provider::{ClientRule, OAuth, Pkce, Provider, Scheme, Source};
+pub use provider::{ClientRule, Dpop, OAuth, Pkce, Provider, Scheme, Source, Verify, VerifyMethod};
 pub use rules::{Confirmation, LogRule};
 pub use value::{BadVariable, check_variable};
 
@@ -81,6 +83,9 @@ pub enum Error {
     /// there is none where the text is not TOML.
     #[error("{file}:{line}: {}{what}", key.as_ref().map(|key| format!("{key}: ")).unwrap_or_default())]
     Wrong { file: PathBuf, line: usize, key: Option<String>, what: String },
+    /// Another program wrote the file between our reading and our writing.
+    #[error("{path} was changed meanwhile; nothing was written")]
+    Changed { path: PathBuf },
     /// No provider has this name; `nearest` has up to three that look like it.
     #[error("there is no provider {name}")]
     UnknownProvider { name: String, nearest: Vec<String> },
@@ -242,33 +247,6 @@ fn check_agents(
         agents.insert(id.into_inner(), agent);
     }
     Ok(agents)
-}
-
-/// Writes the choice of the store into the user's file and leaves everything else, comments included,
-/// as it is.
-pub fn remember_store(file: &Path, choice: StoreChoice) -> Result<(), Error> {
-    let text = read_text(file)?.unwrap_or_default();
-    Config::parse(file, &text)?;
-    let mut written: toml_edit::DocumentMut =
-        text.parse().map_err(|error: toml_edit::TomlError| {
-            let place = error.span().unwrap_or_default();
-            Document { file, text: &text }.wrong(&file::Problem::new(place, error.message()))
-        })?;
-    set(&mut written, "store", choice.as_str().into());
-    // A link keeps leading where it leads.
-    let target = trusted::follow(file)?.unwrap_or_else(|| file.to_owned());
-    if let Some(directory) = target.parent().filter(|directory| !directory.exists()) {
-        private_file::make_directory(directory)?;
-    }
-    Ok(private_file::replace(&target, written.to_string().as_bytes())?)
-}
-
-/// Sets a key of the top level; a comment after an old value stays.
-fn set(written: &mut toml_edit::DocumentMut, key: &str, mut value: toml_edit::Value) {
-    if let Some(old) = written.get(key).and_then(toml_edit::Item::as_value) {
-        *value.decor_mut() = old.decor().clone();
-    }
-    written[key] = toml_edit::Item::Value(value);
 }
 
 #[cfg(test)]

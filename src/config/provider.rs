@@ -9,7 +9,8 @@ use toml::Spanned;
 use url::Url;
 
 use super::file::{
-    ClientWord, OAuthTable, Problem, ProviderTable, RedirectTable, SchemeTable, Separator,
+    ClientWord, DpopWord, OAuthTable, Problem, ProviderTable, RedirectTable, SchemeTable,
+    Separator, VerifyTable,
 };
 use super::value::{self, Header};
 use crate::credential::{Grant, Kind, is_part};
@@ -50,12 +51,43 @@ pub struct Scheme {
     pub variables: Vec<String>,
     /// Further variables that would win over those, or confuse, and are cleared.
     pub clears: Vec<String>,
-    /// A cheap call (GET) that succeeds with a good credential and fails with a bad one.
-    pub verify: Option<String>,
+    /// A cheap call that succeeds with a good credential and fails with a bad one.
+    pub verify: Option<Verify>,
     /// The page where a person makes a key.
     pub create_at: Option<String>,
     /// Present when, and only when, the kind is OAuth.
     pub oauth: Option<OAuth>,
+}
+
+/// A call that proves a credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verify {
+    pub url: String,
+    pub method: VerifyMethod,
+    /// Further headers, none of them secret.
+    pub headers: BTreeMap<String, String>,
+    /// The member of the JSON answer that is `true` for a good credential, where a server answers 200 to
+    /// bad ones as well.
+    pub member: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub enum VerifyMethod {
+    #[default]
+    #[serde(rename = "GET")]
+    Get,
+    /// Without a body.
+    #[serde(rename = "POST")]
+    Post,
+}
+
+impl VerifyMethod {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            VerifyMethod::Get => "GET",
+            VerifyMethod::Post => "POST",
+        }
+    }
 }
 
 /// How tokens are acquired. Endpoints given here win over those of the issuer's metadata, which fill
@@ -65,9 +97,15 @@ pub struct OAuth {
     pub issuer: Option<String>,
     pub authorization_endpoint: Option<String>,
     pub token_endpoint: Option<String>,
+    /// Where tokens are refreshed, where that is not the token endpoint (RFC 6749 §6).
+    pub refresh_endpoint: Option<String>,
     pub device_authorization_endpoint: Option<String>,
     pub revocation_endpoint: Option<String>,
     pub registration_endpoint: Option<String>,
+    pub pushed_authorization_request_endpoint: Option<String>,
+    /// Authorization requests are pushed (RFC 9126) even where the server does not insist.
+    pub pushed_authorization: bool,
+    pub dpop: Dpop,
     /// Never empty. The first is the one that a login uses by default.
     pub grants: Vec<Grant>,
     /// Whether the entry leaves it to the issuer's metadata which further grants there are.
@@ -86,6 +124,18 @@ pub struct OAuth {
     pub pkce: Option<Pkce>,
     /// Further parameters of the authorization request.
     pub parameters: BTreeMap<String, String>,
+}
+
+/// Whether tokens are to be bound to a key (RFC 9449). Bound tokens cannot be handed to programs that
+/// take a plain one, so nobody gets them unasked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Dpop {
+    #[default]
+    Never,
+    /// Where the server can; else plain ones.
+    Preferred,
+    /// Plain ones are refused.
+    Required,
 }
 
 /// Where our client at an authorization server comes from.
@@ -139,8 +189,8 @@ impl Provider {
         let title = table.title.as_deref().map_or_else(|| id.get_ref().clone(), crate::text::clean);
         let note = table.note.as_deref().map(|note| crate::text::clean_to(note, 600));
         let schemes = schemes(id, table.api_key, table.bearer, table.basic, table.oauth)?;
-        let urls =
-            base_url.iter().chain(&mcp_url).chain(schemes.iter().filter_map(|s| s.verify.as_ref()));
+        let verified = schemes.iter().filter_map(|s| s.verify.as_ref()).map(|verify| &verify.url);
+        let urls = base_url.iter().chain(&mcp_url).chain(verified);
         let hosts = hosts(urls, named);
         Ok(Self {
             id: id.get_ref().clone(),
@@ -194,18 +244,45 @@ fn schemes(
 }
 
 fn scheme(kind: Kind, table: &SchemeTable) -> Result<Scheme, Problem> {
+    let header = match &table.header {
+        Some(header) => value::header(header, kind)?,
+        None => value::default_header(kind),
+    };
     Ok(Scheme {
         kind,
-        header: match &table.header {
-            Some(header) => value::header(header, kind)?,
-            None => value::default_header(kind),
-        },
         variables: value::variables(&table.variables)?,
         clears: value::variables(&table.clears)?,
-        verify: value::optional_url(table.verify.as_ref())?,
+        verify: verify(table.verify.as_ref(), table.verify_with.as_ref(), &header)?,
+        header,
         create_at: value::optional_url(table.create_at.as_ref())?,
         oauth: None,
     })
+}
+
+fn verify(
+    url: Option<&Spanned<String>>,
+    with: Option<&Spanned<VerifyTable>>,
+    credential: &Header,
+) -> Result<Option<Verify>, Problem> {
+    let Some(url) = value::optional_url(url)? else {
+        return match with {
+            Some(with) => {
+                Err(Problem::new(with.span(), "says how to call verify, which is missing"))
+            }
+            None => Ok(None),
+        };
+    };
+    let mut verify =
+        Verify { url, method: VerifyMethod::Get, headers: BTreeMap::new(), member: None };
+    if let Some(with) = with.map(Spanned::get_ref) {
+        verify.method = with.method;
+        verify.member = with.member.as_ref().map(value::visible).transpose()?;
+        for (name, text) in &with.headers {
+            value::plain_header(name, text, credential)?;
+            verify.headers.insert(name.get_ref().clone(), text.get_ref().clone());
+        }
+    }
+    Ok(Some(verify))
 }
 
 fn oauth_scheme(table: Spanned<OAuthTable>) -> Result<Scheme, Problem> {
@@ -216,6 +293,7 @@ fn oauth_scheme(table: Spanned<OAuthTable>) -> Result<Scheme, Problem> {
         variables: std::mem::take(&mut table.variables),
         clears: std::mem::take(&mut table.clears),
         verify: table.verify.take(),
+        verify_with: table.verify_with.take(),
         create_at: None,
     };
     let oauth = OAuth::check(table)?;
@@ -232,11 +310,17 @@ impl OAuth {
             issuer: table.issuer.as_ref().map(value::issuer).transpose()?,
             authorization_endpoint: value::optional_url(table.authorization_endpoint.as_ref())?,
             token_endpoint: value::optional_url(table.token_endpoint.as_ref())?,
+            refresh_endpoint: value::optional_url(table.refresh_endpoint.as_ref())?,
             device_authorization_endpoint: value::optional_url(
                 table.device_authorization_endpoint.as_ref(),
             )?,
             revocation_endpoint: value::optional_url(table.revocation_endpoint.as_ref())?,
             registration_endpoint: value::optional_url(table.registration_endpoint.as_ref())?,
+            pushed_authorization_request_endpoint: value::optional_url(
+                table.pushed_authorization_request_endpoint.as_ref(),
+            )?,
+            pushed_authorization: table.pushed_authorization,
+            dpop: table.dpop.as_ref().map(dpop).transpose()?.unwrap_or_default(),
             grants_are_open: table.grants.is_none() && table.issuer.is_some(),
             grants: grants(table.grants)?,
             scopes: table.scopes.iter().map(value::scope).collect::<Result<_, _>>()?,
@@ -262,6 +346,9 @@ impl OAuth {
             Some("there is no way to a token endpoint: issuer or token_endpoint is missing")
         } else if needs(Grant::AuthorizationCode) && self.authorization_endpoint.is_none() {
             Some("the grant authorization_code needs issuer or authorization_endpoint")
+        } else if self.pushed_authorization && self.pushed_authorization_request_endpoint.is_none()
+        {
+            Some("pushed_authorization needs issuer or pushed_authorization_request_endpoint")
         } else if needs(Grant::DeviceCode) && self.device_authorization_endpoint.is_none() {
             Some("the grant device_code needs issuer or device_authorization_endpoint")
         } else if self.client == ClientRule::Register && self.registration_endpoint.is_none() {
@@ -302,6 +389,17 @@ fn client(table: &OAuthTable) -> Result<ClientRule, Problem> {
     match own.into_iter().flatten().next() {
         Some(span) => Err(Problem::new(span, "belongs to client = \"own\", not to \"register\"")),
         None => Ok(ClientRule::Register),
+    }
+}
+
+fn dpop(word: &Spanned<DpopWord>) -> Result<Dpop, Problem> {
+    match word.get_ref() {
+        DpopWord::Plain(false) => Ok(Dpop::Never),
+        DpopWord::Plain(true) => Ok(Dpop::Preferred),
+        DpopWord::Word(word) if word == "required" => Ok(Dpop::Required),
+        DpopWord::Word(_) => {
+            Err(Problem::new(word.span(), "is neither true nor false nor \"required\""))
+        }
     }
 }
 
@@ -464,6 +562,10 @@ mod tests {
             ("redirect = { host = \"example.com\" }", "redirect.host: ", "localhost"),
             ("parameters = { state = \"1\" }", "parameters.state: ", "itself"),
             ("pkce = \"plain\"", "pkce: ", "S256"),
+            ("dpop = \"yes\"", "dpop: ", "required"),
+            ("dpop = 1", "dpop: ", "neither true nor false"),
+            ("pushed_authorization = \"yes\"", "pushed_authorization", "boolean"),
+            ("pushed_authorization_request_endpoint = \"/par\"", "pushed_auth", "URL"),
             ("client_secret = \"hunter2\"", "client_secret: ", "unknown key"),
         ] {
             let message = refusal(&format!("{begin}{line}\n"));
@@ -492,6 +594,13 @@ mod tests {
             ),
             at,
             "registration_endpoint",
+        );
+        assert_refused(
+            &format!(
+                "[provider.x.oauth]\npushed_authorization = true\nauthorization_endpoint = \"https://x.example/a\"\n{token}"
+            ),
+            at,
+            "pushed_authorization_request_endpoint",
         );
         let fine = format!("[provider.x.oauth]\ngrants = [\"client_credentials\"]\n{token}");
         assert!(Config::parse("c.toml".as_ref(), &fine).is_ok());

@@ -71,13 +71,16 @@ fn the_catalog_names_no_client_and_only_https() {
         let id = &provider.id;
         let mut urls = vec![&provider.base_url, &provider.mcp_url];
         for scheme in &provider.schemes {
-            urls.extend([&scheme.verify, &scheme.create_at]);
+            let verify = scheme.verify.as_ref().map(|verify| &verify.url);
+            assert!(verify.is_none_or(|url| url.starts_with("https://")), "{id}");
+            urls.push(&scheme.create_at);
             if let Some(oauth) = &scheme.oauth {
                 assert_eq!(oauth.client_id, None, "{id}");
                 urls.extend([
                     &oauth.issuer,
                     &oauth.authorization_endpoint,
                     &oauth.token_endpoint,
+                    &oauth.refresh_endpoint,
                     &oauth.device_authorization_endpoint,
                     &oauth.revocation_endpoint,
                     &oauth.registration_endpoint,

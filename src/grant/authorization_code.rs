@@ -1,4 +1,4 @@
-//! RFC 6749 §4.1 with PKCE, through the person's own browser (RFC 8252): show the URL, wait for the
+//! RFC 6749 §4.1 with PKCE, pushed first where the server wants it (RFC 9126), through the person's own browser (RFC 8252): show the URL, wait for the
 //! redirect, exchange the code once while the browser gets its closing page.
 
 use std::time::Duration;
@@ -18,6 +18,9 @@ use crate::secret::Secret;
 /// Where the browser ends: an address without code or state.
 const DONE: &str = "/done";
 
+/// Longest address that every way to a browser keeps whole, in bytes.
+const LONGEST_ADDRESS: usize = 2000;
+
 /// How long the listener stays for the closing page; afterwards its port is free.
 const LINGER: Duration = Duration::from_millis(900);
 
@@ -36,9 +39,10 @@ pub async fn authorization_code(
 ) -> Result<TokenAnswer, Error> {
     let asked = authorization_request(request, listener.redirect_uri())?;
     let host = http::host_of(&asked.url);
+    let (url, good_for) = address(http, request, &asked).await?;
     let (sockets, callback) = listener.into_parts();
     let mut listener = Listener::start(sockets).map_err(Error::Listen)?;
-    invite(interact, &asked.url, &host, open_browser);
+    invite(interact, &url, &host, good_for, open_browser);
     let redirect = redirect(&mut listener, &callback, request, &asked.state);
     let redirect = tokio::time::timeout(wait, redirect)
         .await
@@ -71,15 +75,48 @@ fn authorization_request(
         request.scopes,
         request.resource,
         request.parameters,
+        request.dpop.map(|dpop| dpop.key.thumbprint()).as_deref(),
     )?)
 }
 
-fn invite(interact: &dyn Interact, url: &Url, host: &str, open_browser: bool) {
+/// The address for the browser: the whole request or, where the server wants that or takes it and the
+/// request is long, a reference to it (RFC 9126 §4) with the time for which it is good.
+async fn address(
+    http: &Http,
+    request: &Request<'_>,
+    asked: &AuthorizationRequest,
+) -> Result<(Url, Option<Duration>), Error> {
+    let server = request.server;
+    let endpoint = server.pushed_authorization_request_endpoint.as_deref();
+    let is_long = asked.url.as_str().len() > LONGEST_ADDRESS;
+    if !server.pushes && (!is_long || endpoint.is_none()) {
+        return Ok((asked.url.clone(), None));
+    }
+    let endpoint = request.needs(endpoint, "pushed authorization request endpoint")?;
+    let shown = server.authorization_endpoint.as_deref().unwrap_or_default();
+    let key = request.dpop.map(|dpop| dpop.key);
+    let pushed = oauth::push(http, endpoint, request.client, asked, shown, key).await;
+    let pushed = pushed.map_err(Error::Pushed)?;
+    Ok((pushed.url, pushed.expires_in))
+}
+
+fn invite(
+    interact: &dyn Interact,
+    url: &Url,
+    host: &str,
+    good_for: Option<Duration>,
+    open_browser: bool,
+) {
     interact
         .show(&format!("To sign in at {host}, open this address in a browser on this computer:"));
     interact.show("");
     interact.show(&format!("    {url}"));
     interact.show("");
+    if let Some(seconds) = good_for.map(|time| time.as_secs()) {
+        interact.notice(&format!(
+            "The address is good for {seconds} s; later, run the same command again."
+        ));
+    }
     let may_open = open_browser && matches!(url.scheme(), "http" | "https");
     if may_open && interact.open_url(url) {
         interact
@@ -136,6 +173,7 @@ async fn exchange(
         scopes: &[],
         resource: request.resource,
         parameters: &std::collections::BTreeMap::new(),
+        dpop: request.dpop,
     };
     Ok(oauth::request_tokens(http, &exchange).await?)
 }

@@ -15,6 +15,9 @@ pub enum Error {
     /// `access_denied`: the person, or a policy of the server, said no.
     #[error("access was denied at {host}{}", explained(description.as_deref()))]
     Denied { host: String, description: Option<String> },
+    /// The server did not take the authorization request; no browser was opened (RFC 9126 §2.3).
+    #[error("the authorization request was not taken")]
+    Pushed(#[source] oauth::Error),
     /// The device code ended before it was confirmed.
     #[error("the code for {host} ended before it was confirmed")]
     Expired { host: String },

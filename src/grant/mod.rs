@@ -11,7 +11,7 @@ mod redirect;
 
 use std::collections::BTreeMap;
 
-use crate::oauth::Client;
+use crate::oauth::{Client, Dpop};
 use crate::{http, text};
 
 pub use api_key::{KeySource, api_key, password};
@@ -29,6 +29,10 @@ pub struct Server {
     pub authorization_endpoint: Option<String>,
     pub token_endpoint: String,
     pub device_authorization_endpoint: Option<String>,
+    /// RFC 9126 §2.
+    pub pushed_authorization_request_endpoint: Option<String>,
+    /// Authorization requests are pushed, however short they are.
+    pub pushes: bool,
     /// The metadata promises `iss` in the redirect (RFC 9207 §3): an answer without it is refused.
     pub iss_required: bool,
 }
@@ -43,6 +47,8 @@ pub struct Request<'a> {
     pub resource: Option<&'a str>,
     /// Further parameters of the authorization request, such as `access_type`.
     pub parameters: &'a BTreeMap<String, String>,
+    /// The key that the tokens are to be bound to (RFC 9449).
+    pub dpop: Option<Dpop<'a>>,
 }
 
 impl Request<'_> {

@@ -118,6 +118,7 @@ impl Login<'_> {
             grant_types: &registered_grants(&grants),
             scopes: &[],
             auth_methods_supported: endpoints.auth_methods.as_deref(),
+            dpop_bound_access_tokens: endpoints.dpop_required,
         };
         let registration = self
             .http
@@ -136,6 +137,7 @@ impl Login<'_> {
             grants,
             created_at: (self.clock)(),
             secret_expires_at: registration.secret_expires_at,
+            dpop_bound_access_tokens: registration.dpop_bound_access_tokens,
         };
         self.store.save_registration(guard, &record)?;
         Ok(record)
@@ -169,6 +171,7 @@ impl Login<'_> {
             grants: Vec::new(),
             created_at: (self.clock)(),
             secret_expires_at: None,
+            dpop_bound_access_tokens: false,
         };
         Ok(Known { record, is_new: is_new || asked })
     }

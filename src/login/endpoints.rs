@@ -2,7 +2,7 @@
 //! metadata names, and whether PKCE can be relied on there.
 
 use super::Error;
-use crate::config::{OAuth, Pkce, Provider};
+use crate::config::{Dpop, OAuth, Pkce, Provider};
 use crate::credential::Grant;
 use crate::grant::Server;
 use crate::interact::Interact;
@@ -14,6 +14,8 @@ pub(super) struct Endpoints {
     pub(super) revocation_endpoint: Option<String>,
     pub(super) registration_endpoint: Option<String>,
     pub(super) auth_methods: Option<Vec<String>>,
+    /// A client that is registered now is to get bound tokens alone.
+    pub(super) dpop_required: bool,
 }
 
 impl Endpoints {
@@ -32,6 +34,12 @@ impl Endpoints {
             named(&oauth.authorization_endpoint, |m| &m.authorization_endpoint);
         let device_authorization_endpoint =
             named(&oauth.device_authorization_endpoint, |m| &m.device_authorization_endpoint);
+        let push_endpoint = named(&oauth.pushed_authorization_request_endpoint, |m| {
+            &m.pushed_authorization_request_endpoint
+        });
+        // RFC 9126 §5.
+        let pushes = oauth.pushed_authorization
+            || metadata.is_some_and(|m| m.require_pushed_authorization_requests);
         match grant {
             Grant::AuthorizationCode if authorization_endpoint.is_none() => {
                 return Err(missing("authorization endpoint"));
@@ -39,10 +47,8 @@ impl Endpoints {
             Grant::DeviceCode if device_authorization_endpoint.is_none() => {
                 return Err(missing("device authorization endpoint"));
             }
-            Grant::AuthorizationCode
-                if metadata.is_some_and(|m| m.require_pushed_authorization_requests) =>
-            {
-                return Err(Error::PushRequired { provider: provider.id.clone() });
+            Grant::AuthorizationCode if pushes && push_endpoint.is_none() => {
+                return Err(missing("pushed authorization request endpoint"));
             }
             Grant::AuthorizationCode => require_pkce(interact, provider, oauth, metadata)?,
             _ => {}
@@ -54,6 +60,8 @@ impl Endpoints {
                 token_endpoint: named(&oauth.token_endpoint, |m| &m.token_endpoint)
                     .ok_or_else(|| missing("token endpoint"))?,
                 device_authorization_endpoint,
+                pushed_authorization_request_endpoint: push_endpoint,
+                pushes,
                 iss_required: metadata
                     .is_some_and(|m| m.authorization_response_iss_parameter_supported),
             },
@@ -62,6 +70,7 @@ impl Endpoints {
                 &m.registration_endpoint
             }),
             auth_methods: metadata.and_then(|m| m.token_endpoint_auth_methods_supported.clone()),
+            dpop_required: oauth.dpop == Dpop::Required,
         })
     }
 

@@ -3,6 +3,7 @@
 //! answer has been checked, and the keychain is opened before a person is sent to a browser.
 
 mod client;
+mod dpop;
 mod endpoints;
 
 use std::time::Duration;
@@ -116,11 +117,13 @@ pub enum Error {
         "the authorization server of {provider} does not promise to check PKCE with S256; without that a stolen code works"
     )]
     NoPkce { provider: String },
-    /// RFC 9126 §5.
+    /// RFC 9449 §5.1.
     #[error(
-        "the authorization server of {provider} takes pushed authorization requests alone, which authctl does not send"
+        "the authorization server of {provider} does not say that it binds tokens to keys (DPoP with ES256)"
     )]
-    PushRequired { provider: String },
+    NoDpop { provider: String },
+    #[error("cannot make a key to bind the tokens to")]
+    NoKey(#[source] oauth::KeyError),
     #[error("another login to {0} is under way and did not end")]
     Busy(Name),
     #[error("cannot sign in to {name}")]
@@ -335,6 +338,7 @@ impl Login<'_> {
             Endpoints::new(self.interact, wish.provider, oauth, metadata.as_ref(), grant)?;
         let scopes = wish.scopes.clone().unwrap_or_else(|| oauth.scopes.clone());
         let (known, listener) = self.settle_client(wish, oauth, grant, &endpoints, known)?;
+        let new_key = dpop::new_key(wish, oauth, metadata.as_ref(), &known.record)?;
         let wire_scopes = [scopes.join(&oauth.scope_separator.to_string())];
         let request = grant::Request {
             server: &endpoints.server,
@@ -342,6 +346,7 @@ impl Login<'_> {
             scopes: if scopes.is_empty() { &[] } else { &wire_scopes },
             resource: oauth.resource.as_deref(),
             parameters: &oauth.parameters,
+            dpop: new_key.as_ref().map(dpop::NewKey::as_dpop),
         };
         let answer = self.ask_server(wish, grant, listener, &request);
         let answer = answer.map_err(|source| self.explain(wish.name, &known, source))?;
@@ -355,6 +360,7 @@ impl Login<'_> {
             confined: confined(self.http, named.into_iter().flatten()),
             issuer: endpoints.server.issuer.clone(),
             token_endpoint: endpoints.server.token_endpoint.clone(),
+            refresh_endpoint: oauth.refresh_endpoint.clone(),
             revocation_endpoint: endpoints.revocation_endpoint,
             resource: oauth.resource.clone(),
             client_instead_of: oauth.client_id.clone().filter(|named| *named != client.client_id),
@@ -363,6 +369,10 @@ impl Login<'_> {
             scopes,
         };
         let tokens = Tokens::from_answer(answer, (self.clock)(), None);
+        let tokens = match new_key {
+            Some(new_key) => tokens.bound_to(new_key.kept),
+            None => tokens,
+        };
         Ok(Credential::OAuth { tokens, binding })
     }
 
@@ -424,6 +434,7 @@ impl Login<'_> {
         let is_unknown = matches!(
             &source,
             grant::Error::Oauth(oauth::Error::Refused { code, .. })
+            | grant::Error::Pushed(oauth::Error::Refused { code, .. })
                 if code == "invalid_client" || code == "unauthorized_client"
         );
         if is_unknown && known.record.provider.is_none() {

@@ -8,13 +8,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use url::form_urlencoded::byte_serialize;
 
-use super::{Client, ClientAuthentication, Error};
+use super::dpop::asks_for_nonce;
+use super::{Client, ClientAuthentication, DPOP, DpopKey, Error, Proven};
 use crate::http::{Answer, Http, Request, host_of, parse_url};
 use crate::secret::Secret;
 use crate::text::clean;
 
 /// Parameters that the protocol itself sets: nobody's configuration may add or replace them.
-pub const OWN_PARAMETERS: [&str; 19] = [
+pub const OWN_PARAMETERS: [&str; 20] = [
     "client_assertion",
     "client_assertion_type",
     "client_id",
@@ -24,6 +25,7 @@ pub const OWN_PARAMETERS: [&str; 19] = [
     "code_challenge_method",
     "code_verifier",
     "device_code",
+    "dpop_jkt",
     "grant_type",
     "redirect_uri",
     "refresh_token",
@@ -73,24 +75,43 @@ impl<'a> Form<'a> {
         self
     }
 
-    /// Sends it as `client`. Messages about the answer will not repeat the secrets in it.
+    /// Sends it as `client`, with a proof of possession if there is a key for one. A server that asks
+    /// for a nonce has not carried out the request, and gets it once more. Messages about the answer will
+    /// not repeat the secrets in it.
     pub async fn post(
-        mut self,
+        self,
         http: &Http,
         endpoint: &str,
-        client: &'a Client,
+        client: &Client,
+        dpop: Option<&DpopKey>,
+    ) -> Result<Answer, Error> {
+        let answer = self.send(http, endpoint, client, dpop).await?;
+        if dpop.is_some() && asks_for_nonce(&answer) {
+            return self.send(http, endpoint, client, dpop).await;
+        }
+        Ok(answer)
+    }
+
+    async fn send(
+        &self,
+        http: &Http,
+        endpoint: &str,
+        client: &Client,
+        dpop: Option<&DpopKey>,
     ) -> Result<Answer, Error> {
         let secret = client_secret(client, endpoint)?;
-        if client.authentication != ClientAuthentication::ClientSecretBasic {
-            self = self.add("client_id", &client.client_id);
+        let mut pairs: Vec<_> =
+            self.0.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+        let names_client = pairs.iter().any(|(name, _)| *name == "client_id");
+        if client.authentication != ClientAuthentication::ClientSecretBasic && !names_client {
+            pairs.push(("client_id", &client.client_id));
         }
         if let (ClientAuthentication::ClientSecretPost, Some(secret)) =
             (client.authentication, secret)
         {
-            self = self.add("client_secret", secret.expose());
+            pairs.push(("client_secret", secret.expose()));
         }
-        let mut secrets = self.secrets();
-        let pairs: Vec<_> = self.0.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+        let mut secrets = secrets(&pairs);
         let mut request = Request::post_form(endpoint, &pairs)?;
         if let (ClientAuthentication::ClientSecretBasic, Some(secret)) =
             (client.authentication, secret)
@@ -102,15 +123,31 @@ impl<'a> Form<'a> {
             secrets.push(secret.clone());
             request = request.basic(&user, &password);
         }
+        if let Some(key) = dpop {
+            let proof = proof(http, endpoint, key)?;
+            request = request.secret_header(DPOP, &proof)?;
+            secrets.push(proof);
+        }
         let mut answer = http.send(request).await?;
         answer.never_shown = secrets;
         Ok(answer)
     }
+}
 
-    fn secrets(&self) -> Vec<Secret> {
-        let secret = self.0.iter().filter(|(name, _)| SECRET_PARAMETERS.contains(name));
-        secret.map(|(_, value)| Secret::new(value.as_ref())).collect()
-    }
+fn secrets(pairs: &[(&str, &str)]) -> Vec<Secret> {
+    let secret = pairs.iter().filter(|(name, _)| SECRET_PARAMETERS.contains(name));
+    secret.map(|(_, value)| Secret::new(*value)).collect()
+}
+
+/// The proof for one POST to `endpoint` (RFC 9449 §5).
+fn proof(http: &Http, endpoint: &str, key: &DpopKey) -> Result<Secret, Error> {
+    let url = parse_url(endpoint)?;
+    let nonce = http.nonces.newest(&url);
+    let request = Proven { method: "POST", url: &url, nonce: nonce.as_deref(), access_token: None };
+    key.proof(&request).map_err(|error| Error::Unsupported {
+        host: host_of(&url),
+        what: format!("the key of its tokens cannot sign: {error}"),
+    })
 }
 
 /// The client's secret, which every authentication but `none` needs.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::form::{Form, check_parameters};
-use super::{Client, Error, TokenAnswer};
+use super::{Client, Dpop, Error, TokenAnswer};
 use crate::http::Http;
 use crate::secret::Secret;
 
@@ -32,9 +32,12 @@ pub struct TokenRequest<'a> {
     /// RFC 8707, the same string as in the authorization request.
     pub resource: Option<&'a str>,
     pub parameters: &'a BTreeMap<String, String>,
+    /// The key that the tokens are to be bound to (RFC 9449 §5), or are bound to already.
+    pub dpop: Option<Dpop<'a>>,
 }
 
-/// Asks once. The answer is validated whole; nothing is retried here.
+/// Asks once; again only where the server wants a nonce in the proof of possession. The answer is
+/// validated whole.
 pub async fn request_tokens(http: &Http, request: &TokenRequest<'_>) -> Result<TokenAnswer, Error> {
     check_parameters(request.endpoint, request.parameters)?;
     let form = match request.grant {
@@ -54,8 +57,15 @@ pub async fn request_tokens(http: &Http, request: &TokenRequest<'_>) -> Result<T
         }
     };
     let form = form.resource(request.resource).parameters(request.parameters);
-    let answer = form.post(http, request.endpoint, request.client).await?;
-    TokenAnswer::read(&answer)
+    let key = request.dpop.map(|dpop| dpop.key);
+    let answer = form.post(http, request.endpoint, request.client, key).await?;
+    let tokens = TokenAnswer::read(&answer, key.is_some())?;
+    match request.dpop {
+        Some(Dpop { required: true, .. }) if !tokens.is_bound() => {
+            Err(Error::NotBound { host: answer.host().to_owned() })
+        }
+        _ => Ok(tokens),
+    }
 }
 
 #[cfg(test)]
@@ -84,6 +94,7 @@ mod tests {
             scopes: &["read".into(), "write".into()],
             resource: Some("https://mcp.example.com/mcp"),
             parameters: &BTreeMap::from([("audience".to_owned(), "x".to_owned())]),
+            dpop: None,
         };
         http.block_on(request_tokens(&http, &request)).unwrap();
         server.received().remove(0)
@@ -172,6 +183,7 @@ mod tests {
                 scopes: &[],
                 resource: None,
                 parameters,
+                dpop: None,
             };
             let refusal = http.block_on(request_tokens(&http, &request)).unwrap_err();
             assert!(matches!(refusal, Error::Unsupported { .. }), "{refusal:?}");

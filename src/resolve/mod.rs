@@ -210,6 +210,8 @@ fn moved(credential: &Credential, provider: &Provider) -> Option<&'static str> {
         Some("issuer")
     } else if differs(&oauth.token_endpoint, Some(&binding.token_endpoint)) {
         Some("token endpoint")
+    } else if differs(&oauth.refresh_endpoint, Some(binding.refresh_endpoint())) {
+        Some("refresh endpoint")
     } else if oauth.resource != binding.resource {
         Some("resource")
     } else if !overridden && differs(&oauth.client_id, Some(&binding.client.client_id)) {

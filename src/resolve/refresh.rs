@@ -13,7 +13,7 @@ use super::{Concern, Error, Resolved, Resolver, Verdict, Wanted, judge};
 use crate::credential::{
     Binding, Credential, Failing, Freshness, Grant, Name, Record, Refreshing, Refused, Tokens,
 };
-use crate::oauth::{self, TokenAnswer, TokenGrant, TokenRequest};
+use crate::oauth::{self, Dpop, DpopKey, TokenAnswer, TokenGrant, TokenRequest};
 use crate::store::{self, Guard, Key};
 use crate::text;
 
@@ -247,19 +247,27 @@ impl Resolver<'_> {
         self.or_old_token(failed, error, wanted)
     }
 
-    /// Sends the refresh request, once.
+    /// Sends the refresh request, once; again only with a nonce that the server wants first, by which it
+    /// says that the refresh token was not used.
     fn ask(&self, record: &Record) -> Outcome {
-        let no_parameters = BTreeMap::new();
-        let request = record
-            .credential
-            .as_oauth()
-            .and_then(|(tokens, binding)| token_request(tokens, binding, &no_parameters));
-        let Some(request) = request else {
-            return Outcome::Ended("there is nothing to refresh it with".into());
+        let nothing = || Outcome::Ended("there is nothing to refresh it with".into());
+        let Some((tokens, binding)) = record.credential.as_oauth() else { return nothing() };
+        let key = match tokens.dpop_key.as_ref().map(DpopKey::read).transpose() {
+            Ok(None) if tokens.is_bound() => {
+                return Outcome::Ended("the key of its tokens is missing".into());
+            }
+            Ok(key) => key,
+            Err(error) => {
+                return Outcome::Ended(format!("the key of its tokens cannot be used: {error}"));
+            }
         };
-        if let Some((_, binding)) = record.credential.as_oauth() {
-            binding.confine(self.http);
-        }
+        // What was bound stays bound.
+        let dpop = key.as_ref().map(|key| Dpop { key, required: tokens.is_bound() });
+        let no_parameters = BTreeMap::new();
+        let Some(request) = token_request(tokens, binding, &no_parameters, dpop) else {
+            return nothing();
+        };
+        binding.confine(self.http);
         match self.http.block_on(oauth::request_tokens(self.http, &request)) {
             Ok(answer) => Outcome::Answered(Box::new(answer)),
             Err(error) => classify(error),
@@ -345,21 +353,25 @@ fn token_request<'a>(
     tokens: &'a Tokens,
     binding: &'a Binding,
     parameters: &'a BTreeMap<String, String>,
+    dpop: Option<Dpop<'a>>,
 ) -> Option<TokenRequest<'a>> {
-    let (grant, scopes) = match (&tokens.refresh_token, binding.grant) {
-        (Some(refresh_token), _) => (TokenGrant::RefreshToken { refresh_token }, &[][..]),
+    let (endpoint, grant, scopes) = match (&tokens.refresh_token, binding.grant) {
+        (Some(refresh_token), _) => {
+            (binding.refresh_endpoint(), TokenGrant::RefreshToken { refresh_token }, &[][..])
+        }
         (None, Grant::ClientCredentials) => {
-            (TokenGrant::ClientCredentials, binding.scopes.as_slice())
+            (&binding.token_endpoint, TokenGrant::ClientCredentials, binding.scopes.as_slice())
         }
         (None, _) => return None,
     };
     Some(TokenRequest {
-        endpoint: &binding.token_endpoint,
+        endpoint,
         client: &binding.client,
         grant,
         scopes,
         resource: binding.resource.as_deref(),
         parameters,
+        dpop,
     })
 }
 
@@ -451,6 +463,7 @@ pub(super) fn classify(error: oauth::Error) -> Outcome {
                 None => Outcome::NotNow(error),
             },
         },
+        oauth::Error::NotBound { .. } => Outcome::Ended(error.to_string()),
         oauth::Error::Unavailable { not_carried_out: true, .. } => Outcome::NotNow(error),
         oauth::Error::Http(cause) if !cause.may_have_reached() => Outcome::NotNow(error),
         _ => Outcome::Lost(error),
@@ -462,6 +475,9 @@ fn refused_request(code: &str) -> Option<(&'static str, &'static str)> {
     Some(match code {
         "invalid_scope" => ("the scopes", "scopes"),
         "invalid_target" => ("the resource", "resource"),
+        "invalid_dpop_proof" => {
+            ("the proof of possession, perhaps for this computer's clock", "dpop")
+        }
         "invalid_request" => ("the request for new tokens", "token_endpoint"),
         "unsupported_grant_type" => ("this grant at its token endpoint", "token_endpoint"),
         _ => return None,

@@ -22,6 +22,7 @@ fn secs(seconds: i64) -> SignedDuration {
 /// Issued an hour ago; ends `left` seconds from now.
 fn record(left: Option<i64>, refresh_token: Option<&str>) -> Record {
     let tokens = Tokens {
+        dpop_key: None,
         access_token: Secret::new("access"),
         token_type: "Bearer".into(),
         issued_at: now() - secs(3600),
@@ -39,6 +40,7 @@ fn record(left: Option<i64>, refresh_token: Option<&str>) -> Record {
     let binding = Binding {
         issuer: None,
         token_endpoint: "https://as.example/token".into(),
+        refresh_endpoint: None,
         revocation_endpoint: None,
         confined: Vec::new(),
         resource: None,

@@ -476,6 +476,7 @@ mod tests {
             redirect_uris: vec!["http://127.0.0.1:49152/callback".into()],
             created_at: "2026-01-01T00:00:00Z".parse().unwrap(),
             secret_expires_at: None,
+            dpop_bound_access_tokens: false,
             provider: None,
         };
         let key = record.key();

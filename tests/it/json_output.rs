@@ -288,11 +288,28 @@ fn every_provider_is_shown_as_it_is_listed() {
 #[test]
 fn a_check_lists_its_steps_whether_they_work_or_not() {
     let shown = document("provider_check", with_key, &["provider", "check", "groq"], "");
-    assert!(shown["steps"].as_array().unwrap().iter().all(|step| step["ok"] == true), "{shown}");
+    let good = |step: &Value| step["ok"] == true || step["skipped"].is_string();
+    assert!(shown["steps"].as_array().unwrap().iter().all(good), "{shown}");
     let output = both(Sandbox::new, &["provider", "check", "groq"], "");
     assert_eq!((output.code(), &*output.stderr), (1, ""), "{output:?}");
     let shown = assert_is("provider_check", &output.stdout);
     assert_eq!(shown["steps"][1]["hints"], json!(["authctl login groq"]));
+}
+
+#[test]
+fn a_provider_that_comes_and_goes_is_a_document() {
+    let add = ["provider", "add", "x", "--bearer", "--variable", "X_TOKEN"];
+    let shown = document("provider_add", Sandbox::new, &add, "");
+    assert_eq!(shown["toml"], "[provider.x.bearer]\nvariables = [\"X_TOKEN\"]\n");
+    assert_eq!((&shown["written"], &shown["replaced"]), (&json!(true), &json!(false)));
+    let with_x = || {
+        let sandbox = Sandbox::new();
+        sandbox.run(add).success();
+        sandbox
+    };
+    document("provider_remove", with_x, &["provider", "remove", "x"], "");
+    refused(with_x, &add, "", 2);
+    refused(Sandbox::new, &["provider", "remove", "groq"], "", 2);
 }
 
 #[test]

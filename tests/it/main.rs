@@ -21,6 +21,7 @@ mod binding;
 mod conform;
 #[cfg(target_os = "linux")]
 mod damage;
+mod dpop;
 mod fakes;
 #[cfg(unix)]
 mod files;
@@ -42,6 +43,9 @@ mod persistence;
 mod processes;
 #[cfg(unix)]
 mod prompts;
+mod provider_add;
+mod pushed;
+mod real_dpop;
 mod real_keychain;
 mod real_oidc;
 mod real_parts;

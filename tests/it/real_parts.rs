@@ -119,7 +119,7 @@ impl OpenIdProvider {
 
 /// An API that takes the tokens of one issuer, and asks it about each.
 pub struct ProtectedApi {
-    _part: Part,
+    part: Part,
     pub url: String,
 }
 
@@ -128,7 +128,12 @@ impl ProtectedApi {
         let options = json!({ "issuer": provider.issuer, "audience": audience });
         let part = Part::server("protected-api.mjs", &options);
         let url = part.line()["url"].as_str().unwrap().to_owned();
-        Self { _part: part, url }
+        Self { part, url }
+    }
+
+    /// What was answered since the last look, in order.
+    pub fn answers(&self) -> Vec<Value> {
+        self.part.lines.try_iter().collect()
     }
 
     /// A program that calls the API with the token of the variable `TOKEN`, and prints status and body.

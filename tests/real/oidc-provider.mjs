@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // The certified `oidc-provider` as an authorization server on loopback: code with PKCE (required),
 // device flow, client credentials, rotation of refresh tokens with reuse detection, dynamic
-// registration, revocation, introspection, resource indicators, `iss` in authorization responses.
+// registration, revocation, introspection, resource indicators, `iss` in authorization responses,
+// pushed authorization requests, tokens bound to a key for whoever proves one (DPoP).
 //
 //   node oidc-provider.mjs ['{"access_token_ttl": 2, …}']
 //
@@ -9,6 +10,7 @@
 //   access_token_ttl   seconds, 3600          refresh_token_ttl   seconds, 1209600
 //   device_code_ttl    seconds, 600           token_format        "opaque" or "jwt" (for resources)
 //   rotate             true                   registration        true
+//   require_push       false                  require_nonce       false: in proofs of possession
 //   clients            more clients, as RFC 7591 metadata; the built-in ones are in CLIENTS
 //
 // stdout: one JSON value a line. First {"issuer"}, then one for each answer of an endpoint:
@@ -29,6 +31,8 @@ const options = {
   token_format: 'opaque',
   rotate: true,
   registration: true,
+  require_push: false,
+  require_nonce: false,
   clients: [],
   ...JSON.parse(process.argv[2] ?? '{}'),
 };
@@ -172,6 +176,11 @@ const configuration = {
     revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
     introspection: { enabled: true, allowedPolicy: () => true },
     registration: { enabled: options.registration },
+    pushedAuthorizationRequests: {
+      enabled: true,
+      requirePushedAuthorizationRequests: options.require_push,
+    },
+    dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => options.require_nonce },
     resourceIndicators: {
       enabled: true,
       getResourceServerInfo: resourceServer,
@@ -208,6 +217,7 @@ const ENDPOINTS = {
   '/token/introspection': 'introspection',
   '/device/auth': 'device_authorization',
   '/reg': 'registration',
+  '/request': 'pushed_authorization_request',
   '/me': 'userinfo',
 };
 
