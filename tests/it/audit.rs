@@ -5,10 +5,12 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 
+use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
 use crate::real_parts::{present, skipped};
 use crate::support::authorization_server::{Endpoint, Fault};
+use crate::support::launcher::pid_of;
 use crate::support::pty::Terminal;
 use crate::support::sandbox::{AUTHCTL, Output, Sandbox};
 use crate::support::signed_in::SignedIn;
@@ -114,6 +116,18 @@ fn a_given_credential_is_handed_out_too() {
 }
 
 #[test]
+fn what_cannot_be_handed_over_leaves_a_line_too() {
+    let sandbox = Sandbox::new();
+    sandbox.write_config("[provider.bare.api_key]\nheader = \"X: {key}\"\n");
+    sandbox.run_with_input(["login", "bare", "--with-key"], KEY).success();
+    sandbox.run(["exec", "--with", "bare", "--", "true"]).failure(125);
+    assert_eq!(story(&sandbox), ["login bare done", "exec bare failed"]);
+    sandbox.write_config("[provider.bare.basic]\n");
+    sandbox.run(["token", "bare"]).failure(2);
+    assert_eq!(story(&sandbox)[2..], ["token bare failed"]);
+}
+
+#[test]
 fn refreshes_leave_a_line_whether_they_work_or_not() {
     let mine = SignedIn::new();
     mine.sandbox.run(["token", "demo", "--refresh"]).success();
@@ -171,7 +185,13 @@ fn the_log_is_followed_as_it_grows_and_into_the_next_file() {
     sandbox.write_config("[log]\nmax_bytes = 4096\n");
     let mut following = sandbox.start(sandbox.command(["log", "--follow", "--program", "true"]));
     let total = 30;
-    for _ in 0..total {
+    for turn in 0..total {
+        // It sleeps through a part of it, and through a change of files.
+        match turn {
+            5 => kill_process(pid_of(&following), Signal::STOP).unwrap(),
+            25 => kill_process(pid_of(&following), Signal::CONT).unwrap(),
+            _ => {}
+        }
         sandbox.run(["exec", "--with", "groq", "--", "true"]).success();
     }
     eventually("every line", || (following.stdout().lines().count() == total).then_some(()));

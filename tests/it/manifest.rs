@@ -307,7 +307,8 @@ fn in_ci_a_given_key_meets_the_manifest_without_any_store() {
     assert!(!sandbox.path("home/.local/share/authctl").exists(), "a store was made");
     // An account that the manifest names is not the default one, which alone can be given.
     approve(&sandbox, "with = [\"groq\"]\n[accounts]\ngroq = \"work\"\n");
-    assert_refused(sandbox.run(EXEC), 125, &["asks for groq:work: not signed in"]);
+    let words = ["asks for groq:work: not signed in", "hint: AUTHCTL_ACCOUNT=default authctl"];
+    assert_refused(sandbox.run(EXEC), 125, &words);
     sandbox.env("AUTHCTL_ACCOUNT", "default");
     assert_eq!(sandbox.run(EXEC).success(), "<given-1> <given-2> <>\n");
 }
