@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use oauth2::basic::BasicClient;
 use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, RedirectUrl, Scope};
@@ -24,6 +25,8 @@ pub struct AuthorizationRequest {
     pub code_verifier: Secret,
     /// As sent: the token request must repeat it byte for byte.
     pub redirect_uri: String,
+    /// How long the URL is good, where the server says so (RFC 9126 §2.2).
+    pub expires_in: Option<Duration>,
 }
 
 /// Without the query of `url`, which has the state in it.
@@ -82,6 +85,7 @@ pub fn authorization_request(
         state: Secret::new(state.into_secret()),
         code_verifier: Secret::new(verifier.into_secret()),
         redirect_uri: redirect_uri.to_owned(),
+        expires_in: None,
     })
 }
 
