@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::verify::verify;
 use super::{complete, given};
-use crate::config::{ClientRule, Dpop, OAuth, Pkce, Provider, Scheme, Source};
+use crate::config::{ClientRule, Dpop, KeyFlow, OAuth, Pkce, Provider, Scheme, Source};
 use crate::context::Context;
 use crate::credential::Kind as CredentialKind;
 use crate::error::{CommandError, Kind};
@@ -154,6 +154,11 @@ fn scheme_rows(scheme: &Scheme, text: &mut String) {
     if let Some(page) = &scheme.create_at {
         row("made at", page);
     }
+    match &scheme.flow {
+        Some(KeyFlow::Pkce(flow)) => row("browser", &format!("{} (code for a key)", flow.page)),
+        Some(KeyFlow::Poll(flow)) => row("browser", &format!("session of {}", flow.start)),
+        None => {}
+    }
     if let Some(oauth) = &scheme.oauth {
         oauth_rows(oauth, &mut row);
     }
@@ -219,8 +224,16 @@ fn scheme_as_json(scheme: &Scheme) -> Value {
         "clears": scheme.clears,
         "verify": scheme.verify,
         "create_at": scheme.create_at,
+        "flow": scheme.flow.as_ref().map(flow_as_json),
         "oauth": scheme.oauth.as_ref().map(oauth_as_json),
     })
+}
+
+fn flow_as_json(flow: &KeyFlow) -> Value {
+    match flow {
+        KeyFlow::Pkce(flow) => json!({ "kind": "pkce", "exchange": flow.exchange }),
+        KeyFlow::Poll(flow) => json!({ "kind": "poll", "exchange": flow.exchange }),
+    }
 }
 
 fn oauth_as_json(oauth: &OAuth) -> Value {

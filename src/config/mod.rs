@@ -5,6 +5,7 @@
 mod agents;
 mod catalog;
 mod file;
+mod key_flow;
 mod provider;
 mod trusted;
 mod value;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use agents::Agent;
+pub use key_flow::{BrowserPoll, KeyFlow, PkceKey};
 pub use provider::{ClientRule, Dpop, OAuth, Pkce, Provider, Scheme, Source};
 pub use value::{BadVariable, check_variable};
 

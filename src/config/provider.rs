@@ -11,6 +11,7 @@ use url::Url;
 use super::file::{
     ClientWord, DpopWord, OAuthTable, Problem, ProviderTable, RedirectTable, SchemeTable, Separator,
 };
+use super::key_flow::{KeyFlow, key_flow};
 use super::value::{self, Header};
 use crate::credential::{Grant, Kind, is_part};
 use crate::listen::RedirectRule;
@@ -54,6 +55,8 @@ pub struct Scheme {
     pub verify: Option<String>,
     /// The page where a person makes a key.
     pub create_at: Option<String>,
+    /// How a key or token is had through the browser; then that is the way by default.
+    pub flow: Option<KeyFlow>,
     /// Present when, and only when, the kind is OAuth.
     pub oauth: Option<OAuth>,
 }
@@ -220,8 +223,19 @@ fn scheme(kind: Kind, table: &SchemeTable) -> Result<Scheme, Problem> {
         clears: value::variables(&table.clears)?,
         verify: value::optional_url(table.verify.as_ref())?,
         create_at: value::optional_url(table.create_at.as_ref())?,
+        flow: flow(kind, table)?,
         oauth: None,
     })
+}
+
+fn flow(kind: Kind, table: &SchemeTable) -> Result<Option<KeyFlow>, Problem> {
+    let spans = [table.pkce.as_ref().map(Spanned::span), table.poll.as_ref().map(Spanned::span)];
+    match spans.into_iter().flatten().next() {
+        Some(span) if kind == Kind::Basic => {
+            Err(Problem::new(span, "belongs to a key or token, not to a name and password"))
+        }
+        _ => key_flow(table.pkce.as_ref(), table.poll.as_ref()),
+    }
 }
 
 fn oauth_scheme(table: Spanned<OAuthTable>) -> Result<Scheme, Problem> {
@@ -232,7 +246,7 @@ fn oauth_scheme(table: Spanned<OAuthTable>) -> Result<Scheme, Problem> {
         variables: std::mem::take(&mut table.variables),
         clears: std::mem::take(&mut table.clears),
         verify: table.verify.take(),
-        create_at: None,
+        ..SchemeTable::default()
     };
     let oauth = OAuth::check(table)?;
     if let Some(what) = oauth.unreachable() {

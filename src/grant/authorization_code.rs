@@ -15,7 +15,7 @@ use crate::oauth::{
 use crate::secret::Secret;
 
 /// Where the browser ends: an address without code or state.
-const DONE: &str = "/done";
+pub(super) const DONE: &str = "/done";
 
 /// Longest address that every way to a browser keeps whole, in bytes.
 const LONGEST_ADDRESS: usize = 2000;
@@ -165,7 +165,7 @@ async fn exchange(
 }
 
 /// Serves the closing page once, for at most [`LINGER`], and leaves the port.
-async fn close(mut listener: Listener, callback: &str, page: Page) {
+pub(super) async fn close(mut listener: Listener, callback: &str, page: Page) {
     let closing = async {
         loop {
             let get = listener.next().await;
@@ -180,7 +180,7 @@ async fn close(mut listener: Listener, callback: &str, page: Page) {
     let _ = tokio::time::timeout(LINGER, closing).await;
 }
 
-fn refused(host: String, reason: RedirectError) -> Error {
+pub(super) fn refused(host: String, reason: RedirectError) -> Error {
     match reason {
         RedirectError::Refused { code, description } if code == "access_denied" => {
             Error::Denied { host, description }
@@ -191,13 +191,13 @@ fn refused(host: String, reason: RedirectError) -> Error {
 
 // ------------------------------------------------------------------------------------------- pages
 
-fn done_page(host: &str) -> Page {
+pub(super) fn done_page(host: &str) -> Page {
     let answered =
         format!("{host} has answered, and authctl finishes the sign-in in your terminal.");
     Page::new(StatusCode::OK, Tone::Good, "Done here: you can close this tab", &[&answered])
 }
 
-fn failed_page(host: &str, error: &Error) -> Page {
+pub(super) fn failed_page(host: &str, error: &Error) -> Page {
     let (title, said) = if matches!(error, Error::Denied { .. }) {
         ("Access was not given", format!("{host} says that the request was declined."))
     } else {

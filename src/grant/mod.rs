@@ -3,9 +3,12 @@
 
 mod api_key;
 mod authorization_code;
+mod browser;
+mod browser_poll;
 mod client_credentials;
 mod device_code;
 mod error;
+mod pkce_key;
 mod qr;
 mod redirect;
 
@@ -16,9 +19,11 @@ use crate::{http, text};
 
 pub use api_key::{KeySource, api_key, password};
 pub use authorization_code::authorization_code;
+pub use browser_poll::browser_poll;
 pub use client_credentials::client_credentials;
 pub use device_code::device_code;
 pub use error::Error;
+pub use pkce_key::pkce_key;
 pub use redirect::RedirectListener;
 
 /// The authorization server as one login knows it: from metadata, or from the provider's own table.

@@ -12,6 +12,8 @@ mod dpop;
 mod error;
 mod form;
 mod jws;
+mod key_exchange;
+mod pkce;
 mod pushed_authorization;
 mod revocation;
 mod token_answer;
@@ -19,6 +21,7 @@ mod token_endpoint;
 
 pub use authorization_endpoint::{
     AuthorizationRequest, RedirectError, authorization_request, read_redirect,
+    read_stateless_redirect,
 };
 pub use authorization_server::Metadata;
 pub use client::{Client, ClientAuthentication};
@@ -29,6 +32,8 @@ pub use dpop::{DPOP, Dpop, DpopKey, Proven};
 pub use error::Error;
 pub use form::OWN_PARAMETERS;
 pub use jws::KeyError;
+pub use key_exchange::{KeySession, Progress, exchange_code_for_key};
+pub use pkce::Pkce;
 pub use pushed_authorization::push;
 pub use revocation::revoke;
 pub use token_answer::TokenAnswer;
