@@ -266,6 +266,9 @@ pub struct Binding {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
     pub token_endpoint: String,
+    /// Where the refresh token goes instead, where the server has a place of its own for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_endpoint: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revocation_endpoint: Option<String>,
     /// Those of the two at hosts that only a public server's document named: no private address may
@@ -287,6 +290,11 @@ pub struct Binding {
 }
 
 impl Binding {
+    /// The only place that ever sees the refresh token.
+    pub fn refresh_endpoint(&self) -> &String {
+        self.refresh_endpoint.as_ref().unwrap_or(&self.token_endpoint)
+    }
+
     /// Keeps `http` to public addresses where the login was kept to them.
     pub fn confine(&self, http: &Http) {
         let urls = self.confined.iter().filter_map(|endpoint| Url::parse(endpoint).ok());
@@ -348,7 +356,7 @@ impl Tokens {
             },
             refresh_token,
             scopes: answer.scopes.or_else(|| previous.and_then(|old| old.scopes.clone())),
-            subject: previous.and_then(|old| old.subject.clone()),
+            subject: answer.subject.or_else(|| previous.and_then(|old| old.subject.clone())),
             dpop_key: previous.and_then(|old| old.dpop_key.clone()),
         }
     }
@@ -622,6 +630,7 @@ mod tests {
             refresh_token: refresh_token.map(Secret::new),
             refresh_expires_in: None,
             scopes: None,
+            subject: None,
         }
     }
 

@@ -7,6 +7,7 @@ use std::io;
 
 use clap::error::{ContextKind, ContextValue};
 
+use crate::audit;
 use crate::interact::Unanswered;
 use crate::{config, grant, http, inject, launch, login, oauth, paths, policy, private_file};
 use crate::{credential, resolve, secret, store, text};
@@ -20,6 +21,8 @@ pub enum Kind {
     Usage,
     /// A person must sign in, and there is nobody to ask.
     LoginRequired,
+    /// A person must confirm, and there is nobody to ask.
+    ConfirmationRequired,
     /// The network or the authorization server; later it may work.
     TryAgain,
     /// Whoever read our output has gone: a quiet success.
@@ -37,7 +40,7 @@ impl Kind {
             Kind::ClosedPipe => 0,
             Kind::Failed => 1,
             Kind::Usage => 2,
-            Kind::LoginRequired => 4,
+            Kind::LoginRequired | Kind::ConfirmationRequired => 4,
             Kind::TryAgain => 75,
             Kind::NotFound => 127,
             Kind::NotExecutable => 126,
@@ -57,6 +60,7 @@ impl Kind {
             Kind::Failed => "failed",
             Kind::Usage => "usage",
             Kind::LoginRequired => "login_required",
+            Kind::ConfirmationRequired => "confirmation_required",
             Kind::TryAgain => "try_again",
             Kind::ClosedPipe => "closed_pipe",
             Kind::NotFound => "not_found",
@@ -95,6 +99,13 @@ impl CommandError {
 
     fn from_error(kind: Kind, error: &dyn StdError) -> Self {
         Self::new(kind, chain(error))
+    }
+
+    /// The same with what it happened in, said first.
+    #[must_use]
+    pub fn within(self, place: &str) -> Self {
+        let message = text::clean_to(&format!("{place}: {}", self.message), LONGEST);
+        Self { message, ..self }
     }
 
     pub fn kind(&self) -> Kind {
@@ -170,8 +181,8 @@ impl From<credential::BadName> for CommandError {
         let shown = Self::from_error(Kind::Usage, &error);
         if error.is_url() {
             return shown.hint(
-                "give the address a name: describe it in config.toml under [provider.NAME] \
-                 (man authctl-config), then authctl login NAME",
+                "authctl provider add URL --name NAME  (finds out how to sign in there), then \
+                 authctl login NAME",
             );
         }
         let near = error.in_lower_case().map(|name| format!("did you mean {name}?"));
@@ -223,7 +234,8 @@ impl From<config::Error> for CommandError {
     fn from(error: config::Error) -> Self {
         let shown = Self::from_error(Kind::Usage, &error);
         match error {
-            config::Error::UnknownProvider { nearest, .. } => {
+            config::Error::UnknownProvider { nearest, .. }
+            | config::Error::UnknownInManifest { nearest, .. } => {
                 let near = (!nearest.is_empty())
                     .then(|| format!("did you mean {}?", nearest.join(" or ")));
                 near.into_iter().fold(shown, Self::hint).hint("authctl provider list")
@@ -479,6 +491,21 @@ impl From<inject::Error> for CommandError {
 
 impl From<policy::Error> for CommandError {
     fn from(error: policy::Error) -> Self {
+        let shown = |kind| Self::from_error(kind, &error);
+        match &error {
+            policy::Error::NotApproved { .. } => {
+                shown(Kind::Usage).hint("authctl trust  (shows it and asks)")
+            }
+            policy::Error::Changed { .. } => {
+                shown(Kind::Usage).hint("authctl trust  (shows it and asks again)")
+            }
+            _ => shown(Kind::Failed),
+        }
+    }
+}
+
+impl From<audit::Error> for CommandError {
+    fn from(error: audit::Error) -> Self {
         Self::from_error(Kind::Failed, &error)
     }
 }

@@ -8,13 +8,15 @@ use serde_json::json;
 
 use super::complete;
 use super::given::when;
+use super::purpose;
+use crate::audit::{self, Entry, Event};
 use crate::config::{self, StoreChoice};
 use crate::context::{Context, Named, environment};
 use crate::credential::{Grant, Kind};
 use crate::error::{self, CommandError};
 use crate::grant::KeySource;
 use crate::interact::Interact;
-use crate::login::{Method, Outcome, Wish};
+use crate::login::{self, Method, Outcome, Wish};
 use crate::secret::Secret;
 use crate::store;
 
@@ -99,9 +101,32 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     };
     say_what_wins(context, &named);
     settle_store(context, &named)?;
-    let outcome = context.login()?.run(&wish)?;
+    let outcome = context.login()?.run(&wish);
+    record(context, &named, provider, &outcome);
+    let outcome = outcome?;
     report(context, &named, &outcome)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// One that another process made is in the log already.
+fn record(
+    context: &Context,
+    named: &Named,
+    provider: &config::Provider,
+    outcome: &Result<Outcome, login::Error>,
+) {
+    let line = |outcome| purpose::entry(Event::Login, outcome, &named.name, provider);
+    match outcome {
+        Ok(Outcome { adopted: true, .. }) => {}
+        Ok(Outcome { record, .. }) => {
+            let id = Some(record.id.clone());
+            context.record(Entry { id, ..line(audit::Outcome::Done) });
+        }
+        Err(error) => {
+            let reason = Some(error::chain(error));
+            context.record(Entry { reason, ..line(audit::Outcome::Failed) });
+        }
+    }
 }
 
 fn method(arguments: &Arguments) -> Method {
@@ -199,7 +224,12 @@ fn report(context: &Context, named: &Named, outcome: &Outcome) -> Result<(), Com
         (_, true) => " (replaced; same credential id)",
         _ => "",
     };
-    context.ui.notice(&format!("Signed in to {}{again}. Stored in the {stored}.", named.name));
+    let tokens = record.credential.as_oauth().map(|(tokens, _)| tokens);
+    let subject = tokens.and_then(|tokens| tokens.subject.as_ref());
+    let whose = subject.map_or_else(String::new, |subject| format!(" as {subject}"));
+    context
+        .ui
+        .notice(&format!("Signed in to {}{whose}{again}. Stored in the {stored}.", named.name));
     if let Some((tokens, binding)) = record.credential.as_oauth() {
         if let Some(granted) = tokens.scopes.as_ref().filter(|got| **got != binding.scopes) {
             warn_about_scopes(context, &binding.scopes, granted);

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::complete;
 use super::given::{self, when};
+use crate::audit::{Entry, Event, Outcome};
 use crate::context::Context;
 use crate::credential::{Binding, Credential, Name, Record, Tokens};
 use crate::error::{CommandError, Kind};
@@ -67,9 +68,11 @@ struct Partly {
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
-    let names = match &arguments.name {
-        Some(name) => vec![context.name(name)?.name],
-        None => every_name(context)?,
+    let names = if let Some(name) = &arguments.name {
+        vec![context.name(name)?.name]
+    } else {
+        context.refuse_account_alone()?;
+        every_name(context)?
     };
     // One for all names: a Ctrl-C between two of them is seen at the next.
     let mut interrupt = pin!(interrupt());
@@ -85,6 +88,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
             Err(error) => return Err(error),
         };
         report(context, name, &told);
+        record(context, name, &told);
         results.push(as_json(name, &told));
         if matches!(told, Told::Interrupted) {
             code = INTERRUPTED;
@@ -97,6 +101,19 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         context.ui.notice("Nothing is stored.");
     }
     Ok(ExitCode::from(code))
+}
+
+fn record(context: &Context, name: &Name, told: &Told) {
+    let reason = match told {
+        Told::Revoked => "revoked at the server".to_owned(),
+        Told::Partly(partly) => format!("the {} lives on: {}", partly.alive, partly.reason),
+        Told::Impossible | Told::NoEndpoint | Told::NothingHeld => "not revoked".to_owned(),
+        Told::Failed(reason) => format!("the server could not be told: {reason}"),
+        Told::Interrupted => "interrupted before the server was told".to_owned(),
+    };
+    let hosts = context.provider(name).map(|provider| provider.hosts.clone()).unwrap_or_default();
+    let (name, reason) = (Some(name.to_string()), Some(reason));
+    context.record(Entry { name, hosts, reason, ..Entry::new(Event::Logout, Outcome::Done) });
 }
 
 fn every_name(context: &Context) -> Result<Vec<Name>, CommandError> {
@@ -125,6 +142,10 @@ fn forget(context: &Context, name: &Name) -> Result<Forgotten, CommandError> {
 }
 
 fn not_signed_in(context: &Context, name: &Name) -> CommandError {
+    // A slip of the pen more often than a provider that is no longer described.
+    if let Err(unknown) = context.provider(name) {
+        return unknown;
+    }
     let error = CommandError::new(Kind::Failed, format!("not signed in to {name}"));
     given::other_accounts(context, name, error).hint("authctl status")
 }

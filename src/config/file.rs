@@ -19,6 +19,10 @@ use crate::oauth::ClientAuthentication;
 pub struct File {
     pub store: Option<StoreChoice>,
     pub passphrase: Option<bool>,
+    pub confirm_program: Option<Spanned<String>>,
+    pub log: Option<LogTable>,
+    #[serde(default)]
+    pub credential: BTreeMap<Spanned<String>, CredentialTable>,
     #[serde(default)]
     pub provider: BTreeMap<Spanned<String>, ProviderTable>,
     #[serde(default)]
@@ -51,6 +55,7 @@ pub struct SchemeTable {
     #[serde(default)]
     pub clears: Vec<Spanned<String>>,
     pub verify: Option<Spanned<String>>,
+    pub verify_with: Option<Spanned<VerifyTable>>,
     pub create_at: Option<Spanned<String>>,
     pub pkce: Option<Spanned<PkceTable>>,
     pub poll: Option<Spanned<PollTable>>,
@@ -92,10 +97,12 @@ pub struct OAuthTable {
     #[serde(default)]
     pub clears: Vec<Spanned<String>>,
     pub verify: Option<Spanned<String>>,
+    pub verify_with: Option<Spanned<VerifyTable>>,
 
     pub issuer: Option<Spanned<String>>,
     pub authorization_endpoint: Option<Spanned<String>>,
     pub token_endpoint: Option<Spanned<String>>,
+    pub refresh_endpoint: Option<Spanned<String>>,
     pub device_authorization_endpoint: Option<Spanned<String>>,
     pub revocation_endpoint: Option<Spanned<String>>,
     pub registration_endpoint: Option<Spanned<String>>,
@@ -151,6 +158,36 @@ pub struct RedirectTable {
     pub host: Option<Spanned<String>>,
 }
 
+/// `verify_with`: what the call to `verify` needs beside the credential.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyTable {
+    #[serde(default)]
+    pub method: super::VerifyMethod,
+    #[serde(default)]
+    pub headers: BTreeMap<Spanned<String>, Spanned<String>>,
+    /// Member of the answer that is `true` for a good credential.
+    pub member: Option<Spanned<String>>,
+}
+
+/// `[log]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogTable {
+    pub enabled: Option<bool>,
+    pub file: Option<Spanned<String>>,
+    pub max_bytes: Option<Spanned<u64>>,
+}
+
+/// `[credential.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialTable {
+    #[serde(default)]
+    pub confirm: bool,
+    pub confirm_for: Option<Spanned<String>>,
+}
+
 /// `[agent.ID]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -179,8 +216,13 @@ impl Problem {
 }
 
 impl Document<'_> {
-    /// Reads names and types.
+    /// Reads names and types of the user's configuration.
     pub fn parse(&self) -> Result<File, Error> {
+        self.read()
+    }
+
+    /// Reads names and types.
+    pub fn read<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
         toml::from_str(self.text).map_err(|error| {
             let span = error.span().unwrap_or_default();
             let what = match error.message() {

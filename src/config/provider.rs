@@ -9,7 +9,8 @@ use toml::Spanned;
 use url::Url;
 
 use super::file::{
-    ClientWord, DpopWord, OAuthTable, Problem, ProviderTable, RedirectTable, SchemeTable, Separator,
+    ClientWord, DpopWord, OAuthTable, Problem, ProviderTable, RedirectTable, SchemeTable,
+    Separator, VerifyTable,
 };
 use super::key_flow::{KeyFlow, key_flow};
 use super::value::{self, Header};
@@ -51,14 +52,45 @@ pub struct Scheme {
     pub variables: Vec<String>,
     /// Further variables that would win over those, or confuse, and are cleared.
     pub clears: Vec<String>,
-    /// A cheap call (GET) that succeeds with a good credential and fails with a bad one.
-    pub verify: Option<String>,
+    /// A cheap call that succeeds with a good credential and fails with a bad one.
+    pub verify: Option<Verify>,
     /// The page where a person makes a key.
     pub create_at: Option<String>,
     /// How a key or token is had through the browser; then that is the way by default.
     pub flow: Option<KeyFlow>,
     /// Present when, and only when, the kind is OAuth.
     pub oauth: Option<OAuth>,
+}
+
+/// A call that proves a credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verify {
+    pub url: String,
+    pub method: VerifyMethod,
+    /// Further headers, none of them secret.
+    pub headers: BTreeMap<String, String>,
+    /// The member of the JSON answer that is `true` for a good credential, where a server answers 200 to
+    /// bad ones as well.
+    pub member: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub enum VerifyMethod {
+    #[default]
+    #[serde(rename = "GET")]
+    Get,
+    /// Without a body.
+    #[serde(rename = "POST")]
+    Post,
+}
+
+impl VerifyMethod {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            VerifyMethod::Get => "GET",
+            VerifyMethod::Post => "POST",
+        }
+    }
 }
 
 /// How tokens are acquired. Endpoints given here win over those of the issuer's metadata, which fill
@@ -68,6 +100,8 @@ pub struct OAuth {
     pub issuer: Option<String>,
     pub authorization_endpoint: Option<String>,
     pub token_endpoint: Option<String>,
+    /// Where tokens are refreshed, where that is not the token endpoint (RFC 6749 §6).
+    pub refresh_endpoint: Option<String>,
     pub device_authorization_endpoint: Option<String>,
     pub revocation_endpoint: Option<String>,
     pub registration_endpoint: Option<String>,
@@ -158,8 +192,8 @@ impl Provider {
         let title = table.title.as_deref().map_or_else(|| id.get_ref().clone(), crate::text::clean);
         let note = table.note.as_deref().map(|note| crate::text::clean_to(note, 600));
         let schemes = schemes(id, table.api_key, table.bearer, table.basic, table.oauth)?;
-        let urls =
-            base_url.iter().chain(&mcp_url).chain(schemes.iter().filter_map(|s| s.verify.as_ref()));
+        let verified = schemes.iter().filter_map(|s| s.verify.as_ref()).map(|verify| &verify.url);
+        let urls = base_url.iter().chain(&mcp_url).chain(verified);
         let hosts = hosts(urls, named);
         Ok(Self {
             id: id.get_ref().clone(),
@@ -213,15 +247,16 @@ fn schemes(
 }
 
 fn scheme(kind: Kind, table: &SchemeTable) -> Result<Scheme, Problem> {
+    let header = match &table.header {
+        Some(header) => value::header(header, kind)?,
+        None => value::default_header(kind),
+    };
     Ok(Scheme {
         kind,
-        header: match &table.header {
-            Some(header) => value::header(header, kind)?,
-            None => value::default_header(kind),
-        },
         variables: value::variables(&table.variables)?,
         clears: value::variables(&table.clears)?,
-        verify: value::optional_url(table.verify.as_ref())?,
+        verify: verify(table.verify.as_ref(), table.verify_with.as_ref(), &header)?,
+        header,
         create_at: value::optional_url(table.create_at.as_ref())?,
         flow: flow(kind, table)?,
         oauth: None,
@@ -238,6 +273,32 @@ fn flow(kind: Kind, table: &SchemeTable) -> Result<Option<KeyFlow>, Problem> {
     }
 }
 
+fn verify(
+    url: Option<&Spanned<String>>,
+    with: Option<&Spanned<VerifyTable>>,
+    credential: &Header,
+) -> Result<Option<Verify>, Problem> {
+    let Some(url) = value::optional_url(url)? else {
+        return match with {
+            Some(with) => {
+                Err(Problem::new(with.span(), "says how to call verify, which is missing"))
+            }
+            None => Ok(None),
+        };
+    };
+    let mut verify =
+        Verify { url, method: VerifyMethod::Get, headers: BTreeMap::new(), member: None };
+    if let Some(with) = with.map(Spanned::get_ref) {
+        verify.method = with.method;
+        verify.member = with.member.as_ref().map(value::visible).transpose()?;
+        for (name, text) in &with.headers {
+            value::plain_header(name, text, credential)?;
+            verify.headers.insert(name.get_ref().clone(), text.get_ref().clone());
+        }
+    }
+    Ok(Some(verify))
+}
+
 fn oauth_scheme(table: Spanned<OAuthTable>) -> Result<Scheme, Problem> {
     let span = table.span();
     let mut table = table.into_inner();
@@ -246,6 +307,7 @@ fn oauth_scheme(table: Spanned<OAuthTable>) -> Result<Scheme, Problem> {
         variables: std::mem::take(&mut table.variables),
         clears: std::mem::take(&mut table.clears),
         verify: table.verify.take(),
+        verify_with: table.verify_with.take(),
         ..SchemeTable::default()
     };
     let oauth = OAuth::check(table)?;
@@ -262,6 +324,7 @@ impl OAuth {
             issuer: table.issuer.as_ref().map(value::issuer).transpose()?,
             authorization_endpoint: value::optional_url(table.authorization_endpoint.as_ref())?,
             token_endpoint: value::optional_url(table.token_endpoint.as_ref())?,
+            refresh_endpoint: value::optional_url(table.refresh_endpoint.as_ref())?,
             device_authorization_endpoint: value::optional_url(
                 table.device_authorization_endpoint.as_ref(),
             )?,

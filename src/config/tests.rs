@@ -72,7 +72,9 @@ fn the_catalog_names_no_client_and_only_https() {
         let mut urls = vec![&provider.base_url, &provider.mcp_url];
         let mut flows = Vec::new();
         for scheme in &provider.schemes {
-            urls.extend([&scheme.verify, &scheme.create_at]);
+            let verify = scheme.verify.as_ref().map(|verify| &verify.url);
+            assert!(verify.is_none_or(|url| url.starts_with("https://")), "{id}");
+            urls.push(&scheme.create_at);
             flows.extend(scheme.flow.iter().flat_map(|flow| match flow {
                 KeyFlow::Pkce(flow) => [flow.page.clone(), flow.exchange.clone()],
                 KeyFlow::Poll(flow) => [flow.start.clone(), flow.exchange.clone()],
@@ -83,6 +85,7 @@ fn the_catalog_names_no_client_and_only_https() {
                     &oauth.issuer,
                     &oauth.authorization_endpoint,
                     &oauth.token_endpoint,
+                    &oauth.refresh_endpoint,
                     &oauth.device_authorization_endpoint,
                     &oauth.revocation_endpoint,
                     &oauth.registration_endpoint,
@@ -274,8 +277,12 @@ fn the_manual_page_names_every_key() {
         let known = known.or_else(|| message.split("expected ").nth(1)).unwrap_or_default();
         for key in known.split('`').skip(1).step_by(2) {
             count += 1;
-            let named =
-                [format!("Ic {key}"), format!("Ic [{key}."), format!("Ic [provider.ID.{key}]")];
+            let named = [
+                format!("Ic {key}"),
+                format!("Ic [{key}."),
+                format!("Ic [{key}]"),
+                format!("Ic [provider.ID.{key}]"),
+            ];
             assert!(named.iter().any(|named| PAGE.contains(named)), "{table}{key}");
         }
     }

@@ -159,6 +159,25 @@ pub fn header(value: &Spanned<String>, kind: Kind) -> Result<Header, Problem> {
     Ok(Header { name: name.to_owned(), format: format.to_owned() })
 }
 
+/// A header beside the credential's: none that carries one, none that frames the message.
+pub fn plain_header(
+    name: &Spanned<String>,
+    text: &Spanned<String>,
+    credential: &Header,
+) -> Result<(), Problem> {
+    let is = |other: &str| name.get_ref().eq_ignore_ascii_case(other);
+    if name.get_ref().is_empty() || !name.get_ref().bytes().all(is_tchar) {
+        return Err(problem(name, "is not the name of a header"));
+    }
+    if FRAMING.iter().chain(&SECRET).any(|reserved| is(reserved)) || is(&credential.name) {
+        return Err(problem(name, "is a header that cannot be set here"));
+    }
+    visible(text).map(drop)
+}
+
+/// Headers that carry credentials.
+const SECRET: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
+
 /// The header where the table gives none (RFC 6750 §2.1, RFC 7617 §2).
 pub fn default_header(kind: Kind) -> Header {
     let scheme = if kind == Kind::Basic { "Basic" } else { "Bearer" };

@@ -386,6 +386,7 @@ impl Login<'_> {
             confined: confined(self.http, named.into_iter().flatten()),
             issuer: endpoints.server.issuer.clone(),
             token_endpoint: endpoints.server.token_endpoint.clone(),
+            refresh_endpoint: oauth.refresh_endpoint.clone(),
             revocation_endpoint: endpoints.revocation_endpoint,
             resource: oauth.resource.clone(),
             client_instead_of: oauth.client_id.clone().filter(|named| *named != client.client_id),

@@ -140,6 +140,7 @@ mod tests {
                 require_pushed_authorization_requests: true,
                 code_challenge_methods_supported: Some(vec!["plain".into(), "S256".into()]),
                 token_endpoint_auth_methods_supported: list("none"),
+                grant_types_supported: list("authorization_code"),
                 dpop_signing_alg_values_supported: Some(vec!["RS256".into(), "ES256".into()]),
                 authorization_response_iss_parameter_supported: true,
             }

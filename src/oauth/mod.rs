@@ -3,6 +3,7 @@
 
 mod authorization_endpoint;
 mod authorization_server;
+mod challenge;
 mod client;
 mod client_registration;
 mod device_authorization;
@@ -11,9 +12,11 @@ mod document;
 mod dpop;
 mod error;
 mod form;
+mod id_token;
 mod jws;
 mod key_exchange;
 mod pkce;
+mod protected_resource;
 mod pushed_authorization;
 mod revocation;
 mod token_answer;
@@ -34,6 +37,7 @@ pub use form::OWN_PARAMETERS;
 pub use jws::KeyError;
 pub use key_exchange::{KeySession, Progress, exchange_code_for_key};
 pub use pkce::Pkce;
+pub use protected_resource::{Discovered, discover_from};
 pub use pushed_authorization::push;
 pub use revocation::revoke;
 pub use token_answer::TokenAnswer;

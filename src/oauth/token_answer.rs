@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::document::Document;
-use super::{DPOP, Error};
+use super::{DPOP, Error, id_token};
 use crate::http::Answer;
 use crate::secret::Secret;
 
@@ -29,6 +29,8 @@ pub struct TokenAnswer {
     pub refresh_expires_in: Option<Duration>,
     /// `None`: those that were asked for.
     pub scopes: Option<Vec<String>>,
+    /// Whose login it is, where an ID token came along.
+    pub subject: Option<String>,
 }
 
 /// What servers tell beyond the RFC.
@@ -82,6 +84,7 @@ impl TokenAnswer {
             scopes: response
                 .scopes()
                 .map(|scopes| scopes.iter().map(|scope| scope.to_string()).collect()),
+            subject: document.text("id_token")?.and_then(id_token::subject),
         })
     }
 }

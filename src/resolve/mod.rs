@@ -35,6 +35,8 @@ pub struct Resolved {
     /// Stable, random, not secret.
     pub id: String,
     pub source: Source,
+    /// It was made by a refresh just now.
+    pub refreshed: bool,
     /// What the person should hear although all is well.
     pub concern: Option<Concern>,
 }
@@ -150,7 +152,13 @@ impl Resolver<'_> {
             .as_oauth()
             .and_then(|(tokens, _)| sign_in_ends_soon(tokens, (self.clock)()))
             .map(Concern::SignInEnds);
-        Resolved { credential: record.credential, id: record.id, source: Source::Stored, concern }
+        Resolved {
+            credential: record.credential,
+            id: record.id,
+            source: Source::Stored,
+            refreshed: false,
+            concern,
+        }
     }
 }
 
@@ -202,6 +210,8 @@ fn moved(credential: &Credential, provider: &Provider) -> Option<&'static str> {
         Some("issuer")
     } else if differs(&oauth.token_endpoint, Some(&binding.token_endpoint)) {
         Some("token endpoint")
+    } else if differs(&oauth.refresh_endpoint, Some(binding.refresh_endpoint())) {
+        Some("refresh endpoint")
     } else if oauth.resource != binding.resource {
         Some("resource")
     } else if !overridden && differs(&oauth.client_id, Some(&binding.client.client_id)) {

@@ -293,6 +293,7 @@ impl Resolver<'_> {
         let is_over = |error: &store::Error| !matches!(error, store::Error::TimedOut { .. });
         let stored = (|| self.store.save(guard, &next)).retry(tries).when(is_over).call();
         let mut resolved = self.just_made(next, wanted.min_ttl);
+        resolved.refreshed = true;
         if let Err(error) = stored {
             resolved.concern = Some(Concern::NotStored(error));
         }
@@ -354,15 +355,17 @@ fn token_request<'a>(
     parameters: &'a BTreeMap<String, String>,
     dpop: Option<Dpop<'a>>,
 ) -> Option<TokenRequest<'a>> {
-    let (grant, scopes) = match (&tokens.refresh_token, binding.grant) {
-        (Some(refresh_token), _) => (TokenGrant::RefreshToken { refresh_token }, &[][..]),
+    let (endpoint, grant, scopes) = match (&tokens.refresh_token, binding.grant) {
+        (Some(refresh_token), _) => {
+            (binding.refresh_endpoint(), TokenGrant::RefreshToken { refresh_token }, &[][..])
+        }
         (None, Grant::ClientCredentials) => {
-            (TokenGrant::ClientCredentials, binding.scopes.as_slice())
+            (&binding.token_endpoint, TokenGrant::ClientCredentials, binding.scopes.as_slice())
         }
         (None, _) => return None,
     };
     Some(TokenRequest {
-        endpoint: &binding.token_endpoint,
+        endpoint,
         client: &binding.client,
         grant,
         scopes,

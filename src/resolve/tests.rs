@@ -40,6 +40,7 @@ fn record(left: Option<i64>, refresh_token: Option<&str>) -> Record {
     let binding = Binding {
         issuer: None,
         token_endpoint: "https://as.example/token".into(),
+        refresh_endpoint: None,
         revocation_endpoint: None,
         confined: Vec::new(),
         resource: None,

@@ -12,6 +12,8 @@
 
 #[cfg(unix)]
 mod accounts;
+#[cfg(target_os = "linux")]
+mod audit;
 #[cfg(unix)]
 mod bad_input;
 mod binding;
@@ -35,12 +37,15 @@ mod key_flow;
 mod keychain;
 mod layers;
 mod login;
+#[cfg(unix)]
+mod manifest;
 #[cfg(target_os = "linux")]
 mod persistence;
 #[cfg(unix)]
 mod processes;
 #[cfg(unix)]
 mod prompts;
+mod provider_add;
 mod pushed;
 mod real_dpop;
 mod real_keychain;

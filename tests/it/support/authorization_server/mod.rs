@@ -9,6 +9,7 @@
 //! GET  /.well-known/oauth-authorization-server, /.well-known/openid-configuration
 //! GET  /authorize    says yes at once and redirects
 //! POST /token        authorization_code, refresh_token, device_code, client_credentials
+//! POST /renew        refresh_token
 //! POST /device       GET /device: the person says yes
 //! POST /register     POST /revoke     POST /par
 //! ```
@@ -41,6 +42,8 @@ pub enum Endpoint {
     Metadata,
     Authorize,
     Token,
+    /// `/renew`: refreshes alone, for servers with an address of its own for them.
+    Renew,
     Device,
     Register,
     Revoke,
@@ -479,6 +482,7 @@ fn endpoint(request: &Request) -> Option<Endpoint> {
         ) => Endpoint::Metadata,
         ("GET", "/authorize") => Endpoint::Authorize,
         ("POST", "/token") => Endpoint::Token,
+        ("POST", "/renew") => Endpoint::Renew,
         ("GET" | "POST", "/device") => Endpoint::Device,
         ("POST", "/register") => Endpoint::Register,
         ("POST", "/revoke") => Endpoint::Revoke,
@@ -492,7 +496,13 @@ impl State {
         match endpoint {
             Endpoint::Metadata => Answer::json(200, &self.metadata()),
             Endpoint::Authorize => self.authorize(&request.query),
-            Endpoint::Token => {
+            Endpoint::Token | Endpoint::Renew => {
+                if endpoint == Endpoint::Renew {
+                    let grant_type = parameter(&request.form(), "grant_type");
+                    if grant_type != "refresh_token" {
+                        self.complain(format!("renew: {grant_type:?}"));
+                    }
+                }
                 let answer = self.prove(request).and_then(|()| self.token(request));
                 self.token_answer(answer)
             }
