@@ -31,6 +31,8 @@ mod given;
 mod hostile;
 #[cfg(unix)]
 mod json_output;
+#[cfg(unix)]
+mod key_flow;
 #[cfg(target_os = "linux")]
 mod keychain;
 mod layers;
