@@ -33,6 +33,8 @@ mod hostile;
 mod import;
 #[cfg(unix)]
 mod json_output;
+#[cfg(unix)]
+mod key_flow;
 #[cfg(target_os = "linux")]
 mod keychain;
 mod layers;
