@@ -258,7 +258,7 @@ fn a_key_that_the_configuration_names_stays_in_its_file() {
     assert_eq!(claims(&assertion)["aud"], "https://audience.example");
     std::fs::remove_file(&key).unwrap();
     let said = sandbox.run(["token", "robot", "--refresh"]).failure(2);
-    assert!(said.contains("robot.pem"), "{said}");
+    assert!(said.contains("robot.pem") && said.contains("provider show robot"), "{said}");
     // Without any store, too.
     openssl_key(&sandbox, "home/robot.pem", &EC);
     without_keychain(&mut sandbox);
