@@ -46,7 +46,8 @@ impl Context {
             let credential = self.login()?.acquire(&wish)?;
             (credential, self.given_id(wanted.provider)?, Source::Acquired)
         };
-        Ok(Some(Resolved { credential, id, source, refreshed: true, concern: None }))
+        let concern = resolve::short_lived(&credential, Timestamp::now(), wanted.min_ttl);
+        Ok(Some(Resolved { credential, id, source, refreshed: true, concern }))
     }
 
     fn fresh(&self, wanted: Wanted<'_>) -> Result<Credential, CommandError> {

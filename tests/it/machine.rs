@@ -384,6 +384,21 @@ fn with_a_store_an_identity_is_shown_once_while_the_token_lives() {
 }
 
 #[test]
+fn what_a_job_gets_is_written_down_and_a_short_life_is_announced() {
+    let authority = Authority::start();
+    let mut sandbox = sandbox(&authority, GITHUB);
+    authority.run_job(&mut sandbox);
+    authority.set(|seen| seen.life = Some(20));
+    let output = sandbox.run(["token", "robot"]);
+    assert!(output.stderr.contains("gave robot a token that already ends in"), "{output:?}");
+    let log = sandbox.run(["log", "--json"]).success();
+    for event in ["\"refresh\"", "\"token\""] {
+        assert!(log.contains(event), "{log}");
+    }
+    assert!(log.contains("robot") && !log.contains("access-1"), "{log}");
+}
+
+#[test]
 fn a_job_without_the_permission_is_told_which() {
     let authority = Authority::start();
     let mut sandbox = sandbox(&authority, GITHUB);
@@ -793,6 +808,18 @@ fn an_id_token_is_kept_only_where_it_is_needed_and_used_only_while_it_lives() {
     // It was asked for a new one before.
     assert_eq!(corp.forms().len(), 2);
     assert!(resource.forms().is_empty());
+
+    // Nobody begins with this sign-in when it is made.
+    let with_both = enterprise(&corp, &resource, "\"openid\"");
+    let config = "home/.config/authctl/config.toml";
+    let both = std::fs::read_to_string(with_both.path(config)).unwrap();
+    let (alone, _) = both.split_once("[provider.robot.oauth]").unwrap();
+    with_both.write_config(alone);
+    corp.set(|seen| seen.answer = Some(sign_in(&jwt(&json!({ "exp": 4_000_000_000_u64 })))));
+    with_both.run_with_input(["login", "corp", "--client-secret-file", "-"], "s1").success();
+    with_both.write_config(&both);
+    let said = with_both.run(["token", "robot"]).failure(4);
+    assert!(said.contains("no ID token that lives"), "{said}");
 }
 
 #[test]
