@@ -11,6 +11,7 @@ use crate::config::Provider;
 use crate::context::{Context, Named, environment};
 use crate::credential::Name;
 use crate::error::{CommandError, chain};
+use crate::inject;
 use crate::interact::Interact;
 use crate::paths;
 use crate::resolve::{self, Concern, Resolved, Source, Wanted};
@@ -32,12 +33,20 @@ pub fn resolve(
     if let Some(purpose) = purpose {
         purpose.confirm(context, &named.name, provider)?;
     }
-    stored(context, named, provider, min_ttl, force_refresh).inspect_err(|error| {
+    let note = |outcome, error: &CommandError| {
         if let Some(purpose) = purpose {
             let about = Some((&named.name, provider));
-            purpose.record_failure(context, Outcome::Failed, about, error);
+            purpose.record_failure(context, outcome, about, error);
         }
-    })
+    };
+    let resolved = stored(context, named, provider, min_ttl, force_refresh)
+        .inspect_err(|error| note(Outcome::Failed, error))?;
+    if purpose.is_some() {
+        inject::refuse_bound(provider, &resolved.credential)
+            .map_err(CommandError::from)
+            .inspect_err(|error| note(Outcome::Refused, error))?;
+    }
+    Ok(resolved)
 }
 
 fn stored(

@@ -4,19 +4,18 @@
 use std::time::Duration;
 
 use hyper::StatusCode;
-use url::Url;
 
 use super::{Error, RedirectListener, Request};
 use crate::http::{self, Http};
 use crate::interact::Interact;
 use crate::listen::{Answer, Listener, Page, Tone};
 use crate::oauth::{
-    self, AuthorizationRequest, RedirectError, TokenAnswer, TokenGrant, TokenRequest,
+    self, AuthorizationRequest, DpopKey, RedirectError, TokenAnswer, TokenGrant, TokenRequest,
 };
 use crate::secret::Secret;
 
 /// Where the browser ends: an address without code or state.
-const DONE: &str = "/done";
+pub(super) const DONE: &str = "/done";
 
 /// Longest address that every way to a browser keeps whole, in bytes.
 const LONGEST_ADDRESS: usize = 2000;
@@ -37,12 +36,11 @@ pub async fn authorization_code(
     open_browser: bool,
     wait: Duration,
 ) -> Result<TokenAnswer, Error> {
-    let asked = authorization_request(request, listener.redirect_uri())?;
+    let asked = authorization_request(http, request, listener.redirect_uri()).await?;
     let host = http::host_of(&asked.url);
-    let (url, good_for) = address(http, request, &asked).await?;
     let (sockets, callback) = listener.into_parts();
     let mut listener = Listener::start(sockets).map_err(Error::Listen)?;
-    invite(interact, &url, &host, good_for, open_browser);
+    invite(interact, &asked, &host, open_browser);
     let redirect = redirect(&mut listener, &callback, request, &asked.state);
     let redirect = tokio::time::timeout(wait, redirect)
         .await
@@ -62,57 +60,45 @@ pub async fn authorization_code(
     }
 }
 
-fn authorization_request(
+/// The request that the browser is sent with: whole or, where the server wants that or takes it and the
+/// request is long, pushed first (RFC 9126).
+async fn authorization_request(
+    http: &Http,
     request: &Request<'_>,
     redirect_uri: &str,
 ) -> Result<AuthorizationRequest, Error> {
-    let endpoint = request.server.authorization_endpoint.as_deref();
+    let server = request.server;
+    let endpoint = server.authorization_endpoint.as_deref();
     let endpoint = request.needs(endpoint, "authorization endpoint")?;
-    Ok(oauth::authorization_request(
+    let key = request.dpop.map(|dpop| dpop.key);
+    let asked = oauth::authorization_request(
         endpoint,
         &request.client.client_id,
         redirect_uri,
         request.scopes,
         request.resource,
         request.parameters,
-        request.dpop.map(|dpop| dpop.key.thumbprint()).as_deref(),
-    )?)
-}
-
-/// The address for the browser: the whole request or, where the server wants that or takes it and the
-/// request is long, a reference to it (RFC 9126 §4) with the time for which it is good.
-async fn address(
-    http: &Http,
-    request: &Request<'_>,
-    asked: &AuthorizationRequest,
-) -> Result<(Url, Option<Duration>), Error> {
-    let server = request.server;
-    let endpoint = server.pushed_authorization_request_endpoint.as_deref();
+        key.map(DpopKey::thumbprint).as_deref(),
+    )?;
+    let push_endpoint = server.pushed_authorization_request_endpoint.as_deref();
     let is_long = asked.url.as_str().len() > LONGEST_ADDRESS;
-    if !server.pushes && (!is_long || endpoint.is_none()) {
-        return Ok((asked.url.clone(), None));
+    if !server.pushes && (!is_long || push_endpoint.is_none()) {
+        return Ok(asked);
     }
-    let endpoint = request.needs(endpoint, "pushed authorization request endpoint")?;
-    let shown = server.authorization_endpoint.as_deref().unwrap_or_default();
-    let key = request.dpop.map(|dpop| dpop.key);
-    let pushed = oauth::push(http, endpoint, request.client, asked, shown, key).await;
-    let pushed = pushed.map_err(Error::Pushed)?;
-    Ok((pushed.url, pushed.expires_in))
+    let push_endpoint = request.needs(push_endpoint, "pushed authorization request endpoint")?;
+    oauth::push(http, push_endpoint, request.client, asked, endpoint, key)
+        .await
+        .map_err(Error::Pushed)
 }
 
-fn invite(
-    interact: &dyn Interact,
-    url: &Url,
-    host: &str,
-    good_for: Option<Duration>,
-    open_browser: bool,
-) {
+fn invite(interact: &dyn Interact, asked: &AuthorizationRequest, host: &str, open_browser: bool) {
+    let url = &asked.url;
     interact
         .show(&format!("To sign in at {host}, open this address in a browser on this computer:"));
     interact.show("");
     interact.show(&format!("    {url}"));
     interact.show("");
-    if let Some(seconds) = good_for.map(|time| time.as_secs()) {
+    if let Some(seconds) = asked.expires_in.map(|time| time.as_secs()) {
         interact.notice(&format!(
             "The address is good for {seconds} s; later, run the same command again."
         ));
@@ -179,7 +165,7 @@ async fn exchange(
 }
 
 /// Serves the closing page once, for at most [`LINGER`], and leaves the port.
-async fn close(mut listener: Listener, callback: &str, page: Page) {
+pub(super) async fn close(mut listener: Listener, callback: &str, page: Page) {
     let closing = async {
         loop {
             let get = listener.next().await;
@@ -194,7 +180,7 @@ async fn close(mut listener: Listener, callback: &str, page: Page) {
     let _ = tokio::time::timeout(LINGER, closing).await;
 }
 
-fn refused(host: String, reason: RedirectError) -> Error {
+pub(super) fn refused(host: String, reason: RedirectError) -> Error {
     match reason {
         RedirectError::Refused { code, description } if code == "access_denied" => {
             Error::Denied { host, description }
@@ -205,13 +191,13 @@ fn refused(host: String, reason: RedirectError) -> Error {
 
 // ------------------------------------------------------------------------------------------- pages
 
-fn done_page(host: &str) -> Page {
+pub(super) fn done_page(host: &str) -> Page {
     let answered =
         format!("{host} has answered, and authctl finishes the sign-in in your terminal.");
     Page::new(StatusCode::OK, Tone::Good, "Done here: you can close this tab", &[&answered])
 }
 
-fn failed_page(host: &str, error: &Error) -> Page {
+pub(super) fn failed_page(host: &str, error: &Error) -> Page {
     let (title, said) = if matches!(error, Error::Denied { .. }) {
         ("Access was not given", format!("{host} says that the request was declined."))
     } else {
@@ -243,6 +229,8 @@ mod tests {
 
     use super::super::Server;
     use super::super::fake::{Form, Person, Scripted, asking, get, raw};
+    use url::Url;
+
     use super::*;
     use crate::listen::RedirectRule;
 

@@ -16,6 +16,8 @@ mod error;
 mod form;
 mod id_token;
 mod jws;
+mod key_exchange;
+mod pkce;
 mod protected_resource;
 mod pushed_authorization;
 mod revocation;
@@ -25,6 +27,7 @@ mod token_exchange;
 
 pub use authorization_endpoint::{
     AuthorizationRequest, RedirectError, authorization_request, read_redirect,
+    read_stateless_redirect,
 };
 pub use authorization_server::Metadata;
 pub use client::{Client, ClientAuthentication};
@@ -37,6 +40,8 @@ pub use dpop::{DPOP, Dpop, DpopKey, Proven};
 pub use error::Error;
 pub use form::OWN_PARAMETERS;
 pub use jws::KeyError;
+pub use key_exchange::{KeySession, Progress, exchange_code_for_key};
+pub use pkce::Pkce;
 pub use protected_resource::{Discovered, discover_from};
 pub use pushed_authorization::push;
 pub use revocation::revoke;
