@@ -440,6 +440,7 @@ fn grant_kind(error: &grant::Error) -> Kind {
         | E::NothingPiped
         | E::KeyFile { .. }
         | E::PortTaken { .. }
+        | E::ClientKeyFile { .. }
         | E::ClientKey { .. }
         | E::PrivateFile(_)
         | E::Algorithm { .. }
@@ -515,6 +516,10 @@ fn grant_error(shown: CommandError, name: &credential::Name, error: &grant::Erro
         E::Login { name, .. } => shown.hint(format!("authctl status {name} --check")),
         E::AtIdentityProvider { name, source } => wire_hint(shown, source, &login_hint(name), name),
         E::PrivateFile(error) => file_hint(shown, error),
+        E::ClientKeyFile { .. } | E::ClientKey { .. } => {
+            let provider = name.provider();
+            shown.hint(format!("authctl provider show {provider}  (the key's file)"))
+        }
         E::NoKey => shown.hint(format!("authctl login {name} --client-key-file FILE")),
         E::Oauth(oauth::Error::NotBound { .. }) => shown.hint(plain_tokens(name.provider())),
         E::Oauth(error) | E::Pushed(error) => wire_hint(shown, error, &login_hint(name), name),

@@ -27,25 +27,38 @@ pub struct Identity {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IdentitySource {
-    /// A job of GitHub Actions asks GitHub for a token.
-    GithubActions,
-    /// Somebody keeps a token in this file, and replaces it in time.
-    File(PathBuf),
-    /// Somebody put a token into this variable, as GitLab does.
-    Environment(String),
+    /// A token that somebody else signs.
+    Issued(IssuedToken),
     /// The access token of another credential of ours.
     Credential(Name),
     /// We sign it ourselves.
     Key(OwnAssertion),
 }
 
+/// Where a token is that somebody else signs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IssuedToken {
+    /// A job of GitHub Actions asks GitHub for it.
+    GithubActions,
+    /// Somebody keeps it in this file, and replaces it in time.
+    File(PathBuf),
+    /// Somebody put it into this variable, as GitLab does.
+    Variable(String),
+}
+
 /// For people.
 impl fmt::Display for IdentitySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            IdentitySource::GithubActions => f.write_str("a token of GitHub Actions"),
-            IdentitySource::File(path) => write!(f, "the token in {}", path.display()),
-            IdentitySource::Environment(variable) => write!(f, "the token in {variable}"),
+            IdentitySource::Issued(IssuedToken::GithubActions) => {
+                f.write_str("a token of GitHub Actions")
+            }
+            IdentitySource::Issued(IssuedToken::File(path)) => {
+                write!(f, "the token in {}", path.display())
+            }
+            IdentitySource::Issued(IssuedToken::Variable(variable)) => {
+                write!(f, "the token in {variable}")
+            }
             IdentitySource::Credential(name) => write!(f, "the credential {name}"),
             IdentitySource::Key(OwnAssertion { key_file: Some(path), .. }) => {
                 write!(f, "signed with the key in {}", path.display())
@@ -80,17 +93,17 @@ impl Identity {
     pub(super) fn check(table: &IdentityTable) -> Result<Self, Problem> {
         table.refuse_foreign_keys()?;
         let source = match table.source.get_ref() {
-            SourceWord::GithubActions => IdentitySource::GithubActions,
-            SourceWord::Kubernetes => match &table.path {
-                Some(path) => IdentitySource::File(value::path(path)?),
-                None => IdentitySource::File(KUBERNETES_TOKEN.into()),
-            },
+            SourceWord::GithubActions => IdentitySource::Issued(IssuedToken::GithubActions),
+            SourceWord::Kubernetes => IdentitySource::Issued(IssuedToken::File(
+                table.path.as_ref().map_or_else(|| Ok(KUBERNETES_TOKEN.into()), value::path)?,
+            )),
             SourceWord::File => {
-                IdentitySource::File(value::path(table.needs(table.path.as_ref(), "path")?)?)
+                let path = table.needs(table.path.as_ref(), "path")?;
+                IdentitySource::Issued(IssuedToken::File(value::path(path)?))
             }
             SourceWord::Gitlab | SourceWord::Environment => {
                 let variable = table.needs(table.variable.as_ref(), "variable")?;
-                IdentitySource::Environment(value::variable_name(variable)?)
+                IdentitySource::Issued(IssuedToken::Variable(value::variable_name(variable)?))
             }
             SourceWord::Credential => {
                 let name = table.needs(table.credential.as_ref(), "credential")?;
@@ -116,10 +129,17 @@ impl Identity {
     /// The variables with which it can be had: no program that gets the credential needs them.
     pub fn variables(&self) -> Vec<String> {
         match &self.source {
-            IdentitySource::GithubActions => ACTIONS_VARIABLES.map(str::to_owned).to_vec(),
-            IdentitySource::Environment(variable) => vec![variable.clone()],
+            IdentitySource::Issued(IssuedToken::GithubActions) => {
+                ACTIONS_VARIABLES.map(str::to_owned).to_vec()
+            }
+            IdentitySource::Issued(IssuedToken::Variable(variable)) => vec![variable.clone()],
             _ => Vec::new(),
         }
+    }
+
+    /// Whether it is that of one job: what it was exchanged for is not for the next job on this machine.
+    pub fn is_of_job(&self) -> bool {
+        !self.variables().is_empty()
     }
 }
 

@@ -438,6 +438,11 @@ impl OAuth {
         matches!(self.grants.first(), Some(Grant::JwtBearer | Grant::TokenExchange))
     }
 
+    /// Whether its tokens are those of one job, and not to be kept for the next.
+    pub fn is_of_job(&self) -> bool {
+        self.identity.iter().chain(&self.exchange.actor).any(Identity::is_of_job)
+    }
+
     fn needs_no_login(&self) -> bool {
         let has_client = self.client_id.is_some() && self.client_key_file.is_some();
         self.grants.first().is_some_and(|grant| {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Context;
+use crate::config::OAuth;
 use crate::credential::{Credential, Name};
 use crate::error::{CommandError, Kind};
 use crate::grant::{self, Logins, Need, Unobtained};
@@ -20,7 +21,7 @@ const MIN_TTL: Duration = Duration::from_mins(1);
 
 impl Context {
     /// A credential for `wanted` in place of one that could not be had from the store, if its provider needs
-    /// nobody for it. Without any store it is kept in memory alone.
+    /// nobody for it. That of a job is kept in memory alone, and so is any where there is no store.
     pub fn acquire_instead(
         &self,
         wanted: Wanted<'_>,
@@ -30,19 +31,23 @@ impl Context {
         if !wanted.provider.needs_no_login() {
             return Ok(None);
         }
-        let wish = Wish::by_default(wanted.name, wanted.provider);
-        let (credential, id, source) = match error {
+        let is_kept = match error {
             E::NotSignedIn(_) | E::Moved { .. } => {
-                let record = self.login()?.run(&wish)?.record;
-                (record.credential, record.id, Source::Stored)
+                !wanted.provider.oauth().is_some_and(OAuth::is_of_job)
             }
-            E::Store(store::Error::Unavailable { .. }) => {
-                let credential = self.login()?.acquire(&wish)?;
-                (credential, self.given_id(wanted.provider)?, Source::Acquired)
-            }
+            E::Store(store::Error::Unavailable { .. }) => false,
             _ => return Ok(None),
         };
-        Ok(Some(Resolved { credential, id, source, refreshed: true, concern: None }))
+        let wish = Wish::by_default(wanted.name, wanted.provider);
+        let (credential, id, source) = if is_kept {
+            let record = self.login()?.run(&wish)?.record;
+            (record.credential, record.id, Source::Stored)
+        } else {
+            let credential = self.login()?.acquire(&wish)?;
+            (credential, self.given_id(wanted.provider)?, Source::Acquired)
+        };
+        let concern = resolve::short_lived(&credential, Timestamp::now(), wanted.min_ttl);
+        Ok(Some(Resolved { credential, id, source, refreshed: true, concern }))
     }
 
     fn fresh(&self, wanted: Wanted<'_>) -> Result<Credential, CommandError> {

@@ -26,7 +26,7 @@ pub fn client_key(source: &KeySource, key_id: Option<String>) -> Result<ClientKe
 /// Reads a key file, under the same rules as every file of ours; a link is followed, since systems that
 /// hand out keys use them.
 pub(super) fn key_file(path: &Path, key_id: Option<String>) -> Result<ClientKey, Error> {
-    let failed = |source| Error::KeyFile { path: path.to_owned(), source };
+    let failed = |source| Error::ClientKeyFile { path: path.to_owned(), source };
     let target = path.canonicalize().map_err(failed)?;
     let bytes = private_file::read_unexposed(&target, LIMIT)?
         .ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))?;

@@ -56,6 +56,12 @@ pub enum Error {
     },
     #[error("no key was given: {0}")]
     Unanswered(#[source] Unanswered),
+    #[error("cannot read the client's key in {path}")]
+    ClientKeyFile {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("the key in {place} cannot be used")]
     ClientKey {
         place: String,

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::config::{ACTIONS_VARIABLES, Identity, IdentitySource};
+use crate::config::{ACTIONS_VARIABLES, IssuedToken};
 use crate::http::{self, Http, Request};
 use crate::secret::{MAX_TOKEN, Secret, Unfit};
 use crate::text::clean;
@@ -45,26 +45,22 @@ pub enum IdentityError {
     Refused { host: String, status: u16 },
 }
 
-/// The token of `identity`, fresh from its source. Where it is asked for, it is asked for `audience`,
-/// unless the identity names another.
+/// An identity token, fresh from its source, which must be for the audience that is named. Where it is asked
+/// for and none is named, it is asked for the `usual` one.
 pub async fn identity_token(
     http: &Http,
-    identity: &Identity,
-    audience: &str,
+    source: &IssuedToken,
+    named: Option<&str>,
+    usual: &str,
 ) -> Result<Secret, IdentityError> {
-    let named = identity.audience.as_deref();
-    let (place, token, wanted) = match &identity.source {
-        IdentitySource::GithubActions => {
-            let wanted = named.unwrap_or(audience);
+    let (place, token, wanted) = match source {
+        IssuedToken::GithubActions => {
+            let wanted = named.unwrap_or(usual);
             let token = of_github_actions(http, wanted).await?;
             ("GitHub's answer".to_owned(), token, Some(wanted))
         }
-        IdentitySource::File(path) => (path.display().to_string(), in_file(path)?, named),
-        IdentitySource::Environment(variable) => (variable.clone(), in_variable(variable)?, named),
-        // The other two are no tokens of somebody else.
-        IdentitySource::Credential(_) | IdentitySource::Key(_) => {
-            return Err(IdentityError::NotSet("identity".into()));
-        }
+        IssuedToken::File(path) => (path.display().to_string(), in_file(path)?, named),
+        IssuedToken::Variable(variable) => (variable.clone(), in_variable(variable)?, named),
     };
     check(&token, &place, wanted, Timestamp::now())?;
     Ok(token)

@@ -88,6 +88,10 @@ impl Machine<'_> {
         let server = request.server;
         let usual = server.issuer.as_deref().unwrap_or(&server.token_endpoint);
         match &identity.source {
+            IdentitySource::Issued(source) => {
+                let named = identity.audience.as_deref();
+                Ok(self.http.block_on(identity_token(self.http, source, named, usual))?)
+            }
             IdentitySource::Credential(name) => {
                 Ok(self.logins.credential(name, Need::AccessToken)?.secret().clone())
             }
@@ -95,7 +99,6 @@ impl Machine<'_> {
                 let named = identity.audience.as_ref().or(self.oauth.assertion_audience.as_ref());
                 own_assertion(own, named.map_or(usual, String::as_str), request)
             }
-            _ => Ok(self.http.block_on(identity_token(self.http, identity, usual))?),
         }
     }
 

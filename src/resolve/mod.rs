@@ -16,6 +16,7 @@ use crate::grant::{self, Logins};
 use crate::http::Http;
 use crate::oauth;
 use crate::store::{self, Store};
+pub use refresh::short_lived;
 
 /// What a caller wants to have.
 #[derive(Debug, Clone, Copy)]

@@ -548,11 +548,8 @@ fn reason(description: Option<&str>) -> String {
     }
 }
 
-pub(super) fn short_lived(
-    credential: &Credential,
-    now: Timestamp,
-    min_ttl: Duration,
-) -> Option<Concern> {
+/// What is to be said of a token that is new and does not live as long as was asked.
+pub fn short_lived(credential: &Credential, now: Timestamp, min_ttl: Duration) -> Option<Concern> {
     let (tokens, _) = credential.as_oauth()?;
     match tokens.freshness(now, min_ttl) {
         // Zero is no lifetime that a person could do anything about.

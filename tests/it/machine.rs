@@ -258,7 +258,7 @@ fn a_key_that_the_configuration_names_stays_in_its_file() {
     assert_eq!(claims(&assertion)["aud"], "https://audience.example");
     std::fs::remove_file(&key).unwrap();
     let said = sandbox.run(["token", "robot", "--refresh"]).failure(2);
-    assert!(said.contains("robot.pem"), "{said}");
+    assert!(said.contains("robot.pem") && said.contains("provider show robot"), "{said}");
     // Without any store, too.
     openssl_key(&sandbox, "home/robot.pem", &EC);
     without_keychain(&mut sandbox);
@@ -348,10 +348,27 @@ fn a_job_of_github_gets_in_with_nothing_stored_and_nothing_kept() {
 }
 
 #[test]
-fn with_a_store_an_identity_is_shown_once_while_the_token_lives() {
+fn what_one_job_got_is_not_kept_for_the_next_on_the_machine() {
     let authority = Authority::start();
     let mut sandbox = sandbox(&authority, GITHUB);
     authority.run_job(&mut sandbox);
+    assert_eq!(token(&sandbox, &[]), "access-1");
+    assert_eq!(token(&sandbox, &[]), "access-2");
+    let status = sandbox.run(["status", "--json"]).json();
+    assert_eq!(status["credentials"], json!([]));
+    // Unless somebody says so.
+    sandbox.run(["login", "robot"]).success();
+    assert_eq!(token(&sandbox, &[]), "access-3");
+    assert_eq!(token(&sandbox, &[]), "access-3");
+}
+
+#[test]
+fn with_a_store_an_identity_is_shown_once_while_the_token_lives() {
+    let authority = Authority::start();
+    let sandbox = Sandbox::new();
+    let path = write_token(&sandbox, &json!({ "n": 1 }));
+    let identity = format!("{{ source = \"kubernetes\", path = \"{}\" }}", shown(&path));
+    configure(&sandbox, &authority, &format!("grants = [\"jwt_bearer\"]\nidentity = {identity}"));
     let runs: Vec<_> = (0..8).map(|_| sandbox.start(sandbox.command(["token", "robot"]))).collect();
     for run in runs {
         assert_eq!(run.finish().success().trim_end(), "access-1");
@@ -359,10 +376,26 @@ fn with_a_store_an_identity_is_shown_once_while_the_token_lives() {
     assert_eq!(authority.forms().len(), 1);
     let status = sandbox.run(["status", "--json"]).json()["credentials"][0].clone();
     assert_eq!((&status["state"], &status["renewable"]), (&json!("active"), &json!(true)));
+    write_token(&sandbox, &json!({ "n": 2 }));
     assert_eq!(token(&sandbox, &["--min-ttl", "3601s"]), "access-2");
     // What the server gave to refresh with is not used: a new identity is.
     assert_eq!(authority.last("refresh_token"), None);
     assert_eq!(claims(&authority.last("assertion").unwrap())["n"], 2);
+}
+
+#[test]
+fn what_a_job_gets_is_written_down_and_a_short_life_is_announced() {
+    let authority = Authority::start();
+    let mut sandbox = sandbox(&authority, GITHUB);
+    authority.run_job(&mut sandbox);
+    authority.set(|seen| seen.life = Some(20));
+    let output = sandbox.run(["token", "robot"]);
+    assert!(output.stderr.contains("gave robot a token that already ends in"), "{output:?}");
+    let log = sandbox.run(["log", "--json"]).success();
+    for event in ["\"refresh\"", "\"token\""] {
+        assert!(log.contains(event), "{log}");
+    }
+    assert!(log.contains("robot") && !log.contains("access-1"), "{log}");
 }
 
 #[test]
@@ -399,6 +432,7 @@ fn an_identity_that_the_server_refuses_is_no_end_of_anything() {
     let authority = Authority::start();
     let mut sandbox = sandbox(&authority, GITHUB);
     authority.run_job(&mut sandbox);
+    sandbox.run(["login", "robot"]).success();
     assert_eq!(token(&sandbox, &[]), "access-1");
     let refusal = json!({ "error": "invalid_grant", "error_description": "repository unknown" });
     authority.set(|seen| seen.answer = Some((400, refusal)));
@@ -470,7 +504,7 @@ fn an_identity_proves_who_the_client_is() {
     let mut sandbox = sandbox(&authority, lines);
     authority.run_job(&mut sandbox);
     assert_eq!(token(&sandbox, &[]), "access-1");
-    assert_eq!(token(&sandbox, &["--refresh"]), "access-2");
+    assert_eq!(token(&sandbox, &[]), "access-2");
     for (form, n) in authority.forms().iter().zip(1..) {
         assert_eq!(value(form, "grant_type").as_deref(), Some("client_credentials"));
         assert_eq!(value(form, "client_id").as_deref(), Some("federated"));
@@ -605,6 +639,21 @@ fn a_stored_sign_in_is_exchanged_while_it_lasts() {
     // A name that is signed in to by hand is no other.
     sandbox.run(["login", "robot"]).success();
     assert_eq!(authority.last("subject_token").as_deref(), Some("access-1"));
+}
+
+#[test]
+fn a_key_may_be_piped_in() {
+    if !present(&["openssl"]) {
+        return;
+    }
+    let authority = Authority::start();
+    let sandbox = sandbox(&authority, AS_CLIENT);
+    let pem = std::fs::read_to_string(openssl_key(&sandbox, "key.pem", &EC)).unwrap();
+    let login = ["login", "robot", "--client-key-file", "-"];
+    sandbox.run_with_input(login, &pem).success();
+    assert_eq!(token(&sandbox, &[]), "access-1");
+    let said = sandbox.run_with_input(login, "hunter2").failure(2);
+    assert!(said.contains("standard input") && !said.contains("hunter2"), "{said}");
 }
 
 #[test]
@@ -759,6 +808,18 @@ fn an_id_token_is_kept_only_where_it_is_needed_and_used_only_while_it_lives() {
     // It was asked for a new one before.
     assert_eq!(corp.forms().len(), 2);
     assert!(resource.forms().is_empty());
+
+    // Nobody begins with this sign-in when it is made.
+    let with_both = enterprise(&corp, &resource, "\"openid\"");
+    let config = "home/.config/authctl/config.toml";
+    let both = std::fs::read_to_string(with_both.path(config)).unwrap();
+    let (alone, _) = both.split_once("[provider.robot.oauth]").unwrap();
+    with_both.write_config(alone);
+    corp.set(|seen| seen.answer = Some(sign_in(&jwt(&json!({ "exp": 4_000_000_000_u64 })))));
+    with_both.run_with_input(["login", "corp", "--client-secret-file", "-"], "s1").success();
+    with_both.write_config(&both);
+    let said = with_both.run(["token", "robot"]).failure(4);
+    assert!(said.contains("no ID token that lives"), "{said}");
 }
 
 #[test]

@@ -209,3 +209,26 @@ test('a keyring is empty and unlocked, keeps its own, and its command decides th
   assert.deepEqual([failed.code, failed.stdout], [7, 'secret']);
   await run(script, ['sh', '-c', '! secret-tool lookup service authctl username a']);
 });
+
+test('the identity of a job becomes a token where its issuer is trusted', async () => {
+  const ci = await start('ci-identity.mjs');
+  const trusted = [{ issuer: ci.issuer, jwks_uri: ci.jwks_uri }];
+  const server = await start('oidc-provider.mjs', { trusted });
+  const identity = async (audience, permit) => {
+    const url = `${ci.request_url}&audience=${encodeURIComponent(audience)}`;
+    const answer = await fetch(url, { headers: { authorization: `bearer ${permit}` } });
+    return { status: answer.status, ...(await answer.json()) };
+  };
+  assert.equal((await identity(server.issuer, 'guessed')).status, 401);
+  const jwtBearer = { grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', client_id: 'workload' };
+  const show = async (audience, to = server) => {
+    const { value: assertion } = await identity(audience, 'permit');
+    return post(`${to.issuer}/token`, { ...jwtBearer, assertion });
+  };
+  assert.equal((await show(server.issuer)).token_type, 'Bearer');
+  assert.equal((await show('https://other.example')).error, 'invalid_grant');
+  const stranger = await start('oidc-provider.mjs');
+  assert.equal((await show(stranger.issuer, stranger)).error, 'invalid_grant');
+  const late = await start('oidc-provider.mjs', { trusted, clock_offset: 3600 });
+  assert.equal((await show(late.issuer, late)).error, 'invalid_grant');
+});
