@@ -1,6 +1,8 @@
 //! What every command is handed: how to talk, where things are, the configuration, the store and the
 //! HTTP client. Each is made when it is first asked for, so that a command pays for what it uses.
 
+mod acquire;
+
 use std::cell::{Cell, OnceCell};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -60,6 +62,8 @@ pub struct Context {
     store: OnceCell<Store>,
     /// A store that a person chose during this run.
     chosen: OnceCell<Store>,
+    /// How many sign-ins are being followed to the one that they begin with.
+    chain: Cell<u8>,
     manifest: OnceCell<Option<(Manifest, Standing)>>,
     /// Whether it was said that the audit log cannot be written.
     is_log_warned: Cell<bool>,
@@ -76,6 +80,7 @@ impl Context {
             config: OnceCell::new(),
             store: OnceCell::new(),
             chosen: OnceCell::new(),
+            chain: Cell::new(0),
             manifest: OnceCell::new(),
             is_log_warned: Cell::new(false),
         }
@@ -185,7 +190,8 @@ impl Context {
     }
 
     pub fn resolver(&self) -> Result<Resolver<'_>, CommandError> {
-        Ok(Resolver { store: self.store()?, http: &self.http, clock: Timestamp::now })
+        let store = self.store()?;
+        Ok(Resolver { store, http: &self.http, logins: self, clock: Timestamp::now })
     }
 
     pub fn login(&self) -> Result<Login<'_>, CommandError> {
@@ -193,6 +199,7 @@ impl Context {
             store: self.store()?,
             http: &self.http,
             interact: self.ui.as_ref(),
+            logins: self,
             clock: Timestamp::now,
         })
     }

@@ -11,16 +11,23 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::http::Http;
-use crate::oauth::{Client, DPOP, TokenAnswer};
+use crate::oauth::{Client, ClientAuthentication, DPOP, TokenAnswer};
 use crate::secret::Secret;
 
 /// Format of records that every authctl reads.
 pub const FORMAT: u32 = 1;
 
-/// Format of records whose tokens are bound to a key (RFC 9449): an authctl that does not know of keys would
-/// take them for bearer tokens. The highest that this build reads; a record with a higher number is
+/// Format of records with keys: an authctl that does not know of them would take bound tokens (RFC 9449) for
+/// bearer tokens, and lose the key of a client. Also of those with an ID token, and of machines. The highest that this build reads; a record with a higher number is
 /// refused untouched.
 pub const NEWEST_FORMAT: u32 = 2;
+
+/// The lowest format whose readers understand all of a client.
+pub fn client_format(client: &Client) -> u32 {
+    let has_key =
+        client.key.is_some() || client.authentication == ClientAuthentication::PrivateKeyJwt;
+    if has_key { NEWEST_FORMAT } else { FORMAT }
+}
 
 /// The account of a name that gives none.
 pub const DEFAULT_ACCOUNT: &str = "default";
@@ -196,10 +203,11 @@ impl Credential {
         }
     }
 
-    /// Whether new tokens can be had without a person: with a refresh token, or as the client itself.
+    /// Whether new tokens can be had without a person: with a refresh token, as the client itself, or
+    /// for an identity that this machine has.
     pub fn is_renewable(&self) -> bool {
         self.as_oauth().is_some_and(|(tokens, binding)| {
-            tokens.refresh_token.is_some() || binding.grant == Grant::ClientCredentials
+            tokens.refresh_token.is_some() || binding.grant.needs_nobody()
         })
     }
 
@@ -210,8 +218,10 @@ impl Credential {
 
     /// The lowest format whose readers understand all of it.
     fn format(&self) -> u32 {
-        let has_key = self.as_oauth().is_some_and(|(tokens, _)| tokens.dpop_key.is_some());
-        if has_key { NEWEST_FORMAT } else { FORMAT }
+        let Some((tokens, binding)) = self.as_oauth() else { return FORMAT };
+        let is_new =
+            tokens.dpop_key.is_some() || tokens.id_token.is_some() || binding.grant.is_of_machine();
+        if is_new { NEWEST_FORMAT } else { client_format(&binding.client) }
     }
 
     pub fn as_oauth(&self) -> Option<(&Tokens, &Binding)> {
@@ -248,6 +258,13 @@ pub struct Tokens {
     /// Whose login it is, where the server told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// Kept only where another provider's sign-in begins with it (ID-JAG); never handed out.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "crate::secret::at_rest_option"
+    )]
+    pub id_token: Option<Secret>,
     /// The private key (PKCS #8 in PEM) that the tokens are bound to: the access token if it is of the
     /// type `DPoP`, and a public client's refresh token in any case (RFC 9449 §5).
     #[serde(
@@ -309,21 +326,52 @@ pub enum Grant {
     AuthorizationCode,
     DeviceCode,
     ClientCredentials,
+    /// Client credentials, with an identity that this machine has as the client's proof (RFC 7523 §2.2).
+    ClientAssertion,
+    /// Such an identity as an assertion (RFC 7523 §2.1).
+    JwtBearer,
+    /// Such an identity, or another credential, exchanged (RFC 8693).
+    TokenExchange,
+    /// An assertion that an identity provider makes out of a sign-in there (ID-JAG).
+    IdJag,
 }
 
 impl Grant {
+    /// Whether its tokens are had from an identity that is at hand: nothing need be stored for it.
+    pub fn is_of_machine(self) -> bool {
+        self.shows_identity() || self == Grant::IdJag
+    }
+
+    /// Whether it shows an identity token to the authorization server.
+    pub fn shows_identity(self) -> bool {
+        matches!(self, Grant::ClientAssertion | Grant::JwtBearer | Grant::TokenExchange)
+    }
+
+    /// Whether it brings new tokens at any time without a person.
+    pub fn needs_nobody(self) -> bool {
+        self == Grant::ClientCredentials || self.is_of_machine()
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Grant::AuthorizationCode => "authorization_code",
             Grant::DeviceCode => "device_code",
             Grant::ClientCredentials => "client_credentials",
+            Grant::ClientAssertion => "client_assertion",
+            Grant::JwtBearer => "jwt_bearer",
+            Grant::TokenExchange => "token_exchange",
+            Grant::IdJag => "id_jag",
         }
     }
 
-    /// The `grant_type` of the request for tokens (RFC 6749 §4, RFC 8628 §3.4).
+    /// The `grant_type` of the request for tokens (RFC 6749 §4, RFC 8628 §3.4, RFC 7523 §2.1, RFC 8693
+    /// §2.1).
     pub fn grant_type(self) -> &'static str {
         match self {
             Grant::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
+            Grant::JwtBearer | Grant::IdJag => "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            Grant::ClientAssertion => Grant::ClientCredentials.grant_type(),
+            Grant::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
             other => other.as_str(),
         }
     }
@@ -358,6 +406,7 @@ impl Tokens {
             scopes: answer.scopes.or_else(|| previous.and_then(|old| old.scopes.clone())),
             subject: answer.subject.or_else(|| previous.and_then(|old| old.subject.clone())),
             dpop_key: previous.and_then(|old| old.dpop_key.clone()),
+            id_token: next_id_token(answer.id_token, previous),
         }
     }
 
@@ -371,6 +420,16 @@ impl Tokens {
     /// Whether the access token works only with a proof of possession.
     pub fn is_bound(&self) -> bool {
         self.token_type == DPOP
+    }
+}
+
+/// A refresh may bring a new ID token (OpenID Connect Core §12.2); it is kept where one was kept.
+fn next_id_token(answered: Option<Secret>, previous: Option<&Tokens>) -> Option<Secret> {
+    match previous {
+        None => answered,
+        Some(previous) => {
+            previous.id_token.as_ref().map(|old| answered.unwrap_or_else(|| old.clone()))
+        }
     }
 }
 
@@ -591,6 +650,7 @@ mod tests {
             refresh_expires_at: None,
             scopes: None,
             subject: None,
+            id_token: None,
             dpop_key: None,
         }
     }
@@ -630,6 +690,7 @@ mod tests {
             refresh_token: refresh_token.map(Secret::new),
             refresh_expires_in: None,
             scopes: None,
+            id_token: None,
             subject: None,
         }
     }

@@ -8,6 +8,7 @@ use std::io;
 use clap::error::{ContextKind, ContextValue};
 
 use crate::audit;
+use crate::grant::{IdentityError, Unobtained};
 use crate::interact::Unanswered;
 use crate::{config, grant, http, inject, launch, login, oauth, paths, policy, private_file};
 use crate::{credential, resolve, secret, store, text};
@@ -338,6 +339,7 @@ impl From<resolve::Error> for CommandError {
                 let again = format!("authctl status {name} --check  (tries again)");
                 wire_hint(shown(Kind::TryAgain), source, &again, name)
             }
+            E::NotAsked { name, source } => grant_error(shown(grant_kind(source)), name, source),
             E::Busy(_) => shown(Kind::TryAgain),
             E::CutOff { name, .. } | E::Failing { name, .. } => shown(Kind::TryAgain)
                 .hint(format!("authctl token {name} --refresh  (tries now)"))
@@ -366,6 +368,8 @@ impl From<login::Error> for CommandError {
                 .hint(format!("{}  (registers a new one)", login_hint(name))),
             E::ClientSecretNeeded { provider } => shown(Kind::Usage)
                 .hint(format!("authctl login {provider} --client-id ID --client-secret-file FILE")),
+            E::ClientKeyNeeded { provider } => shown(Kind::Usage)
+                .hint(format!("authctl login {provider} --client-id ID --client-key-file FILE")),
             E::NoDpop { provider } => shown(Kind::Failed).hint(plain_tokens(provider)),
             E::NoKey(_) => shown(Kind::Failed),
             E::NoPkce { provider, .. } => shown(Kind::Failed).hint(format!(
@@ -432,9 +436,62 @@ fn grant_kind(error: &grant::Error) -> Kind {
     use grant::Error as E;
     match error {
         E::Oauth(error) | E::Pushed(error) => oauth_kind(error),
-        E::BadKey(_) | E::NothingPiped | E::KeyFile { .. } | E::PortTaken { .. } => Kind::Usage,
+        E::BadKey(_)
+        | E::NothingPiped
+        | E::KeyFile { .. }
+        | E::PortTaken { .. }
+        | E::ClientKey { .. }
+        | E::PrivateFile(_)
+        | E::Algorithm { .. }
+        | E::NoKey
+        | E::NoIssuer
+        | E::NoIdentity
+        | E::KeyElsewhere { .. } => Kind::Usage,
         E::Unanswered(source) => unanswered_kind(source),
+        E::Identity(source) => identity_kind(source),
+        E::AtIdentityProvider { source, .. } => oauth_kind(source),
+        E::Login { why, .. } => match why {
+            Unobtained::SignIn => Kind::LoginRequired,
+            Unobtained::Later => Kind::TryAgain,
+            Unobtained::Otherwise => Kind::Failed,
+        },
         _ => Kind::Failed,
+    }
+}
+
+/// Without an identity that can be shown, somebody must set up the job or the configuration.
+fn identity_kind(error: &IdentityError) -> Kind {
+    match error {
+        IdentityError::Http(error) => http_kind(error),
+        IdentityError::Refused { status: 500.., .. } => Kind::TryAgain,
+        IdentityError::Refused { .. } | IdentityError::Expired { .. } => Kind::Failed,
+        _ => Kind::Usage,
+    }
+}
+
+fn identity_hint(
+    shown: CommandError,
+    error: &IdentityError,
+    name: &credential::Name,
+) -> CommandError {
+    let table = format!("[provider.{}.oauth]", name.provider());
+    match error {
+        IdentityError::NoPermission(_) => shown.hint(
+            "write permissions: { id-token: write } in the workflow, at the job that runs this",
+        ),
+        IdentityError::NotSet(variable) => shown.hint(format!(
+            "set {variable}; a job of GitLab gets it from id_tokens in .gitlab-ci.yml"
+        )),
+        IdentityError::Audience { .. } => shown.hint(format!(
+            "have the token made for that audience, or correct audience of identity in {table}"
+        )),
+        IdentityError::File { .. } | IdentityError::Unfit { .. } => {
+            shown.hint(format!("correct identity in {table}  (man authctl-config)"))
+        }
+        IdentityError::Expired { .. } => {
+            shown.hint("start the job again, or set this computer's clock if that is wrong")
+        }
+        _ => shown,
     }
 }
 
@@ -447,6 +504,18 @@ fn grant_error(shown: CommandError, name: &credential::Name, error: &grant::Erro
         {
             shown.hint(format!("authctl login {name} --client-id ID"))
         }
+        E::Identity(source) => identity_hint(shown, source, name),
+        E::IdentityRefused(_) => {
+            let provider = name.provider();
+            shown
+                .hint(format!("authctl provider show {provider}  (issuer, audience and identity)"))
+                .hint("date  (a clock that is wrong makes assertions worthless)")
+        }
+        E::Login { name, why: Unobtained::SignIn, .. } => shown.hint(login_hint(name)),
+        E::Login { name, .. } => shown.hint(format!("authctl status {name} --check")),
+        E::AtIdentityProvider { name, source } => wire_hint(shown, source, &login_hint(name), name),
+        E::PrivateFile(error) => file_hint(shown, error),
+        E::NoKey => shown.hint(format!("authctl login {name} --client-key-file FILE")),
         E::Oauth(oauth::Error::NotBound { .. }) => shown.hint(plain_tokens(name.provider())),
         E::Oauth(error) | E::Pushed(error) => wire_hint(shown, error, &login_hint(name), name),
         E::Denied { .. }

@@ -57,7 +57,12 @@ fn stored(
     force_refresh: bool,
 ) -> Result<Resolved, CommandError> {
     let wanted = Wanted { name: &named.name, provider, min_ttl, force_refresh };
-    let outcome = context.resolver()?.resolve(wanted);
+    let mut outcome = context.resolver()?.resolve(wanted);
+    if let Err(error) = &outcome
+        && let Some(acquired) = context.acquire_instead(wanted, error)?
+    {
+        outcome = Ok(acquired);
+    }
     note_refresh(context, &named.name, provider, &outcome);
     let resolved = outcome.map_err(|error| {
         let nested = is_nested_in(named);
@@ -91,7 +96,8 @@ pub fn note_refresh(
         Err(
             error @ (resolve::Error::TryAgain { .. }
             | resolve::Error::ClientRefused { .. }
-            | resolve::Error::RequestRefused { .. }),
+            | resolve::Error::RequestRefused { .. }
+            | resolve::Error::NotAsked { .. }),
         ) => note(Outcome::Failed, None, Some(chain(error))),
         _ => {}
     }

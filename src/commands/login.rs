@@ -17,6 +17,7 @@ use crate::error::{self, CommandError};
 use crate::grant::KeySource;
 use crate::interact::Interact;
 use crate::login::{self, Method, Outcome, Wish};
+use crate::oauth::ClientKey;
 use crate::secret::Secret;
 use crate::store;
 
@@ -54,7 +55,7 @@ pub struct Arguments {
     #[arg(long, group = "method", conflicts_with = "key_file")]
     browser: bool,
 
-    /// Sign in as the client itself, with its id and secret
+    /// Sign in as the client itself, with its id and its secret or key
     #[arg(long, group = "method", conflicts_with = "key_file")]
     client_credentials: bool,
 
@@ -69,6 +70,15 @@ pub struct Arguments {
     /// File with the client's secret, or - for standard input; remembered with the id
     #[arg(long, value_name = "FILE", conflicts_with_all = PASTED)]
     client_secret_file: Option<PathBuf>,
+
+    /// File with the client's private key (PEM, JWK, or a service account's JSON), or - for standard
+    /// input; remembered with the id
+    #[arg(long, value_name = "FILE", conflicts_with_all = PASTED, conflicts_with = "client_secret_file")]
+    client_key_file: Option<PathBuf>,
+
+    /// Id of that key, where the server knows several
+    #[arg(long, value_name = "KID", requires = "client_key_file")]
+    key_id: Option<String>,
 
     /// Register a new client at the server instead of using the one registered earlier
     #[arg(long, conflicts_with_all = PASTED)]
@@ -96,6 +106,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         scopes: (!arguments.scope.is_empty()).then(|| arguments.scope.clone()),
         client_id: arguments.client_id.clone(),
         client_secret,
+        client_key: read_client_key(arguments)?,
+        keep_id_token: context.config()?.is_identity_provider(&provider.id),
         new_client: arguments.new_client,
         open_browser: !arguments.no_browser,
     };
@@ -162,6 +174,21 @@ fn read_client_secret(context: &Context, file: &Path) -> Result<Secret, CommandE
     let source = named_source(file);
     crate::grant::password(context.ui.as_ref(), &source, "client secret").map_err(|error| {
         CommandError::usage(format!("cannot take the client's secret: {}", error::chain(&error)))
+    })
+}
+
+fn read_client_key(arguments: &Arguments) -> Result<Option<ClientKey>, CommandError> {
+    let Some(file) = &arguments.client_key_file else { return Ok(None) };
+    let key = crate::grant::client_key(&named_source(file), arguments.key_id.clone());
+    key.map(Some).map_err(|error| {
+        let shown = format!("cannot take the client's key: {}", error::chain(&error));
+        match error {
+            crate::grant::Error::PrivateFile(error) => {
+                let hints = CommandError::from(error).hints().to_owned();
+                hints.into_iter().fold(CommandError::usage(shown), CommandError::hint)
+            }
+            _ => CommandError::usage(shown),
+        }
     })
 }
 

@@ -12,11 +12,13 @@ use serde_json::{Value, json};
 use super::complete;
 use super::given::{self, when};
 use crate::audit::{Entry, Event, Outcome};
+use crate::config::Provider;
 use crate::context::Context;
 use crate::credential::{Binding, Credential, Name, Record, Tokens};
 use crate::error::{CommandError, Kind};
+use crate::grant;
 use crate::interact::Interact;
-use crate::oauth;
+use crate::oauth::{self, Client};
 use crate::store::{self, Key};
 
 /// For telling the server about all tokens of one credential.
@@ -171,25 +173,34 @@ fn tell(
     let Credential::OAuth { tokens, binding } = &record.credential else { return Told::Impossible };
     let Some(endpoint) = &binding.revocation_endpoint else { return Told::NoEndpoint };
     binding.confine(&context.http);
+    let client = match with_key(context, record, binding) {
+        Ok(client) => client,
+        Err(error) => return Told::Failed(error.to_string()),
+    };
     context.http.block_on(async {
         tokio::select! {
             biased;
             () = interrupt => Told::Interrupted,
-            told = revoke_both(context, endpoint, tokens, binding) => told,
+            told = revoke_both(context, endpoint, tokens, &client) => told,
         }
     })
 }
 
+/// The client with its key, if the provider is still configured to name its file.
+fn with_key(context: &Context, record: &Record, binding: &Binding) -> Result<Client, grant::Error> {
+    let provider = record.name().ok().and_then(|name| context.provider(&name).ok());
+    let issuer = binding.issuer.as_deref();
+    match provider.and_then(Provider::oauth) {
+        Some(oauth) => grant::with_key(&binding.client, oauth, issuer, &binding.token_endpoint),
+        None => Ok(binding.client.clone()),
+    }
+}
+
 /// Revokes both tokens at once. The refresh token ends the whole grant; a server that takes only one
 /// sort of token gets that.
-async fn revoke_both(
-    context: &Context,
-    endpoint: &str,
-    tokens: &Tokens,
-    binding: &Binding,
-) -> Told {
+async fn revoke_both(context: &Context, endpoint: &str, tokens: &Tokens, client: &Client) -> Told {
     let revoke = async |token, hint| {
-        let asked = oauth::revoke(&context.http, endpoint, &binding.client, token, hint);
+        let asked = oauth::revoke(&context.http, endpoint, client, token, hint);
         match tokio::time::timeout(REVOCATION, asked).await {
             Ok(answer) => answer.map_err(Refusal::from),
             Err(_) => Err(Refusal::late()),

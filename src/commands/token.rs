@@ -51,7 +51,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     let (header, value) = inject::header(provider, scheme, &resolved.credential)?;
     let source = match &resolved.source {
         Source::Given(variable) => Some(variable.clone()),
-        Source::Stored => None,
+        Source::Stored | Source::Acquired => None,
     };
     let id = Some(resolved.id.clone());
     context.record(Entry { id, source, ..purpose.entry(Outcome::Done, about) });

@@ -69,7 +69,7 @@ fn judge(
         failure(Kind::LoginRequired, &format!(" to this credential{said}")).hint(
             match &resolved.source {
                 Source::Given(variable) => format!("replace what {variable} gives"),
-                Source::Stored => format!("authctl login {name}"),
+                Source::Stored | Source::Acquired => format!("authctl login {name}"),
             },
         )
     };

@@ -120,6 +120,12 @@ pub struct OAuthTable {
     pub register_at: Option<Spanned<String>>,
     pub authentication: Option<Spanned<ClientAuthentication>>,
     pub client_id: Option<Spanned<String>>,
+    pub client_key_file: Option<Spanned<String>>,
+    pub client_key_id: Option<Spanned<String>>,
+    pub assertion_audience: Option<Spanned<String>>,
+    pub identity: Option<Spanned<IdentityTable>>,
+    pub exchange: Option<Spanned<ExchangeTable>>,
+    pub identity_provider: Option<Spanned<String>>,
     pub redirect: Option<RedirectTable>,
     pub pkce: Option<super::Pkce>,
     #[serde(default)]
@@ -156,6 +162,46 @@ pub struct RedirectTable {
     pub port: Option<Spanned<u16>>,
     pub path: Option<Spanned<String>>,
     pub host: Option<Spanned<String>>,
+}
+
+/// `[provider.ID.oauth.identity]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityTable {
+    pub source: Spanned<SourceWord>,
+    pub audience: Option<Spanned<String>>,
+    pub token_type: Option<Spanned<String>>,
+    pub path: Option<Spanned<String>>,
+    pub variable: Option<Spanned<String>>,
+    pub credential: Option<Spanned<String>>,
+    pub key_file: Option<Spanned<String>>,
+    pub key_id: Option<Spanned<String>>,
+    pub issuer: Option<Spanned<String>>,
+    pub subject: Option<Spanned<String>>,
+    #[serde(default)]
+    pub claims: BTreeMap<Spanned<String>, Spanned<String>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SourceWord {
+    GithubActions,
+    Gitlab,
+    Kubernetes,
+    File,
+    Environment,
+    Credential,
+    Key,
+}
+
+/// `[provider.ID.oauth.exchange]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExchangeTable {
+    #[serde(default)]
+    pub audience: Vec<Spanned<String>>,
+    pub requested_token_type: Option<Spanned<String>>,
+    pub actor: Option<IdentityTable>,
 }
 
 /// `verify_with`: what the call to `verify` needs beside the credential.

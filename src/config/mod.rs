@@ -6,6 +6,7 @@ mod agents;
 mod catalog;
 mod edit;
 mod file;
+mod identity;
 mod key_flow;
 mod manifest;
 mod provider;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use agents::Agent;
 pub use edit::{add_provider, remember_store, remove_provider, snippet};
+pub use identity::{ACTIONS_VARIABLES, Identity, IdentitySource, OwnAssertion};
 pub use key_flow::{BrowserPoll, KeyFlow, PkceKey};
 pub use manifest::{Asked, FILE as MANIFEST, Manifest, nearest_manifest};
 pub use provider::{ClientRule, Dpop, OAuth, Pkce, Provider, Scheme, Source, Verify, VerifyMethod};
@@ -166,6 +168,15 @@ impl Config {
     pub fn agents(&self) -> impl Iterator<Item = &Agent> {
         let built_in = agents::built_in().iter().map(|(id, agent)| (id.as_str(), agent));
         overlay(built_in, &self.agents)
+    }
+
+    /// Whether the sign-in of some provider begins with an ID token of this one.
+    pub fn is_identity_provider(&self, id: &str) -> bool {
+        let begins_with = |provider: &Provider| {
+            let name = provider.oauth().and_then(|oauth| oauth.identity_provider.as_ref());
+            name.is_some_and(|name| name.provider() == id)
+        };
+        self.providers.values().any(begins_with)
     }
 
     /// Up to three names that look like `id`: a part of the name or the title, or a few letters off.

@@ -12,9 +12,10 @@ use super::file::{
     ClientWord, DpopWord, OAuthTable, Problem, ProviderTable, RedirectTable, SchemeTable,
     Separator, VerifyTable,
 };
+use super::identity::{Exchange, Identity};
 use super::key_flow::{KeyFlow, key_flow};
 use super::value::{self, Header};
-use crate::credential::{Grant, Kind, is_part};
+use crate::credential::{Grant, Kind, Name, is_part};
 use crate::listen::RedirectRule;
 use crate::oauth::{ClientAuthentication, OWN_PARAMETERS};
 
@@ -122,6 +123,16 @@ pub struct OAuth {
     pub client: ClientRule,
     /// The user's own client, where their file names it.
     pub client_id: Option<String>,
+    /// The private key of that client, and its `kid`.
+    pub client_key_file: Option<PathBuf>,
+    pub client_key_id: Option<String>,
+    /// `aud` of the assertions that we sign, instead of the issuer or the token endpoint.
+    pub assertion_audience: Option<String>,
+    /// What `jwt_bearer` and `token_exchange` begin with.
+    pub identity: Option<Identity>,
+    pub exchange: Exchange,
+    /// The sign-in that `id_jag` begins with.
+    pub identity_provider: Option<Name>,
     pub redirect: RedirectRule,
     /// What is known of PKCE beyond the metadata.
     pub pkce: Option<Pkce>,
@@ -166,6 +177,17 @@ impl Provider {
     /// How this provider takes credentials of `kind`, if it does.
     pub fn scheme(&self, kind: Kind) -> Option<&Scheme> {
         self.schemes.iter().find(|scheme| scheme.kind == kind)
+    }
+
+    /// How this provider gives tokens, if it does.
+    pub fn oauth(&self) -> Option<&OAuth> {
+        self.schemes.iter().find_map(|scheme| scheme.oauth.as_ref())
+    }
+
+    /// Whether a credential can be had at any time, with nobody to ask and nothing stored.
+    pub fn needs_no_login(&self) -> bool {
+        let first = self.schemes.first().and_then(|scheme| scheme.oauth.as_ref());
+        first.is_some_and(OAuth::needs_no_login)
     }
 
     /// Every variable that carries a credential of this provider, or rivals one that does.
@@ -311,10 +333,13 @@ fn oauth_scheme(table: Spanned<OAuthTable>) -> Result<Scheme, Problem> {
         ..SchemeTable::default()
     };
     let oauth = OAuth::check(table)?;
-    if let Some(what) = oauth.unreachable() {
+    if let Some(what) = oauth.unreachable().or_else(|| oauth.unfounded()) {
         return Err(Problem::new(span, what));
     }
-    Ok(Scheme { oauth: Some(oauth), ..scheme(Kind::OAuth, &common)? })
+    let mut scheme = scheme(Kind::OAuth, &common)?;
+    let identities = oauth.identity.iter().chain(&oauth.exchange.actor);
+    scheme.clears.extend(identities.flat_map(Identity::variables));
+    Ok(Scheme { oauth: Some(oauth), ..scheme })
 }
 
 impl OAuth {
@@ -344,6 +369,19 @@ impl OAuth {
             },
             resource: table.resource.as_ref().map(value::resource).transpose()?,
             client_id: table.client_id.as_ref().map(value::visible).transpose()?,
+            client_key_file: table.client_key_file.as_ref().map(value::path).transpose()?,
+            client_key_id: table.client_key_id.as_ref().map(value::visible).transpose()?,
+            assertion_audience: table
+                .assertion_audience
+                .as_ref()
+                .map(value::visible)
+                .transpose()?,
+            identity: table.identity.map(|it| Identity::check(it.get_ref())).transpose()?,
+            exchange: match table.exchange {
+                Some(exchange) => Exchange::check(exchange.get_ref())?,
+                None => Exchange::default(),
+            },
+            identity_provider: table.identity_provider.as_ref().map(value::name).transpose()?,
             redirect: table.redirect.map(redirect).transpose()?.unwrap_or_default(),
             pkce: table.pkce,
             parameters: parameters(table.parameters)?,
@@ -373,6 +411,41 @@ impl OAuth {
     }
 }
 
+impl OAuth {
+    /// What a grant of machines lacks, or what is there without such a grant, if so.
+    fn unfounded(&self) -> Option<&'static str> {
+        let has = |grant| self.grants.contains(&grant);
+        let shows_identity = self.grants.iter().any(|grant| grant.shows_identity());
+        if shows_identity != self.identity.is_some() {
+            Some(
+                "the grants client_assertion, jwt_bearer and token_exchange, and only they, need a table identity",
+            )
+        } else if !has(Grant::TokenExchange) && self.exchange != Exchange::default() {
+            Some("the table exchange belongs to the grant token_exchange")
+        } else if has(Grant::IdJag) != self.identity_provider.is_some() {
+            Some("the grant id_jag, and only it, needs identity_provider")
+        } else if has(Grant::IdJag) && self.issuer.is_none() {
+            Some(
+                "the grant id_jag needs issuer, for which the identity provider makes the assertion",
+            )
+        } else {
+            None
+        }
+    }
+
+    /// Whether what is shown to the server says enough of who asks (RFC 7521 §4.1, RFC 8693 §2.1).
+    pub fn goes_without_client(&self) -> bool {
+        matches!(self.grants.first(), Some(Grant::JwtBearer | Grant::TokenExchange))
+    }
+
+    fn needs_no_login(&self) -> bool {
+        let has_client = self.client_id.is_some() && self.client_key_file.is_some();
+        self.grants.first().is_some_and(|grant| {
+            grant.is_of_machine() || (*grant == Grant::ClientCredentials && has_client)
+        })
+    }
+}
+
 fn grants(written: Option<Spanned<Vec<Spanned<Grant>>>>) -> Result<Vec<Grant>, Problem> {
     let Some(written) = written else {
         return Ok(vec![Grant::AuthorizationCode]);
@@ -399,6 +472,8 @@ fn client(table: &OAuthTable) -> Result<ClientRule, Problem> {
         table.register_at.as_ref().map(Spanned::span),
         table.authentication.as_ref().map(Spanned::span),
         table.client_id.as_ref().map(Spanned::span),
+        table.client_key_file.as_ref().map(Spanned::span),
+        table.client_key_id.as_ref().map(Spanned::span),
     ];
     match own.into_iter().flatten().next() {
         Some(span) => Err(Problem::new(span, "belongs to client = \"own\", not to \"register\"")),
@@ -569,7 +644,25 @@ mod tests {
             ("client = \"theirs\"", "client: ", "register"),
             ("client = \"register\"\nclient_id = \"abc\"", "client_id: ", "own"),
             ("client_id = \"a b\"", "client_id: ", "blank"),
-            ("authentication = \"private_key_jwt\"", "authentication: ", "client_secret_post"),
+            ("authentication = \"tls_client_auth\"", "authentication: ", "private_key_jwt"),
+            ("client_key_file = \"key.pem\"", "client_key_file: ", "absolute"),
+            ("client = \"register\"\nclient_key_file = \"/k\"", "client_key_file: ", "own"),
+            ("identity = { source = \"circle\" }", "identity", "github-actions"),
+            ("identity = { source = \"file\" }", "identity.source: ", "path"),
+            ("identity = { source = \"gitlab\" }", "identity.source: ", "variable"),
+            ("identity = { source = \"key\", path = \"/x\" }", "identity.path: ", "another"),
+            ("identity = { source = \"file\", path = \"x\" }", "identity.path: ", "absolute"),
+            (
+                "identity = { source = \"gitlab\", variable = \"A B\" }",
+                "identity.variable: ",
+                "name",
+            ),
+            (
+                "identity = { source = \"key\", claims = { aud = \"x\" } }",
+                "identity.claims.aud: ",
+                "itself",
+            ),
+            ("identity_provider = \"A\"", "identity_provider: ", "github:work"),
             ("redirect = { port = 0 }", "redirect.port: ", "no port"),
             ("redirect = { port = 70000 }", "redirect.port: ", "u16"),
             ("redirect = { path = \"callback\" }", "redirect.path: ", "/callback"),
@@ -589,6 +682,38 @@ mod tests {
             assert!(message.contains(part), "{message}");
             assert!(!message.contains("hunter2"), "{message}");
         }
+    }
+
+    #[test]
+    fn a_grant_of_machines_has_what_it_begins_with_and_no_other_has() {
+        let begin = "[provider.x.oauth]\nissuer = \"https://x.example\"\n";
+        let identity = "identity = { source = \"github-actions\" }\n";
+        let grants = |grant: &str| format!("grants = [\"{grant}\"]\n");
+        for (lines, part) in [
+            (grants("jwt_bearer"), "need a table identity"),
+            (grants("token_exchange"), "need a table identity"),
+            (identity.to_owned(), "need a table identity"),
+            (
+                format!("{}{identity}exchange = {{ audience = [\"a\"] }}\n", grants("jwt_bearer")),
+                "belongs to the grant token_exchange",
+            ),
+            (grants("id_jag"), "needs identity_provider"),
+            ("identity_provider = \"okta\"\n".to_owned(), "needs identity_provider"),
+        ] {
+            let text = format!("{begin}{lines}");
+            assert_refused(&text, "config.toml:1: provider.x.oauth: ", part);
+        }
+        let text = format!(
+            "[provider.x.oauth]\ntoken_endpoint = \"https://x.example/t\"\n{}identity_provider = \"okta\"\n",
+            grants("id_jag")
+        );
+        assert_refused(&text, "config.toml:1: provider.x.oauth: ", "needs issuer");
+        let text = format!("{begin}{}{identity}", grants("jwt_bearer"));
+        let config = Config::parse("c.toml".as_ref(), &text).unwrap();
+        let provider = config.provider("x").unwrap();
+        assert!(provider.needs_no_login());
+        let withheld: Vec<&str> = provider.variables().collect();
+        assert_eq!(withheld, crate::config::ACTIONS_VARIABLES);
     }
 
     #[test]

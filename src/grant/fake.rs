@@ -142,7 +142,7 @@ impl Scripted {
 
 pub(super) fn client() -> Client {
     let authentication = ClientAuthentication::None;
-    Client { client_id: "our-client".into(), client_secret: None, authentication }
+    Client { client_id: "our-client".into(), client_secret: None, key: None, authentication }
 }
 
 /// Calls `with` with a request to `server` for two scopes of one resource.

@@ -6,11 +6,17 @@ mod authorization_code;
 mod browser;
 mod browser_poll;
 mod client_credentials;
+mod client_key;
 mod device_code;
 mod error;
+mod id_jag;
+mod identity;
+mod jwt_bearer;
+mod machine;
 mod pkce_key;
 mod qr;
 mod redirect;
+mod token_exchange;
 
 use std::collections::BTreeMap;
 
@@ -21,10 +27,17 @@ pub use api_key::{KeySource, api_key, password};
 pub use authorization_code::authorization_code;
 pub use browser_poll::browser_poll;
 pub use client_credentials::client_credentials;
+pub use client_key::{check_algorithm, client_key, with_key};
 pub use device_code::device_code;
-pub use error::Error;
+pub use error::{Error, Unobtained};
+pub use identity::{IdentityError, ends_at};
+pub use machine::{Logins, Machine, Need};
 pub use pkce_key::pkce_key;
 pub use redirect::RedirectListener;
+
+use id_jag::id_jag;
+use jwt_bearer::jwt_bearer;
+use token_exchange::token_exchange;
 
 /// The authorization server as one login knows it: from metadata, or from the provider's own table.
 #[derive(Debug, Clone, PartialEq, Eq)]

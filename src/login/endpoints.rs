@@ -14,6 +14,8 @@ pub(super) struct Endpoints {
     pub(super) revocation_endpoint: Option<String>,
     pub(super) registration_endpoint: Option<String>,
     pub(super) auth_methods: Option<Vec<String>>,
+    /// The algorithms of client assertions.
+    pub(super) signing_algorithms: Option<Vec<String>>,
     /// A client that is registered now is to get bound tokens alone.
     pub(super) dpop_required: bool,
 }
@@ -70,6 +72,8 @@ impl Endpoints {
                 &m.registration_endpoint
             }),
             auth_methods: metadata.and_then(|m| m.token_endpoint_auth_methods_supported.clone()),
+            signing_algorithms: metadata
+                .and_then(|m| m.token_endpoint_auth_signing_alg_values_supported.clone()),
             dpop_required: oauth.dpop == Dpop::Required,
         })
     }

@@ -11,15 +11,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use url::Url;
 
-use client::Known;
+use client::{Known, with_key};
 use endpoints::Endpoints;
 
 use crate::config::{KeyFlow, OAuth, Provider, Scheme};
 use crate::credential::{Binding, Credential, Grant, Kind, Name, Record, Tokens};
-use crate::grant::{self, KeySource, RedirectListener};
+use crate::grant::{self, KeySource, Logins, Machine, RedirectListener};
 use crate::http::Http;
 use crate::interact::{Interact, Unanswered};
-use crate::oauth::{self, Metadata};
+use crate::oauth::{self, Client, ClientKey, Metadata};
 use crate::secret::Secret;
 use crate::store::{self, Key, Store, WRITE_WAIT};
 
@@ -38,16 +38,36 @@ pub struct Wish<'a> {
     pub scopes: Option<Vec<String>>,
     pub client_id: Option<String>,
     pub client_secret: Option<Secret>,
+    pub client_key: Option<ClientKey>,
     /// Registers a client even where one is registered.
     pub new_client: bool,
     pub open_browser: bool,
+    /// Another provider's sign-in begins with the ID token of this one.
+    pub keep_id_token: bool,
 }
 
-impl Wish<'_> {
+impl<'a> Wish<'a> {
+    /// The provider's first way, as it is configured.
+    pub fn by_default(name: &'a Name, provider: &'a Provider) -> Self {
+        Self {
+            name,
+            provider,
+            method: Method::Default,
+            scopes: None,
+            client_id: None,
+            client_secret: None,
+            client_key: None,
+            new_client: false,
+            open_browser: false,
+            keep_id_token: false,
+        }
+    }
+
     /// Whether it says anything that only OAuth has.
     fn is_about_oauth(&self) -> bool {
         self.client_id.is_some()
             || self.client_secret.is_some()
+            || self.client_key.is_some()
             || self.scopes.is_some()
             || self.new_client
     }
@@ -111,6 +131,8 @@ pub enum Error {
     },
     #[error("{provider} needs the client's secret")]
     ClientSecretNeeded { provider: String },
+    #[error("{provider} needs the client's private key")]
+    ClientKeyNeeded { provider: String },
     #[error("{provider}: its authorization server names no {endpoint}")]
     NoEndpoint { provider: String, endpoint: &'static str },
     #[error(
@@ -165,6 +187,8 @@ pub struct Login<'a> {
     pub store: &'a Store,
     pub http: &'a Http,
     pub interact: &'a dyn Interact,
+    /// What grants of machines may begin with.
+    pub logins: &'a dyn Logins,
     pub clock: fn() -> Timestamp,
 }
 
@@ -210,7 +234,8 @@ impl Login<'_> {
         Ok(Outcome { record, replaced: before.is_some(), adopted: false })
     }
 
-    fn acquire(&self, wish: &Wish<'_>) -> Result<Credential, Error> {
+    /// Signs in; nothing is saved but a client that was brought.
+    pub fn acquire(&self, wish: &Wish<'_>) -> Result<Credential, Error> {
         match &wish.method {
             Method::Default => self.acquire_by_default(wish),
             Method::Key { source, kind } => self.acquire_key(wish, source, *kind),
@@ -366,20 +391,26 @@ impl Login<'_> {
         let (known, listener) = self.settle_client(wish, oauth, grant, &endpoints, known)?;
         let new_key = dpop::new_key(wish, oauth, metadata.as_ref(), &known.record)?;
         let wire_scopes = [scopes.join(&oauth.scope_separator.to_string())];
+        let client = with_key(wish, oauth, &endpoints, &known)?;
         let request = grant::Request {
             server: &endpoints.server,
-            client: &known.record.client,
+            client: &client,
             scopes: if scopes.is_empty() { &[] } else { &wire_scopes },
             resource: oauth.resource.as_deref(),
             parameters: &oauth.parameters,
             dpop: new_key.as_ref().map(dpop::NewKey::as_dpop),
         };
-        let answer = self.ask_server(wish, grant, listener, &request);
-        let answer = answer.map_err(|source| self.explain(wish.name, &known, source))?;
+        let answer = self.ask_server(wish, oauth, grant, listener, &request);
+        let mut answer = answer.map_err(|source| self.explain(wish.name, &known, source))?;
         if known.is_new {
             self.remember(&known.record)?;
         }
-        let client = known.record.client;
+        if !wish.keep_id_token {
+            answer.id_token = None;
+        }
+        // The key in a file that the configuration names stays there.
+        let key = client.key.clone().filter(|_| known.record.client.key.is_some());
+        let client = Client { key, ..client };
         let named =
             [Some(&endpoints.server.token_endpoint), endpoints.revocation_endpoint.as_ref()];
         let binding = Binding {
@@ -413,7 +444,7 @@ impl Login<'_> {
         let named = match grant {
             Grant::AuthorizationCode => oauth.authorization_endpoint.is_some(),
             Grant::DeviceCode => oauth.device_authorization_endpoint.is_some(),
-            Grant::ClientCredentials => true,
+            _ => true,
         };
         if named && oauth.token_endpoint.is_some() {
             return Ok(None);
@@ -432,6 +463,7 @@ impl Login<'_> {
     fn ask_server(
         &self,
         wish: &Wish<'_>,
+        oauth: &OAuth,
         grant: Grant,
         listener: Option<RedirectListener>,
         request: &grant::Request<'_>,
@@ -449,6 +481,9 @@ impl Login<'_> {
             }
             (Grant::ClientCredentials, _) => {
                 self.http.block_on(grant::client_credentials(self.http, request))
+            }
+            (grant, _) if grant.is_of_machine() => {
+                Machine { http: self.http, logins: self.logins, oauth, grant }.acquire(request)
             }
             _ => self.http.block_on(grant::device_code(self.http, self.interact, request)),
         }
@@ -512,6 +547,10 @@ fn grant_name(grant: Grant) -> &'static str {
         Grant::AuthorizationCode => "authorization code grant (browser)",
         Grant::DeviceCode => "device code grant",
         Grant::ClientCredentials => "client credentials grant",
+        Grant::ClientAssertion => "client credentials grant with an assertion",
+        Grant::JwtBearer => "JWT bearer grant",
+        Grant::TokenExchange => "token exchange",
+        Grant::IdJag => "identity assertion grant (ID-JAG)",
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Metadata {
     /// RFC 8414: absent means that the server does not say whether it checks PKCE.
     pub code_challenge_methods_supported: Option<Vec<String>>,
     pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    /// The algorithms of `private_key_jwt`.
+    pub token_endpoint_auth_signing_alg_values_supported: Option<Vec<String>>,
     /// RFC 8414: absent means nothing, since many servers leave it out.
     pub grant_types_supported: Option<Vec<String>>,
     /// RFC 9449 §5.1: the algorithms of proofs of possession.
@@ -70,6 +72,8 @@ impl Metadata {
             code_challenge_methods_supported: document.texts("code_challenge_methods_supported")?,
             token_endpoint_auth_methods_supported: document
                 .texts("token_endpoint_auth_methods_supported")?,
+            token_endpoint_auth_signing_alg_values_supported: document
+                .texts("token_endpoint_auth_signing_alg_values_supported")?,
             grant_types_supported: document.texts("grant_types_supported")?,
             dpop_signing_alg_values_supported: document
                 .texts("dpop_signing_alg_values_supported")?,
@@ -108,6 +112,10 @@ impl Metadata {
         fill(
             &mut self.token_endpoint_auth_methods_supported,
             other.token_endpoint_auth_methods_supported,
+        );
+        fill(
+            &mut self.token_endpoint_auth_signing_alg_values_supported,
+            other.token_endpoint_auth_signing_alg_values_supported,
         );
     }
 }

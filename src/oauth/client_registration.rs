@@ -117,10 +117,10 @@ fn read_client(document: &Document, asked: ClientAuthentication) -> Result<Clien
     };
     match (authentication, client_secret) {
         (ClientAuthentication::None, _) => {
-            Ok(Client { client_id, client_secret: None, authentication })
+            Ok(Client { client_id, client_secret: None, key: None, authentication })
         }
         (_, None) => Err(document.malformed("it has no client_secret")),
-        (_, secret) => Ok(Client { client_id, client_secret: secret, authentication }),
+        (_, secret) => Ok(Client { client_id, client_secret: secret, key: None, authentication }),
     }
 }
 

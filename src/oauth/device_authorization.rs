@@ -94,6 +94,7 @@ mod tests {
         let client = Client {
             client_id: "me".into(),
             client_secret: None,
+            key: None,
             authentication: ClientAuthentication::None,
         };
         let http = Http::new();

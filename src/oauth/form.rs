@@ -1,13 +1,15 @@
 //! The form of a request to the authorization server, with the client's proof of who it is
-//! (RFC 6749 §2.3.1).
+//! (RFC 6749 §2.3.1, RFC 7523 §2.2).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use url::form_urlencoded::byte_serialize;
 
+use super::client_assertion::{CLIENT_ASSERTION_TYPE, client_assertion};
 use super::dpop::asks_for_nonce;
 use super::{Client, ClientAuthentication, DPOP, DpopKey, Error, Proven};
 use crate::http::{Answer, Http, Request, host_of, parse_url};
@@ -15,7 +17,10 @@ use crate::secret::Secret;
 use crate::text::clean;
 
 /// Parameters that the protocol itself sets: nobody's configuration may add or replace them.
-pub const OWN_PARAMETERS: [&str; 20] = [
+pub const OWN_PARAMETERS: [&str; 26] = [
+    "actor_token",
+    "actor_token_type",
+    "assertion",
     "client_assertion",
     "client_assertion_type",
     "client_id",
@@ -31,16 +36,29 @@ pub const OWN_PARAMETERS: [&str; 20] = [
     "refresh_token",
     "request",
     "request_uri",
+    "requested_token_type",
     "resource",
     "response_mode",
     "response_type",
     "scope",
     "state",
+    "subject_token",
+    "subject_token_type",
 ];
 
 /// Those of them that are secrets, and the one of RFC 7009.
-const SECRET_PARAMETERS: [&str; 6] =
-    ["client_secret", "code", "code_verifier", "device_code", "refresh_token", "token"];
+const SECRET_PARAMETERS: [&str; 10] = [
+    "actor_token",
+    "assertion",
+    "client_assertion",
+    "client_secret",
+    "code",
+    "code_verifier",
+    "device_code",
+    "refresh_token",
+    "subject_token",
+    "token",
+];
 
 /// The form under construction.
 pub(super) struct Form<'a>(Vec<(&'a str, Cow<'a, str>)>);
@@ -100,11 +118,17 @@ impl<'a> Form<'a> {
         dpop: Option<&DpopKey>,
     ) -> Result<Answer, Error> {
         let secret = client_secret(client, endpoint)?;
+        let assertion = assertion(client, endpoint)?;
         let mut pairs: Vec<_> =
             self.0.iter().map(|(name, value)| (*name, value.as_ref())).collect();
-        let names_client = pairs.iter().any(|(name, _)| *name == "client_id");
-        if client.authentication != ClientAuthentication::ClientSecretBasic && !names_client {
+        let names_client = pairs.iter().any(|(name, _)| *name == "client_id")
+            || client.authentication == ClientAuthentication::ClientSecretBasic;
+        if !names_client && !client.client_id.is_empty() {
             pairs.push(("client_id", &client.client_id));
+        }
+        if let Some(assertion) = &assertion {
+            pairs.push(("client_assertion_type", CLIENT_ASSERTION_TYPE));
+            pairs.push(("client_assertion", assertion.expose()));
         }
         if let (ClientAuthentication::ClientSecretPost, Some(secret)) =
             (client.authentication, secret)
@@ -134,6 +158,18 @@ impl<'a> Form<'a> {
     }
 }
 
+/// The assertion with which the client proves itself (RFC 7523 §2.2), a new one for each request.
+fn assertion(client: &Client, endpoint: &str) -> Result<Option<Secret>, Error> {
+    if client.authentication != ClientAuthentication::PrivateKeyJwt {
+        return Ok(None);
+    }
+    let assertion = client_assertion(client, endpoint, Timestamp::now()).map_err(|error| {
+        let id = clean(&client.client_id);
+        unsupported(endpoint, format!("the key of the client {id} cannot be used: {error}"))
+    })?;
+    assertion.ok_or_else(|| unsupported(endpoint, no_proof(client, "key"))).map(Some)
+}
+
 fn secrets(pairs: &[(&str, &str)]) -> Vec<Secret> {
     let secret = pairs.iter().filter(|(name, _)| SECRET_PARAMETERS.contains(name));
     secret.map(|(_, value)| Secret::new(*value)).collect()
@@ -152,13 +188,22 @@ fn proof(http: &Http, endpoint: &str, key: &DpopKey) -> Result<Secret, Error> {
 
 /// The client's secret, which every authentication but `none` needs.
 fn client_secret<'a>(client: &'a Client, endpoint: &str) -> Result<Option<&'a Secret>, Error> {
-    if client.authentication == ClientAuthentication::None || client.client_secret.is_some() {
+    use ClientAuthentication::{None as Public, PrivateKeyJwt};
+    if matches!(client.authentication, Public | PrivateKeyJwt) || client.client_secret.is_some() {
         return Ok(client.client_secret.as_ref());
     }
-    Err(Error::Unsupported {
-        host: host_of(&parse_url(endpoint)?),
-        what: format!("the client {} has no secret to prove itself with", clean(&client.client_id)),
-    })
+    Err(unsupported(endpoint, no_proof(client, "secret")))
+}
+
+fn unsupported(endpoint: &str, what: String) -> Error {
+    match parse_url(endpoint) {
+        Ok(url) => Error::Unsupported { host: host_of(&url), what },
+        Err(error) => error.into(),
+    }
+}
+
+fn no_proof(client: &Client, what: &str) -> String {
+    format!("the client {} has no {what} to prove itself with", clean(&client.client_id))
 }
 
 /// Refuses configured parameters that would replace one of the protocol's own.
@@ -168,9 +213,9 @@ pub(super) fn check_parameters(
 ) -> Result<(), Error> {
     match parameters.keys().find(|name| OWN_PARAMETERS.contains(&name.as_str())) {
         None => Ok(()),
-        Some(name) => Err(Error::Unsupported {
-            host: host_of(&parse_url(endpoint)?),
-            what: format!("the parameter {name} is set by the protocol and cannot be configured"),
-        }),
+        Some(name) => Err(unsupported(
+            endpoint,
+            format!("the parameter {name} is set by the protocol and cannot be configured"),
+        )),
     }
 }

@@ -69,7 +69,6 @@ impl SigningKey {
         Ok((Self { pair, key_id: None }, Secret::new(pem)))
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "for keys that a server knows by an id"))]
     #[must_use]
     pub fn with_key_id(self, key_id: Option<String>) -> Self {
         Self { key_id: key_id.or(self.key_id), ..self }

@@ -5,6 +5,8 @@ mod authorization_endpoint;
 mod authorization_server;
 mod challenge;
 mod client;
+mod client_assertion;
+mod client_key;
 mod client_registration;
 mod device_authorization;
 mod discovery;
@@ -21,6 +23,7 @@ mod pushed_authorization;
 mod revocation;
 mod token_answer;
 mod token_endpoint;
+mod token_exchange;
 
 pub use authorization_endpoint::{
     AuthorizationRequest, RedirectError, authorization_request, read_redirect,
@@ -28,6 +31,8 @@ pub use authorization_endpoint::{
 };
 pub use authorization_server::Metadata;
 pub use client::{Client, ClientAuthentication};
+pub use client_assertion::{Assertion, sign_assertion};
+pub use client_key::ClientKey;
 pub use client_registration::{RegistrationRequest, register};
 pub use device_authorization::{DeviceAuthorization, device_authorization};
 pub use discovery::discover;
@@ -42,3 +47,4 @@ pub use pushed_authorization::push;
 pub use revocation::revoke;
 pub use token_answer::TokenAnswer;
 pub use token_endpoint::{TokenGrant, TokenRequest, request_tokens};
+pub use token_exchange::{IdJagRequest, TokenExchange, TypedToken, request_id_jag, token_type_uri};

@@ -54,6 +54,7 @@ mod tests {
         let client = Client {
             client_id: "me:too".into(),
             client_secret: None,
+            key: None,
             authentication: ClientAuthentication::None,
         };
         let none = BTreeMap::new();

@@ -45,6 +45,7 @@ mod tests {
         let client = Client {
             client_id: "me".into(),
             client_secret: Some(Secret::new("s")),
+            key: None,
             authentication: ClientAuthentication::ClientSecretPost,
         };
         let http = Http::new();

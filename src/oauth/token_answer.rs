@@ -29,6 +29,8 @@ pub struct TokenAnswer {
     pub refresh_expires_in: Option<Duration>,
     /// `None`: those that were asked for.
     pub scopes: Option<Vec<String>>,
+    /// Who signed in, for this client alone (OpenID Connect Core §3.1.3.3). Not looked at here.
+    pub id_token: Option<Secret>,
     /// Whose login it is, where an ID token came along.
     pub subject: Option<String>,
 }
@@ -84,9 +86,16 @@ impl TokenAnswer {
             scopes: response
                 .scopes()
                 .map(|scopes| scopes.iter().map(|scope| scope.to_string()).collect()),
+            id_token: id_token(&document),
             subject: document.text("id_token")?.and_then(id_token::subject),
         })
     }
+}
+
+/// An ID token that cannot be one is none: no API is shown it.
+fn id_token(document: &Document) -> Option<Secret> {
+    let Some(Value::String(token)) = document.value("id_token") else { return None };
+    Secret::parse_token(token).ok()
 }
 
 /// The answer in the RFC's own form. `now` is the server's clock, by which its absolute times count.
@@ -200,6 +209,7 @@ mod tests {
         let client = Client {
             client_id: "me".into(),
             client_secret: None,
+            key: None,
             authentication: ClientAuthentication::None,
         };
         let request = TokenRequest {
@@ -229,6 +239,7 @@ mod tests {
         assert_eq!(answer.expires_in, Some(Duration::from_hours(1)));
         assert_eq!(answer.refresh_token.unwrap().expose(), "r1");
         assert_eq!(answer.refresh_expires_in, None);
+        assert_eq!(answer.id_token.unwrap().expose(), "x.y.z");
         assert_eq!(answer.scopes, Some(vec!["read".into(), "write".into()]));
     }
 

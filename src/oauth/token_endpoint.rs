@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::form::{Form, check_parameters};
-use super::{Client, Dpop, Error, TokenAnswer};
+use super::{Client, Dpop, Error, TokenAnswer, TokenExchange};
 use crate::http::Http;
 use crate::secret::Secret;
 
@@ -18,6 +18,10 @@ pub enum TokenGrant<'a> {
     RefreshToken { refresh_token: &'a Secret },
     /// RFC 6749 §4.4.
     ClientCredentials,
+    /// RFC 7523 §2.1.
+    JwtBearer { assertion: &'a Secret },
+    /// RFC 8693 §2.1.
+    TokenExchange(&'a TokenExchange<'a>),
 }
 
 /// One request.
@@ -26,8 +30,9 @@ pub struct TokenRequest<'a> {
     pub endpoint: &'a str,
     pub client: &'a Client,
     pub grant: TokenGrant<'a>,
-    /// Sent with client credentials only: in the other grants they are already settled, and a server
-    /// that granted less than was asked for refuses a refresh that names more (RFC 6749 §6).
+    /// Sent where nobody was asked for them before: with client credentials, assertions and exchanges. In
+    /// the other grants they are already settled, and a server that granted less than was asked for
+    /// refuses a refresh that names more (RFC 6749 §6).
     pub scopes: &'a [String],
     /// RFC 8707, the same string as in the authorization request.
     pub resource: Option<&'a str>,
@@ -55,6 +60,15 @@ pub async fn request_tokens(http: &Http, request: &TokenRequest<'_>) -> Result<T
         TokenGrant::ClientCredentials => {
             Form::new().add("grant_type", "client_credentials").scopes(request.scopes)
         }
+        TokenGrant::JwtBearer { assertion } => Form::new()
+            .add("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
+            .add("assertion", assertion.expose())
+            .scopes(request.scopes),
+        TokenGrant::TokenExchange(exchange) => {
+            let form =
+                Form::new().add("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange");
+            exchange.add_to(form).scopes(request.scopes)
+        }
     };
     let form = form.resource(request.resource).parameters(request.parameters);
     let key = request.dpop.map(|dpop| dpop.key);
@@ -72,7 +86,7 @@ pub async fn request_tokens(http: &Http, request: &TokenRequest<'_>) -> Result<T
 mod tests {
     use super::*;
     use crate::http::fake::{Received, Server};
-    use crate::oauth::ClientAuthentication;
+    use crate::oauth::{ClientAuthentication, ClientKey};
 
     const GOOD: &str = r#"{"access_token":"a1","token_type":"Bearer"}"#;
 
@@ -80,6 +94,7 @@ mod tests {
         Client {
             client_id: "me:too".into(),
             client_secret: Some(Secret::new("p/w +")),
+            key: None,
             authentication,
         }
     }
@@ -143,6 +158,11 @@ mod tests {
         let received = ask(&public, TokenGrant::ClientCredentials);
         let head = [("grant_type", "client_credentials"), ("scope", "read write")];
         assert_eq!(received.form(), pairs(&[&head[..], &tail].concat()));
+
+        let received = ask(&public, TokenGrant::JwtBearer { assertion: &code });
+        let kind = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+        let head = [("grant_type", kind), ("assertion", "c1"), ("scope", "read write")];
+        assert_eq!(received.form(), pairs(&[&head[..], &tail].concat()));
     }
 
     #[test]
@@ -166,6 +186,21 @@ mod tests {
     }
 
     #[test]
+    fn a_request_may_go_without_a_client_or_with_an_assertion_of_one() {
+        let method = ClientAuthentication::None;
+        let nobody = Client { client_id: String::new(), ..client(method) };
+        let received = ask(&nobody, TokenGrant::JwtBearer { assertion: &Secret::new("a.b.c") });
+        assert_eq!(received.parameter("client_id"), None);
+
+        let key = Some(ClientKey::of_assertion(Secret::new("x.y.z")));
+        let method = ClientAuthentication::PrivateKeyJwt;
+        let received = ask(&Client { key, ..client(method) }, TokenGrant::ClientCredentials);
+        assert_eq!(received.parameter("client_id").as_deref(), Some("me:too"));
+        assert_eq!(received.parameter("client_assertion").as_deref(), Some("x.y.z"));
+        assert_eq!(received.parameter("client_secret"), None);
+    }
+
+    #[test]
     fn what_cannot_be_sent_rightly_is_not_sent() {
         let server = Server::json(200, GOOD);
         let http = Http::new();
@@ -175,7 +210,9 @@ mod tests {
         let none = BTreeMap::new();
         let replacing = BTreeMap::from([("client_id".to_owned(), "other".to_owned())]);
         let public = client(ClientAuthentication::None);
-        for (client, parameters) in [(&secretless, &none), (&public, &replacing)] {
+        let keyless = client(ClientAuthentication::PrivateKeyJwt);
+        for (client, parameters) in [(&secretless, &none), (&keyless, &none), (&public, &replacing)]
+        {
             let request = TokenRequest {
                 endpoint: &endpoint,
                 client,

@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::config::{Provider, Scheme};
 use crate::credential::{Credential, Freshness, Kind, Name, Record, Tokens};
+use crate::grant::{self, Logins};
 use crate::http::Http;
 use crate::oauth;
 use crate::store::{self, Store};
@@ -47,6 +48,8 @@ pub enum Source {
     /// The variable of that name, in the environment of this process.
     Given(String),
     Stored,
+    /// Asked for just now, and kept nowhere.
+    Acquired,
 }
 
 /// Something that will matter soon.
@@ -101,6 +104,13 @@ pub enum Error {
         #[source]
         source: oauth::Error,
     },
+    /// What the request begins with could not be had, so that none was sent; or it was not accepted.
+    #[error("cannot renew {name}")]
+    NotAsked {
+        name: Name,
+        #[source]
+        source: grant::Error,
+    },
     #[error("another process is refreshing {0} and has not finished")]
     Busy(Name),
     /// A refresh was cut off more than once; sending the token again at once would look like theft.
@@ -117,6 +127,8 @@ pub enum Error {
 pub struct Resolver<'a> {
     pub store: &'a Store,
     pub http: &'a Http,
+    /// What grants of machines may begin with.
+    pub logins: &'a dyn Logins,
     /// Time of the decision, in tests another than now.
     pub clock: fn() -> Timestamp,
 }
@@ -198,7 +210,7 @@ fn judge(record: &Record, min_ttl: Duration, force_refresh: bool, now: Timestamp
 /// is none with the issuer that is named. What it leaves to discovery says nothing.
 fn moved(credential: &Credential, provider: &Provider) -> Option<&'static str> {
     let (_, binding) = credential.as_oauth()?;
-    let Some(oauth) = provider.schemes.iter().find_map(|scheme| scheme.oauth.as_ref()) else {
+    let Some(oauth) = provider.oauth() else {
         return Some("kind of credential");
     };
     let differs = |named: &Option<String>, bound: Option<&String>| {
@@ -216,6 +228,8 @@ fn moved(credential: &Credential, provider: &Provider) -> Option<&'static str> {
         Some("resource")
     } else if !overridden && differs(&oauth.client_id, Some(&binding.client.client_id)) {
         Some("client")
+    } else if binding.grant.is_of_machine() && !oauth.grants.contains(&binding.grant) {
+        Some("grant")
     } else {
         None
     }

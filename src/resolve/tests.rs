@@ -31,10 +31,12 @@ fn record(left: Option<i64>, refresh_token: Option<&str>) -> Record {
         refresh_expires_at: None,
         scopes: None,
         subject: None,
+        id_token: None,
     };
     let client = Client {
         client_id: "c".into(),
         client_secret: None,
+        key: None,
         authentication: ClientAuthentication::None,
     };
     let binding = Binding {
@@ -193,6 +195,7 @@ fn every_failure_is_one_of_five() {
             Outcome::Ended(_) => "ended",
             Outcome::ClientRefused(_) => "client",
             Outcome::RequestRefused { .. } => "request",
+            Outcome::NotAsked(_) => "not asked",
             Outcome::NotNow(_) => "not now",
             Outcome::Lost(_) => "lost",
         };

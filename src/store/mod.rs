@@ -466,6 +466,7 @@ mod tests {
         let client = Client {
             client_id: "id".into(),
             client_secret: Some(Secret::new("client secret")),
+            key: None,
             authentication: ClientAuthentication::ClientSecretBasic,
         };
         let record = RegistrationRecord {

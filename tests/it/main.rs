@@ -37,6 +37,7 @@ mod key_flow;
 mod keychain;
 mod layers;
 mod login;
+mod machine;
 #[cfg(unix)]
 mod manifest;
 #[cfg(target_os = "linux")]
@@ -49,6 +50,7 @@ mod provider_add;
 mod pushed;
 mod real_dpop;
 mod real_keychain;
+mod real_machine;
 mod real_oidc;
 mod real_parts;
 mod refresh;

@@ -12,6 +12,8 @@
 //   rotate             true                   registration        true
 //   require_push       false                  require_nonce       false: in proofs of possession
 //   clients            more clients, as RFC 7591 metadata; the built-in ones are in CLIENTS
+//   trusted            issuers whose assertions it takes, see machine-grants.mjs
+//   clock_offset       seconds by which its clock is ahead for assertions, 0
 //
 // stdout: one JSON value a line. First {"issuer"}, then one for each answer of an endpoint:
 // {"endpoint", "status", "grant_type", "client_id", "error"}. Never a secret. Ends when stdin ends.
@@ -20,6 +22,7 @@ import { Console } from 'node:console';
 import http from 'node:http';
 import { randomBytes } from 'node:crypto';
 import Provider from 'oidc-provider';
+import { JWT_BEARER, TOKEN_EXCHANGE, addMachineGrants } from './machine-grants.mjs';
 
 globalThis.console = new Console(process.stderr); // the package's notices are not of our lines
 
@@ -34,6 +37,8 @@ const options = {
   require_push: false,
   require_nonce: false,
   clients: [],
+  trusted: [],
+  clock_offset: 0,
   ...JSON.parse(process.argv[2] ?? '{}'),
 };
 
@@ -55,9 +60,18 @@ const CLIENTS = [
     client_id: 'public',
     application_type: 'native',
     token_endpoint_auth_method: 'none',
-    grant_types: ['authorization_code', 'refresh_token', DEVICE_CODE],
+    grant_types: ['authorization_code', 'refresh_token', DEVICE_CODE, TOKEN_EXCHANGE],
     redirect_uris: LOOPBACK,
   },
+  // Of machines that have an identity, and of a server that an enterprise opens to its people.
+  {
+    client_id: 'workload',
+    token_endpoint_auth_method: 'none',
+    grant_types: [JWT_BEARER, TOKEN_EXCHANGE],
+    redirect_uris: [],
+    response_types: [],
+  },
+  { ...machine('enterprise', 'client_secret_basic'), grant_types: [JWT_BEARER] },
   {
     client_id: 'confidential',
     client_secret: secretOf('confidential'),
@@ -192,9 +206,10 @@ const configuration = {
 const say = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 
 const server = http.createServer();
-server.listen(options.port, '127.0.0.1', () => {
+server.listen(options.port, '127.0.0.1', async () => {
   const issuer = `http://127.0.0.1:${server.address().port}`;
   const provider = new Provider(issuer, configuration);
+  await addMachineGrants(provider, issuer, options);
   provider.use(withoutForeignFonts);
   provider.use(logged);
   provider.on('server_error', (_ctx, error) => console.error(error.stack));

@@ -243,9 +243,7 @@ fn offered(grant: Grant, oauth: &OAuth, metadata: Option<&Metadata>) -> Result<(
         Grant::DeviceCode => named(oauth.device_authorization_endpoint.as_ref(), metadata, |m| {
             m.device_authorization_endpoint.as_ref()
         }),
-        Grant::ClientCredentials => {
-            named(oauth.token_endpoint.as_ref(), metadata, |m| m.token_endpoint.as_ref())
-        }
+        _ => named(oauth.token_endpoint.as_ref(), metadata, |m| m.token_endpoint.as_ref()),
     };
     if endpoint.is_none() {
         return Err(CommandError::new(Kind::Failed, "the server names no endpoint for it"));
@@ -276,7 +274,7 @@ fn check_client(
             return;
         }
     }
-    if oauth.client_id.is_some() {
+    if oauth.client_id.is_some() || oauth.goes_without_client() {
         return steps.ok("client", what);
     }
     match (known_client(context, provider, oauth), &oauth.client) {

@@ -114,13 +114,31 @@ fn oauth_rows(oauth: &OAuth, row: &mut dyn FnMut(&str, &str)) {
         Dpop::Preferred => row("tokens", "bound to a key where the server can (DPoP)"),
         Dpop::Required => row("tokens", "bound to a key, no others (DPoP)"),
     }
+    machine_rows(oauth, row);
     match (&oauth.client_id, &oauth.client) {
         (Some(id), _) => row("client", id),
+        (None, _) if oauth.goes_without_client() => {}
         (None, ClientRule::Register) => row("client", "registered at the first login"),
         (None, ClientRule::Own { register_at: Some(page), .. }) => {
             row("client", &format!("your own: register one at {page}"));
         }
         (None, ClientRule::Own { .. }) => row("client", "your own (login --client-id)"),
+    }
+}
+
+/// What a machine proves itself with.
+fn machine_rows(oauth: &OAuth, row: &mut dyn FnMut(&str, &str)) {
+    if let Some(identity) = &oauth.identity {
+        row("identity", &identity.source.to_string());
+        if let Some(audience) = &identity.audience {
+            row("audience", audience);
+        }
+    }
+    if let Some(name) = &oauth.identity_provider {
+        row("begins with", &format!("the sign-in to {name}"));
+    }
+    if let Some(file) = &oauth.client_key_file {
+        row("client key", &file.display().to_string());
     }
 }
 
@@ -201,6 +219,9 @@ fn oauth_as_json(oauth: &OAuth) -> Value {
         "client_id": oauth.client_id,
         "register_at": register_at,
         "authentication": authentication,
+        "client_key_file": oauth.client_key_file.as_ref().map(|it| it.display().to_string()),
+        "identity": oauth.identity.as_ref().map(|it| it.source.to_string()),
+        "identity_provider": oauth.identity_provider.as_ref().map(ToString::to_string),
         "redirect": {
             "host": oauth.redirect.host,
             "port": oauth.redirect.port,
