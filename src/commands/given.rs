@@ -69,6 +69,7 @@ fn stored(
         let missing = matches!(error, resolve::Error::NotSignedIn(_));
         let error = CommandError::from(error);
         let error = if missing { other_accounts(context, &named.name, error) } else { error };
+        let error = if missing { explain_given(error, &named.name) } else { error };
         if missing && nested { explain_nested(error, named) } else { error }
     })?;
     if let Some(concern) = &resolved.concern {
@@ -153,6 +154,16 @@ pub fn other_accounts(context: &Context, name: &Name, error: CommandError) -> Co
         return error;
     }
     error.hint(format!("did you mean {}?", names.join(" or ")))
+}
+
+/// A key was given, and an account was named, by a manifest perhaps: the two do not meet.
+fn explain_given(error: CommandError, name: &Name) -> CommandError {
+    let variable = store::token_variable(name.provider());
+    if name.is_default_account() || environment(&variable).is_none() {
+        return error;
+    }
+    error
+        .hint(format!("{}=default authctl …  ({variable} is for no named account)", paths::ACCOUNT))
 }
 
 /// Whether an exec around this one handed over the same credential.

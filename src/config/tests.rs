@@ -269,6 +269,8 @@ fn the_manual_page_names_every_key() {
         "[provider.x.oauth.identity]\n",
         "[provider.x.oauth.exchange]\n",
         "[agent.x]\n",
+        "[credential.x]\n",
+        "[log]\n",
     ];
     let mut count = 0;
     for table in tables {

@@ -220,7 +220,8 @@ impl Login<'_> {
         }
     }
 
-    fn save(&self, name: &Name, credential: Credential) -> Result<Outcome, Error> {
+    /// Keeps a credential under a name; the id of one that was there stays.
+    pub fn save(&self, name: &Name, credential: Credential) -> Result<Outcome, Error> {
         let guard = self.store.lock(&Key::Credential(name), WRITE_WAIT)?;
         let before = store::unless_damaged(self.store.load(name))?;
         let record = match &before {
@@ -509,7 +510,7 @@ impl Login<'_> {
 }
 
 /// Which endpoints are at hosts that this login found in a public server's document alone.
-fn confined<'a>(http: &Http, endpoints: impl Iterator<Item = &'a String>) -> Vec<String> {
+pub fn confined<'a>(http: &Http, endpoints: impl Iterator<Item = &'a String>) -> Vec<String> {
     let is_confined =
         |endpoint: &&String| Url::parse(endpoint).is_ok_and(|url| http.is_confined(&url));
     endpoints.filter(is_confined).cloned().collect()

@@ -30,6 +30,8 @@ mod given;
 #[cfg(unix)]
 mod hostile;
 #[cfg(unix)]
+mod import;
+#[cfg(unix)]
 mod json_output;
 #[cfg(unix)]
 mod key_flow;
