@@ -125,8 +125,8 @@ fn credential(provider: &Provider, session: Session) -> Option<Credential> {
         None => ClientAuthentication::None,
     };
     let client_id = session.client_id?;
-    let client =
-        Client { client_id, client_secret: session.client_secret, key: None, authentication };
+    let client_secret = session.client_secret;
+    let client = Client { client_id, client_secret, key: None, authentication };
     let tokens = Tokens {
         access_token: session.access_token,
         token_type: "Bearer".into(),
