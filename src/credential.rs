@@ -582,11 +582,7 @@ pub fn check_format(stored: &str) -> Result<(), Unreadable> {
 
 /// A new credential id: `cred_` and 128 random bits in base64url. Not derived from any secret.
 pub fn new_id() -> String {
-    use base64::Engine;
-    let mut random = [0u8; 16];
-    // The system's generator fails only where there is none; then nothing here can go on.
-    getrandom::fill(&mut random).unwrap_or_else(|error| panic!("no random numbers: {error}"));
-    format!("cred_{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random))
+    format!("cred_{}", Secret::random().expose())
 }
 
 // ------------------------------------------------------------------------------------------- expiry

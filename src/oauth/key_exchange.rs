@@ -1,7 +1,8 @@
 //! What servers do that give keys rather than tokens: JSON out and in, by nobody's standard. The checks
 //! are those of every other answer.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use url::Url;
 use url::form_urlencoded::byte_serialize;
 
 use super::Error;
@@ -35,9 +36,8 @@ fn key(document: &Document, member: &str) -> Result<Secret, Error> {
 
 /// A session that was started for the browser: the texts that its addresses are filled with.
 pub struct KeySession {
-    members: Map<String, Value>,
+    document: Document,
     reach: Reach,
-    host: String,
 }
 
 /// How far the person has come.
@@ -56,20 +56,18 @@ impl KeySession {
         let answer = http.send(Request::post_json(endpoint, &json!({}))?).await?;
         let document = Document::of_success(&answer)?;
         let reach = if answer.is_from_public() { Reach::Public } else { Reach::Named };
-        Ok(Self { members: document.fields().clone(), reach, host: answer.host().to_owned() })
+        Ok(Self { document, reach })
     }
 
     /// The page that `template` means: one of this session's own naming is as acceptable as an endpoint in
     /// a server's metadata.
-    pub fn page(&self, template: &str) -> Result<url::Url, Error> {
+    pub fn page(&self, template: &str) -> Result<Url, Error> {
         let own = template.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
         let text = match own {
-            Some(member) => self.text(member)?.to_owned(),
+            Some(member) => self.document.required_text(member)?.to_owned(),
             None => self.fill(template)?,
         };
-        crate::http::parse_url(&text)
-            .and_then(|url| crate::http::check_reach(&url, self.reach).map(|()| url))
-            .map_err(|error| self.malformed(&format!("its page: {error}")))
+        self.document.web_address("page", &text, self.reach)
     }
 
     /// Asks whether the person is done: `member` is true then.
@@ -110,14 +108,14 @@ impl KeySession {
 
     async fn send(&self, http: &Http, request: Request) -> Result<Answer, Error> {
         let mut answer = http.send(request).await?;
-        let texts = self.members.values().filter_map(Value::as_str);
+        let texts = self.document.fields().values().filter_map(Value::as_str);
         answer.never_shown = texts.filter(|text| text.len() > 7).map(Secret::new).collect();
         Ok(answer)
     }
 
     fn with_bearer(&self, request: Request, bearer: Option<&str>) -> Result<Request, Error> {
         let Some(member) = bearer else { return Ok(request) };
-        let value = Secret::new(format!("Bearer {}", self.text(member)?));
+        let value = Secret::new(format!("Bearer {}", self.document.required_text(member)?));
         Ok(request.secret_header("authorization", &value)?)
     }
 
@@ -127,26 +125,18 @@ impl KeySession {
         let mut filled = parts.next().unwrap_or_default().to_owned();
         for part in parts {
             let (member, rest) = part.split_once('}').unwrap_or((part, ""));
-            let text = self.text(member)?;
+            let text = self.document.required_text(member)?;
             // A part that goes up or nowhere would make it another address.
             if matches!(text, "." | "..") {
-                return Err(self.malformed(&format!("its {member} cannot stand in an address")));
+                return Err(self
+                    .document
+                    .malformed(&format!("its {member} cannot stand in an address")));
             }
             let encoded: String = byte_serialize(text.as_bytes()).collect();
             filled.push_str(&encoded.replace('+', "%20"));
             filled.push_str(rest);
         }
         Ok(filled)
-    }
-
-    fn text(&self, member: &str) -> Result<&str, Error> {
-        let text = self.members.get(member).and_then(Value::as_str);
-        let text = text.filter(|text| !text.is_empty());
-        text.ok_or_else(|| self.malformed(&format!("it has no {member}")))
-    }
-
-    fn malformed(&self, what: &str) -> Error {
-        Error::Malformed { host: self.host.clone(), what: what.to_owned() }
     }
 }
 
