@@ -9,6 +9,7 @@ mod file;
 mod identity;
 mod key_flow;
 mod manifest;
+mod oauth;
 mod provider;
 mod rules;
 mod trusted;
@@ -25,7 +26,8 @@ pub use edit::{add_provider, remember_store, remove_provider, snippet};
 pub use identity::{ACTIONS_VARIABLES, Identity, IdentitySource, IssuedToken, OwnAssertion};
 pub use key_flow::{BrowserPoll, KeyFlow, PkceKey};
 pub use manifest::{Asked, FILE as MANIFEST, Manifest, nearest_manifest};
-pub use provider::{ClientRule, Dpop, OAuth, Pkce, Provider, Scheme, Source, Verify, VerifyMethod};
+pub use oauth::{ClientRule, Dpop, OAuth, Pkce};
+pub use provider::{Provider, Scheme, Source, Verify, VerifyMethod};
 pub use rules::{Confirmation, LogRule};
 pub use value::{BadVariable, check_variable};
 
