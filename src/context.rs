@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::config::{Config, Provider, StoreChoice};
 use crate::credential::{self, Name};
 use crate::error::{CommandError, Kind};
+use crate::headless::Surroundings;
 use crate::http::Http;
 use crate::interact::Interact;
 use crate::login::Login;
@@ -146,6 +147,11 @@ impl Context {
             http: &self.http,
             interact: self.ui.as_ref(),
             clock: Timestamp::now,
+            surroundings: Surroundings::look(
+                &raw_environment,
+                &|path| path.exists(),
+                self.ui.can_ask(),
+            ),
         })
     }
 

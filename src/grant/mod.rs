@@ -8,6 +8,7 @@ mod device_code;
 mod error;
 mod qr;
 mod redirect;
+mod waiting;
 
 use std::collections::BTreeMap;
 
@@ -15,11 +16,14 @@ use crate::oauth::Client;
 use crate::{http, text};
 
 pub use api_key::{KeySource, api_key, password};
-pub use authorization_code::authorization_code;
+pub use authorization_code::{
+    Invitation, authorization_code, authorization_request, exchange, refused, show_address,
+};
 pub use client_credentials::client_credentials;
-pub use device_code::device_code;
+pub use device_code::{device_authorization, device_code, show_code};
 pub use error::Error;
 pub use redirect::RedirectListener;
+pub use waiting::{Waiting, typed_line};
 
 /// The authorization server as one login knows it: from metadata, or from the provider's own table.
 #[derive(Debug, Clone, PartialEq, Eq)]

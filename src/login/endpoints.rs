@@ -14,6 +14,8 @@ pub(super) struct Endpoints {
     pub(super) revocation_endpoint: Option<String>,
     pub(super) registration_endpoint: Option<String>,
     pub(super) auth_methods: Option<Vec<String>>,
+    /// The server promises to check PKCE with S256.
+    pub(super) pkce_checked: bool,
 }
 
 impl Endpoints {
@@ -62,6 +64,8 @@ impl Endpoints {
                 &m.registration_endpoint
             }),
             auth_methods: metadata.and_then(|m| m.token_endpoint_auth_methods_supported.clone()),
+            pkce_checked: metadata.is_some_and(Metadata::checks_pkce)
+                || oauth.pkce == Some(Pkce::S256),
         })
     }
 

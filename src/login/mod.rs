@@ -4,28 +4,27 @@
 
 mod client;
 mod endpoints;
-
-use std::time::Duration;
+mod pending;
+mod resume;
+mod turn;
 
 use jiff::Timestamp;
 use url::Url;
 
 use client::Known;
 use endpoints::Endpoints;
+use pending::{Begun, Failure};
+pub use resume::{Answer, Why};
 
 use crate::config::{OAuth, Provider, Scheme};
 use crate::credential::{Binding, Credential, Grant, Kind, Name, Record, Tokens};
 use crate::grant::{self, KeySource, RedirectListener};
+use crate::headless::Surroundings;
 use crate::http::Http;
 use crate::interact::{Interact, Unanswered};
 use crate::oauth::{self, Metadata};
 use crate::secret::Secret;
-use crate::store::{self, Key, Store, WRITE_WAIT};
-
-/// How long a person may take in the browser.
-const BROWSER_WAIT: Duration = Duration::from_mins(10);
-/// How long a second login waits for the first: as long as that may take.
-const LOGIN_WAIT: Duration = Duration::from_mins(12);
+use crate::store::{self, Ended, Key, PendingRecord, Store, WRITE_WAIT};
 
 /// What was asked for on the command line.
 #[derive(Debug)]
@@ -123,6 +122,17 @@ pub enum Error {
     PushRequired { provider: String },
     #[error("another login to {0} is under way and did not end")]
     Busy(Name),
+    /// All is prepared, and a person has to do their part.
+    #[error("the sign-in to {}:{} waits for its answer, and there is nobody to ask", .0.provider, .0.account)]
+    Unfinished(Box<PendingRecord>),
+    /// Another process has this login's answer, or had its own a moment ago.
+    #[error("{}", said_elsewhere(name, *ended))]
+    EndedElsewhere { name: Name, ended: Ended },
+    /// Left the turn to a person at a terminal; never the end of a login.
+    #[error("stepped back for another login")]
+    SteppedBack,
+    #[error("cannot finish the sign-in to {name}: {why}")]
+    Resume { name: Name, why: Why },
     #[error("cannot sign in to {name}")]
     Grant {
         name: Name,
@@ -156,6 +166,26 @@ pub enum Error {
     Store(#[from] store::Error),
 }
 
+impl Error {
+    /// Whether the server has no device grant, or this client may not use it (RFC 6749 §5.2, RFC 7591
+    /// §3.2.2; `device_flow_disabled` is GitHub's word).
+    fn is_no_such_grant(&self) -> bool {
+        let refused = |error: &oauth::Error| {
+            matches!(error, oauth::Error::Refused { code, .. } if matches!(
+                code.as_str(),
+                "unauthorized_client" | "unsupported_grant_type" | "invalid_client_metadata" | "device_flow_disabled"
+            ))
+        };
+        match self {
+            Error::NoEndpoint { .. } => true,
+            Error::Grant { source: grant::Error::Oauth(error), .. }
+            | Error::ClientForgotten { source: grant::Error::Oauth(error), .. }
+            | Error::OAuth { source: error, .. } => refused(error),
+            _ => false,
+        }
+    }
+}
+
 /// What signing in needs from its surroundings.
 #[derive(Clone, Copy)]
 pub struct Login<'a> {
@@ -163,34 +193,27 @@ pub struct Login<'a> {
     pub http: &'a Http,
     pub interact: &'a dyn Interact,
     pub clock: fn() -> Timestamp,
+    pub surroundings: Surroundings,
+}
+
+fn said_elsewhere(name: &Name, ended: Ended) -> String {
+    let what = match ended {
+        Ended::SignedIn => "succeeded",
+        Ended::Denied => "was declined",
+        Ended::Unanswered => "had no answer",
+        Ended::Failed => "failed",
+    };
+    format!("a sign-in to {name} by another authctl just {what}")
 }
 
 impl Login<'_> {
-    /// Signs in and saves the credential.
-    pub fn run(&self, wish: &Wish<'_>) -> Result<Outcome, Error> {
-        let key = Key::Login(wish.name);
-        let begun = (self.clock)();
-        let (_one_at_a_time, waited) = match self.store.try_lock(&key)? {
-            Some(guard) => (guard, false),
-            None => (self.wait_for_other_login(wish.name, &key)?, true),
-        };
+    /// Signs in and saves the credential, alone.
+    fn sign_in(&self, wish: &Wish<'_>) -> Result<Outcome, Error> {
         // The store is opened before anybody is sent to a browser.
-        let before = store::unless_damaged(self.store.load(wish.name))?;
-        let is_of_other = |record: &Record| waited && record.signed_in_at >= begun;
-        if let Some(record) = before.filter(|record| wish.is_met_by_any() && is_of_other(record)) {
-            return Ok(Outcome { record, replaced: true, adopted: true });
-        }
+        store::unless_damaged(self.store.load(wish.name))?;
         self.store.prove_writable()?;
         let credential = self.acquire(wish)?;
         self.save(wish.name, credential)
-    }
-
-    fn wait_for_other_login(&self, name: &Name, key: &Key<'_>) -> Result<store::Guard, Error> {
-        self.interact.notice(&format!("Another login to {name} is under way; waiting for it."));
-        match self.store.lock(key, LOGIN_WAIT) {
-            Err(store::Error::Busy { .. }) => Err(Error::Busy(name.clone())),
-            other => Ok(other?),
-        }
     }
 
     fn save(&self, name: &Name, credential: Credential) -> Result<Outcome, Error> {
@@ -239,7 +262,7 @@ impl Login<'_> {
     /// would rather do that.
     fn acquire_by_first_grant(&self, wish: &Wish<'_>, oauth: &OAuth) -> Result<Credential, Error> {
         let grant = oauth.grants.first().copied().unwrap_or(Grant::AuthorizationCode);
-        match self.acquire_tokens(wish, oauth, grant) {
+        match self.acquire_away_from_browser(wish, oauth, grant) {
             Err(error @ Error::ClientNeeded { key_possible: true, .. })
                 if self.interact.can_ask() =>
             {
@@ -251,6 +274,25 @@ impl Login<'_> {
             }
             other => other,
         }
+    }
+
+    /// Where no browser is expected, a device code is easier than a redirect that has to be carried
+    /// here: tried first if the provider may have that grant, and left if server or client has not.
+    fn acquire_away_from_browser(
+        &self,
+        wish: &Wish<'_>,
+        oauth: &OAuth,
+        grant: Grant,
+    ) -> Result<Credential, Error> {
+        let may_have = oauth.grants.contains(&Grant::DeviceCode) || oauth.grants_are_open;
+        let is_away = wish.open_browser && self.surroundings.without_browser().is_some();
+        if grant == Grant::AuthorizationCode && is_away && may_have {
+            match self.acquire_tokens(wish, oauth, Grant::DeviceCode) {
+                Err(error) if error.is_no_such_grant() => {}
+                result => return result,
+            }
+        }
+        self.acquire_tokens(wish, oauth, grant)
     }
 
     // ------------------------------------------------------------------------------- keys
@@ -343,25 +385,35 @@ impl Login<'_> {
             resource: oauth.resource.as_deref(),
             parameters: &oauth.parameters,
         };
-        let answer = self.ask_server(wish, grant, listener, &request);
-        let answer = answer.map_err(|source| self.explain(wish.name, &known, source))?;
-        if known.is_new {
-            self.remember(&known.record)?;
-        }
-        let client = known.record.client;
         let named =
             [Some(&endpoints.server.token_endpoint), endpoints.revocation_endpoint.as_ref()];
+        let client = known.record.client.clone();
         let binding = Binding {
             confined: confined(self.http, named.into_iter().flatten()),
             issuer: endpoints.server.issuer.clone(),
             token_endpoint: endpoints.server.token_endpoint.clone(),
-            revocation_endpoint: endpoints.revocation_endpoint,
+            revocation_endpoint: endpoints.revocation_endpoint.clone(),
             resource: oauth.resource.clone(),
             client_instead_of: oauth.client_id.clone().filter(|named| *named != client.client_id),
             client,
             grant,
-            scopes,
+            scopes: scopes.clone(),
         };
+        let begun = Begun {
+            wish,
+            known: &known,
+            endpoints: &endpoints,
+            binding: &binding,
+            request: &request,
+        };
+        let answer = match self.ask_server(begun, grant, listener) {
+            Ok(answer) => answer,
+            Err(Failure::Login(error)) => return Err(error),
+            Err(Failure::Grant(source)) => return Err(self.explain(wish.name, &known, source)),
+        };
+        if known.is_new {
+            self.remember(&known.record)?;
+        }
         let tokens = Tokens::from_answer(answer, (self.clock)(), None);
         Ok(Credential::OAuth { tokens, binding })
     }
@@ -395,26 +447,17 @@ impl Login<'_> {
 
     fn ask_server(
         &self,
-        wish: &Wish<'_>,
+        begun: Begun<'_>,
         grant: Grant,
         listener: Option<RedirectListener>,
-        request: &grant::Request<'_>,
-    ) -> Result<oauth::TokenAnswer, grant::Error> {
+    ) -> Result<oauth::TokenAnswer, Failure> {
         match (grant, listener) {
-            (Grant::AuthorizationCode, Some(listener)) => {
-                self.http.block_on(grant::authorization_code(
-                    self.http,
-                    self.interact,
-                    listener,
-                    request,
-                    wish.open_browser,
-                    BROWSER_WAIT,
-                ))
-            }
+            (Grant::AuthorizationCode, Some(listener)) => self.by_redirect(begun, listener),
             (Grant::ClientCredentials, _) => {
-                self.http.block_on(grant::client_credentials(self.http, request))
+                let request = begun.request;
+                Ok(self.http.block_on(grant::client_credentials(self.http, request))?)
             }
-            _ => self.http.block_on(grant::device_code(self.http, self.interact, request)),
+            _ => self.by_device(begun),
         }
     }
 

@@ -15,9 +15,11 @@ mod keychain;
 #[cfg(target_os = "linux")]
 mod keychain_tests;
 mod lock;
+mod pending;
 mod registration;
 mod seal;
 mod split;
+mod turn;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,10 +30,14 @@ pub use error::{Error, Why, unless_damaged};
 pub use index::{Entry, Listing};
 pub use key::Key;
 pub use lock::Guard;
+pub use pending::{Awaited, PendingEntry, PendingRecord, flow_of};
 pub use registration::RegistrationRecord;
+pub use turn::{Ended, Turn};
 
 /// How long a write waits for the lock of its record: as long as another's refresh may take.
 pub const WRITE_WAIT: Duration = Duration::from_secs(45);
+
+use jiff::Timestamp;
 
 use crate::credential::{Name, Record};
 use crate::interact::Interact;
@@ -52,6 +58,7 @@ pub enum Choice {
 pub struct Store {
     backend: Box<dyn CredentialStore>,
     index: index::Index,
+    pending: pending::PendingIndex,
     interact: Arc<dyn Interact>,
 }
 
@@ -75,7 +82,8 @@ impl Store {
             }
         };
         let index = index::Index::new(paths.state.join("index").join(scope));
-        Self { backend, index, interact }
+        let pending = pending::PendingIndex::new(paths.state.join("pending").join(scope));
+        Self { backend, index, pending, interact }
     }
 
     /// The store in words: `OS keychain (Secret Service)`, `encrypted file PATH`.
@@ -168,6 +176,104 @@ impl Store {
         let key = record.key();
         self.make_way(guard, &key, |stored| self.parse_registration(&key, stored).map(drop))?;
         self.backend.save(guard, &key, &record.to_stored())
+    }
+
+    /// Keeps a login that waits for its answer, and forgets those whose time is over.
+    pub fn save_pending(&self, record: &PendingRecord) -> Result<(), Error> {
+        self.forget_expired(record.started_at);
+        let key = Key::Pending(&record.flow);
+        let guard = self.lock(&key, WRITE_WAIT)?;
+        // Its entry first: by that, a record is found again and deleted one day.
+        self.pending.write(&PendingEntry::of(record))?;
+        self.backend.save(&guard, &key, &record.to_stored())
+    }
+
+    /// Reads a login that waits for its answer.
+    pub fn load_pending(&self, flow: &str) -> Result<Option<PendingRecord>, Error> {
+        let key = Key::Pending(flow);
+        let Some(stored) = self.backend.load(&key)? else { return Ok(None) };
+        let record = PendingRecord::from_stored(stored.expose());
+        let record = record.map_err(|why| self.unreadable(&key, why.into()))?;
+        if record.flow == flow {
+            Ok(Some(record))
+        } else {
+            Err(self.unreadable(&key, Why::OtherName))
+        }
+    }
+
+    /// Takes a login out of the store because it has its answer: `true` for one caller, once. That it
+    /// was there stays known until its time is over.
+    pub fn claim_pending(&self, flow: &str, now: Timestamp) -> Result<bool, Error> {
+        let key = Key::Pending(flow);
+        let guard = self.lock(&key, WRITE_WAIT)?;
+        let was_there = self.backend.delete(&guard, &key)?;
+        if was_there && let Some(entry) = self.pending.entry(flow) {
+            self.pending.write(&PendingEntry { answered_at: Some(now), ..entry })?;
+        }
+        Ok(was_there)
+    }
+
+    /// Says what came of a login that was claimed, to whoever else waits for it.
+    pub fn settle_pending(&self, flow: &str, ended: Ended) {
+        if let Some(entry) = self.pending.entry(flow) {
+            // A copy: what cannot be written here is found out at the record.
+            let _ = self.pending.write(&PendingEntry { ended: Some(ended), ..entry });
+        }
+    }
+
+    /// What is known of one login that waits, or waited, without its secrets.
+    pub fn pending_entry(&self, flow: &str) -> Option<PendingEntry> {
+        self.pending.entry(flow)
+    }
+
+    /// The same of all that belong to `name`, the newest first.
+    pub fn pending_entries(&self, name: &Name) -> Vec<PendingEntry> {
+        let mut entries = self.pending.list();
+        entries
+            .retain(|entry| entry.provider == name.provider() && entry.account == name.account());
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.started_at));
+        entries
+    }
+
+    /// Whatever fails here is tried again by the next login.
+    fn forget_expired(&self, now: Timestamp) {
+        for entry in self.pending.list() {
+            let key = Key::Pending(&entry.flow);
+            let is_over = entry.expires_at + pending::REMEMBERED < now;
+            // What a newer authctl wrote stays.
+            if is_over
+                && !matches!(self.load_pending(&entry.flow), Err(Error::Unreadable { why, .. }) if why.is_newer())
+                && let Ok(Some(guard)) = self.try_lock(&key)
+                && self.backend.delete(&guard, &key).is_ok()
+            {
+                self.pending.remove(&entry.flow);
+            }
+        }
+    }
+
+    /// Says whose turn it is to sign in to `name`; to be called with the lock of [`Key::Login`].
+    pub fn begin_turn(&self, guard: &Guard, name: &Name, turn: &Turn) -> Result<(), Error> {
+        turn::begin(self.backend.locks()?, guard, name, turn)
+    }
+
+    /// Says how that turn ended.
+    pub fn end_turn(&self, guard: &Guard, name: &Name, turn: &Turn) -> Result<(), Error> {
+        turn::end(self.backend.locks()?, guard, name, turn)
+    }
+
+    /// The turn that is, or was the last one.
+    pub fn turn(&self, name: &Name) -> Option<Turn> {
+        turn::read(self.backend.locks().ok()?, name)
+    }
+
+    /// Asks whoever signs in to `name` to step back.
+    pub fn ask_to_yield(&self, name: &Name) -> Result<(), Error> {
+        turn::ask_to_yield(self.backend.locks()?, name)
+    }
+
+    /// Whether somebody asked, and has not got the turn yet.
+    pub fn is_asked_to_yield(&self, name: &Name) -> bool {
+        self.backend.locks().is_ok_and(|locks| turn::is_asked_to_yield(locks, name))
     }
 
     /// What is held, by name, from the index alone. Damaged entries are listed apart: using their

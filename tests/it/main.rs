@@ -25,6 +25,8 @@ mod files;
 mod generated;
 mod given;
 #[cfg(unix)]
+mod headless;
+#[cfg(unix)]
 mod hostile;
 #[cfg(unix)]
 mod json_output;
@@ -32,6 +34,8 @@ mod json_output;
 mod keychain;
 mod layers;
 mod login;
+#[cfg(unix)]
+mod one_login;
 #[cfg(target_os = "linux")]
 mod persistence;
 #[cfg(unix)]
