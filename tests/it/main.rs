@@ -45,6 +45,7 @@ mod prompts;
 mod real_keychain;
 mod real_oidc;
 mod real_parts;
+mod real_ssh;
 mod refresh;
 #[cfg(unix)]
 mod secrecy;
