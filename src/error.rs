@@ -362,8 +362,8 @@ impl From<login::Error> for CommandError {
             )),
             E::Busy(_) | E::SteppedBack => shown(Kind::TryAgain),
             E::Unfinished(record) => {
-                let name = record.name().map(|name| login_hint(&name)).unwrap_or_default();
-                shown(Kind::LoginRequired).hint(format!("{name} --resume  ({})", resume_does(record)))
+                let (name, does) = (record.shown_name(), resume_does(record));
+                shown(Kind::LoginRequired).hint(format!("authctl login {name} --resume  ({does})"))
             }
             E::EndedElsewhere { name, .. } => shown(Kind::Failed)
                 .hint(format!("{}  (asks again, at a terminal at once)", login_hint(name))),

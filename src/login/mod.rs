@@ -123,7 +123,7 @@ pub enum Error {
     #[error("another login to {0} is under way and did not end")]
     Busy(Name),
     /// All is prepared, and a person has to do their part.
-    #[error("the sign-in to {}:{} waits for its answer, and there is nobody to ask", .0.provider, .0.account)]
+    #[error("the sign-in to {} waits for its answer, and there is nobody to ask", .0.shown_name())]
     Unfinished(Box<PendingRecord>),
     /// Another process has this login's answer, or had its own a moment ago.
     #[error("{}", said_elsewhere(name, *ended))]
@@ -203,7 +203,7 @@ fn said_elsewhere(name: &Name, ended: Ended) -> String {
         Ended::Unanswered => "had no answer",
         Ended::Failed => "failed",
     };
-    format!("a sign-in to {name} by another authctl just {what}")
+    format!("the sign-in to {name} by another authctl {what} a moment ago")
 }
 
 impl Login<'_> {

@@ -185,6 +185,7 @@ impl Login<'_> {
         life: SignedDuration,
     ) -> Result<PendingRecord, store::Error> {
         let started_at = (self.clock)();
+        self.store.forget_expired(started_at);
         let record = PendingRecord {
             format: FORMAT,
             flow: awaited.flow(),

@@ -82,11 +82,12 @@ impl Why {
 impl Login<'_> {
     /// Finishes a login to `name` that waits for its answer.
     pub fn resume(&self, name: &Name, answer: Answer) -> Result<Outcome, Error> {
-        let entries = self.store.pending_entries(name);
         let now = (self.clock)();
+        self.store.forget_expired(now);
+        let entries = self.store.pending_entries(name);
         let live: Vec<&PendingEntry> = entries.iter().filter(|entry| entry.is_live(now)).collect();
         let Some(newest) = live.first() else {
-            return Err(no(name, entries.first().map_or(Why::NoneWaits, gone)));
+            return Err(no(name, entries.first().map_or(Why::NoneWaits, |entry| gone(entry, now))));
         };
         let device = live.iter().find(|entry| is_device(entry));
         let has_redirect = live.iter().any(|entry| !is_device(entry));
@@ -199,7 +200,7 @@ impl Login<'_> {
             (Some(_), others) => Err(no(name, Why::Several(others + 1))),
             (None, _) => {
                 let newest = self.store.pending_entries(name).into_iter().next();
-                Err(no(name, newest.as_ref().map_or(Why::NoneWaits, gone)))
+                Err(no(name, newest.map_or(Why::NoneWaits, |entry| gone(&entry, (self.clock)()))))
             }
         }
     }
@@ -209,7 +210,7 @@ impl Login<'_> {
         let entry = self.store.pending_entry(flow);
         let Some(record) = self.store.load_pending(flow)? else {
             let why = match entry {
-                Some(entry) if entry.name().as_ref() == Some(name) => gone(&entry),
+                Some(entry) if entry.name().as_ref() == Some(name) => gone(&entry, (self.clock)()),
                 _ => Why::Paste(RedirectError::ForeignState.into()),
             };
             return Err(no(name, why));
@@ -292,10 +293,13 @@ fn no(name: &Name, why: Why) -> Error {
 }
 
 /// Why a flow that is known has no answer to wait for.
-fn gone(entry: &PendingEntry) -> Why {
+fn gone(entry: &PendingEntry, now: Timestamp) -> Why {
     match entry.answered_at {
         Some(_) => Why::Used(entry.ended),
-        None => Why::Expired { begun_at: entry.started_at, expired_at: entry.expires_at },
+        None if entry.expires_at <= now => {
+            Why::Expired { begun_at: entry.started_at, expired_at: entry.expires_at }
+        }
+        None => Why::NoneWaits,
     }
 }
 

@@ -178,14 +178,17 @@ impl Store {
         self.backend.save(guard, &key, &record.to_stored())
     }
 
-    /// Keeps a login that waits for its answer, and forgets those whose time is over.
+    /// Keeps a login that waits for its answer.
     pub fn save_pending(&self, record: &PendingRecord) -> Result<(), Error> {
-        self.forget_expired(record.started_at);
         let key = Key::Pending(&record.flow);
         let guard = self.lock(&key, WRITE_WAIT)?;
         // Its entry first: by that, a record is found again and deleted one day.
         self.pending.write(&PendingEntry::of(record))?;
-        self.backend.save(&guard, &key, &record.to_stored())
+        let saved = self.backend.save(&guard, &key, &record.to_stored());
+        if saved.is_err() {
+            self.pending.remove(&record.flow);
+        }
+        saved
     }
 
     /// Reads a login that waits for its answer.
@@ -208,7 +211,8 @@ impl Store {
         let guard = self.lock(&key, WRITE_WAIT)?;
         let was_there = self.backend.delete(&guard, &key)?;
         if was_there && let Some(entry) = self.pending.entry(flow) {
-            self.pending.write(&PendingEntry { answered_at: Some(now), ..entry })?;
+            // A copy: without it, a second answer is only told less well why it comes too late.
+            let _ = self.pending.write(&PendingEntry { answered_at: Some(now), ..entry });
         }
         Ok(was_there)
     }
@@ -235,19 +239,50 @@ impl Store {
         entries
     }
 
-    /// Whatever fails here is tried again by the next login.
-    fn forget_expired(&self, now: Timestamp) {
-        for entry in self.pending.list() {
-            let key = Key::Pending(&entry.flow);
-            let is_over = entry.expires_at + pending::REMEMBERED < now;
-            // What a newer authctl wrote stays.
-            if is_over
-                && !matches!(self.load_pending(&entry.flow), Err(Error::Unreadable { why, .. }) if why.is_newer())
-                && let Ok(Some(guard)) = self.try_lock(&key)
-                && self.backend.delete(&guard, &key).is_ok()
-            {
+    /// The newest login of each name that waits for its answer.
+    pub fn newest_pending(&self, now: Timestamp) -> Vec<(Name, PendingEntry)> {
+        let live = self.pending.list().into_iter().filter(|entry| entry.is_live(now));
+        let mut newest = std::collections::BTreeMap::new();
+        for entry in live {
+            let Some(name) = entry.name() else { continue };
+            let there: Option<&PendingEntry> = newest.get(&name);
+            if there.is_none_or(|there| there.started_at < entry.started_at) {
+                newest.insert(name, entry);
+            }
+        }
+        newest.into_iter().collect()
+    }
+
+    /// Deletes the logins whose time is over, and a day later what was known of them. Whatever fails
+    /// here is tried again by the next one who looks.
+    pub fn forget_expired(&self, now: Timestamp) {
+        for entry in self.pending.list().into_iter().filter(|entry| entry.expires_at <= now) {
+            if entry.ended.is_none() && entry.answered_at.is_none() {
+                self.forget_pending(entry);
+            } else if entry.expires_at + pending::REMEMBERED < now {
                 self.pending.remove(&entry.flow);
             }
+        }
+    }
+
+    /// Deletes every login that waits for its answer; those to `name` alone, if one is given.
+    pub fn forget_all_pending(&self, name: Option<&Name>) {
+        let waiting = self.pending.list().into_iter().filter(|entry| entry.answered_at.is_none());
+        let asked = waiting.filter(|entry| name.is_none() || entry.name().as_ref() == name);
+        asked.for_each(|entry| self.forget_pending(entry));
+    }
+
+    /// What a newer authctl wrote stays.
+    fn forget_pending(&self, entry: PendingEntry) {
+        let key = Key::Pending(&entry.flow);
+        let read = self.load_pending(&entry.flow);
+        if matches!(read, Err(Error::Unreadable { why, .. }) if why.is_newer()) {
+            return;
+        }
+        if let Ok(Some(guard)) = self.try_lock(&key)
+            && self.backend.delete(&guard, &key).is_ok()
+        {
+            let _ = self.pending.write(&PendingEntry { ended: Some(Ended::Unanswered), ..entry });
         }
     }
 

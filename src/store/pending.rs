@@ -95,6 +95,11 @@ impl PendingRecord {
         Name::new(&self.provider, &self.account)
     }
 
+    /// Whose login it is, as the commands take it.
+    pub fn shown_name(&self) -> String {
+        self.name().map_or_else(|_| String::new(), |name| name.to_string())
+    }
+
     /// The text that goes to the store.
     pub fn to_stored(&self) -> Secret {
         // Serialising strings, numbers and enums into memory has no failing case.
@@ -149,7 +154,7 @@ impl PendingEntry {
 
     /// Whether it can still be finished.
     pub fn is_live(&self, now: Timestamp) -> bool {
-        self.answered_at.is_none() && self.expires_at > now
+        self.answered_at.is_none() && self.ended.is_none() && self.expires_at > now
     }
 }
 

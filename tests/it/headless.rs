@@ -517,6 +517,25 @@ fn what_cannot_be_finished_is_told_why_and_changes_nothing() {
 }
 
 #[test]
+fn status_shows_what_waits_and_logout_forgets_it() {
+    let demo = away(REDIRECT);
+    let asked = question(&demo, &["demo"]);
+    let redirect = answer_to(&asked);
+    let shown = demo.sandbox.run(["status", "demo"]).success();
+    assert!(shown.contains("demo: a sign-in waits for its answer"), "{shown}");
+    let shown = demo.sandbox.run(["status", "--json"]).json();
+    assert_eq!(shown["pending"][0]["flow"], asked["flow"]);
+    assert_eq!(shown["pending"][0]["resume"], "authctl login demo --resume");
+    question(&demo, &["demo:work"]);
+    for (logout, left) in [("demo:work", 1), ("--all", 0)] {
+        demo.sandbox.run(["logout", logout]);
+        assert_eq!(Sealed::of(&demo.sandbox).pending().len(), left, "{logout}");
+    }
+    resume(&demo, "demo", &redirect).failure(4);
+    assert_eq!(demo.sandbox.run(["status", "--json"]).json()["pending"], serde_json::json!([]));
+}
+
+#[test]
 fn a_redirect_from_another_server_ends_its_flow() {
     let demo = away(REDIRECT);
     let redirect = answer_to(&question(&demo, &["demo"]));
