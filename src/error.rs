@@ -369,6 +369,8 @@ impl From<login::Error> for CommandError {
                 .hint(format!("{}  (asks again, at a terminal at once)", login_hint(name))),
             E::Resume { name, why } => resume_hint(shown(resume_kind(why)), name, why),
             E::Grant { name, source } => grant_error(shown(grant_kind(source)), name, source),
+            E::NotSent { name, source } => shown(grant_kind(source))
+                .hint(format!("{} --resume  (the answer is still good)", login_hint(name))),
             E::Password { name, user, source } => shown(grant_kind(source))
                 .hint(format!("authctl login {name} --user {user} --key-file FILE")),
             E::OAuth { name, source, .. } => {

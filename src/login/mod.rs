@@ -139,6 +139,13 @@ pub enum Error {
         #[source]
         source: grant::Error,
     },
+    /// The answer is there and was not sent: it is still good.
+    #[error("cannot sign in to {name}")]
+    NotSent {
+        name: Name,
+        #[source]
+        source: grant::Error,
+    },
     #[error("cannot sign in to {name} as {user}")]
     Password {
         name: Name,

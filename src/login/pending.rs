@@ -13,7 +13,7 @@ use super::{Error, Login, Method, Wish};
 use crate::credential::{Binding, FORMAT, Grant, Name};
 use crate::grant::{self, Invitation, RedirectListener, Waiting};
 use crate::headless::{Browser, Headless};
-use crate::oauth::{AuthorizationRequest, DeviceAuthorization, TokenAnswer};
+use crate::oauth::{self, AuthorizationRequest, DeviceAuthorization, TokenAnswer};
 use crate::secret::Secret;
 use crate::store::{self, Awaited, Ended, PendingRecord};
 
@@ -240,23 +240,45 @@ impl Login<'_> {
                     (None, _) => Error::EndedElsewhere { name, ended: Ended::Failed },
                 }))
             }
-            answer => {
-                if let Some(flow) = flow {
-                    self.settle(flow, &answer);
+            answer => match kept {
+                Some(record) => {
+                    let answer = self.settle(name, record, answer)?;
+                    self.store.settle_pending(&record.flow, Ended::SignedIn);
+                    Ok(answer)
                 }
-                Ok(answer?)
-            }
+                None => Ok(answer?),
+            },
         }
     }
 
-    /// A flow for which nobody came can still be finished.
-    fn settle(&self, flow: &str, answer: &Result<TokenAnswer, grant::Error>) {
+    /// Says why a flow failed. One for which nobody came can still be finished, and so can one whose code
+    /// never left this machine. Of a success nobody should hear before it is saved.
+    pub(super) fn settle(
+        &self,
+        name: &Name,
+        record: &PendingRecord,
+        answer: Result<TokenAnswer, grant::Error>,
+    ) -> Result<TokenAnswer, Failure> {
         match answer {
-            Ok(_) => self.store.settle_pending(flow, Ended::SignedIn),
-            Err(grant::Error::TimedOut { .. }) => {}
-            Err(error) => self.store.settle_pending(flow, ended_grant(error)),
+            Ok(answer) => Ok(answer),
+            Err(error @ grant::Error::TimedOut { .. }) => Err(error.into()),
+            Err(source) if was_not_sent(record, &source) => {
+                self.store.save_pending(record)?;
+                Err(Failure::Login(Error::NotSent { name: name.clone(), source }))
+            }
+            Err(error) => {
+                self.store.settle_pending(&record.flow, ended_grant(&error));
+                Err(error.into())
+            }
         }
     }
+}
+
+/// Whether a code is as good as before.
+fn was_not_sent(record: &PendingRecord, error: &grant::Error) -> bool {
+    let is_code = record.binding.grant == Grant::AuthorizationCode;
+    is_code
+        && matches!(error, grant::Error::Oauth(oauth::Error::Http(error)) if !error.may_have_reached())
 }
 
 /// `--browser`.

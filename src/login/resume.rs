@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::turn::ended_grant;
+use super::pending::Failure;
 use super::{Error, Login, Outcome};
 use crate::credential::{Credential, Grant, Name, Tokens};
 use crate::grant::{self, Request, Server, Waiting};
@@ -268,9 +268,9 @@ impl Login<'_> {
         record: &PendingRecord,
         answer: Result<TokenAnswer, grant::Error>,
     ) -> Result<Outcome, Error> {
-        let answer = answer.map_err(|source| {
-            self.store.settle_pending(&record.flow, ended_grant(&source));
-            Error::Grant { name: name.clone(), source }
+        let answer = self.settle(name, record, answer).map_err(|failure| match failure {
+            Failure::Login(error) => error,
+            Failure::Grant(source) => Error::Grant { name: name.clone(), source },
         })?;
         let tokens = Tokens::from_answer(answer, (self.clock)(), None);
         let credential = Credential::OAuth { tokens, binding: record.binding.clone() };

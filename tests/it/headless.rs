@@ -601,6 +601,25 @@ fn a_code_that_the_server_does_not_take_leaves_nothing_half_written() {
     assert!(again.contains("used already, and the sign-in failed"), "{again}");
 }
 
+/// The network is away when the answer comes: the code was not sent, and is not spent.
+#[test]
+fn an_answer_that_could_not_be_sent_is_good_later() {
+    let demo = away(REDIRECT);
+    let asked = question(&demo, &["demo"]);
+    let redirect = answer_to(&asked);
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let endpoint = format!("{}/token", demo.server.issuer());
+    let store = Sealed::of(&demo.sandbox);
+    store.change_pending(|record| {
+        record["binding"]["token_endpoint"] = format!("http://{closed}/token").into();
+    });
+    let stderr = resume(&demo, "demo", &redirect).failure(75);
+    assert!(stderr.contains("hint: authctl login demo --resume"), "{stderr}");
+    store.change_pending(|record| record["binding"]["token_endpoint"] = endpoint.clone().into());
+    resume(&demo, "demo", &redirect).success();
+    assert_signed_in(&demo);
+}
+
 /// What is kept between the two commands is sealed, and bound to the server of the first.
 #[test]
 fn what_waits_is_sealed_and_goes_only_where_it_began() {
