@@ -299,7 +299,10 @@ fn gone(entry: &PendingEntry, now: Timestamp) -> Why {
         None if entry.expires_at <= now => {
             Why::Expired { begun_at: entry.started_at, expired_at: entry.expires_at }
         }
-        None => Why::NoneWaits,
+        // Forgotten by a logout.
+        None if entry.ended.is_some() => Why::NoneWaits,
+        // Taken by another process a moment ago.
+        None => Why::Used(None),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::support::authorization_server::{AuthorizationServer, Endpoint, Fault,
 use crate::support::demo::{Demo, config};
 use crate::support::launcher::is_ignored;
 use crate::support::pty::Terminal;
-use crate::support::sandbox::{AUTHCTL, Output, Sandbox};
+use crate::support::sandbox::{AUTHCTL, Output, Running, Sandbox};
 use crate::support::sealed::{Sealed, age};
 use crate::support::{browser, eventually};
 
@@ -465,22 +465,19 @@ fn the_state_decides_which_of_several_is_finished() {
 fn an_answer_is_good_once() {
     let demo = away(REDIRECT);
     let redirect = answer_to(&question(&demo, &["demo"]));
-    let crowd: Vec<_> = (0..8)
+    let mut crowd: Vec<_> = (0..8)
         .map(|_| {
             let mut command = demo.sandbox.command(["login", "demo", "--resume"]);
             command.stdin(Stdio::piped());
             demo.sandbox.start(command)
         })
         .collect();
-    let ended: Vec<Output> = crowd
-        .into_iter()
-        .map(|mut running| {
-            let mut stdin = running.child.stdin.take().unwrap();
-            let _ = writeln!(stdin, "{redirect}");
-            drop(stdin);
-            running.finish()
-        })
-        .collect();
+    // All of them have the answer before any is waited for.
+    for running in &mut crowd {
+        let mut stdin = running.child.stdin.take().unwrap();
+        let _ = writeln!(stdin, "{redirect}"); // a late one may have seen already that nothing waits
+    }
+    let ended: Vec<Output> = crowd.into_iter().map(Running::finish).collect();
     assert_eq!(ended.iter().filter(|output| output.code() == 0).count(), 1, "{ended:?}");
     for output in ended.iter().filter(|output| output.code() != 0) {
         assert!(output.code() == 2 && output.stderr.contains("used already"), "{output:?}");
