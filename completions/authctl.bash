@@ -22,11 +22,17 @@ _authctl() {
             authctl,generate)
                 cmd="authctl__subcmd__generate"
                 ;;
+            authctl,log)
+                cmd="authctl__subcmd__log"
+                ;;
             authctl,login)
                 cmd="authctl__subcmd__login"
                 ;;
             authctl,logout)
                 cmd="authctl__subcmd__logout"
+                ;;
+            authctl,permission)
+                cmd="authctl__subcmd__permission"
                 ;;
             authctl,provider)
                 cmd="authctl__subcmd__provider"
@@ -37,6 +43,9 @@ _authctl() {
             authctl,token)
                 cmd="authctl__subcmd__token"
                 ;;
+            authctl,trust)
+                cmd="authctl__subcmd__trust"
+                ;;
             authctl__subcmd__generate,completions)
                 cmd="authctl__subcmd__generate__subcmd__completions"
                 ;;
@@ -46,11 +55,26 @@ _authctl() {
             authctl__subcmd__generate,schema)
                 cmd="authctl__subcmd__generate__subcmd__schema"
                 ;;
+            authctl__subcmd__permission,allow)
+                cmd="authctl__subcmd__permission__subcmd__allow"
+                ;;
+            authctl__subcmd__permission,list)
+                cmd="authctl__subcmd__permission__subcmd__list"
+                ;;
+            authctl__subcmd__permission,withdraw)
+                cmd="authctl__subcmd__permission__subcmd__withdraw"
+                ;;
+            authctl__subcmd__provider,add)
+                cmd="authctl__subcmd__provider__subcmd__add"
+                ;;
             authctl__subcmd__provider,check)
                 cmd="authctl__subcmd__provider__subcmd__check"
                 ;;
             authctl__subcmd__provider,list)
                 cmd="authctl__subcmd__provider__subcmd__list"
+                ;;
+            authctl__subcmd__provider,remove)
+                cmd="authctl__subcmd__provider__subcmd__remove"
                 ;;
             authctl__subcmd__provider,show)
                 cmd="authctl__subcmd__provider__subcmd__show"
@@ -62,7 +86,7 @@ _authctl() {
 
     case "${cmd}" in
         authctl)
-            opts="-q -h -V --json --quiet --no-input --account --help --version login logout status token exec provider generate"
+            opts="-q -h -V --json --quiet --no-input --account --help --version login logout status token exec trust log permission provider generate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -185,6 +209,40 @@ _authctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        authctl__subcmd__log)
+            opts="-q -n -f -h --json --quiet --no-input --account --since --program --lines --follow --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --program)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lines)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         authctl__subcmd__login)
             opts="-q -h --json --quiet --no-input --account --with-key --with-token --key-file --user --device --browser --client-credentials --scope --client-id --client-secret-file --new-client --no-browser --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -241,8 +299,8 @@ _authctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        authctl__subcmd__provider)
-            opts="-q -h --json --quiet --no-input --account --help list show check"
+        authctl__subcmd__permission)
+            opts="-q -h --json --quiet --no-input --account --help list allow withdraw"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -259,7 +317,7 @@ _authctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        authctl__subcmd__provider__subcmd__check)
+        authctl__subcmd__permission__subcmd__allow)
             opts="-q -h --json --quiet --no-input --account --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -277,7 +335,195 @@ _authctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        authctl__subcmd__permission__subcmd__list)
+            opts="-q -h --json --quiet --no-input --account --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        authctl__subcmd__permission__subcmd__withdraw)
+            opts="-q -h --json --quiet --no-input --account --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        authctl__subcmd__provider)
+            opts="-q -h --json --quiet --no-input --account --help list show check add remove"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        authctl__subcmd__provider__subcmd__add)
+            opts="-q -h --name --title --base-url --mcp-url --host --api-key --bearer --basic --header --variable --verify --create-at --issuer --authorization-endpoint --token-endpoint --device-authorization-endpoint --grant --scope --resource --client-id --authentication --register-at --pkce --replace --dry-run --json --quiet --no-input --account --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --title)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --base-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --mcp-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --header)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --variable)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --verify)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --create-at)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --issuer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --authorization-endpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-endpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --device-authorization-endpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --grant)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --scope)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --resource)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --authentication)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --register-at)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pkce)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        authctl__subcmd__provider__subcmd__check)
+            opts="-q -h --refresh --json --quiet --no-input --account --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         authctl__subcmd__provider__subcmd__list)
+            opts="-q -h --json --quiet --no-input --account --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        authctl__subcmd__provider__subcmd__remove)
             opts="-q -h --json --quiet --no-input --account --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -332,7 +578,7 @@ _authctl() {
             return 0
             ;;
         authctl__subcmd__token)
-            opts="-q -h --json --quiet --no-input --account --min-ttl --header --refresh --allow-agents --deny-agents --help"
+            opts="-q -h --json --quiet --no-input --account --min-ttl --header --refresh --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -343,6 +589,28 @@ _authctl() {
                     return 0
                     ;;
                 --min-ttl)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        authctl__subcmd__trust)
+            opts="-q -h --json --quiet --no-input --account --show --hash --revoke --list --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --hash)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -35,7 +35,10 @@ complete -c authctl -n "__fish_authctl_needs_command" -f -a "logout" -d 'Sign ou
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "status" -d 'Show what is held, until when, and what mends a bad one'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "token" -d 'Print one fresh token'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "exec" -d 'Run a command with credentials in its environment'
-complete -c authctl -n "__fish_authctl_needs_command" -f -a "provider" -d 'List, show and check providers'
+complete -c authctl -n "__fish_authctl_needs_command" -f -a "trust" -d 'Approve what a directory\'s authctl.toml asks for'
+complete -c authctl -n "__fish_authctl_needs_command" -f -a "log" -d 'Show what was handed out, to whom and when'
+complete -c authctl -n "__fish_authctl_needs_command" -f -a "permission" -d 'Say which credentials coding agents may print'
+complete -c authctl -n "__fish_authctl_needs_command" -f -a "provider" -d 'List, show, check, add and remove providers'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "generate" -d 'Generate completions, man pages and JSON Schema'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l account -d 'Account for names that give none' -r
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l key-file -d 'File with the key, token or password, or - for standard input' -r -F
@@ -73,8 +76,6 @@ complete -c authctl -n "__fish_authctl_using_subcommand token" -s q -l quiet -d 
 complete -c authctl -n "__fish_authctl_using_subcommand token" -l no-input -d 'Never ask, also at a terminal'
 complete -c authctl -n "__fish_authctl_using_subcommand token" -l header -d 'Print the whole header line that the API expects'
 complete -c authctl -n "__fish_authctl_using_subcommand token" -l refresh -d 'Ask the authorization server for a new token in any case'
-complete -c authctl -n "__fish_authctl_using_subcommand token" -l allow-agents -d 'From now on print this credential also when a coding agent asks (a person must say so)'
-complete -c authctl -n "__fish_authctl_using_subcommand token" -l deny-agents -d 'Take that permission back'
 complete -c authctl -n "__fish_authctl_using_subcommand token" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l account -d 'Account for names that give none' -r
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l with -d 'Credentials to hand over, joined by commas: NAME, or NAME=VARIABLE to choose the variable' -r
@@ -87,14 +88,57 @@ complete -c authctl -n "__fish_authctl_using_subcommand exec" -l ask -d 'Ask wha
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l mask -d 'Write `[masked]` instead of the secrets in output that goes to a pipe or a file'
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l clean -d 'Remove the variables of every known provider, not only of those handed over'
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check" -l account -d 'Account for names that give none' -r
-complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check" -l json -d 'Print data and errors as JSON'
-complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check" -s q -l quiet -d 'Say nothing but warnings and errors'
-complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check" -l no-input -d 'Never ask, also at a terminal'
-complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check" -s h -l help -d 'Print help'
-complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check" -f -a "list" -d 'List the providers: the built-in ones and those of config.toml'
-complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check" -f -a "show" -d 'Show one provider: ways to sign in, headers, variables, endpoints'
-complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check" -f -a "check" -d 'Check one provider step by step: metadata, endpoints, and the stored credential'
+complete -c authctl -n "__fish_authctl_using_subcommand trust" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand trust" -l hash -d 'Approve without a question, if it still has this hash (authctl trust --show prints it)' -r
+complete -c authctl -n "__fish_authctl_using_subcommand trust" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand trust" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand trust" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand trust" -l show -d 'Show what it asks for and whether it is approved; change nothing'
+complete -c authctl -n "__fish_authctl_using_subcommand trust" -l revoke -d 'Take the approval back'
+complete -c authctl -n "__fish_authctl_using_subcommand trust" -l list -d 'List everything that was approved'
+complete -c authctl -n "__fish_authctl_using_subcommand trust" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c authctl -n "__fish_authctl_using_subcommand log" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand log" -l since -d 'Only what is younger than this, as in 90m, 12h, 7d, 2026-11-21 or 2026-11-21T09:00:00Z' -r
+complete -c authctl -n "__fish_authctl_using_subcommand log" -l program -d 'Only this program: its path, or the name of its file' -r
+complete -c authctl -n "__fish_authctl_using_subcommand log" -s n -l lines -d 'How many of the newest lines; 0 for all of them' -r
+complete -c authctl -n "__fish_authctl_using_subcommand log" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand log" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand log" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand log" -s f -l follow -d 'Go on with what happens from now on, until Ctrl-C'
+complete -c authctl -n "__fish_authctl_using_subcommand log" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -s h -l help -d 'Print help'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -f -a "list" -d 'List what coding agents may print, and which uses are confirmed'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -f -a "allow" -d 'Let coding agents print a credential'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -f -a "withdraw" -d 'Take that permission back'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from list" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from list" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from list" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from allow" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from allow" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from allow" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from allow" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from allow" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from withdraw" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from withdraw" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from withdraw" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from withdraw" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from withdraw" -s h -l help -d 'Print help'
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check add remove" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check add remove" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check add remove" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check add remove" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check add remove" -s h -l help -d 'Print help'
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check add remove" -f -a "list" -d 'List the providers: the built-in ones and those of config.toml'
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check add remove" -f -a "show" -d 'Show one provider: ways to sign in, headers, variables, endpoints'
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check add remove" -f -a "check" -d 'Check one provider step by step: from its description to a call with the stored credential'
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check add remove" -f -a "add" -d 'Add a provider to config.toml: from an address by discovery, or from flags'
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check add remove" -f -a "remove" -d 'Remove a provider from config.toml'
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from list" -l account -d 'Account for names that give none' -r
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from list" -l json -d 'Print data and errors as JSON'
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say nothing but warnings and errors'
@@ -106,10 +150,46 @@ complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_see
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from show" -l no-input -d 'Never ask, also at a terminal'
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from check" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from check" -l refresh -d 'Refresh the credential to prove that it can be'
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from check" -l json -d 'Print data and errors as JSON'
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from check" -l no-input -d 'Never ask, also at a terminal'
-complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l name -d 'Name of the provider found at an address' -r
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l title -d 'Its name for people' -r
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l base-url -d 'Where its API is' -r
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l mcp-url -d 'Where its remote MCP server is' -r
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l host -d 'A further host to which its credentials may be sent' -r
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l header -d 'The header of its credentials, as in \'x-api-key: {key}\'' -r
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l variable -d 'An environment variable that its programs read; the first one is set by exec' -r
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l verify -d 'An address that can be read with a good credential alone' -r
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l create-at -d 'The page where a person makes a key' -r
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l issuer -d 'Issuer of its authorization server, exactly as the server\'s metadata has it' -r
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l authorization-endpoint -d 'Authorization endpoint, for a server without metadata' -r
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l token-endpoint -d 'Token endpoint, for a server without metadata' -r
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l device-authorization-endpoint -d 'Device authorization endpoint, for a server without metadata' -r
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l grant -d 'A way to sign in; the first one is used by default' -r
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l scope -d 'Scopes to ask for, instead of those that the server names' -r
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l resource -d 'Resource indicator that all requests carry' -r
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l client-id -d 'Your OAuth client there' -r
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l authentication -d 'How your client\'s secret is sent: client_secret_basic, client_secret_post, none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l register-at -d 'The page where a person registers a client' -r
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l pkce -d 'S256 or unverified, for a server that does not say whether it checks PKCE' -r
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l api-key -d 'It takes API keys'
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l bearer -d 'It takes bearer tokens that a person pastes'
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l basic -d 'It takes a name and a password'
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l replace -d 'Replace a provider of this name, also a built-in one'
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l dry-run -d 'Print what would be written, and write nothing'
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from remove" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from remove" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from remove" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from remove" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
 complete -c authctl -n "__fish_authctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man schema" -l account -d 'Account for names that give none' -r
 complete -c authctl -n "__fish_authctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man schema" -l json -d 'Print data and errors as JSON'
 complete -c authctl -n "__fish_authctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man schema" -s q -l quiet -d 'Say nothing but warnings and errors'

@@ -63,8 +63,6 @@ module completions {
     --min-ttl: string         # Least time the token must still live, as in 90s, 10m, 1h
     --header                  # Print the whole header line that the API expects
     --refresh                 # Ask the authorization server for a new token in any case
-    --allow-agents            # From now on print this credential also when a coding agent asks (a person must say so)
-    --deny-agents             # Take that permission back
     --help(-h)                # Print help (see more with '--help')
     name: string              # Provider, or provider:account
   ]
@@ -84,7 +82,74 @@ module completions {
     --help(-h)                # Print help (see more with '--help')
   ]
 
-  # List, show and check providers
+  # Approve what a directory's authctl.toml asks for
+  export extern "authctl trust" [
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
+    --show                    # Show what it asks for and whether it is approved; change nothing
+    --hash: string            # Approve without a question, if it still has this hash (authctl trust --show prints it)
+    --revoke                  # Take the approval back
+    --list                    # List everything that was approved
+    --help(-h)                # Print help (see more with '--help')
+    path?: path               # A directory or its authctl.toml, instead of the nearest one from here upward
+  ]
+
+  # Show what was handed out, to whom and when
+  export extern "authctl log" [
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
+    --since: string           # Only what is younger than this, as in 90m, 12h, 7d, 2026-11-21 or 2026-11-21T09:00:00Z
+    --program: string         # Only this program: its path, or the name of its file
+    --lines(-n): string       # How many of the newest lines; 0 for all of them
+    --follow(-f)              # Go on with what happens from now on, until Ctrl-C
+    --help(-h)                # Print help (see more with '--help')
+    name?: string             # Only this provider, or provider:account
+  ]
+
+  # Say which credentials coding agents may print
+  export extern "authctl permission" [
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
+    --help(-h)                # Print help
+  ]
+
+  # List what coding agents may print, and which uses are confirmed
+  export extern "authctl permission list" [
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
+    --help(-h)                # Print help
+    name?: string             # Only this provider, or provider:account
+  ]
+
+  # Let coding agents print a credential
+  export extern "authctl permission allow" [
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
+    --help(-h)                # Print help (see more with '--help')
+    name: string              # Provider, or provider:account
+  ]
+
+  # Take that permission back
+  export extern "authctl permission withdraw" [
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
+    --help(-h)                # Print help
+    name: string              # Provider, or provider:account
+  ]
+
+  # List, show, check, add and remove providers
   export extern "authctl provider" [
     --json                    # Print data and errors as JSON
     --quiet(-q)               # Say nothing but warnings and errors
@@ -112,14 +177,60 @@ module completions {
     provider: string          # Name of the provider, as in `provider list`
   ]
 
-  # Check one provider step by step: metadata, endpoints, and the stored credential
+  # Check one provider step by step: from its description to a call with the stored credential
   export extern "authctl provider check" [
+    --refresh                 # Refresh the credential to prove that it can be
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
+    --help(-h)                # Print help (see more with '--help')
+    provider: string          # Provider, or provider:account
+  ]
+
+  # Add a provider to config.toml: from an address by discovery, or from flags
+  export extern "authctl provider add" [
+    --name: string            # Name of the provider found at an address
+    --title: string           # Its name for people
+    --base-url: string        # Where its API is
+    --mcp-url: string         # Where its remote MCP server is
+    --host: string            # A further host to which its credentials may be sent
+    --api-key                 # It takes API keys
+    --bearer                  # It takes bearer tokens that a person pastes
+    --basic                   # It takes a name and a password
+    --header: string          # The header of its credentials, as in 'x-api-key: {key}'
+    --variable: string        # An environment variable that its programs read; the first one is set by exec
+    --verify: string          # An address that can be read with a good credential alone
+    --create-at: string       # The page where a person makes a key
+    --issuer: string          # Issuer of its authorization server, exactly as the server's metadata has it
+    --authorization-endpoint: string # Authorization endpoint, for a server without metadata
+    --token-endpoint: string  # Token endpoint, for a server without metadata
+    --device-authorization-endpoint: string # Device authorization endpoint, for a server without metadata
+    --grant: string           # A way to sign in; the first one is used by default
+    --scope: string           # Scopes to ask for, instead of those that the server names
+    --resource: string        # Resource indicator that all requests carry
+    --client-id: string       # Your OAuth client there
+    --authentication: string  # How your client's secret is sent: client_secret_basic, client_secret_post, none
+    --register-at: string     # The page where a person registers a client
+    --pkce: string            # S256 or unverified, for a server that does not say whether it checks PKCE
+    --replace                 # Replace a provider of this name, also a built-in one
+    --dry-run                 # Print what would be written, and write nothing
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
+    --help(-h)                # Print help (see more with '--help')
+    target: string            # Address of an issuer, an API or an MCP server; or the name of what the flags describe
+  ]
+
+  # Remove a provider from config.toml
+  export extern "authctl provider remove" [
     --json                    # Print data and errors as JSON
     --quiet(-q)               # Say nothing but warnings and errors
     --no-input                # Never ask, also at a terminal
     --account: string         # Account for names that give none
     --help(-h)                # Print help
-    provider: string          # Provider, or provider:account
+    provider: string          # Name of the provider
   ]
 
   # Generate completions, man pages and JSON Schema

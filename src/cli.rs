@@ -5,6 +5,7 @@ use clap::{ArgAction, Parser};
 
 use crate::commands::Command;
 use crate::context::Options;
+use crate::text;
 use crate::ui::Manner;
 
 /// Log in once; every agent, script and MCP session gets a working credential without keeping one.
@@ -46,15 +47,54 @@ pub struct Global {
     account: Option<String>,
 }
 
-/// `exec --with github make`: says that `--` is missing, which clap's own words do not.
-pub fn explain_separator(error: &mut clap::Error) {
-    let word = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(word)) if error.kind() == ErrorKind::UnknownArgument => word,
-        _ => return,
-    };
-    if !word.starts_with('-') {
+/// Longest part of what was typed that an error repeats, in characters.
+const REPEATED: usize = 80;
+
+/// What clap's own words leave unsaid, for the command that was typed; and what they should not repeat.
+pub fn explain(error: &mut clap::Error, command: Option<&str>) {
+    match command {
+        Some("exec") => explain_separator(error),
+        Some("login") => conceal_key(error),
+        _ => {}
+    }
+    for place in
+        [ContextKind::InvalidArg, ContextKind::InvalidValue, ContextKind::InvalidSubcommand]
+    {
+        if let Some(ContextValue::String(typed)) = error.get(place) {
+            let typed = text::clean_to(typed, REPEATED);
+            error.insert(place, ContextValue::String(typed));
+        }
+    }
+}
+
+/// `exec --with github make`: says that `--` is missing.
+fn explain_separator(error: &mut clap::Error) {
+    if let Some(word) = surplus(error) {
         let tip = format!("put -- before the command: authctl exec --with NAME -- {word} …");
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+}
+
+/// `login audiostack KEY`: the key is not repeated, and the way is shown.
+fn conceal_key(error: &mut clap::Error) {
+    let place = match error.kind() {
+        ErrorKind::TooManyValues => ContextKind::InvalidValue,
+        _ if surplus(error).is_some() => ContextKind::InvalidArg,
+        _ => return,
+    };
+    error.insert(place, ContextValue::String("…".into()));
+    let tip = "a key has no place on a command line, where other programs can read it: authctl login NAME \
+               --with-key asks for it, or reads it from standard input";
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+}
+
+/// A word that clap has no place for.
+fn surplus(error: &clap::Error) -> Option<&str> {
+    match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(word)) if error.kind() == ErrorKind::UnknownArgument => {
+            Some(word.as_str()).filter(|word| !word.starts_with('-'))
+        }
+        _ => None,
     }
 }
 

@@ -1,22 +1,25 @@
 //! What every command is handed: how to talk, where things are, the configuration, the store and the
 //! HTTP client. Each is made when it is first asked for, so that a command pays for what it uses.
 
-use std::cell::OnceCell;
+mod acquire;
+
+use std::cell::{Cell, OnceCell};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::config::{Config, Provider, StoreChoice};
+use crate::audit::{Entry, Log};
+use crate::config::{self, Config, Manifest, Provider, StoreChoice};
 use crate::credential::{self, Name};
-use crate::error::{CommandError, Kind};
+use crate::error::{CommandError, Kind, chain};
 use crate::headless::Surroundings;
 use crate::http::Http;
 use crate::interact::Interact;
 use crate::login::Login;
 use crate::paths::{self, Paths};
-use crate::policy;
+use crate::policy::{self, Standing};
 use crate::resolve::Resolver;
 use crate::store::{self, Choice, Store};
 use crate::ui::{Manner, Ui};
@@ -37,6 +40,17 @@ pub struct Named {
     pub account_named: bool,
 }
 
+impl Named {
+    /// Whether a stored credential is meant: one account, or all of a provider where none was named.
+    pub fn covers(&self, name: &Name) -> bool {
+        if self.account_named {
+            self.name == *name
+        } else {
+            self.name.provider() == name.provider()
+        }
+    }
+}
+
 /// Everything a command works with.
 pub struct Context {
     options: Options,
@@ -49,6 +63,11 @@ pub struct Context {
     store: OnceCell<Store>,
     /// A store that a person chose during this run.
     chosen: OnceCell<Store>,
+    /// How many sign-ins are being followed to the one that they begin with.
+    chain: Cell<u8>,
+    manifest: OnceCell<Option<(Manifest, Standing)>>,
+    /// Whether it was said that the audit log cannot be written.
+    is_log_warned: Cell<bool>,
 }
 
 impl Context {
@@ -62,6 +81,9 @@ impl Context {
             config: OnceCell::new(),
             store: OnceCell::new(),
             chosen: OnceCell::new(),
+            chain: Cell::new(0),
+            manifest: OnceCell::new(),
+            is_log_warned: Cell::new(false),
         }
     }
 
@@ -137,8 +159,40 @@ impl Context {
         Ok(agent.map(|agent| agent.title.clone()))
     }
 
+    /// The audit log, whether or not it is switched on.
+    pub fn log(&self) -> Result<Log, CommandError> {
+        let rule = &self.config()?.log;
+        let file = match &rule.file {
+            Some(file) => file.clone(),
+            None => self.paths()?.audit_file(),
+        };
+        Ok(Log::new(file, rule.max_bytes))
+    }
+
+    /// Adds a line to the audit log, with the agent at the keyboard and the working directory. What
+    /// cannot be written is said once, and stops nothing.
+    pub fn record(&self, entry: Entry) {
+        // A configuration that cannot be read is an error of the command itself.
+        let Ok(log) = self.log() else { return };
+        if !self.config().is_ok_and(|config| config.log.enabled) {
+            return;
+        }
+        let directory = std::env::current_dir().ok();
+        let entry = Entry {
+            agent: self.agent_at_the_keyboard().ok().flatten(),
+            directory: directory.map(|directory| directory.to_string_lossy().into_owned()),
+            ..entry
+        };
+        if let Err(error) = log.append(entry)
+            && !self.is_log_warned.replace(true)
+        {
+            self.ui.warn(&format!("the audit log is not written: {}", chain(&error)));
+        }
+    }
+
     pub fn resolver(&self) -> Result<Resolver<'_>, CommandError> {
-        Ok(Resolver { store: self.store()?, http: &self.http, clock: Timestamp::now })
+        let store = self.store()?;
+        Ok(Resolver { store, http: &self.http, logins: self, clock: Timestamp::now })
     }
 
     pub fn login(&self) -> Result<Login<'_>, CommandError> {
@@ -146,6 +200,7 @@ impl Context {
             store: self.store()?,
             http: &self.http,
             interact: self.ui.as_ref(),
+            logins: self,
             clock: Timestamp::now,
             surroundings: Surroundings::look(
                 &raw_environment,
@@ -153,6 +208,49 @@ impl Context {
                 self.ui.can_ask(),
             ),
         })
+    }
+
+    /// The manifest nearest to the working directory, and whether a person approved it. Read once: what
+    /// was approved is what is used.
+    pub fn manifest(&self) -> Result<Option<&(Manifest, Standing)>, CommandError> {
+        let found = get_or_try_init(&self.manifest, || {
+            let Some(path) = manifest_path() else { return Ok(None) };
+            let manifest = Manifest::read(&path, self.config()?)?;
+            let standing = policy::standing(&self.paths()?.state, &manifest)?;
+            Ok(Some((manifest, standing)))
+        })?;
+        Ok(found.as_ref())
+    }
+
+    /// The account that the directory's manifest names for a provider. One that was never approved
+    /// counts for nothing, whatever is wrong with it; one that changed stops what it would change.
+    fn account_from_manifest(&self, provider: &str) -> Result<Option<String>, CommandError> {
+        let Some(path) = manifest_path() else { return Ok(None) };
+        let Some(approval) = policy::approval(&self.paths()?.state, &path)? else {
+            self.warn_of_unapproved_account(provider);
+            return Ok(None);
+        };
+        let Some((manifest, standing)) = self.manifest()? else { return Ok(None) };
+        let account = manifest.asked.accounts.get(provider);
+        if account == approval.asked.accounts.get(provider) {
+            return Ok(account.cloned());
+        }
+        match policy::Error::of(manifest, standing) {
+            Some(error) => Err(error.into()),
+            None => Ok(account.cloned()),
+        }
+    }
+
+    fn warn_of_unapproved_account(&self, provider: &str) {
+        if let Ok(Some((manifest, _))) = self.manifest()
+            && let Some(account) = manifest.asked.accounts.get(provider)
+        {
+            let path = crate::text::clean_to(&manifest.path.to_string_lossy(), 1_000);
+            self.ui.warn(&format!(
+                "{path} names the account {account} for {provider}, and is not approved; \
+                 authctl trust shows it"
+            ));
+        }
     }
 
     /// `--account` alone means nothing: there is no name that it could complete.
@@ -167,7 +265,7 @@ impl Context {
     }
 
     /// The credential that a name as typed means: its own account, else `--account`, else
-    /// `AUTHCTL_ACCOUNT`, else `default`.
+    /// `AUTHCTL_ACCOUNT`, else that of the directory's manifest, else `default`.
     pub fn name(&self, typed: &str) -> Result<Named, CommandError> {
         let name: Name = typed.parse()?;
         if typed.contains(':') {
@@ -175,13 +273,21 @@ impl Context {
         }
         let account = match &self.options.account {
             Some(account) => Some(account.clone()),
-            None => account_from_environment(name.provider())?,
+            None => match account_from_environment(name.provider())? {
+                Some(account) => Some(account),
+                None => self.account_from_manifest(name.provider())?,
+            },
         };
         match account {
             Some(account) => Ok(Named { name: name.with_account(&account)?, account_named: true }),
             None => Ok(Named { name, account_named: false }),
         }
     }
+}
+
+/// A working directory that is gone has no manifest.
+fn manifest_path() -> Option<PathBuf> {
+    config::nearest_manifest(&std::env::current_dir().ok()?, paths::home().as_deref())
 }
 
 /// `AUTHCTL_ACCOUNT` is one account for all providers (`work`), or a list (`github:work,openai:me`). One

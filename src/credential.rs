@@ -11,11 +11,23 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::http::Http;
-use crate::oauth::{Client, TokenAnswer};
+use crate::oauth::{Client, ClientAuthentication, DPOP, TokenAnswer};
 use crate::secret::Secret;
 
-/// Format of the records this build writes. A record with a higher number is refused untouched.
+/// Format of records that every authctl reads.
 pub const FORMAT: u32 = 1;
+
+/// Format of records with keys: an authctl that does not know of them would take bound tokens (RFC 9449) for
+/// bearer tokens, and lose the key of a client. Also of those with an ID token, and of machines. The highest that this build reads; a record with a higher number is
+/// refused untouched.
+pub const NEWEST_FORMAT: u32 = 2;
+
+/// The lowest format whose readers understand all of a client.
+pub fn client_format(client: &Client) -> u32 {
+    let has_key =
+        client.key.is_some() || client.authentication == ClientAuthentication::PrivateKeyJwt;
+    if has_key { NEWEST_FORMAT } else { FORMAT }
+}
 
 /// The account of a name that gives none.
 pub const DEFAULT_ACCOUNT: &str = "default";
@@ -191,11 +203,25 @@ impl Credential {
         }
     }
 
-    /// Whether new tokens can be had without a person: with a refresh token, or as the client itself.
+    /// Whether new tokens can be had without a person: with a refresh token, as the client itself, or
+    /// for an identity that this machine has.
     pub fn is_renewable(&self) -> bool {
         self.as_oauth().is_some_and(|(tokens, binding)| {
-            tokens.refresh_token.is_some() || binding.grant == Grant::ClientCredentials
+            tokens.refresh_token.is_some() || binding.grant.needs_nobody()
         })
+    }
+
+    /// Whether the handed-out secret works only with a proof of possession (RFC 9449 §7).
+    pub fn is_bound(&self) -> bool {
+        self.as_oauth().is_some_and(|(tokens, _)| tokens.is_bound())
+    }
+
+    /// The lowest format whose readers understand all of it.
+    fn format(&self) -> u32 {
+        let Some((tokens, binding)) = self.as_oauth() else { return FORMAT };
+        let is_new =
+            tokens.dpop_key.is_some() || tokens.id_token.is_some() || binding.grant.is_of_machine();
+        if is_new { NEWEST_FORMAT } else { client_format(&binding.client) }
     }
 
     pub fn as_oauth(&self) -> Option<(&Tokens, &Binding)> {
@@ -211,7 +237,7 @@ impl Credential {
 pub struct Tokens {
     #[serde(with = "crate::secret::at_rest")]
     pub access_token: Secret,
-    /// `Bearer`, the only type that is accepted.
+    /// `Bearer`, or `DPoP` (RFC 9449 §5).
     pub token_type: String,
     /// Our clock when the answer came: a clock that is now earlier has been set back.
     pub issued_at: Timestamp,
@@ -232,6 +258,21 @@ pub struct Tokens {
     /// Whose login it is, where the server told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// Kept only where another provider's sign-in begins with it (ID-JAG); never handed out.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "crate::secret::at_rest_option"
+    )]
+    pub id_token: Option<Secret>,
+    /// The private key (PKCS #8 in PEM) that the tokens are bound to: the access token if it is of the
+    /// type `DPoP`, and a public client's refresh token in any case (RFC 9449 §5).
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "crate::secret::at_rest_option"
+    )]
+    pub dpop_key: Option<Secret>,
 }
 
 /// Where an OAuth credential came from and the only places it may go, as the strings received: they
@@ -242,6 +283,9 @@ pub struct Binding {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
     pub token_endpoint: String,
+    /// Where the refresh token goes instead, where the server has a place of its own for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_endpoint: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revocation_endpoint: Option<String>,
     /// Those of the two at hosts that only a public server's document named: no private address may
@@ -263,6 +307,11 @@ pub struct Binding {
 }
 
 impl Binding {
+    /// The only place that ever sees the refresh token.
+    pub fn refresh_endpoint(&self) -> &String {
+        self.refresh_endpoint.as_ref().unwrap_or(&self.token_endpoint)
+    }
+
     /// Keeps `http` to public addresses where the login was kept to them.
     pub fn confine(&self, http: &Http) {
         let urls = self.confined.iter().filter_map(|endpoint| Url::parse(endpoint).ok());
@@ -277,21 +326,52 @@ pub enum Grant {
     AuthorizationCode,
     DeviceCode,
     ClientCredentials,
+    /// Client credentials, with an identity that this machine has as the client's proof (RFC 7523 §2.2).
+    ClientAssertion,
+    /// Such an identity as an assertion (RFC 7523 §2.1).
+    JwtBearer,
+    /// Such an identity, or another credential, exchanged (RFC 8693).
+    TokenExchange,
+    /// An assertion that an identity provider makes out of a sign-in there (ID-JAG).
+    IdJag,
 }
 
 impl Grant {
+    /// Whether its tokens are had from an identity that is at hand: nothing need be stored for it.
+    pub fn is_of_machine(self) -> bool {
+        self.shows_identity() || self == Grant::IdJag
+    }
+
+    /// Whether it shows an identity token to the authorization server.
+    pub fn shows_identity(self) -> bool {
+        matches!(self, Grant::ClientAssertion | Grant::JwtBearer | Grant::TokenExchange)
+    }
+
+    /// Whether it brings new tokens at any time without a person.
+    pub fn needs_nobody(self) -> bool {
+        self == Grant::ClientCredentials || self.is_of_machine()
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Grant::AuthorizationCode => "authorization_code",
             Grant::DeviceCode => "device_code",
             Grant::ClientCredentials => "client_credentials",
+            Grant::ClientAssertion => "client_assertion",
+            Grant::JwtBearer => "jwt_bearer",
+            Grant::TokenExchange => "token_exchange",
+            Grant::IdJag => "id_jag",
         }
     }
 
-    /// The `grant_type` of the request for tokens (RFC 6749 §4, RFC 8628 §3.4).
+    /// The `grant_type` of the request for tokens (RFC 6749 §4, RFC 8628 §3.4, RFC 7523 §2.1, RFC 8693
+    /// §2.1).
     pub fn grant_type(self) -> &'static str {
         match self {
             Grant::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
+            Grant::JwtBearer | Grant::IdJag => "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            Grant::ClientAssertion => Grant::ClientCredentials.grant_type(),
+            Grant::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
             other => other.as_str(),
         }
     }
@@ -300,7 +380,7 @@ impl Grant {
 impl Tokens {
     /// The tokens of an answer that came at `now`, following `previous` ones of the same login. What
     /// the server did not repeat stays: the refresh token (RFC 6749 §6) and its end, the scopes
-    /// (§5.1), the subject. An access token that has ended already ends now, and the next use
+    /// (§5.1), the subject, the key. An access token that has ended already ends now, and the next use
     /// refreshes it; without a refresh token that word can only mean «no end», or it would be of no
     /// use to anybody.
     pub fn from_answer(answer: TokenAnswer, now: Timestamp, previous: Option<&Tokens>) -> Self {
@@ -324,7 +404,31 @@ impl Tokens {
             },
             refresh_token,
             scopes: answer.scopes.or_else(|| previous.and_then(|old| old.scopes.clone())),
-            subject: previous.and_then(|old| old.subject.clone()),
+            subject: answer.subject.or_else(|| previous.and_then(|old| old.subject.clone())),
+            dpop_key: previous.and_then(|old| old.dpop_key.clone()),
+            id_token: next_id_token(answer.id_token, previous),
+        }
+    }
+
+    /// The same with the key that their request proved, if they need it ever again.
+    #[must_use]
+    pub fn bound_to(self, key: Secret) -> Self {
+        let needed = self.is_bound() || self.refresh_token.is_some();
+        Self { dpop_key: needed.then_some(key), ..self }
+    }
+
+    /// Whether the access token works only with a proof of possession.
+    pub fn is_bound(&self) -> bool {
+        self.token_type == DPOP
+    }
+}
+
+/// A refresh may bring a new ID token (OpenID Connect Core §12.2); it is kept where one was kept.
+fn next_id_token(answered: Option<Secret>, previous: Option<&Tokens>) -> Option<Secret> {
+    match previous {
+        None => answered,
+        Some(previous) => {
+            previous.id_token.as_ref().map(|old| answered.unwrap_or_else(|| old.clone()))
         }
     }
 }
@@ -405,7 +509,7 @@ impl Record {
     /// A first record for `name`, with a new id.
     pub fn new(name: &Name, credential: Credential, now: Timestamp) -> Self {
         Self {
-            format: FORMAT,
+            format: credential.format(),
             provider: name.provider().to_owned(),
             account: name.account().to_owned(),
             id: new_id(),
@@ -422,7 +526,7 @@ impl Record {
     /// The record that follows this one: same id, next generation, no marks.
     pub fn succeeded_by(&self, credential: Credential) -> Self {
         Self {
-            format: FORMAT,
+            format: credential.format(),
             generation: self.generation + 1,
             credential,
             refreshing: None,
@@ -454,7 +558,7 @@ impl Record {
 pub enum Unreadable {
     #[error("it is damaged at line {line}, column {column}")]
     Damaged { line: usize, column: usize },
-    #[error("it has format {0}, made by a newer authctl; this one reads up to {FORMAT}")]
+    #[error("it has format {0}, made by a newer authctl; this one reads up to {NEWEST_FORMAT}")]
     NewerFormat(u32),
 }
 
@@ -473,7 +577,7 @@ pub fn check_format(stored: &str) -> Result<(), Unreadable> {
     }
     let Format { format } =
         serde_json::from_str(stored).map_err(|error| Unreadable::damaged(&error))?;
-    if format > FORMAT { Err(Unreadable::NewerFormat(format)) } else { Ok(()) }
+    if format > NEWEST_FORMAT { Err(Unreadable::NewerFormat(format)) } else { Ok(()) }
 }
 
 /// A new credential id: `cred_` and 128 random bits in base64url. Not derived from any secret.
@@ -546,6 +650,8 @@ mod tests {
             refresh_expires_at: None,
             scopes: None,
             subject: None,
+            id_token: None,
+            dpop_key: None,
         }
     }
 
@@ -584,6 +690,8 @@ mod tests {
             refresh_token: refresh_token.map(Secret::new),
             refresh_expires_in: None,
             scopes: None,
+            id_token: None,
+            subject: None,
         }
     }
 
@@ -659,8 +767,8 @@ mod tests {
     #[test]
     fn a_newer_format_is_told_from_damage() {
         assert_eq!(
-            Record::from_stored(r#"{"format":2,"what":"ever"}"#).unwrap_err(),
-            Unreadable::NewerFormat(2)
+            Record::from_stored(r#"{"format":3,"what":"ever"}"#).unwrap_err(),
+            Unreadable::NewerFormat(3)
         );
         assert!(matches!(
             Record::from_stored(r#"{"format":1"#).unwrap_err(),

@@ -7,6 +7,8 @@ use std::io;
 
 use clap::error::{ContextKind, ContextValue};
 
+use crate::audit;
+use crate::grant::{IdentityError, Unobtained};
 use crate::interact::Unanswered;
 use crate::{config, grant, http, inject, launch, login, oauth, paths, policy, private_file};
 use crate::{credential, resolve, secret, store, text};
@@ -20,6 +22,8 @@ pub enum Kind {
     Usage,
     /// A person must sign in, and there is nobody to ask.
     LoginRequired,
+    /// A person must confirm, and there is nobody to ask.
+    ConfirmationRequired,
     /// The network or the authorization server; later it may work.
     TryAgain,
     /// Whoever read our output has gone: a quiet success.
@@ -37,7 +41,7 @@ impl Kind {
             Kind::ClosedPipe => 0,
             Kind::Failed => 1,
             Kind::Usage => 2,
-            Kind::LoginRequired => 4,
+            Kind::LoginRequired | Kind::ConfirmationRequired => 4,
             Kind::TryAgain => 75,
             Kind::NotFound => 127,
             Kind::NotExecutable => 126,
@@ -57,6 +61,7 @@ impl Kind {
             Kind::Failed => "failed",
             Kind::Usage => "usage",
             Kind::LoginRequired => "login_required",
+            Kind::ConfirmationRequired => "confirmation_required",
             Kind::TryAgain => "try_again",
             Kind::ClosedPipe => "closed_pipe",
             Kind::NotFound => "not_found",
@@ -95,6 +100,13 @@ impl CommandError {
 
     fn from_error(kind: Kind, error: &dyn StdError) -> Self {
         Self::new(kind, chain(error))
+    }
+
+    /// The same with what it happened in, said first.
+    #[must_use]
+    pub fn within(self, place: &str) -> Self {
+        let message = text::clean_to(&format!("{place}: {}", self.message), LONGEST);
+        Self { message, ..self }
     }
 
     pub fn kind(&self) -> Kind {
@@ -170,8 +182,8 @@ impl From<credential::BadName> for CommandError {
         let shown = Self::from_error(Kind::Usage, &error);
         if error.is_url() {
             return shown.hint(
-                "give the address a name: describe it in config.toml under [provider.NAME] \
-                 (man authctl-config), then authctl login NAME",
+                "authctl provider add URL --name NAME  (finds out how to sign in there), then \
+                 authctl login NAME",
             );
         }
         let near = error.in_lower_case().map(|name| format!("did you mean {name}?"));
@@ -223,7 +235,8 @@ impl From<config::Error> for CommandError {
     fn from(error: config::Error) -> Self {
         let shown = Self::from_error(Kind::Usage, &error);
         match error {
-            config::Error::UnknownProvider { nearest, .. } => {
+            config::Error::UnknownProvider { nearest, .. }
+            | config::Error::UnknownInManifest { nearest, .. } => {
                 let near = (!nearest.is_empty())
                     .then(|| format!("did you mean {}?", nearest.join(" or ")));
                 near.into_iter().fold(shown, Self::hint).hint("authctl provider list")
@@ -326,6 +339,7 @@ impl From<resolve::Error> for CommandError {
                 let again = format!("authctl status {name} --check  (tries again)");
                 wire_hint(shown(Kind::TryAgain), source, &again, name)
             }
+            E::NotAsked { name, source } => grant_error(shown(grant_kind(source)), name, source),
             E::Busy(_) => shown(Kind::TryAgain),
             E::CutOff { name, .. } | E::Failing { name, .. } => shown(Kind::TryAgain)
                 .hint(format!("authctl token {name} --refresh  (tries now)"))
@@ -354,9 +368,10 @@ impl From<login::Error> for CommandError {
                 .hint(format!("{}  (registers a new one)", login_hint(name))),
             E::ClientSecretNeeded { provider } => shown(Kind::Usage)
                 .hint(format!("authctl login {provider} --client-id ID --client-secret-file FILE")),
-            E::PushRequired { provider } => {
-                shown(Kind::Failed).hint(format!("authctl login {provider} --device"))
-            }
+            E::ClientKeyNeeded { provider } => shown(Kind::Usage)
+                .hint(format!("authctl login {provider} --client-id ID --client-key-file FILE")),
+            E::NoDpop { provider } => shown(Kind::Failed).hint(plain_tokens(provider)),
+            E::NoKey(_) => shown(Kind::Failed),
             E::NoPkce { provider, .. } => shown(Kind::Failed).hint(format!(
                 "if you know that it does, write pkce = \"unverified\" in [provider.{provider}.oauth]"
             )),
@@ -450,10 +465,63 @@ fn client_needed(
 fn grant_kind(error: &grant::Error) -> Kind {
     use grant::Error as E;
     match error {
-        E::Oauth(error) => oauth_kind(error),
-        E::BadKey(_) | E::NothingPiped | E::KeyFile { .. } | E::PortTaken { .. } => Kind::Usage,
+        E::Oauth(error) | E::Pushed(error) => oauth_kind(error),
+        E::BadKey(_)
+        | E::NothingPiped
+        | E::KeyFile { .. }
+        | E::PortTaken { .. }
+        | E::ClientKey { .. }
+        | E::PrivateFile(_)
+        | E::Algorithm { .. }
+        | E::NoKey
+        | E::NoIssuer
+        | E::NoIdentity
+        | E::KeyElsewhere { .. } => Kind::Usage,
         E::Unanswered(source) => unanswered_kind(source),
+        E::Identity(source) => identity_kind(source),
+        E::AtIdentityProvider { source, .. } => oauth_kind(source),
+        E::Login { why, .. } => match why {
+            Unobtained::SignIn => Kind::LoginRequired,
+            Unobtained::Later => Kind::TryAgain,
+            Unobtained::Otherwise => Kind::Failed,
+        },
         _ => Kind::Failed,
+    }
+}
+
+/// Without an identity that can be shown, somebody must set up the job or the configuration.
+fn identity_kind(error: &IdentityError) -> Kind {
+    match error {
+        IdentityError::Http(error) => http_kind(error),
+        IdentityError::Refused { status: 500.., .. } => Kind::TryAgain,
+        IdentityError::Refused { .. } | IdentityError::Expired { .. } => Kind::Failed,
+        _ => Kind::Usage,
+    }
+}
+
+fn identity_hint(
+    shown: CommandError,
+    error: &IdentityError,
+    name: &credential::Name,
+) -> CommandError {
+    let table = format!("[provider.{}.oauth]", name.provider());
+    match error {
+        IdentityError::NoPermission(_) => shown.hint(
+            "write permissions: { id-token: write } in the workflow, at the job that runs this",
+        ),
+        IdentityError::NotSet(variable) => shown.hint(format!(
+            "set {variable}; a job of GitLab gets it from id_tokens in .gitlab-ci.yml"
+        )),
+        IdentityError::Audience { .. } => shown.hint(format!(
+            "have the token made for that audience, or correct audience of identity in {table}"
+        )),
+        IdentityError::File { .. } | IdentityError::Unfit { .. } => {
+            shown.hint(format!("correct identity in {table}  (man authctl-config)"))
+        }
+        IdentityError::Expired { .. } => {
+            shown.hint("start the job again, or set this computer's clock if that is wrong")
+        }
+        _ => shown,
     }
 }
 
@@ -461,11 +529,25 @@ fn grant_error(shown: CommandError, name: &credential::Name, error: &grant::Erro
     use grant::Error as E;
     match error {
         E::Oauth(oauth::Error::Refused { code, .. })
+        | E::Pushed(oauth::Error::Refused { code, .. })
             if code == "invalid_client" || code == "unauthorized_client" =>
         {
             shown.hint(format!("authctl login {name} --client-id ID"))
         }
-        E::Oauth(error) => wire_hint(shown, error, &login_hint(name), name),
+        E::Identity(source) => identity_hint(shown, source, name),
+        E::IdentityRefused(_) => {
+            let provider = name.provider();
+            shown
+                .hint(format!("authctl provider show {provider}  (issuer, audience and identity)"))
+                .hint("date  (a clock that is wrong makes assertions worthless)")
+        }
+        E::Login { name, why: Unobtained::SignIn, .. } => shown.hint(login_hint(name)),
+        E::Login { name, .. } => shown.hint(format!("authctl status {name} --check")),
+        E::AtIdentityProvider { name, source } => wire_hint(shown, source, &login_hint(name), name),
+        E::PrivateFile(error) => file_hint(shown, error),
+        E::NoKey => shown.hint(format!("authctl login {name} --client-key-file FILE")),
+        E::Oauth(oauth::Error::NotBound { .. }) => shown.hint(plain_tokens(name.provider())),
+        E::Oauth(error) | E::Pushed(error) => wire_hint(shown, error, &login_hint(name), name),
         E::Denied { .. }
         | E::Expired { .. }
         | E::TimedOut { .. }
@@ -479,13 +561,28 @@ fn grant_error(shown: CommandError, name: &credential::Name, error: &grant::Erro
     }
 }
 
+/// Where bound tokens are required and not to be had.
+fn plain_tokens(provider: &str) -> String {
+    format!("write dpop = true in [provider.{provider}.oauth] if plain tokens will do as well")
+}
+
 impl From<inject::Error> for CommandError {
     fn from(error: inject::Error) -> Self {
-        let shown = Self::from_error(Kind::Usage, &error);
+        let kind = match &error {
+            inject::Error::BadKey(_) => Kind::LoginRequired,
+            _ => Kind::Usage,
+        };
+        let shown = Self::from_error(kind, &error);
         match error {
             inject::Error::NoVariable { provider, .. } => {
                 shown.hint(format!("authctl exec --with {provider}=VARIABLE -- …"))
             }
+            inject::Error::Bound { provider } => shown
+                .hint(format!("authctl status {provider} --check  (makes a request with it)"))
+                .hint(format!(
+                    "for a token that programs can use: dpop = false in [provider.{provider}.oauth], \
+                     then authctl login {provider}"
+                )),
             _ => shown,
         }
     }
@@ -493,6 +590,21 @@ impl From<inject::Error> for CommandError {
 
 impl From<policy::Error> for CommandError {
     fn from(error: policy::Error) -> Self {
+        let shown = |kind| Self::from_error(kind, &error);
+        match &error {
+            policy::Error::NotApproved { .. } => {
+                shown(Kind::Usage).hint("authctl trust  (shows it and asks)")
+            }
+            policy::Error::Changed { .. } => {
+                shown(Kind::Usage).hint("authctl trust  (shows it and asks again)")
+            }
+            _ => shown(Kind::Failed),
+        }
+    }
+}
+
+impl From<audit::Error> for CommandError {
+    fn from(error: audit::Error) -> Self {
         Self::from_error(Kind::Failed, &error)
     }
 }

@@ -1,12 +1,14 @@
-//! Turns a credential into what a program or a server expects: environment variables, or a header.
-//! Pure functions of provider, scheme and credential; whatever cannot stand unchanged in its place is
-//! refused here.
+//! Turns a credential into what a program or a server expects: environment variables, or headers. Functions
+//! of provider, scheme, credential and request; whatever cannot stand unchanged in its place is refused
+//! here, and so is handing over what works only together with its key.
 
 use base64::Engine;
 use jiff::Timestamp;
+use url::Url;
 
 use crate::config::{self, Provider, Scheme};
 use crate::credential::{Credential, Kind, Name, variable_part};
+use crate::oauth::{DPOP, DpopKey, KeyError, Proven};
 use crate::secret::Secret;
 
 /// Changes of a child's environment. Clearing comes first: a variable in both lists is set.
@@ -26,6 +28,15 @@ pub enum Error {
     BadVariable(#[from] config::BadVariable),
     #[error("the credential is of kind {}, which the header {header} does not take", kind.as_str())]
     WrongKind { kind: Kind, header: String },
+    /// RFC 9449 §7.
+    #[error(
+        "the token of {provider} is bound to a key (DPoP): it works only with a proof that authctl signs for \
+         each request, and cannot be handed over"
+    )]
+    Bound { provider: String },
+    /// A bound token whose key is missing or damaged.
+    #[error("the key that the token is bound to cannot be used{}", .0.as_ref().map(|why| format!(": {why}")).unwrap_or_default())]
+    BadKey(Option<KeyError>),
     #[error("the user name has a colon or a control character")]
     BadUser,
     #[error("a password was given without the user name that the header needs")]
@@ -42,6 +53,7 @@ pub fn variables(
     credential: &Credential,
     rename: Option<&str>,
 ) -> Result<Injection, Error> {
+    refuse_bound(provider, credential)?;
     let first = scheme.variables.first().map(String::as_str);
     let Some(variable) = rename.or(first) else {
         return Err(Error::NoVariable { provider: provider.id.clone(), kind: scheme.kind });
@@ -60,8 +72,46 @@ pub fn variables(
     Ok(Injection { set: vec![(variable.to_owned(), secret.clone())], clear })
 }
 
-/// Name and value of the header that carries `credential`.
-pub fn header(scheme: &Scheme, credential: &Credential) -> Result<(String, Secret), Error> {
+/// Name and value of the header that carries `credential` to whatever request it is put on.
+pub fn header(
+    provider: &Provider,
+    scheme: &Scheme,
+    credential: &Credential,
+) -> Result<(String, Secret), Error> {
+    refuse_bound(provider, credential)?;
+    plain_header(scheme, credential)
+}
+
+/// The headers that carry `credential` on one request to `url`: for a bound token, the token and the
+/// proof for this request alone (RFC 9449 §7.1), with the newest `nonce` of the server (§9).
+pub fn headers(
+    scheme: &Scheme,
+    credential: &Credential,
+    method: &str,
+    url: &Url,
+    nonce: Option<&str>,
+) -> Result<Vec<(String, Secret)>, Error> {
+    let Some((tokens, _)) = credential.as_oauth().filter(|(tokens, _)| tokens.is_bound()) else {
+        return Ok(vec![plain_header(scheme, credential)?]);
+    };
+    let kept = tokens.dpop_key.as_ref().ok_or(Error::BadKey(None))?;
+    let token = &tokens.access_token;
+    let request = Proven { method, url, nonce, access_token: Some(token) };
+    let proof = DpopKey::read(kept).and_then(|key| key.proof(&request));
+    let proof = proof.map_err(|error| Error::BadKey(Some(error)))?;
+    let authorization = Secret::new(format!("{DPOP} {}", token.expose()));
+    Ok(vec![("Authorization".to_owned(), authorization), (DPOP.to_owned(), proof)])
+}
+
+/// A bound token without its key is of no use, and with it would not be bound.
+fn refuse_bound(provider: &Provider, credential: &Credential) -> Result<(), Error> {
+    if credential.is_bound() {
+        return Err(Error::Bound { provider: provider.id.clone() });
+    }
+    Ok(())
+}
+
+fn plain_header(scheme: &Scheme, credential: &Credential) -> Result<(String, Secret), Error> {
     let header = &scheme.header;
     let (place, text) = match credential {
         Credential::Basic { user, password } => ("{basic}", basic(user, password)?),
@@ -208,10 +258,11 @@ mod tests {
     #[test]
     fn each_kind_has_its_own_header() {
         let gitlab = provider("gitlab");
-        let (name, value) = header(gitlab.scheme(Kind::ApiKey).unwrap(), &key("glpat-1")).unwrap();
+        let (name, value) =
+            plain_header(gitlab.scheme(Kind::ApiKey).unwrap(), &key("glpat-1")).unwrap();
         assert_eq!((name.as_str(), value.expose()), ("PRIVATE-TOKEN", "glpat-1"));
         let token = Credential::Bearer { token: Secret::new("t") };
-        let (name, value) = header(gitlab.scheme(Kind::OAuth).unwrap(), &token).unwrap();
+        let (name, value) = plain_header(gitlab.scheme(Kind::OAuth).unwrap(), &token).unwrap();
         assert_eq!((name.as_str(), value.expose()), ("Authorization", "Bearer t"));
     }
 
@@ -224,20 +275,20 @@ mod tests {
             password: Secret::new(password),
         };
         // The example of RFC 7617 §2.
-        let (_, value) = header(scheme, &account("Aladdin", "open sesame")).unwrap();
+        let (_, value) = plain_header(scheme, &account("Aladdin", "open sesame")).unwrap();
         assert_eq!(value.expose(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
         for user in ["a:b", "a\r", "a\n", "a\0"] {
-            assert_eq!(header(scheme, &account(user, "p")).unwrap_err(), Error::BadUser);
+            assert_eq!(plain_header(scheme, &account(user, "p")).unwrap_err(), Error::BadUser);
         }
         for password in ["p\r\n", "p\0"] {
-            let refused = header(scheme, &account("u", password)).unwrap_err();
+            let refused = plain_header(scheme, &account("u", password)).unwrap_err();
             assert!(matches!(refused, Error::BadSecret { .. }));
             let refused = variables(&atlassian, scheme, &account("u", password), None).unwrap_err();
             assert!(matches!(refused, Error::BadSecret { .. }));
         }
-        assert!(matches!(header(scheme, &key("k")).unwrap_err(), Error::WrongKind { .. }));
+        assert!(matches!(plain_header(scheme, &key("k")).unwrap_err(), Error::WrongKind { .. }));
         let bearer = provider("openai");
-        let refused = header(&bearer.schemes[0], &account("u", "p")).unwrap_err();
+        let refused = plain_header(&bearer.schemes[0], &account("u", "p")).unwrap_err();
         assert!(matches!(refused, Error::WrongKind { .. }));
     }
 
@@ -296,7 +347,7 @@ mod tests {
             let credential = Credential::Bearer { token };
             let injection = variables(provider, scheme, &credential, Some("X")).unwrap();
             proptest::prop_assert_eq!(injection.set[0].1.expose(), text.as_str());
-            let (name, value) = header(scheme, &credential).unwrap();
+            let (name, value) = plain_header(scheme, &credential).unwrap();
             let format = &scheme.header.format;
             let (before, rest) = format.split_once('{').unwrap();
             let (_, after) = rest.split_once('}').unwrap();

@@ -5,6 +5,7 @@
 //! and files of one band do not import each other (`tests/it/layers.rs` checks both).
 
 // band 0: what needs nothing else of the crate
+mod caller;
 mod digest;
 mod harden;
 mod private_file;
@@ -15,7 +16,8 @@ mod text;
 mod headless;
 mod interact;
 mod paths;
-// band 2: the wire, out and in
+// band 2: the wire, out and in; what happened
+mod audit;
 mod http;
 mod listen;
 // band 3: OAuth, one RFC a file
@@ -78,9 +80,7 @@ fn answer(mut error: clap::Error) -> ExitCode {
     }
     let typed = cli::Cli::command().ignore_errors(true).get_matches();
     let is_exec = typed.subcommand_name() == Some("exec");
-    if is_exec {
-        cli::explain_separator(&mut error);
-    }
+    cli::explain(&mut error, typed.subcommand_name());
     if typed.get_flag("json") {
         let manner = ui::Manner { json: true, ..ui::Manner::default() };
         ui::Ui::new(manner).error(&(&error).into());

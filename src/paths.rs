@@ -29,7 +29,8 @@ pub struct Paths {
     pub config: PathBuf,
     /// Holds the encrypted store.
     pub data: PathBuf,
-    /// Holds what can be rebuilt or asked again: index, remembered choices, permissions.
+    /// Holds what can be rebuilt or asked again: index, remembered choices, approvals, permissions; and
+    /// the audit log.
     pub state: PathBuf,
     /// Holds the keychain's locks: one directory a user and machine, whatever HOME says, since the
     /// keychain does not move with HOME either.
@@ -75,10 +76,20 @@ impl Paths {
         })
     }
 
+    /// The audit log, where the configuration names no other place.
+    pub fn audit_file(&self) -> PathBuf {
+        self.state.join("audit.jsonl")
+    }
+
     /// The configuration that people write.
     pub fn config_file(&self) -> PathBuf {
         self.config.join("config.toml")
     }
+}
+
+/// The home directory: nothing above it is searched for a project's files.
+pub fn home() -> Option<PathBuf> {
+    directories::BaseDirs::new().map(|base| base.home_dir().to_owned())
 }
 
 /// The file with the passphrase of the encrypted store, where the user named one.
@@ -127,9 +138,10 @@ fn writable(directory: &Path) -> bool {
 #[cfg(not(unix))]
 fn lock_directory() -> PathBuf {
     // On Windows `directories` asks for the known folder, which no variable moves.
-    directories::BaseDirs::new()
-        .map(|base| base.data_local_dir().join("authctl").join("locks"))
-        .unwrap_or_else(|| std::env::temp_dir().join("authctl-locks"))
+    directories::BaseDirs::new().map_or_else(
+        || std::env::temp_dir().join("authctl-locks"),
+        |base| base.data_local_dir().join("authctl").join("locks"),
+    )
 }
 
 #[cfg(test)]

@@ -166,6 +166,32 @@ pub fn open_lock(path: &Path) -> Result<File, Error> {
     Ok(file)
 }
 
+/// Opens `path` for writing at its end, made with mode 0600 when missing, and under the same rules.
+pub fn open_end(path: &Path) -> Result<File, Error> {
+    let mut options = fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = open(path, &mut options)?
+        .ok_or_else(|| failed("open", path)(io::Error::from(io::ErrorKind::NotFound)))?;
+    restrict(&file, path)?;
+    Ok(file)
+}
+
+/// Opens `path` for reading from its start, under the same rules; `None` where nothing is.
+pub fn open_start(path: &Path) -> Result<Option<File>, Error> {
+    open(path, fs::OpenOptions::new().read(true))
+}
+
+/// Gives a file another name beside it, in place of what has that name; whether it was there.
+pub fn rename(from: &Path, to: &Path) -> Result<bool, Error> {
+    match fs::rename(from, to) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(failed("rename", from)(error)),
+    }
+}
+
 fn open(path: &Path, options: &mut fs::OpenOptions) -> Result<Option<File>, Error> {
     let trap = |what| Err(Error::Trap { path: path.to_owned(), what });
     #[cfg(unix)]
@@ -239,6 +265,7 @@ fn restrict(file: &File, path: &Path) -> Result<(), Error> {
 }
 
 #[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
 fn restrict(_: &File, _: &Path) -> Result<(), Error> {
     Ok(()) // the profile's access list already names this user alone
 }
@@ -283,6 +310,7 @@ fn sync_directory(directory: &Path) -> Result<(), Error> {
 }
 
 #[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
 fn sync_directory(_: &Path) -> Result<(), Error> {
     Ok(()) // Windows has no such call: the rename is in the journal
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,16 +11,17 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 
+use super::handing::{self, Form, Handing, Handings};
+use super::purpose::Purpose;
 use super::{complete, given};
-use crate::config;
-use crate::context::{Context, Named, environment, working_directory};
+use crate::audit::{self, Outcome};
+use crate::context::{Context, Named, environment};
 use crate::credential::Name;
-use crate::error::{CommandError, Kind, chain};
+use crate::error::CommandError;
 use crate::inject;
 use crate::interact::Interact;
 use crate::launch;
 use crate::paths;
-use crate::policy;
 use crate::resolve::{Resolved, Source};
 use crate::secret::Secret;
 use crate::text;
@@ -59,23 +60,6 @@ pub struct Arguments {
     command: Vec<OsString>,
 }
 
-/// One credential to hand over, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Handing {
-    named: Named,
-    form: Form,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Form {
-    /// In the provider's own variable.
-    Own,
-    /// In this variable.
-    Variable(String),
-    /// The header's value, in this variable.
-    Header(String),
-}
-
 /// The child's environment as it grows.
 #[derive(Default)]
 struct Environment {
@@ -84,6 +68,8 @@ struct Environment {
     /// By variable: the one of this process that its secret came from, if not from the store.
     given_by: BTreeMap<String, String>,
     clear: Vec<String>,
+    /// Variables that stay as the exec around this one set them, and whose they are.
+    kept: Vec<(String, Name)>,
     /// What `--mask` hides beside the values of the variables.
     masked: Vec<Secret>,
     /// Name, id and end of each credential, for the variables beside it.
@@ -92,14 +78,18 @@ struct Environment {
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let program = arguments.command.first().cloned().unwrap_or_default();
-    let mut handings = handings(context, arguments)?;
+    let typed = handing::parse(context, &arguments.with, &arguments.env_header)?;
     launch::check(&program)?;
-    if handings.is_empty() {
-        handings = choose(context, &program, arguments.ask)?;
-    }
+    let purpose = Purpose::exec(&program);
+    let handings = match typed {
+        none if none.is_empty() => handing::unnamed(context, &program, arguments.ask)
+            .inspect_err(|error| purpose.record_failure(context, Outcome::Refused, None, error))?,
+        list => Handings { list, manifest: None },
+    };
     note_nesting(context);
-    let environment = gather(context, arguments, &handings)?;
-    context.ui.notice(&announcement(&environment));
+    let environment = gather(context, arguments, &handings, &purpose)?;
+    record(context, &environment, &handings, &purpose)?;
+    context.ui.notice(&announcement(&environment, handings.manifest.as_deref()));
     launch(arguments, program, environment)
 }
 
@@ -134,144 +124,6 @@ fn launch(
     Ok(exit.leave())
 }
 
-// ---------------------------------------------------------------------------------- what to hand over
-
-fn handings(context: &Context, arguments: &Arguments) -> Result<Vec<Handing>, CommandError> {
-    let mut forms = Vec::new();
-    for typed in &arguments.with {
-        let (name, form) = match typed.split_once('=') {
-            Some((name, variable)) => (name, Form::Variable(variable.to_owned())),
-            None => (typed.as_str(), Form::Own),
-        };
-        forms.push((name, form));
-    }
-    for typed in &arguments.env_header {
-        let (variable, name) = typed.split_once('=').ok_or_else(|| {
-            CommandError::usage(format!(
-                "--env-header wants VARIABLE=NAME, not {:?}",
-                text::clean(typed)
-            ))
-        })?;
-        forms.push((name, Form::Header(variable.to_owned())));
-    }
-    let mut handings = Vec::new();
-    for (name, form) in forms {
-        let named = context.name(name)?;
-        add(context, &mut handings, named, form)?;
-    }
-    Ok(handings)
-}
-
-/// Whatever is wrong with what was typed is said before any credential is opened.
-fn add(
-    context: &Context,
-    handings: &mut Vec<Handing>,
-    named: Named,
-    form: Form,
-) -> Result<(), CommandError> {
-    if let Form::Variable(variable) | Form::Header(variable) = &form {
-        config::check_variable(variable).map_err(inject::Error::from)?;
-    }
-    let handing = Handing { named, form };
-    context.provider(&handing.named.name)?;
-    if !handings.contains(&handing) {
-        handings.push(handing);
-    }
-    Ok(())
-}
-
-/// What was remembered for this program here, else what a person answers, else the choices.
-fn choose(context: &Context, program: &OsStr, again: bool) -> Result<Vec<Handing>, CommandError> {
-    let place = launch::locate(program).zip(Some(policy::project_root(&working_directory()?)));
-    if let Some((program, project)) = &place
-        && !again
-        && let Some(remembered) = recall(context, program, project)?
-    {
-        context.ui.notice(&format!(
-            "authctl: remembered for {} in {}; exec --ask asks again",
-            program.display(),
-            project.display()
-        ));
-        return remembered.iter().map(|name| own(name)).collect();
-    }
-    let picked = ask(context, program)?;
-    if let Some((program, project)) = &place {
-        offer_to_remember(context, program, project, &picked)?;
-    }
-    picked.iter().map(|name| own(name)).collect()
-}
-
-/// A choice that cannot be read is no reason to stop: the question comes again.
-fn recall(
-    context: &Context,
-    program: &Path,
-    project: &Path,
-) -> Result<Option<Vec<String>>, CommandError> {
-    let state = &context.paths()?.state;
-    Ok(policy::recall(state, program, project).unwrap_or_else(|error| {
-        context.ui.warn(&format!("what was remembered is not used: {}", chain(&error)));
-        None
-    }))
-}
-
-fn ask(context: &Context, program: &OsStr) -> Result<Vec<String>, CommandError> {
-    let mut names = Vec::new();
-    for entry in context.store()?.entries()?.entries {
-        names.push(entry.name()?.to_string());
-    }
-    let Some(first) = names.first() else {
-        return Err(CommandError::usage("nothing to hand over: no credential is stored")
-            .hint("authctl login PROVIDER")
-            .hint("authctl provider list"));
-    };
-    let shown = text::clean(&program.to_string_lossy());
-    if !context.ui.can_ask() {
-        return Err(CommandError::usage(format!(
-            "which credentials should {shown} get? Stored are: {}",
-            names.join(", ")
-        ))
-        .hint(format!("authctl exec --with {first} -- {shown} …")));
-    }
-    let question = format!("Which credentials should {shown} get? (space chooses, Enter goes on)");
-    let picked = context.ui.choose(&question, &names)?;
-    if picked.is_empty() {
-        return Err(CommandError::new(Kind::Failed, "no credential was chosen"));
-    }
-    Ok(picked.into_iter().filter_map(|index| names.get(index).cloned()).collect())
-}
-
-/// A name as it was shown: what `--account` says is for names that are typed.
-fn own(name: &str) -> Result<Handing, CommandError> {
-    let name: Name = name.parse()?;
-    let account_named = !name.is_default_account();
-    Ok(Handing { named: Named { name, account_named }, form: Form::Own })
-}
-
-/// Not for a shell or a launcher: that is every program at once.
-fn offer_to_remember(
-    context: &Context,
-    program: &Path,
-    project: &Path,
-    picked: &[String],
-) -> Result<(), CommandError> {
-    if !policy::can_remember(program) {
-        return Ok(());
-    }
-    let question = format!(
-        "Always hand {} to {} in {}?",
-        picked.join(", "),
-        program.display(),
-        project.display()
-    );
-    let state = &context.paths()?.state;
-    if context.ui.confirm(&question, false)? {
-        policy::remember(state, program, project, picked)?;
-    } else {
-        policy::forget(state, program, project)?;
-    }
-    Ok(())
-}
-
 /// A second exec inside an exec works and is rarely meant.
 fn note_nesting(context: &Context) {
     if let Some(outer) = environment(paths::INJECTED) {
@@ -288,16 +140,22 @@ fn note_nesting(context: &Context) {
 fn gather(
     context: &Context,
     arguments: &Arguments,
-    handings: &[Handing],
+    handings: &Handings,
+    purpose: &Purpose,
 ) -> Result<Environment, CommandError> {
     let mut environment = Environment::default();
     let mut known: BTreeMap<&Name, Resolved> = BTreeMap::new();
-    for handing in handings {
+    for handing in &handings.list {
         let name = &handing.named.name;
+        if let Some(variable) = kept(context, handings, handing)? {
+            environment.kept.push((variable, name.clone()));
+            continue;
+        }
         let resolved = match known.entry(name) {
             Entry::Occupied(resolved) => resolved.into_mut(),
             Entry::Vacant(new) => {
-                let resolved = resolve(context, arguments, &handing.named)?;
+                let resolved = resolve(context, arguments, &handing.named, purpose)
+                    .map_err(|error| asked_by(handings, name, error))?;
                 environment.note(name, &resolved);
                 new.insert(resolved)
             }
@@ -309,7 +167,42 @@ fn gather(
             environment.clear.extend(provider.variables().map(str::to_owned));
         }
     }
+    let kept = |variable: &String| environment.kept.iter().any(|(known, _)| known == variable);
+    environment.clear.retain(|variable| !kept(variable));
     Ok(environment)
+}
+
+/// Says who asked for what cannot be handed over, where nobody typed it.
+fn asked_by(handings: &Handings, name: &Name, error: CommandError) -> CommandError {
+    match &handings.manifest {
+        Some(path) => error.within(&format!("{} asks for {name}", path.display())),
+        None => error,
+    }
+}
+
+/// The variable in which the exec around this one handed over what the manifest asks for here: where
+/// nothing is stored (a key given to CI, say), there is nothing better to hand over.
+fn kept(
+    context: &Context,
+    handings: &Handings,
+    handing: &Handing,
+) -> Result<Option<String>, CommandError> {
+    let named = &handing.named;
+    let provider = context.provider(&named.name)?;
+    if handings.manifest.is_none()
+        || !given::is_nested_in(named)
+        || given::found(context, named, provider)?.is_some()
+        || context.store()?.entry(&named.name)?.is_some()
+    {
+        return Ok(None);
+    }
+    let firsts = provider.schemes.iter().filter_map(|scheme| scheme.variables.first());
+    let mut variables: Vec<&str> = match handing.form.variable() {
+        Some(variable) => vec![variable],
+        None => firsts.map(String::as_str).collect(),
+    };
+    variables.retain(|variable| environment(variable).is_some());
+    Ok(variables.first().map(|variable| (*variable).to_owned()))
 }
 
 /// Once a name, however many variables it goes into.
@@ -317,9 +210,31 @@ fn resolve(
     context: &Context,
     arguments: &Arguments,
     named: &Named,
+    purpose: &Purpose,
 ) -> Result<Resolved, CommandError> {
     let provider = context.provider(&named.name)?;
-    given::resolve(context, named, provider, arguments.min_ttl, false)
+    given::resolve(context, named, provider, arguments.min_ttl, false, Some(purpose))
+}
+
+/// A line of the audit log for each variable, before the command can read it.
+fn record(
+    context: &Context,
+    environment: &Environment,
+    handings: &Handings,
+    purpose: &Purpose,
+) -> Result<(), CommandError> {
+    let manifest = handings.manifest.as_ref().map(|path| path.to_string_lossy().into_owned());
+    for (variable, (_, name)) in &environment.set {
+        let provider = context.provider(name)?;
+        let id = environment.handed.iter().find(|(handed, ..)| handed == name);
+        context.record(audit::Entry {
+            id: id.map(|(_, id, _)| id.clone()),
+            variable: Some(variable.clone()),
+            source: environment.given_by.get(variable).cloned().or_else(|| manifest.clone()),
+            ..purpose.entry(Outcome::Done, Some((name, provider)))
+        });
+    }
+    Ok(())
 }
 
 impl Environment {
@@ -339,15 +254,12 @@ fn hand_over(
     let name = &handing.named.name;
     let provider = context.provider(name)?;
     let scheme = super::scheme_of(provider, name, &resolved.credential)?;
-    let rename = match &handing.form {
-        Form::Own => None,
-        Form::Variable(variable) | Form::Header(variable) => Some(variable.as_str()),
-    };
+    let rename = handing.form.variable();
     let injection = inject::variables(provider, scheme, &resolved.credential, rename)?;
     environment.clear.extend(injection.clear);
     for (variable, secret) in injection.set {
         let secret = match &handing.form {
-            Form::Header(_) => inject::header(scheme, &resolved.credential)?.1,
+            Form::Header(_) => inject::header(provider, scheme, &resolved.credential)?.1,
             _ => secret,
         };
         if let Source::Given(from) = &resolved.source {
@@ -371,7 +283,7 @@ fn conflict(variable: &str, other: &Name, handing: &Handing) -> CommandError {
         .hint(format!("authctl exec --with {other} {elsewhere} -- …"))
 }
 
-fn announcement(environment: &Environment) -> String {
+fn announcement(environment: &Environment, manifest: Option<&Path>) -> String {
     let set: Vec<String> = environment
         .set
         .iter()
@@ -380,7 +292,14 @@ fn announcement(environment: &Environment) -> String {
             None => format!("{variable} ({name})"),
         })
         .collect();
-    let mut line = format!("authctl: set {}", set.join(", "));
+    let set = if set.is_empty() { "nothing".into() } else { set.join(", ") };
+    let mut line = format!("authctl: set {set}");
+    for (variable, name) in &environment.kept {
+        line = format!("{line}; kept {variable} ({name}) of the exec around this one");
+    }
+    if let Some(path) = manifest {
+        line = format!("{line}; asked for by {}", text::clean_to(&path.to_string_lossy(), 1_000));
+    }
     let mut cleared: Vec<&str> = environment
         .clear
         .iter()

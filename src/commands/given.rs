@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::purpose::{self, Purpose};
+use crate::audit::{Entry, Event, Outcome};
 use crate::config::Provider;
 use crate::context::{Context, Named, environment};
 use crate::credential::Name;
@@ -14,19 +16,46 @@ use crate::paths;
 use crate::resolve::{self, Concern, Resolved, Source, Wanted};
 use crate::store::{self, GivenRule};
 
-/// The credential for `named`, fresh for at least `min_ttl`.
+/// The credential for `named`, fresh for at least `min_ttl`. What it is wanted for is written down where
+/// it is to leave authctl, and a stored one may have to be confirmed.
 pub fn resolve(
     context: &Context,
     named: &Named,
     provider: &Provider,
     min_ttl: Duration,
     force_refresh: bool,
+    purpose: Option<&Purpose>,
 ) -> Result<Resolved, CommandError> {
     if let Some(resolved) = given(context, named, provider)? {
         return Ok(resolved);
     }
+    if let Some(purpose) = purpose {
+        purpose.confirm(context, &named.name, provider)?;
+    }
+    stored(context, named, provider, min_ttl, force_refresh).inspect_err(|error| {
+        if let Some(purpose) = purpose {
+            let about = Some((&named.name, provider));
+            purpose.record_failure(context, Outcome::Failed, about, error);
+        }
+    })
+}
+
+fn stored(
+    context: &Context,
+    named: &Named,
+    provider: &Provider,
+    min_ttl: Duration,
+    force_refresh: bool,
+) -> Result<Resolved, CommandError> {
     let wanted = Wanted { name: &named.name, provider, min_ttl, force_refresh };
-    let resolved = context.resolver()?.resolve(wanted).map_err(|error| {
+    let mut outcome = context.resolver()?.resolve(wanted);
+    if let Err(error) = &outcome
+        && let Some(acquired) = context.acquire_instead(wanted, error)?
+    {
+        outcome = Ok(acquired);
+    }
+    note_refresh(context, &named.name, provider, &outcome);
+    let resolved = outcome.map_err(|error| {
         let nested = is_nested_in(named);
         let missing = matches!(error, resolve::Error::NotSignedIn(_));
         let error = CommandError::from(error);
@@ -39,6 +68,32 @@ pub fn resolve(
     Ok(resolved)
 }
 
+/// Writes down that new tokens were made, or could not be.
+pub fn note_refresh(
+    context: &Context,
+    name: &Name,
+    provider: &Provider,
+    outcome: &Result<Resolved, resolve::Error>,
+) {
+    let note = |outcome, id: Option<&String>, reason| {
+        let line = purpose::entry(Event::Refresh, outcome, name, provider);
+        context.record(Entry { id: id.cloned(), reason, ..line });
+    };
+    match outcome {
+        Ok(Resolved { refreshed: true, id, .. }) => note(Outcome::Done, Some(id), None),
+        Ok(Resolved { concern: Some(Concern::NotRefreshed { cause, .. }), id, .. }) => {
+            note(Outcome::Failed, Some(id), Some(chain(cause)));
+        }
+        Err(
+            error @ (resolve::Error::TryAgain { .. }
+            | resolve::Error::ClientRefused { .. }
+            | resolve::Error::RequestRefused { .. }
+            | resolve::Error::NotAsked { .. }),
+        ) => note(Outcome::Failed, None, Some(chain(error))),
+        _ => {}
+    }
+}
+
 fn given(
     context: &Context,
     named: &Named,
@@ -47,7 +102,8 @@ fn given(
     let Some(found) = found(context, named, provider)? else { return Ok(None) };
     let credential = resolve::given_credential(provider, &found.variable, found.secret);
     let id = context.given_id(provider)?;
-    Ok(Some(Resolved { credential, id, source: Source::Given(found.variable), concern: None }))
+    let source = Source::Given(found.variable);
+    Ok(Some(Resolved { credential, id, source, refreshed: false, concern: None }))
 }
 
 /// What the environment gives for `named`, by the rules of the design: neither keychain nor network
@@ -90,7 +146,8 @@ pub fn other_accounts(context: &Context, name: &Name, error: CommandError) -> Co
     error.hint(format!("did you mean {}?", names.join(" or ")))
 }
 
-fn is_nested_in(named: &Named) -> bool {
+/// Whether an exec around this one handed over the same credential.
+pub fn is_nested_in(named: &Named) -> bool {
     environment(paths::INJECTED)
         .is_some_and(|injected| injected.split(',').any(|name| name == named.name.to_string()))
 }

@@ -8,6 +8,8 @@ use serde_json::json;
 
 use super::complete;
 use super::given::when;
+use super::purpose;
+use crate::audit::{self, Entry, Event};
 use crate::config::{self, StoreChoice};
 use crate::context::{Context, Named, environment};
 use crate::credential::{Grant, Kind};
@@ -15,6 +17,7 @@ use crate::error::{self, CommandError};
 use crate::grant::KeySource;
 use crate::interact::Interact;
 use crate::login::{self, Answer, Method, Outcome, Wish};
+use crate::oauth::ClientKey;
 use crate::secret::Secret;
 use crate::store::{self, Awaited, PendingRecord};
 
@@ -52,7 +55,7 @@ pub struct Arguments {
     #[arg(long, group = "method", conflicts_with = "key_file")]
     browser: bool,
 
-    /// Sign in as the client itself, with its id and secret
+    /// Sign in as the client itself, with its id and its secret or key
     #[arg(long, group = "method", conflicts_with = "key_file")]
     client_credentials: bool,
 
@@ -67,6 +70,15 @@ pub struct Arguments {
     /// File with the client's secret, or - for standard input; remembered with the id
     #[arg(long, value_name = "FILE", conflicts_with_all = PASTED)]
     client_secret_file: Option<PathBuf>,
+
+    /// File with the client's private key (PEM, JWK, or a service account's JSON), or - for standard
+    /// input; remembered with the id
+    #[arg(long, value_name = "FILE", conflicts_with_all = PASTED, conflicts_with = "client_secret_file")]
+    client_key_file: Option<PathBuf>,
+
+    /// Id of that key, where the server knows several
+    #[arg(long, value_name = "KID", requires = "client_key_file")]
+    key_id: Option<String>,
 
     /// Register a new client at the server instead of using the one registered earlier
     #[arg(long, conflicts_with_all = PASTED)]
@@ -89,7 +101,9 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     let provider = context.provider(&named.name)?;
     if arguments.resume {
         let answer = if context.ui.can_ask() { Answer::Asked } else { Answer::Piped };
-        let outcome = context.login()?.resume(&named.name, answer)?;
+        let outcome = context.login()?.resume(&named.name, provider, answer);
+        record(context, &named, provider, &outcome);
+        let outcome = outcome?;
         report(context, &named, &outcome)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -104,15 +118,19 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         scopes: (!arguments.scope.is_empty()).then(|| arguments.scope.clone()),
         client_id: arguments.client_id.clone(),
         client_secret,
+        client_key: read_client_key(arguments)?,
+        keep_id_token: context.config()?.is_identity_provider(&provider.id),
         new_client: arguments.new_client,
         open_browser: !arguments.no_browser,
     };
     say_what_wins(context, &named);
     settle_store(context, &named)?;
-    let outcome = match context.login()?.run(&wish) {
-        Err(login::Error::Unfinished(record)) => return leave_question(context, &named, *record),
-        outcome => outcome?,
-    };
+    let outcome = context.login()?.run(&wish);
+    if let Err(login::Error::Unfinished(record)) = outcome {
+        return leave_question(context, &named, *record);
+    }
+    record(context, &named, provider, &outcome);
+    let outcome = outcome?;
     report(context, &named, &outcome)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -129,7 +147,10 @@ fn leave_question(
     }
     match &record.awaited {
         Awaited::Redirect { url, redirect_uri, .. } => {
-            context.ui.show("To sign in, open this address in any browser:");
+            let soon = record.url_expires_at.map_or(String::new(), |end| {
+                format!(" (good until {})", end.strftime("%H:%M:%S UTC"))
+            });
+            context.ui.show(&format!("To sign in, open this address in any browser{soon}:"));
             context.ui.show(&format!("\n    {}\n", url.expose()));
             context.ui.show(&format!(
                 "It ends at an address that begins with {redirect_uri}, which may not be reachable: \
@@ -167,9 +188,31 @@ fn question(named: &Named, record: &PendingRecord) -> serde_json::Value {
         "user_code": code,
         "verification_uri": page,
         "verification_uri_complete": complete,
+        "url_expires_at": record.url_expires_at,
         "expires_at": record.expires_at,
         "resume": format!("authctl login {} --resume", named.name),
     })
+}
+
+/// One that another process made is in the log already.
+fn record(
+    context: &Context,
+    named: &Named,
+    provider: &config::Provider,
+    outcome: &Result<Outcome, login::Error>,
+) {
+    let line = |outcome| purpose::entry(Event::Login, outcome, &named.name, provider);
+    match outcome {
+        Ok(Outcome { adopted: true, .. }) => {}
+        Ok(Outcome { record, .. }) => {
+            let id = Some(record.id.clone());
+            context.record(Entry { id, ..line(audit::Outcome::Done) });
+        }
+        Err(error) => {
+            let reason = Some(error::chain(error));
+            context.record(Entry { reason, ..line(audit::Outcome::Failed) });
+        }
+    }
 }
 
 fn method(arguments: &Arguments) -> Method {
@@ -205,6 +248,21 @@ fn read_client_secret(context: &Context, file: &Path) -> Result<Secret, CommandE
     let source = named_source(file);
     crate::grant::password(context.ui.as_ref(), &source, "client secret").map_err(|error| {
         CommandError::usage(format!("cannot take the client's secret: {}", error::chain(&error)))
+    })
+}
+
+fn read_client_key(arguments: &Arguments) -> Result<Option<ClientKey>, CommandError> {
+    let Some(file) = &arguments.client_key_file else { return Ok(None) };
+    let key = crate::grant::client_key(&named_source(file), arguments.key_id.clone());
+    key.map(Some).map_err(|error| {
+        let shown = format!("cannot take the client's key: {}", error::chain(&error));
+        match error {
+            crate::grant::Error::PrivateFile(error) => {
+                let hints = CommandError::from(error).hints().to_owned();
+                hints.into_iter().fold(CommandError::usage(shown), CommandError::hint)
+            }
+            _ => CommandError::usage(shown),
+        }
     })
 }
 
@@ -267,7 +325,12 @@ fn report(context: &Context, named: &Named, outcome: &Outcome) -> Result<(), Com
         (_, true) => " (replaced; same credential id)",
         _ => "",
     };
-    context.ui.notice(&format!("Signed in to {}{again}. Stored in the {stored}.", named.name));
+    let tokens = record.credential.as_oauth().map(|(tokens, _)| tokens);
+    let subject = tokens.and_then(|tokens| tokens.subject.as_ref());
+    let whose = subject.map_or_else(String::new, |subject| format!(" as {subject}"));
+    context
+        .ui
+        .notice(&format!("Signed in to {}{whose}{again}. Stored in the {stored}.", named.name));
     if let Some((tokens, binding)) = record.credential.as_oauth() {
         if let Some(granted) = tokens.scopes.as_ref().filter(|got| **got != binding.scopes) {
             warn_about_scopes(context, &binding.scopes, granted);

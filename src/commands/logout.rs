@@ -11,11 +11,14 @@ use serde_json::{Value, json};
 
 use super::complete;
 use super::given::{self, when};
+use crate::audit::{Entry, Event, Outcome};
+use crate::config::Provider;
 use crate::context::Context;
 use crate::credential::{Binding, Credential, Name, Record, Tokens};
 use crate::error::{CommandError, Kind};
+use crate::grant;
 use crate::interact::Interact;
-use crate::oauth;
+use crate::oauth::{self, Client};
 use crate::store::{self, Key};
 
 /// For telling the server about all tokens of one credential.
@@ -67,9 +70,11 @@ struct Partly {
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
-    let names = match &arguments.name {
-        Some(name) => vec![context.name(name)?.name],
-        None => every_name(context)?,
+    let names = if let Some(name) = &arguments.name {
+        vec![context.name(name)?.name]
+    } else {
+        context.refuse_account_alone()?;
+        every_name(context)?
     };
     // Whoever signs out does not want a login to be finished later.
     context.store()?.forget_all_pending(arguments.name.as_ref().and(names.first()));
@@ -87,6 +92,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
             Err(error) => return Err(error),
         };
         report(context, name, &told);
+        record(context, name, &told);
         results.push(as_json(name, &told));
         if matches!(told, Told::Interrupted) {
             code = INTERRUPTED;
@@ -99,6 +105,19 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         context.ui.notice("Nothing is stored.");
     }
     Ok(ExitCode::from(code))
+}
+
+fn record(context: &Context, name: &Name, told: &Told) {
+    let reason = match told {
+        Told::Revoked => "revoked at the server".to_owned(),
+        Told::Partly(partly) => format!("the {} lives on: {}", partly.alive, partly.reason),
+        Told::Impossible | Told::NoEndpoint | Told::NothingHeld => "not revoked".to_owned(),
+        Told::Failed(reason) => format!("the server could not be told: {reason}"),
+        Told::Interrupted => "interrupted before the server was told".to_owned(),
+    };
+    let hosts = context.provider(name).map(|provider| provider.hosts.clone()).unwrap_or_default();
+    let (name, reason) = (Some(name.to_string()), Some(reason));
+    context.record(Entry { name, hosts, reason, ..Entry::new(Event::Logout, Outcome::Done) });
 }
 
 fn every_name(context: &Context) -> Result<Vec<Name>, CommandError> {
@@ -127,6 +146,10 @@ fn forget(context: &Context, name: &Name) -> Result<Forgotten, CommandError> {
 }
 
 fn not_signed_in(context: &Context, name: &Name) -> CommandError {
+    // A slip of the pen more often than a provider that is no longer described.
+    if let Err(unknown) = context.provider(name) {
+        return unknown;
+    }
     let error = CommandError::new(Kind::Failed, format!("not signed in to {name}"));
     given::other_accounts(context, name, error).hint("authctl status")
 }
@@ -152,25 +175,34 @@ fn tell(
     let Credential::OAuth { tokens, binding } = &record.credential else { return Told::Impossible };
     let Some(endpoint) = &binding.revocation_endpoint else { return Told::NoEndpoint };
     binding.confine(&context.http);
+    let client = match with_key(context, record, binding) {
+        Ok(client) => client,
+        Err(error) => return Told::Failed(error.to_string()),
+    };
     context.http.block_on(async {
         tokio::select! {
             biased;
             () = interrupt => Told::Interrupted,
-            told = revoke_both(context, endpoint, tokens, binding) => told,
+            told = revoke_both(context, endpoint, tokens, &client) => told,
         }
     })
 }
 
+/// The client with its key, if the provider is still configured to name its file.
+fn with_key(context: &Context, record: &Record, binding: &Binding) -> Result<Client, grant::Error> {
+    let provider = record.name().ok().and_then(|name| context.provider(&name).ok());
+    let issuer = binding.issuer.as_deref();
+    match provider.and_then(Provider::oauth) {
+        Some(oauth) => grant::with_key(&binding.client, oauth, issuer, &binding.token_endpoint),
+        None => Ok(binding.client.clone()),
+    }
+}
+
 /// Revokes both tokens at once. The refresh token ends the whole grant; a server that takes only one
 /// sort of token gets that.
-async fn revoke_both(
-    context: &Context,
-    endpoint: &str,
-    tokens: &Tokens,
-    binding: &Binding,
-) -> Told {
+async fn revoke_both(context: &Context, endpoint: &str, tokens: &Tokens, client: &Client) -> Told {
     let revoke = async |token, hint| {
-        let asked = oauth::revoke(&context.http, endpoint, &binding.client, token, hint);
+        let asked = oauth::revoke(&context.http, endpoint, client, token, hint);
         match tokio::time::timeout(REVOCATION, asked).await {
             Ok(answer) => answer.map_err(Refusal::from),
             Err(_) => Err(Refusal::late()),

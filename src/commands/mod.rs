@@ -5,11 +5,16 @@ mod deferred;
 mod exec;
 mod generate;
 mod given;
+mod handing;
+mod log;
 mod login;
 mod logout;
+mod permission;
 mod provider;
+mod purpose;
 mod status;
 mod token;
+mod trust;
 mod verify;
 
 use std::process::ExitCode;
@@ -67,11 +72,29 @@ pub enum Command {
     /// stale key cannot win. The command replaces authctl: same process, terminal, signals and exit
     /// status.
     ///
-    /// Without --with, at a terminal, authctl asks what to hand over and can remember the answer for
-    /// this program in this project.
+    /// Without --with, the command gets what the nearest authctl.toml lists, if you approved it (authctl
+    /// trust). Else, at a terminal, authctl asks what to hand over and can remember the answer for this
+    /// program in this project.
     Exec(Deferred<exec::Arguments>),
 
-    /// List, show and check providers
+    /// Approve what a directory's authctl.toml asks for
+    ///
+    /// A directory may say in authctl.toml which credentials its commands need: names of providers,
+    /// accounts and variables, nothing else. It counts for nothing until you have seen it and said yes.
+    /// The approval is for these bytes at this place: a changed or moved file is asked about again.
+    /// Under a coding agent the command refuses.
+    Trust(Deferred<trust::Arguments>),
+
+    /// Show what was handed out, to whom and when
+    ///
+    /// Every credential that is handed to a command or printed leaves a line, and so does each refusal,
+    /// sign-in, sign-out, refresh and permission; never a secret.
+    Log(Deferred<log::Arguments>),
+
+    /// Say which credentials coding agents may print
+    Permission(Deferred<permission::Arguments>),
+
+    /// List, show, check, add and remove providers
     Provider(Deferred<provider::Arguments>),
 
     /// Generate completions, man pages and JSON Schema
@@ -86,6 +109,9 @@ impl Command {
             Command::Status(arguments) => status::run(context, arguments),
             Command::Token(arguments) => token::run(context, arguments),
             Command::Exec(arguments) => exec::run(context, arguments),
+            Command::Trust(arguments) => trust::run(context, arguments),
+            Command::Log(arguments) => log::run(context, arguments),
+            Command::Permission(arguments) => permission::run(context, arguments),
             Command::Provider(arguments) => provider::run(context, arguments),
             Command::Generate(arguments) => generate::run(context, arguments),
         }

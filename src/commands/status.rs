@@ -127,12 +127,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
 
 fn is_asked(context: &Context, arguments: &Arguments, name: &Name) -> Result<bool, CommandError> {
     let Some(typed) = &arguments.name else { return Ok(true) };
-    let asked = context.name(typed)?;
-    Ok(if asked.account_named {
-        asked.name == *name
-    } else {
-        asked.name.provider() == name.provider()
-    })
+    Ok(context.name(typed)?.covers(name))
 }
 
 /// The entries that cannot be read, of those that are asked for.
@@ -258,7 +253,9 @@ fn check(context: &Context, name: &Name, entry: &Entry) -> State {
 fn use_it(context: &Context, name: &Name) -> Result<(), CommandError> {
     let provider = context.provider(name)?;
     let wanted = Wanted { name, provider, min_ttl: Duration::ZERO, force_refresh: false };
-    let resolved = context.resolver()?.resolve(wanted)?;
+    let outcome = context.resolver()?.resolve(wanted);
+    given::note_refresh(context, name, provider, &outcome);
+    let resolved = outcome?;
     let scheme = super::scheme_of(provider, name, &resolved.credential)?;
     // One authenticated call, where the catalog knows a cheap one.
     scheme.verify.as_ref().map_or(Ok(()), |url| verify(context, name, scheme, url, &resolved))
@@ -353,8 +350,14 @@ fn paragraph(line: &Line, width: usize) -> String {
         detail(reason);
         line.state.hints(&line.name).iter().for_each(|hint| detail(&format!("hint: {hint}")));
     }
+    if let Some(subject) = &line.entry.subject {
+        detail(&format!("signed in as {subject}"));
+    }
     if let Some(scopes) = line.entry.scopes.as_ref().filter(|scopes| !scopes.is_empty()) {
         detail(&format!("scopes: {}", scopes.join(" ")));
+    }
+    if line.entry.dpop_bound {
+        detail("bound to a key (DPoP): works in requests of authctl alone");
     }
     if let Some(end) = line.entry.refresh_expires_at.filter(|_| !line.state.is_broken()) {
         detail(&format!("the sign-in itself ends {}", when(end)));
@@ -457,6 +460,8 @@ fn line_as_json(line: &Line, now: Timestamp) -> Value {
         "expires_in": entry.expires_at.map(|end| seconds_left(end, now)),
         "refresh_expires_at": entry.refresh_expires_at,
         "renewable": entry.renewable,
+        "subject": entry.subject,
+        "dpop_bound": entry.dpop_bound,
         "scopes": entry.scopes,
         "requested_scopes": entry.requested_scopes,
         "issuer": entry.issuer,

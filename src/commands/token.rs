@@ -4,22 +4,21 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use jiff::Timestamp;
 use serde_json::json;
 
+use super::purpose::Purpose;
 use super::{complete, given};
+use crate::audit::{Entry, Outcome};
 use crate::context::{Context, Named};
 use crate::error::{CommandError, Kind};
 use crate::inject;
-use crate::interact::Interact;
 use crate::policy;
-use crate::resolve;
+use crate::resolve::Source;
 
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  curl -H \"$(authctl token github --header)\" https://api.github.com/user\n  authctl token audiostack --json"
 )]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Arguments {
     /// Provider, or provider:account
     #[arg(add = complete::stored())]
@@ -36,26 +35,26 @@ pub struct Arguments {
     /// Ask the authorization server for a new token in any case
     #[arg(long)]
     refresh: bool,
-
-    /// From now on print this credential also when a coding agent asks (a person must say so)
-    #[arg(long, conflicts_with_all = ["header", "refresh", "deny_agents"])]
-    allow_agents: bool,
-
-    /// Take that permission back
-    #[arg(long, conflicts_with_all = ["header", "refresh"])]
-    deny_agents: bool,
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let named = context.name(&arguments.name)?;
     let provider = context.provider(&named.name)?;
-    if arguments.allow_agents || arguments.deny_agents {
-        return permit(context, &named, arguments.allow_agents);
-    }
-    refuse_agents(context, &named)?;
-    let resolved = given::resolve(context, &named, provider, arguments.min_ttl, arguments.refresh)?;
+    let purpose = Purpose::token();
+    let about = Some((&named.name, provider));
+    refuse_agents(context, &named).inspect_err(|error| {
+        purpose.record_failure(context, Outcome::Refused, about, error);
+    })?;
+    let (min_ttl, refresh) = (arguments.min_ttl, arguments.refresh);
+    let resolved = given::resolve(context, &named, provider, min_ttl, refresh, Some(&purpose))?;
     let scheme = super::scheme_of(provider, &named.name, &resolved.credential)?;
-    let (header, value) = inject::header(scheme, &resolved.credential)?;
+    let (header, value) = inject::header(provider, scheme, &resolved.credential)?;
+    let source = match &resolved.source {
+        Source::Given(variable) => Some(variable.clone()),
+        Source::Stored | Source::Acquired => None,
+    };
+    let id = Some(resolved.id.clone());
+    context.record(Entry { id, source, ..purpose.entry(Outcome::Done, about) });
     if context.ui.is_json() {
         context.ui.json(&json!({
             "version": 1,
@@ -90,48 +89,5 @@ fn refuse_agents(context: &Context, named: &Named) -> Result<(), CommandError> {
     .hint(format!(
         "authctl exec --with {name} -- COMMAND  (the command gets it, the transcript does not)"
     ))
-    .hint(format!("authctl token {name} --allow-agents  (for a person, at a terminal)")))
-}
-
-fn permit(context: &Context, named: &Named, allow: bool) -> Result<ExitCode, CommandError> {
-    let name = &named.name;
-    if allow {
-        if let Some(agent) = context.agent_at_the_keyboard()? {
-            return Err(CommandError::new(
-                Kind::Failed,
-                format!("{agent} is running this command; only a person can give that permission"),
-            ));
-        }
-        if !context.ui.can_ask() {
-            return Err(CommandError::new(
-                Kind::Failed,
-                "only a person at a terminal can give that permission",
-            ));
-        }
-        let question = format!("Let coding agents print the {name} credential?");
-        if !context.ui.confirm(&question, false)? {
-            return Err(CommandError::new(Kind::Failed, "nothing was changed"));
-        }
-    }
-    let state = &context.paths()?.state;
-    if allow {
-        let entry = context.store()?.entry(name)?;
-        let entry = entry.ok_or_else(|| resolve::Error::NotSignedIn(name.clone()))?;
-        let permission = policy::Permission {
-            credential_id: entry.id,
-            granted_by: "token --allow-agents".into(),
-            granted_at: Timestamp::now(),
-        };
-        policy::allow(state, name, &permission)?;
-    } else {
-        policy::withdraw(state, name)?;
-    }
-    if context.ui.is_json() {
-        let name = name.to_string();
-        context.ui.json(&json!({ "version": 1, "name": name, "agents_may_print": allow }))?;
-    } else {
-        let may = if allow { "may now" } else { "may no longer" };
-        context.ui.notice(&format!("Coding agents {may} print {name}."));
-    }
-    Ok(ExitCode::SUCCESS)
+    .hint(format!("authctl permission allow {name}  (for a person, at a terminal)")))
 }

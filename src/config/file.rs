@@ -19,6 +19,10 @@ use crate::oauth::ClientAuthentication;
 pub struct File {
     pub store: Option<StoreChoice>,
     pub passphrase: Option<bool>,
+    pub confirm_program: Option<Spanned<String>>,
+    pub log: Option<LogTable>,
+    #[serde(default)]
+    pub credential: BTreeMap<Spanned<String>, CredentialTable>,
     #[serde(default)]
     pub provider: BTreeMap<Spanned<String>, ProviderTable>,
     #[serde(default)]
@@ -51,6 +55,7 @@ pub struct SchemeTable {
     #[serde(default)]
     pub clears: Vec<Spanned<String>>,
     pub verify: Option<Spanned<String>>,
+    pub verify_with: Option<Spanned<VerifyTable>>,
     pub create_at: Option<Spanned<String>>,
 }
 
@@ -64,13 +69,19 @@ pub struct OAuthTable {
     #[serde(default)]
     pub clears: Vec<Spanned<String>>,
     pub verify: Option<Spanned<String>>,
+    pub verify_with: Option<Spanned<VerifyTable>>,
 
     pub issuer: Option<Spanned<String>>,
     pub authorization_endpoint: Option<Spanned<String>>,
     pub token_endpoint: Option<Spanned<String>>,
+    pub refresh_endpoint: Option<Spanned<String>>,
     pub device_authorization_endpoint: Option<Spanned<String>>,
     pub revocation_endpoint: Option<Spanned<String>>,
     pub registration_endpoint: Option<Spanned<String>>,
+    pub pushed_authorization_request_endpoint: Option<Spanned<String>>,
+    #[serde(default)]
+    pub pushed_authorization: bool,
+    pub dpop: Option<Spanned<DpopWord>>,
     pub grants: Option<Spanned<Vec<Spanned<Grant>>>>,
     #[serde(default)]
     pub scopes: Vec<Spanned<String>>,
@@ -81,6 +92,12 @@ pub struct OAuthTable {
     pub register_at: Option<Spanned<String>>,
     pub authentication: Option<Spanned<ClientAuthentication>>,
     pub client_id: Option<Spanned<String>>,
+    pub client_key_file: Option<Spanned<String>>,
+    pub client_key_id: Option<Spanned<String>>,
+    pub assertion_audience: Option<Spanned<String>>,
+    pub identity: Option<Spanned<IdentityTable>>,
+    pub exchange: Option<Spanned<ExchangeTable>>,
+    pub identity_provider: Option<Spanned<String>>,
     pub redirect: Option<RedirectTable>,
     pub pkce: Option<super::Pkce>,
     #[serde(default)]
@@ -93,6 +110,14 @@ pub enum ClientWord {
     #[default]
     Own,
     Register,
+}
+
+/// `true`, `false` or `"required"`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "neither true nor false nor \"required\"")]
+pub enum DpopWord {
+    Plain(bool),
+    Word(String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -109,6 +134,76 @@ pub struct RedirectTable {
     pub port: Option<Spanned<u16>>,
     pub path: Option<Spanned<String>>,
     pub host: Option<Spanned<String>>,
+}
+
+/// `[provider.ID.oauth.identity]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityTable {
+    pub source: Spanned<SourceWord>,
+    pub audience: Option<Spanned<String>>,
+    pub token_type: Option<Spanned<String>>,
+    pub path: Option<Spanned<String>>,
+    pub variable: Option<Spanned<String>>,
+    pub credential: Option<Spanned<String>>,
+    pub key_file: Option<Spanned<String>>,
+    pub key_id: Option<Spanned<String>>,
+    pub issuer: Option<Spanned<String>>,
+    pub subject: Option<Spanned<String>>,
+    #[serde(default)]
+    pub claims: BTreeMap<Spanned<String>, Spanned<String>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SourceWord {
+    GithubActions,
+    Gitlab,
+    Kubernetes,
+    File,
+    Environment,
+    Credential,
+    Key,
+}
+
+/// `[provider.ID.oauth.exchange]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExchangeTable {
+    #[serde(default)]
+    pub audience: Vec<Spanned<String>>,
+    pub requested_token_type: Option<Spanned<String>>,
+    pub actor: Option<IdentityTable>,
+}
+
+/// `verify_with`: what the call to `verify` needs beside the credential.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyTable {
+    #[serde(default)]
+    pub method: super::VerifyMethod,
+    #[serde(default)]
+    pub headers: BTreeMap<Spanned<String>, Spanned<String>>,
+    /// Member of the answer that is `true` for a good credential.
+    pub member: Option<Spanned<String>>,
+}
+
+/// `[log]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogTable {
+    pub enabled: Option<bool>,
+    pub file: Option<Spanned<String>>,
+    pub max_bytes: Option<Spanned<u64>>,
+}
+
+/// `[credential.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialTable {
+    #[serde(default)]
+    pub confirm: bool,
+    pub confirm_for: Option<Spanned<String>>,
 }
 
 /// `[agent.ID]`
@@ -139,8 +234,13 @@ impl Problem {
 }
 
 impl Document<'_> {
-    /// Reads names and types.
+    /// Reads names and types of the user's configuration.
     pub fn parse(&self) -> Result<File, Error> {
+        self.read()
+    }
+
+    /// Reads names and types.
+    pub fn read<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
         toml::from_str(self.text).map_err(|error| {
             let span = error.span().unwrap_or_default();
             let what = match error.message() {

@@ -1,11 +1,15 @@
 //! What a person configures and what authctl knows by itself: providers, agents, the choice of the
 //! store. One TOML schema (`authctl-config(5)`) and one code path for the built-in catalog and for the
-//! user's `config.toml`; nothing in a working directory is read here.
+//! user's `config.toml`. Of a working directory only its manifest is read, which can add nothing.
 
 mod agents;
 mod catalog;
+mod edit;
 mod file;
+mod identity;
+mod manifest;
 mod provider;
+mod rules;
 mod trusted;
 mod value;
 
@@ -16,12 +20,21 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use agents::Agent;
-pub use provider::{ClientRule, OAuth, Pkce, Provider, Scheme, Source};
+pub use edit::{add_provider, remember_store, remove_provider, snippet};
+pub use identity::{ACTIONS_VARIABLES, Identity, IdentitySource, OwnAssertion};
+pub use manifest::{Asked, FILE as MANIFEST, Manifest, nearest_manifest};
+pub use provider::{ClientRule, Dpop, OAuth, Pkce, Provider, Scheme, Source, Verify, VerifyMethod};
+pub use rules::{Confirmation, LogRule};
 pub use value::{BadVariable, check_variable};
 
+use crate::credential::Name;
 use crate::private_file;
 use crate::text;
-use file::Document;
+use file::{Document, Problem};
+use rules::CredentialRule;
+
+/// Longest configuration read, in bytes.
+const LIMIT: u64 = 1024 * 1024;
 
 /// The configuration: the user's file over the built-in providers and agents.
 #[derive(Debug, Default)]
@@ -30,6 +43,10 @@ pub struct Config {
     pub store: Option<StoreChoice>,
     /// Whether the encrypted file's key is kept under a passphrase.
     pub passphrase: bool,
+    /// The program that asks whether a credential may be used, in place of the terminal.
+    pub confirm_program: Option<PathBuf>,
+    pub log: LogRule,
+    credentials: Vec<CredentialRule>,
     providers: BTreeMap<String, Provider>,
     agents: BTreeMap<String, Agent>,
 }
@@ -68,9 +85,15 @@ pub enum Error {
     /// there is none where the text is not TOML.
     #[error("{file}:{line}: {}{what}", key.as_ref().map(|key| format!("{key}: ")).unwrap_or_default())]
     Wrong { file: PathBuf, line: usize, key: Option<String>, what: String },
+    /// Another program wrote the file between our reading and our writing.
+    #[error("{path} was changed meanwhile; nothing was written")]
+    Changed { path: PathBuf },
     /// No provider has this name; `nearest` has up to three that look like it.
     #[error("there is no provider {name}")]
     UnknownProvider { name: String, nearest: Vec<String> },
+    /// The same in a directory's manifest, which cannot add one.
+    #[error("{file}:{line}: there is no provider {name}, and a manifest cannot add one")]
+    UnknownInManifest { file: PathBuf, line: usize, name: String, nearest: Vec<String> },
     #[error(transparent)]
     File(#[from] private_file::Error),
 }
@@ -88,15 +111,41 @@ impl Config {
     fn parse(file: &Path, text: &str) -> Result<Self, Error> {
         let document = Document { file, text };
         let written = document.parse()?;
-        Ok(Self {
+        let wrong = |problem: Problem| document.wrong(&problem);
+        let confirm_program = written.confirm_program.as_ref().map(rules::absolute).transpose();
+        let log = written.log.map(LogRule::check).transpose();
+        let mut config = Self {
             store: written.store,
             passphrase: written.passphrase.unwrap_or_default(),
+            confirm_program: confirm_program.map_err(wrong)?,
+            log: log.map_err(wrong)?.unwrap_or_default(),
+            credentials: Vec::new(),
             providers: check_providers(&document, written.provider, |line| Source::File {
                 path: file.to_owned(),
                 line,
             })?,
             agents: check_agents(&document, written.agent)?,
-        })
+        };
+        for (name, table) in &written.credential {
+            let rule = CredentialRule::check(name, table).map_err(wrong)?;
+            // A rule that a slip of the pen keeps from its credential would protect nothing.
+            if config.provider(&rule.provider).is_err() {
+                let what = format!("there is no provider {}", rule.provider);
+                return Err(wrong(Problem::new(name.span(), what)));
+            }
+            config.credentials.push(rule);
+        }
+        Ok(config)
+    }
+
+    /// Whether the use of a credential is confirmed: what is said of the account, else of its provider.
+    pub fn confirmation(&self, name: &Name) -> Option<Confirmation> {
+        let of = |account: Option<&str>| {
+            self.credentials
+                .iter()
+                .find(|rule| rule.provider == name.provider() && rule.account.as_deref() == account)
+        };
+        of(Some(name.account())).or_else(|| of(None))?.confirmation
     }
 
     /// The provider of this name: the file's, else the built-in one. A provider in the file replaces a
@@ -117,6 +166,15 @@ impl Config {
     pub fn agents(&self) -> impl Iterator<Item = &Agent> {
         let built_in = agents::built_in().iter().map(|(id, agent)| (id.as_str(), agent));
         overlay(built_in, &self.agents)
+    }
+
+    /// Whether the sign-in of some provider begins with an ID token of this one.
+    pub fn is_identity_provider(&self, id: &str) -> bool {
+        let begins_with = |provider: &Provider| {
+            let name = provider.oauth().and_then(|oauth| oauth.identity_provider.as_ref());
+            name.is_some_and(|name| name.provider() == id)
+        };
+        self.providers.values().any(begins_with)
     }
 
     /// Up to three names that look like `id`: a part of the name or the title, or a few letters off.
@@ -153,10 +211,11 @@ fn overlay<'a, T>(
 }
 
 fn read_text(file: &Path) -> Result<Option<String>, Error> {
-    let Some(bytes) = trusted::read(file)? else {
-        return Ok(None);
-    };
-    String::from_utf8(bytes).map(Some).map_err(|error| {
+    trusted::read(file, LIMIT)?.map(|bytes| text_of(file, bytes)).transpose()
+}
+
+fn text_of(file: &Path, bytes: Vec<u8>) -> Result<String, Error> {
+    String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let line = error.as_bytes()[..good].split(|byte| *byte == b'\n').count();
         Error::Wrong { file: file.to_owned(), line, key: None, what: "is not UTF-8 text".into() }
@@ -199,33 +258,6 @@ fn check_agents(
         agents.insert(id.into_inner(), agent);
     }
     Ok(agents)
-}
-
-/// Writes the choice of the store into the user's file and leaves everything else, comments included,
-/// as it is.
-pub fn remember_store(file: &Path, choice: StoreChoice) -> Result<(), Error> {
-    let text = read_text(file)?.unwrap_or_default();
-    Config::parse(file, &text)?;
-    let mut written: toml_edit::DocumentMut =
-        text.parse().map_err(|error: toml_edit::TomlError| {
-            let place = error.span().unwrap_or_default();
-            Document { file, text: &text }.wrong(&file::Problem::new(place, error.message()))
-        })?;
-    set(&mut written, "store", choice.as_str().into());
-    // A link keeps leading where it leads.
-    let target = trusted::follow(file)?.unwrap_or_else(|| file.to_owned());
-    if let Some(directory) = target.parent().filter(|directory| !directory.exists()) {
-        private_file::make_directory(directory)?;
-    }
-    Ok(private_file::replace(&target, written.to_string().as_bytes())?)
-}
-
-/// Sets a key of the top level; a comment after an old value stays.
-fn set(written: &mut toml_edit::DocumentMut, key: &str, mut value: toml_edit::Value) {
-    if let Some(old) = written.get(key).and_then(toml_edit::Item::as_value) {
-        *value.decor_mut() = old.decor().clone();
-    }
-    written[key] = toml_edit::Item::Value(value);
 }
 
 #[cfg(test)]

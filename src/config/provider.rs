@@ -9,10 +9,12 @@ use toml::Spanned;
 use url::Url;
 
 use super::file::{
-    ClientWord, OAuthTable, Problem, ProviderTable, RedirectTable, SchemeTable, Separator,
+    ClientWord, DpopWord, OAuthTable, Problem, ProviderTable, RedirectTable, SchemeTable,
+    Separator, VerifyTable,
 };
+use super::identity::{Exchange, Identity};
 use super::value::{self, Header};
-use crate::credential::{Grant, Kind, is_part};
+use crate::credential::{Grant, Kind, Name, is_part};
 use crate::listen::RedirectRule;
 use crate::oauth::{ClientAuthentication, OWN_PARAMETERS};
 
@@ -50,12 +52,43 @@ pub struct Scheme {
     pub variables: Vec<String>,
     /// Further variables that would win over those, or confuse, and are cleared.
     pub clears: Vec<String>,
-    /// A cheap call (GET) that succeeds with a good credential and fails with a bad one.
-    pub verify: Option<String>,
+    /// A cheap call that succeeds with a good credential and fails with a bad one.
+    pub verify: Option<Verify>,
     /// The page where a person makes a key.
     pub create_at: Option<String>,
     /// Present when, and only when, the kind is OAuth.
     pub oauth: Option<OAuth>,
+}
+
+/// A call that proves a credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verify {
+    pub url: String,
+    pub method: VerifyMethod,
+    /// Further headers, none of them secret.
+    pub headers: BTreeMap<String, String>,
+    /// The member of the JSON answer that is `true` for a good credential, where a server answers 200 to
+    /// bad ones as well.
+    pub member: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub enum VerifyMethod {
+    #[default]
+    #[serde(rename = "GET")]
+    Get,
+    /// Without a body.
+    #[serde(rename = "POST")]
+    Post,
+}
+
+impl VerifyMethod {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            VerifyMethod::Get => "GET",
+            VerifyMethod::Post => "POST",
+        }
+    }
 }
 
 /// How tokens are acquired. Endpoints given here win over those of the issuer's metadata, which fill
@@ -65,9 +98,15 @@ pub struct OAuth {
     pub issuer: Option<String>,
     pub authorization_endpoint: Option<String>,
     pub token_endpoint: Option<String>,
+    /// Where tokens are refreshed, where that is not the token endpoint (RFC 6749 §6).
+    pub refresh_endpoint: Option<String>,
     pub device_authorization_endpoint: Option<String>,
     pub revocation_endpoint: Option<String>,
     pub registration_endpoint: Option<String>,
+    pub pushed_authorization_request_endpoint: Option<String>,
+    /// Authorization requests are pushed (RFC 9126) even where the server does not insist.
+    pub pushed_authorization: bool,
+    pub dpop: Dpop,
     /// Never empty. The first is the one that a login uses by default.
     pub grants: Vec<Grant>,
     /// Whether the entry leaves it to the issuer's metadata which further grants there are.
@@ -81,11 +120,33 @@ pub struct OAuth {
     pub client: ClientRule,
     /// The user's own client, where their file names it.
     pub client_id: Option<String>,
+    /// The private key of that client, and its `kid`.
+    pub client_key_file: Option<PathBuf>,
+    pub client_key_id: Option<String>,
+    /// `aud` of the assertions that we sign, instead of the issuer or the token endpoint.
+    pub assertion_audience: Option<String>,
+    /// What `jwt_bearer` and `token_exchange` begin with.
+    pub identity: Option<Identity>,
+    pub exchange: Exchange,
+    /// The sign-in that `id_jag` begins with.
+    pub identity_provider: Option<Name>,
     pub redirect: RedirectRule,
     /// What is known of PKCE beyond the metadata.
     pub pkce: Option<Pkce>,
     /// Further parameters of the authorization request.
     pub parameters: BTreeMap<String, String>,
+}
+
+/// Whether tokens are to be bound to a key (RFC 9449). Bound tokens cannot be handed to programs that
+/// take a plain one, so nobody gets them unasked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Dpop {
+    #[default]
+    Never,
+    /// Where the server can; else plain ones.
+    Preferred,
+    /// Plain ones are refused.
+    Required,
 }
 
 /// Where our client at an authorization server comes from.
@@ -115,6 +176,17 @@ impl Provider {
         self.schemes.iter().find(|scheme| scheme.kind == kind)
     }
 
+    /// How this provider gives tokens, if it does.
+    pub fn oauth(&self) -> Option<&OAuth> {
+        self.schemes.iter().find_map(|scheme| scheme.oauth.as_ref())
+    }
+
+    /// Whether a credential can be had at any time, with nobody to ask and nothing stored.
+    pub fn needs_no_login(&self) -> bool {
+        let first = self.schemes.first().and_then(|scheme| scheme.oauth.as_ref());
+        first.is_some_and(OAuth::needs_no_login)
+    }
+
     /// Every variable that carries a credential of this provider, or rivals one that does.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
         self.schemes
@@ -139,8 +211,8 @@ impl Provider {
         let title = table.title.as_deref().map_or_else(|| id.get_ref().clone(), crate::text::clean);
         let note = table.note.as_deref().map(|note| crate::text::clean_to(note, 600));
         let schemes = schemes(id, table.api_key, table.bearer, table.basic, table.oauth)?;
-        let urls =
-            base_url.iter().chain(&mcp_url).chain(schemes.iter().filter_map(|s| s.verify.as_ref()));
+        let verified = schemes.iter().filter_map(|s| s.verify.as_ref()).map(|verify| &verify.url);
+        let urls = base_url.iter().chain(&mcp_url).chain(verified);
         let hosts = hosts(urls, named);
         Ok(Self {
             id: id.get_ref().clone(),
@@ -194,18 +266,45 @@ fn schemes(
 }
 
 fn scheme(kind: Kind, table: &SchemeTable) -> Result<Scheme, Problem> {
+    let header = match &table.header {
+        Some(header) => value::header(header, kind)?,
+        None => value::default_header(kind),
+    };
     Ok(Scheme {
         kind,
-        header: match &table.header {
-            Some(header) => value::header(header, kind)?,
-            None => value::default_header(kind),
-        },
         variables: value::variables(&table.variables)?,
         clears: value::variables(&table.clears)?,
-        verify: value::optional_url(table.verify.as_ref())?,
+        verify: verify(table.verify.as_ref(), table.verify_with.as_ref(), &header)?,
+        header,
         create_at: value::optional_url(table.create_at.as_ref())?,
         oauth: None,
     })
+}
+
+fn verify(
+    url: Option<&Spanned<String>>,
+    with: Option<&Spanned<VerifyTable>>,
+    credential: &Header,
+) -> Result<Option<Verify>, Problem> {
+    let Some(url) = value::optional_url(url)? else {
+        return match with {
+            Some(with) => {
+                Err(Problem::new(with.span(), "says how to call verify, which is missing"))
+            }
+            None => Ok(None),
+        };
+    };
+    let mut verify =
+        Verify { url, method: VerifyMethod::Get, headers: BTreeMap::new(), member: None };
+    if let Some(with) = with.map(Spanned::get_ref) {
+        verify.method = with.method;
+        verify.member = with.member.as_ref().map(value::visible).transpose()?;
+        for (name, text) in &with.headers {
+            value::plain_header(name, text, credential)?;
+            verify.headers.insert(name.get_ref().clone(), text.get_ref().clone());
+        }
+    }
+    Ok(Some(verify))
 }
 
 fn oauth_scheme(table: Spanned<OAuthTable>) -> Result<Scheme, Problem> {
@@ -216,13 +315,17 @@ fn oauth_scheme(table: Spanned<OAuthTable>) -> Result<Scheme, Problem> {
         variables: std::mem::take(&mut table.variables),
         clears: std::mem::take(&mut table.clears),
         verify: table.verify.take(),
+        verify_with: table.verify_with.take(),
         create_at: None,
     };
     let oauth = OAuth::check(table)?;
-    if let Some(what) = oauth.unreachable() {
+    if let Some(what) = oauth.unreachable().or_else(|| oauth.unfounded()) {
         return Err(Problem::new(span, what));
     }
-    Ok(Scheme { oauth: Some(oauth), ..scheme(Kind::OAuth, &common)? })
+    let mut scheme = scheme(Kind::OAuth, &common)?;
+    let identities = oauth.identity.iter().chain(&oauth.exchange.actor);
+    scheme.clears.extend(identities.flat_map(Identity::variables));
+    Ok(Scheme { oauth: Some(oauth), ..scheme })
 }
 
 impl OAuth {
@@ -232,11 +335,17 @@ impl OAuth {
             issuer: table.issuer.as_ref().map(value::issuer).transpose()?,
             authorization_endpoint: value::optional_url(table.authorization_endpoint.as_ref())?,
             token_endpoint: value::optional_url(table.token_endpoint.as_ref())?,
+            refresh_endpoint: value::optional_url(table.refresh_endpoint.as_ref())?,
             device_authorization_endpoint: value::optional_url(
                 table.device_authorization_endpoint.as_ref(),
             )?,
             revocation_endpoint: value::optional_url(table.revocation_endpoint.as_ref())?,
             registration_endpoint: value::optional_url(table.registration_endpoint.as_ref())?,
+            pushed_authorization_request_endpoint: value::optional_url(
+                table.pushed_authorization_request_endpoint.as_ref(),
+            )?,
+            pushed_authorization: table.pushed_authorization,
+            dpop: table.dpop.as_ref().map(dpop).transpose()?.unwrap_or_default(),
             grants_are_open: table.grants.is_none() && table.issuer.is_some(),
             grants: grants(table.grants)?,
             scopes: table.scopes.iter().map(value::scope).collect::<Result<_, _>>()?,
@@ -246,6 +355,19 @@ impl OAuth {
             },
             resource: table.resource.as_ref().map(value::resource).transpose()?,
             client_id: table.client_id.as_ref().map(value::visible).transpose()?,
+            client_key_file: table.client_key_file.as_ref().map(value::path).transpose()?,
+            client_key_id: table.client_key_id.as_ref().map(value::visible).transpose()?,
+            assertion_audience: table
+                .assertion_audience
+                .as_ref()
+                .map(value::visible)
+                .transpose()?,
+            identity: table.identity.map(|it| Identity::check(it.get_ref())).transpose()?,
+            exchange: match table.exchange {
+                Some(exchange) => Exchange::check(exchange.get_ref())?,
+                None => Exchange::default(),
+            },
+            identity_provider: table.identity_provider.as_ref().map(value::name).transpose()?,
             redirect: table.redirect.map(redirect).transpose()?.unwrap_or_default(),
             pkce: table.pkce,
             parameters: parameters(table.parameters)?,
@@ -262,6 +384,9 @@ impl OAuth {
             Some("there is no way to a token endpoint: issuer or token_endpoint is missing")
         } else if needs(Grant::AuthorizationCode) && self.authorization_endpoint.is_none() {
             Some("the grant authorization_code needs issuer or authorization_endpoint")
+        } else if self.pushed_authorization && self.pushed_authorization_request_endpoint.is_none()
+        {
+            Some("pushed_authorization needs issuer or pushed_authorization_request_endpoint")
         } else if needs(Grant::DeviceCode) && self.device_authorization_endpoint.is_none() {
             Some("the grant device_code needs issuer or device_authorization_endpoint")
         } else if self.client == ClientRule::Register && self.registration_endpoint.is_none() {
@@ -269,6 +394,41 @@ impl OAuth {
         } else {
             None
         }
+    }
+}
+
+impl OAuth {
+    /// What a grant of machines lacks, or what is there without such a grant, if so.
+    fn unfounded(&self) -> Option<&'static str> {
+        let has = |grant| self.grants.contains(&grant);
+        let shows_identity = self.grants.iter().any(|grant| grant.shows_identity());
+        if shows_identity != self.identity.is_some() {
+            Some(
+                "the grants client_assertion, jwt_bearer and token_exchange, and only they, need a table identity",
+            )
+        } else if !has(Grant::TokenExchange) && self.exchange != Exchange::default() {
+            Some("the table exchange belongs to the grant token_exchange")
+        } else if has(Grant::IdJag) != self.identity_provider.is_some() {
+            Some("the grant id_jag, and only it, needs identity_provider")
+        } else if has(Grant::IdJag) && self.issuer.is_none() {
+            Some(
+                "the grant id_jag needs issuer, for which the identity provider makes the assertion",
+            )
+        } else {
+            None
+        }
+    }
+
+    /// Whether what is shown to the server says enough of who asks (RFC 7521 §4.1, RFC 8693 §2.1).
+    pub fn goes_without_client(&self) -> bool {
+        matches!(self.grants.first(), Some(Grant::JwtBearer | Grant::TokenExchange))
+    }
+
+    fn needs_no_login(&self) -> bool {
+        let has_client = self.client_id.is_some() && self.client_key_file.is_some();
+        self.grants.first().is_some_and(|grant| {
+            grant.is_of_machine() || (*grant == Grant::ClientCredentials && has_client)
+        })
     }
 }
 
@@ -298,10 +458,23 @@ fn client(table: &OAuthTable) -> Result<ClientRule, Problem> {
         table.register_at.as_ref().map(Spanned::span),
         table.authentication.as_ref().map(Spanned::span),
         table.client_id.as_ref().map(Spanned::span),
+        table.client_key_file.as_ref().map(Spanned::span),
+        table.client_key_id.as_ref().map(Spanned::span),
     ];
     match own.into_iter().flatten().next() {
         Some(span) => Err(Problem::new(span, "belongs to client = \"own\", not to \"register\"")),
         None => Ok(ClientRule::Register),
+    }
+}
+
+fn dpop(word: &Spanned<DpopWord>) -> Result<Dpop, Problem> {
+    match word.get_ref() {
+        DpopWord::Plain(false) => Ok(Dpop::Never),
+        DpopWord::Plain(true) => Ok(Dpop::Preferred),
+        DpopWord::Word(word) if word == "required" => Ok(Dpop::Required),
+        DpopWord::Word(_) => {
+            Err(Problem::new(word.span(), "is neither true nor false nor \"required\""))
+        }
     }
 }
 
@@ -457,13 +630,35 @@ mod tests {
             ("client = \"theirs\"", "client: ", "register"),
             ("client = \"register\"\nclient_id = \"abc\"", "client_id: ", "own"),
             ("client_id = \"a b\"", "client_id: ", "blank"),
-            ("authentication = \"private_key_jwt\"", "authentication: ", "client_secret_post"),
+            ("authentication = \"tls_client_auth\"", "authentication: ", "private_key_jwt"),
+            ("client_key_file = \"key.pem\"", "client_key_file: ", "absolute"),
+            ("client = \"register\"\nclient_key_file = \"/k\"", "client_key_file: ", "own"),
+            ("identity = { source = \"circle\" }", "identity", "github-actions"),
+            ("identity = { source = \"file\" }", "identity.source: ", "path"),
+            ("identity = { source = \"gitlab\" }", "identity.source: ", "variable"),
+            ("identity = { source = \"key\", path = \"/x\" }", "identity.path: ", "another"),
+            ("identity = { source = \"file\", path = \"x\" }", "identity.path: ", "absolute"),
+            (
+                "identity = { source = \"gitlab\", variable = \"A B\" }",
+                "identity.variable: ",
+                "name",
+            ),
+            (
+                "identity = { source = \"key\", claims = { aud = \"x\" } }",
+                "identity.claims.aud: ",
+                "itself",
+            ),
+            ("identity_provider = \"A\"", "identity_provider: ", "github:work"),
             ("redirect = { port = 0 }", "redirect.port: ", "no port"),
             ("redirect = { port = 70000 }", "redirect.port: ", "u16"),
             ("redirect = { path = \"callback\" }", "redirect.path: ", "/callback"),
             ("redirect = { host = \"example.com\" }", "redirect.host: ", "localhost"),
             ("parameters = { state = \"1\" }", "parameters.state: ", "itself"),
             ("pkce = \"plain\"", "pkce: ", "S256"),
+            ("dpop = \"yes\"", "dpop: ", "required"),
+            ("dpop = 1", "dpop: ", "neither true nor false"),
+            ("pushed_authorization = \"yes\"", "pushed_authorization", "boolean"),
+            ("pushed_authorization_request_endpoint = \"/par\"", "pushed_auth", "URL"),
             ("client_secret = \"hunter2\"", "client_secret: ", "unknown key"),
         ] {
             let message = refusal(&format!("{begin}{line}\n"));
@@ -473,6 +668,38 @@ mod tests {
             assert!(message.contains(part), "{message}");
             assert!(!message.contains("hunter2"), "{message}");
         }
+    }
+
+    #[test]
+    fn a_grant_of_machines_has_what_it_begins_with_and_no_other_has() {
+        let begin = "[provider.x.oauth]\nissuer = \"https://x.example\"\n";
+        let identity = "identity = { source = \"github-actions\" }\n";
+        let grants = |grant: &str| format!("grants = [\"{grant}\"]\n");
+        for (lines, part) in [
+            (grants("jwt_bearer"), "need a table identity"),
+            (grants("token_exchange"), "need a table identity"),
+            (identity.to_owned(), "need a table identity"),
+            (
+                format!("{}{identity}exchange = {{ audience = [\"a\"] }}\n", grants("jwt_bearer")),
+                "belongs to the grant token_exchange",
+            ),
+            (grants("id_jag"), "needs identity_provider"),
+            ("identity_provider = \"okta\"\n".to_owned(), "needs identity_provider"),
+        ] {
+            let text = format!("{begin}{lines}");
+            assert_refused(&text, "config.toml:1: provider.x.oauth: ", part);
+        }
+        let text = format!(
+            "[provider.x.oauth]\ntoken_endpoint = \"https://x.example/t\"\n{}identity_provider = \"okta\"\n",
+            grants("id_jag")
+        );
+        assert_refused(&text, "config.toml:1: provider.x.oauth: ", "needs issuer");
+        let text = format!("{begin}{}{identity}", grants("jwt_bearer"));
+        let config = Config::parse("c.toml".as_ref(), &text).unwrap();
+        let provider = config.provider("x").unwrap();
+        assert!(provider.needs_no_login());
+        let withheld: Vec<&str> = provider.variables().collect();
+        assert_eq!(withheld, crate::config::ACTIONS_VARIABLES);
     }
 
     #[test]
@@ -492,6 +719,13 @@ mod tests {
             ),
             at,
             "registration_endpoint",
+        );
+        assert_refused(
+            &format!(
+                "[provider.x.oauth]\npushed_authorization = true\nauthorization_endpoint = \"https://x.example/a\"\n{token}"
+            ),
+            at,
+            "pushed_authorization_request_endpoint",
         );
         let fine = format!("[provider.x.oauth]\ngrants = [\"client_credentials\"]\n{token}");
         assert!(Config::parse("c.toml".as_ref(), &fine).is_ok());

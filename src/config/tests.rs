@@ -71,13 +71,16 @@ fn the_catalog_names_no_client_and_only_https() {
         let id = &provider.id;
         let mut urls = vec![&provider.base_url, &provider.mcp_url];
         for scheme in &provider.schemes {
-            urls.extend([&scheme.verify, &scheme.create_at]);
+            let verify = scheme.verify.as_ref().map(|verify| &verify.url);
+            assert!(verify.is_none_or(|url| url.starts_with("https://")), "{id}");
+            urls.push(&scheme.create_at);
             if let Some(oauth) = &scheme.oauth {
                 assert_eq!(oauth.client_id, None, "{id}");
                 urls.extend([
                     &oauth.issuer,
                     &oauth.authorization_endpoint,
                     &oauth.token_endpoint,
+                    &oauth.refresh_endpoint,
                     &oauth.device_authorization_endpoint,
                     &oauth.revocation_endpoint,
                     &oauth.registration_endpoint,
@@ -242,7 +245,7 @@ fn the_examples_of_the_manual_page_load() {
         .skip(1)
         .map(|rest| rest.split(".Ed").next().unwrap_or_default())
         .collect();
-    assert_eq!(examples.len(), 5);
+    assert_eq!(examples.len(), 10);
     for example in examples {
         Config::parse(Path::new("example"), example).unwrap_or_else(|error| panic!("{error}"));
     }
@@ -250,8 +253,15 @@ fn the_examples_of_the_manual_page_load() {
 
 #[test]
 fn the_manual_page_names_every_key() {
-    let tables =
-        ["", "[provider.x]\n", "[provider.x.api_key]\n", "[provider.x.oauth]\n", "[agent.x]\n"];
+    let tables = [
+        "",
+        "[provider.x]\n",
+        "[provider.x.api_key]\n",
+        "[provider.x.oauth]\n",
+        "[provider.x.oauth.identity]\n",
+        "[provider.x.oauth.exchange]\n",
+        "[agent.x]\n",
+    ];
     let mut count = 0;
     for table in tables {
         let message = Config::parse(Path::new("x"), &format!("{table}nothing = 1\n"))
@@ -261,9 +271,9 @@ fn the_manual_page_names_every_key() {
         let known = known.or_else(|| message.split("expected ").nth(1)).unwrap_or_default();
         for key in known.split('`').skip(1).step_by(2) {
             count += 1;
-            let named =
-                [format!("Ic {key}"), format!("Ic [{key}."), format!("Ic [provider.ID.{key}]")];
-            assert!(named.iter().any(|named| PAGE.contains(named)), "{table}{key}");
+            let tables = [format!("[{key}]"), format!("[{key}."), format!("[provider.ID.{key}]")];
+            let is_named = |written: &str| PAGE.contains(&format!("Ic {written}"));
+            assert!(is_named(key) || tables.iter().any(|table| is_named(table)), "{table}{key}");
         }
     }
     assert!(count > 35, "{count}");

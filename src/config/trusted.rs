@@ -8,11 +8,8 @@ use std::path::Path;
 
 use super::Error;
 
-/// Longest configuration read, in bytes.
-const LIMIT: u64 = 1024 * 1024;
-
 /// The contents of `path`, or `None` where nothing is.
-pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+pub fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
     let Some(target) = follow(path)? else {
         return Ok(None);
     };
@@ -32,9 +29,9 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     let file = options.open(&target).map_err(failed("open"))?;
     check_file(&target, &file.metadata().map_err(failed("look at"))?)?;
     let mut contents = Vec::new();
-    file.take(LIMIT + 1).read_to_end(&mut contents).map_err(failed("read"))?;
-    if contents.len() as u64 > LIMIT {
-        return Err(Error::TooLarge { path: target, limit: LIMIT });
+    file.take(limit + 1).read_to_end(&mut contents).map_err(failed("read"))?;
+    if contents.len() as u64 > limit {
+        return Err(Error::TooLarge { path: target, limit });
     }
     Ok(Some(contents))
 }
@@ -61,6 +58,19 @@ pub fn follow(path: &Path) -> Result<Option<std::path::PathBuf>, Error> {
         target = target.parent().unwrap_or(Path::new(".")).join(next);
     }
     Err(Error::Trap { path: path.to_owned(), what: "is a link to links without end" })
+}
+
+/// Refuses a file whose directory lets other users put another file in its place. Where the directory
+/// is sticky, as `/tmp` is, they cannot.
+pub fn check_place(path: &Path) -> Result<(), Error> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let failed = |source| Error::Io { action: "look at", path: directory.to_owned(), source };
+    let metadata = fs::metadata(directory).map_err(failed)?;
+    if others_may_write(&metadata) && !is_sticky(&metadata) {
+        let what = "is a directory where other users can write (chmod go-w mends that)";
+        return Err(Error::Trap { path: directory.to_owned(), what });
+    }
+    Ok(())
 }
 
 fn check_file(path: &Path, metadata: &fs::Metadata) -> Result<(), Error> {
@@ -100,6 +110,16 @@ fn others_may_write(metadata: &fs::Metadata) -> bool {
     metadata.mode() & 0o002 != 0 || by_group
 }
 
+#[cfg(unix)]
+fn is_sticky(metadata: &fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::mode(metadata) & 0o1000 != 0
+}
+
+#[cfg(not(unix))]
+fn is_sticky(_: &fs::Metadata) -> bool {
+    false
+}
+
 #[cfg(not(unix))]
 fn trusted_owner(_: &fs::Metadata) -> bool {
     true // the profile's access list names this user alone
@@ -120,7 +140,13 @@ fn others_may_write(_: &fs::Metadata) -> bool {
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
-    use super::*;
+    use super::{read as read_to, *};
+
+    const LIMIT: u64 = 1024 * 1024;
+
+    fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+        read_to(path, LIMIT)
+    }
 
     fn refusal(path: &Path) -> String {
         read(path).unwrap_err().to_string()

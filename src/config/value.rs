@@ -2,12 +2,13 @@
 //! Every function takes a value with its place and answers with what it means or what is wrong.
 
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use url::{Host, Url};
 
 use super::file::Problem;
-use crate::credential::Kind;
+use crate::credential::{Kind, Name};
 
 /// The header that carries a credential. `format` has exactly one of `{key}`, `{token}`, `{basic}`:
 /// an API key; a bearer or access token; `user:password` in base64 (RFC 7617 §2).
@@ -130,6 +131,25 @@ pub fn header(value: &Spanned<String>, kind: Kind) -> Result<Header, Problem> {
     Ok(Header { name: name.to_owned(), format: format.to_owned() })
 }
 
+/// A header beside the credential's: none that carries one, none that frames the message.
+pub fn plain_header(
+    name: &Spanned<String>,
+    text: &Spanned<String>,
+    credential: &Header,
+) -> Result<(), Problem> {
+    let is = |other: &str| name.get_ref().eq_ignore_ascii_case(other);
+    if name.get_ref().is_empty() || !name.get_ref().bytes().all(is_tchar) {
+        return Err(problem(name, "is not the name of a header"));
+    }
+    if FRAMING.iter().chain(&SECRET).any(|reserved| is(reserved)) || is(&credential.name) {
+        return Err(problem(name, "is a header that cannot be set here"));
+    }
+    visible(text).map(drop)
+}
+
+/// Headers that carry credentials.
+const SECRET: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
+
 /// The header where the table gives none (RFC 6750 §2.1, RFC 7617 §2).
 pub fn default_header(kind: Kind) -> Header {
     let scheme = if kind == Kind::Basic { "Basic" } else { "Bearer" };
@@ -162,6 +182,28 @@ pub fn scope(value: &Spanned<String>) -> Result<String, Problem> {
         return Err(problem(value, "is not a scope; each stands as a text of its own"));
     }
     Ok(text.clone())
+}
+
+/// An absolute path, or one below the home directory, as in `~/keys/robot.pem`.
+pub fn path(value: &Spanned<String>) -> Result<PathBuf, Problem> {
+    let written = Path::new(value.get_ref());
+    let path = match written.strip_prefix("~") {
+        Ok(below) => std::env::home_dir().map(|home| home.join(below)),
+        Err(_) => Some(written.to_owned()),
+    };
+    path.filter(|path| path.is_absolute() && !value.get_ref().contains('\0'))
+        .ok_or_else(|| problem(value, "is no absolute path, and none that begins with ~/"))
+}
+
+/// The name of a variable that is read.
+pub fn variable_name(value: &Spanned<String>) -> Result<String, Problem> {
+    check_name(value.get_ref()).map_err(|_| problem(value, "is not the name of a variable"))?;
+    Ok(value.get_ref().clone())
+}
+
+/// The name of a credential: `okta`, `okta:work`.
+pub fn name(value: &Spanned<String>) -> Result<Name, Problem> {
+    value.get_ref().parse().map_err(|_| problem(value, "is not a name such as github:work"))
 }
 
 /// Visible ASCII, for client ids and the path of a redirect URI.

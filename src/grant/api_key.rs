@@ -84,6 +84,16 @@ fn asked_once(interact: &dyn Interact, prompt: &str, rule: Rule) -> Result<Secre
     parse(answer.expose().as_bytes(), rule)
 }
 
+/// All of standard input as it is: a key in PEM has several lines.
+pub(super) fn text_of_stdin() -> Result<Secret, Error> {
+    let stdin = io::stdin().lock();
+    if stdin.is_terminal() {
+        return Err(Error::NothingPiped);
+    }
+    let bytes = read(stdin).map_err(Error::Stdin)?;
+    Ok(Secret::new(String::from_utf8_lossy(&bytes)))
+}
+
 fn piped(stdin: impl Read, rule: Rule) -> Result<Secret, Error> {
     let bytes = read(stdin).map_err(Error::Stdin)?;
     if bytes.is_empty() {

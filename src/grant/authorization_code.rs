@@ -1,4 +1,4 @@
-//! RFC 6749 §4.1 with PKCE, through the person's own browser (RFC 8252): show the URL, wait for the
+//! RFC 6749 §4.1 with PKCE, pushed first where the server wants it (RFC 9126), through the person's own browser (RFC 8252): show the URL, wait for the
 //! redirect, exchange the code once while the browser gets its closing page.
 
 use std::time::Duration;
@@ -18,6 +18,9 @@ use crate::secret::Secret;
 /// Where the browser ends: an address without code or state.
 const DONE: &str = "/done";
 
+/// Longest address that every way to a browser keeps whole, in bytes.
+const LONGEST_ADDRESS: usize = 2000;
+
 /// How long the listener stays for the closing page; afterwards its port is free.
 const LINGER: Duration = Duration::from_millis(900);
 
@@ -25,6 +28,8 @@ const LINGER: Duration = Duration::from_millis(900);
 #[derive(Clone, Copy)]
 pub struct Invitation<'a> {
     pub open_browser: bool,
+    /// For how long the address is good, where that is known.
+    pub good_for: Option<Duration>,
     /// Whether the answer may also be pasted at the terminal, and why; `None`: the browser of this
     /// machine will bring it.
     pub paste: Option<&'a str>,
@@ -34,24 +39,50 @@ pub struct Invitation<'a> {
     pub later: Option<&'a str>,
 }
 
-/// The request that the browser is sent with (RFC 6749 §4.1.1).
+/// The request that the browser is sent with (RFC 6749 §4.1.1): as a whole, or a reference to what was
+/// pushed to the server (RFC 9126), with the time for which that is good.
 ///
 /// # Errors
-/// `Unsupported` (no authorization endpoint), `Oauth`.
-pub fn authorization_request(
+/// `Unsupported` (no authorization endpoint), `Pushed`, `Oauth`.
+pub async fn authorization_request(
+    http: &Http,
     request: &Request<'_>,
     redirect_uri: &str,
-) -> Result<AuthorizationRequest, Error> {
+) -> Result<(AuthorizationRequest, Option<Duration>), Error> {
     let endpoint = request.server.authorization_endpoint.as_deref();
     let endpoint = request.needs(endpoint, "authorization endpoint")?;
-    Ok(oauth::authorization_request(
+    let asked = oauth::authorization_request(
         endpoint,
         &request.client.client_id,
         redirect_uri,
         request.scopes,
         request.resource,
         request.parameters,
-    )?)
+        request.dpop.map(|dpop| dpop.key.thumbprint()).as_deref(),
+    )?;
+    let (url, good_for) = address(http, request, &asked).await?;
+    Ok((AuthorizationRequest { url, ..asked }, good_for))
+}
+
+/// The address for the browser: the whole request or, where the server wants that or takes it and the
+/// request is long, a reference to it (RFC 9126 §4) with the time for which it is good.
+async fn address(
+    http: &Http,
+    request: &Request<'_>,
+    asked: &AuthorizationRequest,
+) -> Result<(Url, Option<Duration>), Error> {
+    let server = request.server;
+    let endpoint = server.pushed_authorization_request_endpoint.as_deref();
+    let is_long = asked.url.as_str().len() > LONGEST_ADDRESS;
+    if !server.pushes && (!is_long || endpoint.is_none()) {
+        return Ok((asked.url.clone(), None));
+    }
+    let endpoint = request.needs(endpoint, "pushed authorization request endpoint")?;
+    let shown = server.authorization_endpoint.as_deref().unwrap_or_default();
+    let key = request.dpop.map(|dpop| dpop.key);
+    let pushed = oauth::push(http, endpoint, request.client, asked, shown, key).await;
+    let pushed = pushed.map_err(Error::Pushed)?;
+    Ok((pushed.url, pushed.expires_in))
 }
 
 /// Signs in through the browser. The URL is always shown; the browser is opened only if the invitation
@@ -115,6 +146,11 @@ fn invite(
 ) -> Option<Box<dyn Typing>> {
     let url = &asked.url;
     show_address(interact, url, invitation.paste.is_some());
+    if let Some(seconds) = invitation.good_for.map(|time| time.as_secs()) {
+        interact.notice(&format!(
+            "The address is good for {seconds} s; later, run the same command again."
+        ));
+    }
     let may_open = invitation.open_browser && matches!(url.scheme(), "http" | "https");
     let is_open = may_open && interact.open_url(url);
     let browser = match (is_open, may_open) {
@@ -220,6 +256,7 @@ pub async fn exchange(
         scopes: &[],
         resource: request.resource,
         parameters: &std::collections::BTreeMap::new(),
+        dpop: request.dpop,
     };
     Ok(oauth::request_tokens(http, &exchange).await?)
 }
@@ -352,19 +389,16 @@ mod tests {
         let http = Http::new();
         let listener = RedirectListener::bind(&RedirectRule::default(), None).unwrap();
         let port = listener.port();
-        let invitation = Invitation { open_browser, paste: None, code_alone: true, later: None };
+        let (good_for, paste, later) = (None, None, None);
+        let invitation = Invitation { open_browser, good_for, paste, code_alone: true, later };
         let waiting = Waiting { most: wait, is_called_off: &|| false, claim: &|| true };
         let outcome = asking(server, |request| {
-            let asked = authorization_request(request, listener.redirect_uri())?;
-            http.block_on(authorization_code(
-                &http,
-                person,
-                listener,
-                request,
-                &asked,
-                &invitation,
-                &waiting,
-            ))
+            http.block_on(async {
+                let uri = listener.redirect_uri();
+                let (asked, _) = authorization_request(&http, request, uri).await?;
+                authorization_code(&http, person, listener, request, &asked, &invitation, &waiting)
+                    .await
+            })
         });
         assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err(), "port {port} is open");
         outcome

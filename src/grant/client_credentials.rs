@@ -13,6 +13,7 @@ pub async fn client_credentials(http: &Http, request: &Request<'_>) -> Result<To
         scopes: request.scopes,
         resource: request.resource,
         parameters: request.parameters,
+        dpop: request.dpop,
     };
     Ok(oauth::request_tokens(http, &asked).await?)
 }

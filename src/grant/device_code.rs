@@ -102,6 +102,7 @@ async fn poll(
         scopes: &[],
         resource: request.resource,
         parameters: &std::collections::BTreeMap::new(),
+        dpop: request.dpop,
     };
     let mut pace = Pace::new(device.interval);
     let mut outage = None;

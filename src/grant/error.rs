@@ -3,8 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::IdentityError;
+use crate::credential::Name;
 use crate::interact::Unanswered;
-use crate::oauth;
+use crate::oauth::{self, KeyError};
+use crate::private_file;
 use crate::secret::Unfit;
 
 /// Each variant is something else to do for whoever asked for the login.
@@ -15,6 +18,9 @@ pub enum Error {
     /// `access_denied`: the person, or a policy of the server, said no.
     #[error("access was denied at {host}{}", explained(description.as_deref()))]
     Denied { host: String, description: Option<String> },
+    /// The server did not take the authorization request; no browser was opened (RFC 9126 §2.3).
+    #[error("the authorization request was not taken")]
+    Pushed(#[source] oauth::Error),
     /// The device code ended before it was confirmed.
     #[error("the code for {host} ended before it was confirmed")]
     Expired { host: String },
@@ -53,6 +59,48 @@ pub enum Error {
     },
     #[error("no key was given: {0}")]
     Unanswered(#[source] Unanswered),
+    #[error("the key in {place} cannot be used")]
+    ClientKey {
+        place: String,
+        #[source]
+        source: KeyError,
+    },
+    #[error(transparent)]
+    PrivateFile(#[from] private_file::Error),
+    /// The algorithm of the key is none of those that the server takes from clients.
+    #[error("the key signs with {algorithm}, and {host} takes {supported} alone")]
+    Algorithm { host: String, algorithm: &'static str, supported: String },
+    #[error("there is no key to sign an assertion with")]
+    NoKey,
+    #[error("nothing says who the assertion is from")]
+    NoIssuer,
+    #[error("nothing says with which identity to ask")]
+    NoIdentity,
+    /// A service account's file names another server than the configuration.
+    #[error("the key in {place} is for {named}, and would be used at {endpoint}")]
+    KeyElsewhere { place: String, named: String, endpoint: String },
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// `invalid_grant`: the server checked the identity, and wants another.
+    #[error("the authorization server does not accept the identity")]
+    IdentityRefused(#[source] oauth::Error),
+    /// The sign-in that this one begins with.
+    #[error("the sign-in to {name}, which this one begins with, is of no use now: {reason}")]
+    Login { name: Name, reason: String, why: Unobtained },
+    #[error("{name} gave no assertion for this server")]
+    AtIdentityProvider {
+        name: Name,
+        #[source]
+        source: oauth::Error,
+    },
+}
+
+/// What helps where another sign-in is of no use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unobtained {
+    SignIn,
+    Later,
+    Otherwise,
 }
 
 fn explained(description: Option<&str>) -> String {

@@ -133,6 +133,8 @@ impl Scripted {
             authorization_endpoint: Some(self.0.url("/authorize")),
             token_endpoint: self.0.url("/token"),
             device_authorization_endpoint: Some(self.0.url("/device")),
+            pushed_authorization_request_endpoint: None,
+            pushes: false,
             iss_required: false,
         }
     }
@@ -140,7 +142,7 @@ impl Scripted {
 
 pub(super) fn client() -> Client {
     let authentication = ClientAuthentication::None;
-    Client { client_id: "our-client".into(), client_secret: None, authentication }
+    Client { client_id: "our-client".into(), client_secret: None, key: None, authentication }
 }
 
 /// Calls `with` with a request to `server` for two scopes of one resource.
@@ -151,6 +153,7 @@ pub(super) fn asking<T>(server: &Server, with: impl FnOnce(&Request<'_>) -> T) -
         scopes: &["read".into(), "write".into()],
         resource: Some("https://api.example/v1"),
         parameters: &BTreeMap::from([("prompt".into(), "consent".into())]),
+        dpop: None,
     })
 }
 

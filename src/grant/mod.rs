@@ -4,15 +4,21 @@
 mod api_key;
 mod authorization_code;
 mod client_credentials;
+mod client_key;
 mod device_code;
 mod error;
+mod id_jag;
+mod identity;
+mod jwt_bearer;
+mod machine;
 mod qr;
 mod redirect;
+mod token_exchange;
 mod waiting;
 
 use std::collections::BTreeMap;
 
-use crate::oauth::Client;
+use crate::oauth::{Client, Dpop};
 use crate::{http, text};
 
 pub use api_key::{KeySource, api_key, password};
@@ -20,10 +26,17 @@ pub use authorization_code::{
     Invitation, authorization_code, authorization_request, exchange, refused, show_address,
 };
 pub use client_credentials::client_credentials;
+pub use client_key::{check_algorithm, client_key, with_key};
 pub use device_code::{device_authorization, device_code, show_code};
-pub use error::Error;
+pub use error::{Error, Unobtained};
+pub use identity::{IdentityError, ends_at};
+pub use machine::{Logins, Machine, Need};
 pub use redirect::RedirectListener;
 pub use waiting::{Waiting, typed_line};
+
+use id_jag::id_jag;
+use jwt_bearer::jwt_bearer;
+use token_exchange::token_exchange;
 
 /// The authorization server as one login knows it: from metadata, or from the provider's own table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +46,10 @@ pub struct Server {
     pub authorization_endpoint: Option<String>,
     pub token_endpoint: String,
     pub device_authorization_endpoint: Option<String>,
+    /// RFC 9126 §2.
+    pub pushed_authorization_request_endpoint: Option<String>,
+    /// Authorization requests are pushed, however short they are.
+    pub pushes: bool,
     /// The metadata promises `iss` in the redirect (RFC 9207 §3): an answer without it is refused.
     pub iss_required: bool,
 }
@@ -47,6 +64,8 @@ pub struct Request<'a> {
     pub resource: Option<&'a str>,
     /// Further parameters of the authorization request, such as `access_type`.
     pub parameters: &'a BTreeMap<String, String>,
+    /// The key that the tokens are to be bound to (RFC 9449).
+    pub dpop: Option<Dpop<'a>>,
 }
 
 impl Request<'_> {

@@ -14,6 +14,7 @@ use tokio::runtime::Runtime;
 use url::Url;
 
 use super::address::{Class, Forbidden, Reach, Resolver, class, is_loopback};
+use super::nonces::{DPOP_NONCE, Nonces};
 use super::request::check_reach;
 use super::{Answer, Error, Request};
 use crate::signals;
@@ -49,6 +50,8 @@ pub struct Http {
     proxies: OnceLock<Matcher>,
     /// Hosts that only a public server's document named.
     confined: Mutex<BTreeSet<String>>,
+    /// What servers want to see in the next proof of possession.
+    pub nonces: Nonces,
 }
 
 impl Default for Http {
@@ -69,6 +72,7 @@ impl Http {
             clients: Default::default(),
             proxies: OnceLock::new(),
             confined: Mutex::default(),
+            nonces: Nonces::default(),
         }
     }
 
@@ -116,7 +120,9 @@ impl Http {
             (Route::Proxied, _) => check_reach(&request.url, Reach::Public).is_ok(),
             _ => true,
         };
-        Answer::read(response, host, from_public, self.limits.body).await
+        let answer = Answer::read(response, host, from_public, self.limits.body).await?;
+        self.nonces.note(&request.url, answer.header(DPOP_NONCE));
+        Ok(answer)
     }
 
     /// Whether requests to the host of `url` reach public addresses only.

@@ -8,10 +8,12 @@ mod client;
 mod error;
 #[cfg(test)]
 pub(crate) mod fake;
+mod nonces;
 mod request;
 
 pub use address::Reach;
 pub use answer::Answer;
 pub use client::Http;
 pub use error::Error;
+pub use nonces::DPOP_NONCE;
 pub use request::{Request, check_reach, host_of, parse_url};

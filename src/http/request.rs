@@ -60,6 +60,14 @@ impl Request {
         self
     }
 
+    /// Sets a header under a name that comes from configuration.
+    pub fn named_header(mut self, name: &str, value: &str) -> Result<Self, Error> {
+        let bad = |_| Error::BadHeader { host: self.host(), name: clean(name) };
+        let name: HeaderName = name.parse().map_err(bad)?;
+        self.insert(name, value, false);
+        Ok(self)
+    }
+
     /// HTTP Basic (RFC 7617) with parts that are already encoded as the server wants them.
     pub fn basic(mut self, user: &str, password: &Secret) -> Self {
         let pair = Secret::new(format!("{user}:{}", password.expose()));

@@ -13,6 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+#[cfg(unix)]
 use crate::harden;
 use crate::secret::Secret;
 
@@ -35,6 +36,7 @@ pub struct Command {
 pub enum Exit {
     Code(u8),
     /// The number of the signal that ended it.
+    #[cfg(unix)]
     Signal(i32),
 }
 
@@ -116,6 +118,7 @@ pub fn check(program: &OsStr) -> Result<(), Error> {
 
 /// Windows has rules of its own for what a name means (PATHEXT, App Paths).
 #[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
 pub fn check(_: &OsStr) -> Result<(), Error> {
     Ok(())
 }
@@ -135,6 +138,7 @@ impl Exit {
     pub fn code(self) -> u8 {
         match self {
             Exit::Code(code) => code,
+            #[cfg(unix)]
             Exit::Signal(number) => u8::try_from(number).unwrap_or(0).saturating_add(128),
         }
     }

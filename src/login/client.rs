@@ -3,10 +3,10 @@
 
 use super::endpoints::Endpoints;
 use super::{Error, Login, Wish, key_scheme};
-use crate::config::{ClientRule, OAuth};
-use crate::credential::Grant;
+use crate::config::{ClientRule, IdentitySource, OAuth};
+use crate::credential::{Grant, client_format};
 use crate::grant::{self, KeySource, RedirectListener};
-use crate::oauth::{self, Client, ClientAuthentication, RegistrationRequest};
+use crate::oauth::{self, Client, ClientAuthentication, ClientKey, RegistrationRequest};
 use crate::secret::Secret;
 use crate::store::{self, Key, RegistrationRecord, WRITE_WAIT};
 
@@ -45,7 +45,10 @@ impl Login<'_> {
             return self.own_client(wish, oauth, grant, client_id, brought).map(Some);
         }
         match &oauth.client {
-            ClientRule::Register if wish.client_secret.is_none() => {
+            ClientRule::Own { .. } if may_be_anonymous(oauth, grant) => {
+                self.own_client(wish, oauth, grant, String::new(), brought).map(Some)
+            }
+            ClientRule::Register if !wish.brings_client() => {
                 let registered = self.load(&Key::Registration(issuer))?;
                 let usable = registered.filter(|record| record.serves(grant, (self.clock)()));
                 Ok(usable
@@ -118,6 +121,7 @@ impl Login<'_> {
             grant_types: &registered_grants(&grants),
             scopes: &[],
             auth_methods_supported: endpoints.auth_methods.as_deref(),
+            dpop_bound_access_tokens: endpoints.dpop_required,
         };
         let registration = self
             .http
@@ -136,6 +140,7 @@ impl Login<'_> {
             grants,
             created_at: (self.clock)(),
             secret_expires_at: registration.secret_expires_at,
+            dpop_bound_access_tokens: registration.dpop_bound_access_tokens,
         };
         self.store.save_registration(guard, &record)?;
         Ok(record)
@@ -150,30 +155,37 @@ impl Login<'_> {
         brought: Option<RegistrationRecord>,
     ) -> Result<Known, Error> {
         let same = brought.filter(|record| record.client.client_id == client_id);
-        let kept = same.as_ref().and_then(|record| record.client.client_secret.clone());
-        let given = wish.client_secret.clone();
-        let is_new = given.is_some() || (wish.client_id.is_some() && same.is_none());
-        let secret = given.or(kept);
-        let asked = secret.is_none() && needs_secret(oauth, grant);
-        let secret = if asked { Some(self.ask_client_secret(wish)?) } else { secret };
+        let is_new = wish.brings_client() || (wish.client_id.is_some() && same.is_none());
+        let (mut secret, key) = proofs(wish, oauth, same.map(|record| record.client));
+        let has_key = key.is_some() || oauth.client_key_file.is_some();
+        let asked = secret.is_none() && !has_key && needs_proof(oauth, grant);
+        if asked {
+            secret = Some(self.ask_client_secret(wish, oauth)?);
+        }
+        let client = Client {
+            authentication: authentication(oauth, grant, secret.is_some(), has_key),
+            client_id,
+            client_secret: secret,
+            key,
+        };
         let record = RegistrationRecord {
-            format: crate::credential::FORMAT,
+            format: client_format(&client),
             issuer: registration_key(oauth).to_owned(),
             provider: Some(wish.provider.id.clone()),
-            client: Client {
-                authentication: authentication(oauth, secret.as_ref()),
-                client_id,
-                client_secret: secret,
-            },
+            client,
             redirect_uris: Vec::new(),
             grants: Vec::new(),
             created_at: (self.clock)(),
             secret_expires_at: None,
+            dpop_bound_access_tokens: false,
         };
         Ok(Known { record, is_new: is_new || asked })
     }
 
-    fn ask_client_secret(&self, wish: &Wish<'_>) -> Result<Secret, Error> {
+    fn ask_client_secret(&self, wish: &Wish<'_>, oauth: &OAuth) -> Result<Secret, Error> {
+        if named_method(oauth) == Some(ClientAuthentication::PrivateKeyJwt) {
+            return Err(Error::ClientKeyNeeded { provider: wish.provider.id.clone() });
+        }
         if !self.interact.can_ask() {
             return Err(Error::ClientSecretNeeded { provider: wish.provider.id.clone() });
         }
@@ -195,10 +207,32 @@ impl Login<'_> {
         Ok(())
     }
 
-    /// A client as stored; a damaged one counts as none.
+    /// A client as stored; a damaged one counts as none. Nor is there one without a store, which a login
+    /// that saves something has proved before.
     fn load(&self, key: &Key<'_>) -> Result<Option<RegistrationRecord>, Error> {
-        Ok(store::unless_damaged(self.store.load_registration(key))?)
+        match store::unless_damaged(self.store.load_registration(key)) {
+            Err(store::Error::Unavailable { .. }) => Ok(None),
+            other => Ok(other?),
+        }
     }
+}
+
+/// The client as it shows itself to the server, which must take what its key signs.
+pub(super) fn with_key(
+    wish: &Wish<'_>,
+    oauth: &OAuth,
+    endpoints: &Endpoints,
+    known: &Known,
+) -> Result<Client, Error> {
+    let (client, server) = (&known.record.client, &endpoints.server);
+    let failed = |source| Error::Grant { name: wish.name.clone(), source };
+    let client = grant::with_key(client, oauth, server.issuer.as_deref(), &server.token_endpoint)
+        .map_err(failed)?;
+    if client.authentication == ClientAuthentication::PrivateKeyJwt {
+        let supported = endpoints.signing_algorithms.as_deref();
+        grant::check_algorithm(&client, supported, &server.token_endpoint).map_err(failed)?;
+    }
+    Ok(client)
 }
 
 fn client_needed(wish: &Wish<'_>, oauth: &OAuth, grant: Grant) -> Error {
@@ -210,13 +244,36 @@ fn client_needed(wish: &Wish<'_>, oauth: &OAuth, grant: Grant) -> Error {
         provider: wish.provider.id.clone(),
         title: wish.provider.title.clone(),
         register_at,
-        with_secret: needs_secret(oauth, grant),
+        with_secret: needs_proof(oauth, grant),
         key_possible: key_scheme(wish.provider).is_some(),
     }
 }
 
-/// How the provider wants a client's secret, where it says so and there is one.
-fn secret_method(oauth: &OAuth) -> Option<ClientAuthentication> {
+impl Wish<'_> {
+    fn brings_client(&self) -> bool {
+        self.client_secret.is_some() || self.client_key.is_some()
+    }
+}
+
+/// What the client can prove itself with: what is brought now, else what was brought before. The key in a
+/// file that the configuration names is read when it is used.
+fn proofs(
+    wish: &Wish<'_>,
+    oauth: &OAuth,
+    kept: Option<Client>,
+) -> (Option<Secret>, Option<ClientKey>) {
+    if wish.brings_client() {
+        return (wish.client_secret.clone(), wish.client_key.clone());
+    }
+    match kept {
+        Some(_) if oauth.client_key_file.is_some() => (None, None),
+        Some(client) => (client.client_secret, client.key),
+        None => (None, None),
+    }
+}
+
+/// How the provider wants the client to prove itself, where it says so and there is a way.
+fn named_method(oauth: &OAuth) -> Option<ClientAuthentication> {
     match &oauth.client {
         ClientRule::Own { authentication, .. } => {
             authentication.filter(|method| *method != ClientAuthentication::None)
@@ -225,28 +282,51 @@ fn secret_method(oauth: &OAuth) -> Option<ClientAuthentication> {
     }
 }
 
-/// Whether the client must prove itself: on devices it cannot (RFC 8628 §3.4), and one that signs in as
-/// itself has nothing else (RFC 6749 §4.4).
-fn needs_secret(oauth: &OAuth, grant: Grant) -> bool {
+/// Whether the client must prove itself: on devices it cannot by a secret (RFC 8628 §3.4), and one that
+/// signs in as itself has nothing else (RFC 6749 §4.4).
+fn needs_proof(oauth: &OAuth, grant: Grant) -> bool {
     match grant {
-        Grant::DeviceCode => false,
-        Grant::AuthorizationCode => secret_method(oauth).is_some(),
+        Grant::DeviceCode => named_method(oauth) == Some(ClientAuthentication::PrivateKeyJwt),
         Grant::ClientCredentials => true,
+        // The identity is the proof.
+        Grant::ClientAssertion => false,
+        _ => named_method(oauth).is_some(),
     }
 }
 
-fn authentication(oauth: &OAuth, secret: Option<&Secret>) -> ClientAuthentication {
-    match secret {
-        None => ClientAuthentication::None,
+/// Whether the request can go without a client (RFC 7521 §4.1, RFC 8693 §2.1).
+fn may_be_anonymous(oauth: &OAuth, grant: Grant) -> bool {
+    let of_machine = matches!(grant, Grant::JwtBearer | Grant::TokenExchange);
+    of_machine && named_method(oauth).is_none() && oauth.client_key_file.is_none()
+}
+
+fn authentication(
+    oauth: &OAuth,
+    grant: Grant,
+    has_secret: bool,
+    has_key: bool,
+) -> ClientAuthentication {
+    use ClientAuthentication::{ClientSecretBasic, None as Public, PrivateKeyJwt};
+    let named = named_method(oauth);
+    let identity = oauth.identity.as_ref().filter(|_| grant.is_of_machine());
+    // The key may be there for the assertion that is the grant.
+    let is_for_grant = identity.is_some_and(|it| matches!(it.source, IdentitySource::Key(_)))
+        && oauth.client_key_file.is_none()
+        && named != Some(PrivateKeyJwt);
+    if has_key && !is_for_grant {
+        PrivateKeyJwt
+    } else if has_secret {
         // RFC 6749 §2.3.1: the method that every server knows.
-        Some(_) => secret_method(oauth).unwrap_or(ClientAuthentication::ClientSecretBasic),
+        named.filter(|method| *method != PrivateKeyJwt).unwrap_or(ClientSecretBasic)
+    } else {
+        Public
     }
 }
 
 /// What a client registers for to use `grants`.
 fn registered_grants(grants: &[Grant]) -> Vec<&'static str> {
     let mut types: Vec<_> = grants.iter().map(|grant| grant.grant_type()).collect();
-    if grants.iter().any(|grant| *grant != Grant::ClientCredentials) {
+    if grants.iter().any(|grant| !grant.needs_nobody()) {
         types.push("refresh_token");
     }
     types

@@ -2,7 +2,7 @@
 //! metadata names, and whether PKCE can be relied on there.
 
 use super::Error;
-use crate::config::{OAuth, Pkce, Provider};
+use crate::config::{Dpop, OAuth, Pkce, Provider};
 use crate::credential::Grant;
 use crate::grant::Server;
 use crate::interact::Interact;
@@ -16,6 +16,10 @@ pub(super) struct Endpoints {
     pub(super) auth_methods: Option<Vec<String>>,
     /// The server promises to check PKCE with S256.
     pub(super) pkce_checked: bool,
+    /// The algorithms of client assertions.
+    pub(super) signing_algorithms: Option<Vec<String>>,
+    /// A client that is registered now is to get bound tokens alone.
+    pub(super) dpop_required: bool,
 }
 
 impl Endpoints {
@@ -34,6 +38,12 @@ impl Endpoints {
             named(&oauth.authorization_endpoint, |m| &m.authorization_endpoint);
         let device_authorization_endpoint =
             named(&oauth.device_authorization_endpoint, |m| &m.device_authorization_endpoint);
+        let push_endpoint = named(&oauth.pushed_authorization_request_endpoint, |m| {
+            &m.pushed_authorization_request_endpoint
+        });
+        // RFC 9126 §5.
+        let pushes = oauth.pushed_authorization
+            || metadata.is_some_and(|m| m.require_pushed_authorization_requests);
         match grant {
             Grant::AuthorizationCode if authorization_endpoint.is_none() => {
                 return Err(missing("authorization endpoint"));
@@ -41,10 +51,8 @@ impl Endpoints {
             Grant::DeviceCode if device_authorization_endpoint.is_none() => {
                 return Err(missing("device authorization endpoint"));
             }
-            Grant::AuthorizationCode
-                if metadata.is_some_and(|m| m.require_pushed_authorization_requests) =>
-            {
-                return Err(Error::PushRequired { provider: provider.id.clone() });
+            Grant::AuthorizationCode if pushes && push_endpoint.is_none() => {
+                return Err(missing("pushed authorization request endpoint"));
             }
             Grant::AuthorizationCode => require_pkce(interact, provider, oauth, metadata)?,
             _ => {}
@@ -56,6 +64,8 @@ impl Endpoints {
                 token_endpoint: named(&oauth.token_endpoint, |m| &m.token_endpoint)
                     .ok_or_else(|| missing("token endpoint"))?,
                 device_authorization_endpoint,
+                pushed_authorization_request_endpoint: push_endpoint,
+                pushes,
                 iss_required: metadata
                     .is_some_and(|m| m.authorization_response_iss_parameter_supported),
             },
@@ -66,6 +76,9 @@ impl Endpoints {
             auth_methods: metadata.and_then(|m| m.token_endpoint_auth_methods_supported.clone()),
             pkce_checked: metadata.is_some_and(Metadata::checks_pkce)
                 || oauth.pkce == Some(Pkce::S256),
+            signing_algorithms: metadata
+                .and_then(|m| m.token_endpoint_auth_signing_alg_values_supported.clone()),
+            dpop_required: oauth.dpop == Dpop::Required,
         })
     }
 

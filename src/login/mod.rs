@@ -3,6 +3,7 @@
 //! answer has been checked, and the keychain is opened before a person is sent to a browser.
 
 mod client;
+mod dpop;
 mod endpoints;
 mod pending;
 mod resume;
@@ -11,18 +12,18 @@ mod turn;
 use jiff::Timestamp;
 use url::Url;
 
-use client::Known;
+use client::{Known, with_key};
 use endpoints::Endpoints;
 use pending::{Begun, Failure};
 pub use resume::{Answer, Why};
 
 use crate::config::{OAuth, Provider, Scheme};
 use crate::credential::{Binding, Credential, Grant, Kind, Name, Record, Tokens};
-use crate::grant::{self, KeySource, RedirectListener};
+use crate::grant::{self, KeySource, Logins, Machine, RedirectListener};
 use crate::headless::Surroundings;
 use crate::http::Http;
 use crate::interact::{Interact, Unanswered};
-use crate::oauth::{self, Metadata};
+use crate::oauth::{self, Client, ClientKey, Metadata};
 use crate::secret::Secret;
 use crate::store::{self, Ended, Key, PendingRecord, Store, WRITE_WAIT};
 
@@ -36,16 +37,36 @@ pub struct Wish<'a> {
     pub scopes: Option<Vec<String>>,
     pub client_id: Option<String>,
     pub client_secret: Option<Secret>,
+    pub client_key: Option<ClientKey>,
     /// Registers a client even where one is registered.
     pub new_client: bool,
     pub open_browser: bool,
+    /// Another provider's sign-in begins with the ID token of this one.
+    pub keep_id_token: bool,
 }
 
-impl Wish<'_> {
+impl<'a> Wish<'a> {
+    /// The provider's first way, as it is configured.
+    pub fn by_default(name: &'a Name, provider: &'a Provider) -> Self {
+        Self {
+            name,
+            provider,
+            method: Method::Default,
+            scopes: None,
+            client_id: None,
+            client_secret: None,
+            client_key: None,
+            new_client: false,
+            open_browser: false,
+            keep_id_token: false,
+        }
+    }
+
     /// Whether it says anything that only OAuth has.
     fn is_about_oauth(&self) -> bool {
         self.client_id.is_some()
             || self.client_secret.is_some()
+            || self.client_key.is_some()
             || self.scopes.is_some()
             || self.new_client
     }
@@ -109,17 +130,21 @@ pub enum Error {
     },
     #[error("{provider} needs the client's secret")]
     ClientSecretNeeded { provider: String },
+    #[error("{provider} needs the client's private key")]
+    ClientKeyNeeded { provider: String },
     #[error("{provider}: its authorization server names no {endpoint}")]
     NoEndpoint { provider: String, endpoint: &'static str },
     #[error(
         "the authorization server of {provider} does not promise to check PKCE with S256; without that a stolen code works"
     )]
     NoPkce { provider: String },
-    /// RFC 9126 §5.
+    /// RFC 9449 §5.1.
     #[error(
-        "the authorization server of {provider} takes pushed authorization requests alone, which authctl does not send"
+        "the authorization server of {provider} does not say that it binds tokens to keys (DPoP with ES256)"
     )]
-    PushRequired { provider: String },
+    NoDpop { provider: String },
+    #[error("cannot make a key to bind the tokens to")]
+    NoKey(#[source] oauth::KeyError),
     #[error("another login to {0} is under way and did not end")]
     Busy(Name),
     /// All is prepared, and a person has to do their part.
@@ -199,6 +224,8 @@ pub struct Login<'a> {
     pub store: &'a Store,
     pub http: &'a Http,
     pub interact: &'a dyn Interact,
+    /// What grants of machines may begin with.
+    pub logins: &'a dyn Logins,
     pub clock: fn() -> Timestamp,
     pub surroundings: Surroundings,
 }
@@ -237,7 +264,8 @@ impl Login<'_> {
         Ok(Outcome { record, replaced: before.is_some(), adopted: false })
     }
 
-    fn acquire(&self, wish: &Wish<'_>) -> Result<Credential, Error> {
+    /// Signs in; nothing is saved but a client that was brought.
+    pub fn acquire(&self, wish: &Wish<'_>) -> Result<Credential, Error> {
         match &wish.method {
             Method::Default => self.acquire_by_default(wish),
             Method::Key { source, kind } => self.acquire_key(wish, source, *kind),
@@ -384,21 +412,28 @@ impl Login<'_> {
             Endpoints::new(self.interact, wish.provider, oauth, metadata.as_ref(), grant)?;
         let scopes = wish.scopes.clone().unwrap_or_else(|| oauth.scopes.clone());
         let (known, listener) = self.settle_client(wish, oauth, grant, &endpoints, known)?;
+        let new_key = dpop::new_key(wish, oauth, metadata.as_ref(), &known.record)?;
         let wire_scopes = [scopes.join(&oauth.scope_separator.to_string())];
+        let client = with_key(wish, oauth, &endpoints, &known)?;
         let request = grant::Request {
             server: &endpoints.server,
-            client: &known.record.client,
+            client: &client,
             scopes: if scopes.is_empty() { &[] } else { &wire_scopes },
             resource: oauth.resource.as_deref(),
             parameters: &oauth.parameters,
+            dpop: new_key.as_ref().map(dpop::NewKey::as_dpop),
         };
+        // The key in a file that the configuration names stays there.
+        let key = client.key.clone().filter(|_| known.record.client.key.is_some());
+        let kept = Client { key, ..client.clone() };
         let named =
             [Some(&endpoints.server.token_endpoint), endpoints.revocation_endpoint.as_ref()];
-        let client = known.record.client.clone();
+        let client = kept;
         let binding = Binding {
             confined: confined(self.http, named.into_iter().flatten()),
             issuer: endpoints.server.issuer.clone(),
             token_endpoint: endpoints.server.token_endpoint.clone(),
+            refresh_endpoint: oauth.refresh_endpoint.clone(),
             revocation_endpoint: endpoints.revocation_endpoint.clone(),
             resource: oauth.resource.clone(),
             client_instead_of: oauth.client_id.clone().filter(|named| *named != client.client_id),
@@ -412,8 +447,9 @@ impl Login<'_> {
             endpoints: &endpoints,
             binding: &binding,
             request: &request,
+            new_key: new_key.as_ref(),
         };
-        let answer = match self.ask_server(begun, grant, listener) {
+        let mut answer = match self.ask_server(begun, oauth, grant, listener) {
             Ok(answer) => answer,
             Err(Failure::Login(error)) => return Err(error),
             Err(Failure::Grant(source)) => return Err(self.explain(wish.name, &known, source)),
@@ -421,7 +457,14 @@ impl Login<'_> {
         if known.is_new {
             self.remember(&known.record)?;
         }
+        if !wish.keep_id_token {
+            answer.id_token = None;
+        }
         let tokens = Tokens::from_answer(answer, (self.clock)(), None);
+        let tokens = match new_key {
+            Some(new_key) => tokens.bound_to(new_key.kept),
+            None => tokens,
+        };
         Ok(Credential::OAuth { tokens, binding })
     }
 
@@ -436,7 +479,7 @@ impl Login<'_> {
         let named = match grant {
             Grant::AuthorizationCode => oauth.authorization_endpoint.is_some(),
             Grant::DeviceCode => oauth.device_authorization_endpoint.is_some(),
-            Grant::ClientCredentials => true,
+            _ => true,
         };
         if named && oauth.token_endpoint.is_some() {
             return Ok(None);
@@ -455,6 +498,7 @@ impl Login<'_> {
     fn ask_server(
         &self,
         begun: Begun<'_>,
+        oauth: &OAuth,
         grant: Grant,
         listener: Option<RedirectListener>,
     ) -> Result<oauth::TokenAnswer, Failure> {
@@ -463,6 +507,10 @@ impl Login<'_> {
             (Grant::ClientCredentials, _) => {
                 let request = begun.request;
                 Ok(self.http.block_on(grant::client_credentials(self.http, request))?)
+            }
+            (grant, _) if grant.is_of_machine() => {
+                let machine = Machine { http: self.http, logins: self.logins, oauth, grant };
+                Ok(machine.acquire(begun.request)?)
             }
             _ => self.by_device(begun),
         }
@@ -474,6 +522,7 @@ impl Login<'_> {
         let is_unknown = matches!(
             &source,
             grant::Error::Oauth(oauth::Error::Refused { code, .. })
+            | grant::Error::Pushed(oauth::Error::Refused { code, .. })
                 if code == "invalid_client" || code == "unauthorized_client"
         );
         if is_unknown && known.record.provider.is_none() {
@@ -514,6 +563,10 @@ fn grant_name(grant: Grant) -> &'static str {
         Grant::AuthorizationCode => "authorization code grant (browser)",
         Grant::DeviceCode => "device code grant",
         Grant::ClientCredentials => "client credentials grant",
+        Grant::ClientAssertion => "client credentials grant with an assertion",
+        Grant::JwtBearer => "JWT bearer grant",
+        Grant::TokenExchange => "token exchange",
+        Grant::IdJag => "identity assertion grant (ID-JAG)",
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::client::Known;
+use super::dpop::NewKey;
 use super::endpoints::Endpoints;
 use super::turn::ended_grant;
 use super::{Error, Login, Method, Wish};
@@ -15,7 +16,7 @@ use crate::grant::{self, Invitation, RedirectListener, Waiting};
 use crate::headless::{Browser, Headless};
 use crate::oauth::{self, AuthorizationRequest, DeviceAuthorization, TokenAnswer};
 use crate::secret::Secret;
-use crate::store::{self, Awaited, Ended, PendingRecord};
+use crate::store::{self, Awaited, Ended, PendingKey, PendingRecord};
 
 /// How long a person may take while the login waits.
 const BROWSER_WAIT: Duration = Duration::from_mins(10);
@@ -34,6 +35,7 @@ pub(super) struct Begun<'a> {
     pub(super) endpoints: &'a Endpoints,
     pub(super) binding: &'a Binding,
     pub(super) request: &'a grant::Request<'a>,
+    pub(super) new_key: Option<&'a NewKey>,
 }
 
 /// A failure of the grant, which its caller explains, or of the login around it.
@@ -82,10 +84,11 @@ impl Login<'_> {
     ) -> Result<TokenAnswer, Failure> {
         let wish = begun.wish;
         self.offer_again(begun)?;
-        let asked = grant::authorization_request(begun.request, listener.redirect_uri())?;
+        let asked = grant::authorization_request(self.http, begun.request, listener.redirect_uri());
+        let (asked, good_for) = self.http.block_on(asked)?;
         let why_paste = self.why_paste(wish).filter(|_| !self.is_background());
         let kept = if why_paste.is_some() || self.is_deferred(wish) {
-            Some(self.keep(begun, awaited_redirect(&asked), REDIRECT_LIFE)?)
+            Some(self.keep(begun, awaited_redirect(&asked), REDIRECT_LIFE, good_for)?)
         } else {
             None
         };
@@ -93,6 +96,7 @@ impl Login<'_> {
         let later = kept.as_ref().map(|record| later(wish.name, record.expires_at));
         let invitation = Invitation {
             open_browser: wish.open_browser && self.opens_browser(wish, &asked),
+            good_for,
             paste: why_paste.as_deref(),
             code_alone: begun.endpoints.pkce_checked,
             later: later.as_deref(),
@@ -126,7 +130,7 @@ impl Login<'_> {
         let device = self.http.block_on(grant::device_authorization(self.http, begun.request))?;
         let life = SignedDuration::try_from(device.expires_in).unwrap_or(REDIRECT_LIFE);
         let kept = if !self.is_background() || self.is_deferred(wish) {
-            Some(self.keep(begun, awaited_confirmation(&device), life)?)
+            Some(self.keep(begun, awaited_confirmation(&device), life, None)?)
         } else {
             None
         };
@@ -170,6 +174,7 @@ impl Login<'_> {
                 && let Ok(Some(record)) = self.store.load_pending(&entry.flow)
                 && record.binding == *begun.binding
                 && record.new_client.is_none()
+                && record.url_expires_at.is_none()
                 && !begun.known.is_new
             {
                 return Err(Failure::Login(Error::Unfinished(Box::new(record))));
@@ -183,6 +188,7 @@ impl Login<'_> {
         begun: Begun<'_>,
         awaited: Awaited,
         life: SignedDuration,
+        url_life: Option<Duration>,
     ) -> Result<PendingRecord, store::Error> {
         let started_at = (self.clock)();
         self.store.forget_expired(started_at);
@@ -197,6 +203,11 @@ impl Login<'_> {
             iss_required: begun.endpoints.server.iss_required,
             pkce_checked: begun.endpoints.pkce_checked,
             new_client: begun.known.is_new.then(|| begun.known.record.clone()),
+            dpop: begun
+                .new_key
+                .map(|new| PendingKey { key: new.kept.clone(), required: new.required }),
+            keep_id_token: begun.wish.keep_id_token,
+            url_expires_at: url_life.and_then(|life| started_at.checked_add(life).ok()),
             awaited,
         };
         self.store.save_pending(&record)?;

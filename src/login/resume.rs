@@ -2,6 +2,7 @@
 //! code, in whatever process comes later. Which flow is meant is decided by the state of the redirect; a
 //! code alone only by being the answer to the one flow that waits.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, IsTerminal, Read};
 use std::sync::mpsc;
 use std::thread;
@@ -11,10 +12,14 @@ use jiff::Timestamp;
 
 use super::pending::Failure;
 use super::{Error, Login, Outcome};
+use crate::config::Provider;
 use crate::credential::{Credential, Grant, Name, Tokens};
 use crate::grant::{self, Request, Server, Waiting};
 use crate::http::{host_of, parse_url};
-use crate::oauth::{self, DeviceAuthorization, Expected, PasteError, RedirectError, TokenAnswer};
+use crate::oauth::{
+    self, Client, DeviceAuthorization, Dpop, DpopKey, Expected, PasteError, RedirectError,
+    TokenAnswer,
+};
 use crate::secret::{MAX_TOKEN, Secret};
 use crate::signals;
 use crate::store::{Awaited, Ended, PendingEntry, PendingRecord};
@@ -81,7 +86,12 @@ impl Why {
 
 impl Login<'_> {
     /// Finishes a login to `name` that waits for its answer.
-    pub fn resume(&self, name: &Name, answer: Answer) -> Result<Outcome, Error> {
+    pub fn resume(
+        &self,
+        name: &Name,
+        provider: &Provider,
+        answer: Answer,
+    ) -> Result<Outcome, Error> {
         let now = (self.clock)();
         self.store.forget_expired(now);
         let entries = self.store.pending_entries(name);
@@ -93,11 +103,13 @@ impl Login<'_> {
         let has_redirect = live.iter().any(|entry| !is_device(entry));
         match answer {
             // The newest counts, unless something is piped in.
-            Answer::Asked if is_device(newest) => self.resume_device(name, &newest.flow),
-            Answer::Asked => self.resume_asking(name, &live),
+            Answer::Asked if is_device(newest) => self.resume_device(name, provider, &newest.flow),
+            Answer::Asked => self.resume_asking(name, provider, &live),
             Answer::Piped => match (piped(has_redirect, time_left(&live, now)), device) {
-                (Ok(text), _) => self.resume_with(name, &live, &text),
-                (Err(Why::NothingPiped), Some(device)) => self.resume_device(name, &device.flow),
+                (Ok(text), _) => self.resume_with(name, provider, &live, &text),
+                (Err(Why::NothingPiped), Some(device)) => {
+                    self.resume_device(name, provider, &device.flow)
+                }
                 (Err(why), _) => Err(no(name, why)),
             },
         }
@@ -106,11 +118,16 @@ impl Login<'_> {
     // -------------------------------------------------------------------------------- redirects
 
     /// Asks until the answer is one; slips are said, and end nothing.
-    fn resume_asking(&self, name: &Name, live: &[&PendingEntry]) -> Result<Outcome, Error> {
+    fn resume_asking(
+        &self,
+        name: &Name,
+        provider: &Provider,
+        live: &[&PendingEntry],
+    ) -> Result<Outcome, Error> {
         self.show_address_of(live)?;
         loop {
             let text = self.ask_for_answer(name, time_left(live, (self.clock)()))?;
-            match self.resume_with(name, live, &text) {
+            match self.resume_with(name, provider, live, &text) {
                 Err(Error::Resume { why: Why::Paste(PasteError::Empty), .. }) => {}
                 Err(Error::Resume { why, .. }) if why.is_slip() => {
                     self.interact.warn(&format!("{why}. The sign-in still waits."));
@@ -147,6 +164,7 @@ impl Login<'_> {
     fn resume_with(
         &self,
         name: &Name,
+        provider: &Provider,
         live: &[&PendingEntry],
         text: &Secret,
     ) -> Result<Outcome, Error> {
@@ -171,14 +189,16 @@ impl Login<'_> {
             }
             Err(slip) => return Err(no(name, Why::Paste(slip))),
         };
+        let asker = Asker::of(name, &record, provider)?;
         self.claim(name, &flow)?;
         record.binding.confine(self.http);
+        let request = &asker.request(&record);
         let answer = match code {
-            Ok(code) => with_request(&record, |request| {
+            Ok(code) => {
                 let exchange =
                     grant::exchange(self.http, request, redirect_uri, code_verifier, &code);
                 self.http.block_on(exchange)
-            }),
+            }
             Err(reason) => Err(grant::refused(host(&record), reason)),
         };
         self.finish(name, &record, answer)
@@ -237,7 +257,12 @@ impl Login<'_> {
 
     // ---------------------------------------------------------------------------------- devices
 
-    fn resume_device(&self, name: &Name, flow: &str) -> Result<Outcome, Error> {
+    fn resume_device(
+        &self,
+        name: &Name,
+        provider: &Provider,
+        flow: &str,
+    ) -> Result<Outcome, Error> {
         let record = self.record(name, flow)?;
         let device = device(&record, (self.clock)())
             .ok_or_else(|| no(name, Why::Paste(RedirectError::ForeignState.into())))?;
@@ -250,10 +275,10 @@ impl Login<'_> {
             is_called_off: &|| ended().is_some(),
             claim: &|| self.store.claim_pending(flow, (self.clock)()).unwrap_or_default(),
         };
-        let answer = with_request(&record, |request| {
-            let poll = grant::device_code(self.http, self.interact, request, &device, &waiting);
-            self.http.block_on(poll)
-        });
+        let asker = Asker::of(name, &record, provider)?;
+        let request = &asker.request(&record);
+        let poll = grant::device_code(self.http, self.interact, request, &device, &waiting);
+        let answer = self.http.block_on(poll);
         if matches!(answer, Err(grant::Error::CalledOff)) {
             return Err(no(name, Why::Used(ended())));
         }
@@ -268,11 +293,18 @@ impl Login<'_> {
         record: &PendingRecord,
         answer: Result<TokenAnswer, grant::Error>,
     ) -> Result<Outcome, Error> {
-        let answer = self.settle(name, record, answer).map_err(|failure| match failure {
+        let mut answer = self.settle(name, record, answer).map_err(|failure| match failure {
             Failure::Login(error) => error,
             Failure::Grant(source) => Error::Grant { name: name.clone(), source },
         })?;
+        if !record.keep_id_token {
+            answer.id_token = None;
+        }
         let tokens = Tokens::from_answer(answer, (self.clock)(), None);
+        let tokens = match &record.dpop {
+            Some(kept) => tokens.bound_to(kept.key.clone()),
+            None => tokens,
+        };
         let credential = Credential::OAuth { tokens, binding: record.binding.clone() };
         let outcome = self.save(name, credential);
         let ended = if outcome.is_ok() { Ended::SignedIn } else { Ended::Failed };
@@ -306,23 +338,54 @@ fn gone(entry: &PendingEntry, now: Timestamp) -> Why {
     }
 }
 
-/// The request that is being answered, as far as the token endpoint has to know it.
-fn with_request<T>(record: &PendingRecord, with: impl FnOnce(&Request<'_>) -> T) -> T {
-    let binding = &record.binding;
-    let server = Server {
-        issuer: binding.issuer.clone(),
-        authorization_endpoint: None,
-        token_endpoint: binding.token_endpoint.clone(),
-        device_authorization_endpoint: None,
-        iss_required: record.iss_required,
-    };
-    with(&Request {
-        server: &server,
-        client: &binding.client,
-        scopes: &[],
-        resource: binding.resource.as_deref(),
-        parameters: &std::collections::BTreeMap::new(),
-    })
+/// Who we are at the token endpoint, with the keys that prove it.
+struct Asker {
+    server: Server,
+    client: Client,
+    dpop_key: Option<DpopKey>,
+    no_parameters: BTreeMap<String, String>,
+}
+
+impl Asker {
+    /// A key that cannot be read is found out before the flow is spent.
+    fn of(name: &Name, record: &PendingRecord, provider: &Provider) -> Result<Self, Error> {
+        let failed = |source| Error::Grant { name: name.clone(), source };
+        let binding = &record.binding;
+        let issuer = binding.issuer.as_deref();
+        let client = match provider.schemes.iter().find_map(|scheme| scheme.oauth.as_ref()) {
+            Some(oauth) => grant::with_key(&binding.client, oauth, issuer, &binding.token_endpoint),
+            None => Ok(binding.client.clone()),
+        };
+        let unfit = |source| grant::Error::ClientKey { place: "the store".to_owned(), source };
+        let dpop_key = record.dpop.as_ref().map(|kept| DpopKey::read(&kept.key)).transpose();
+        Ok(Self {
+            server: Server {
+                issuer: binding.issuer.clone(),
+                authorization_endpoint: None,
+                token_endpoint: binding.token_endpoint.clone(),
+                device_authorization_endpoint: None,
+                pushed_authorization_request_endpoint: None,
+                pushes: false,
+                iss_required: record.iss_required,
+            },
+            client: client.map_err(failed)?,
+            dpop_key: dpop_key.map_err(unfit).map_err(failed)?,
+            no_parameters: BTreeMap::new(),
+        })
+    }
+
+    /// The request that is being answered, as far as the token endpoint has to know it.
+    fn request<'a>(&'a self, record: &'a PendingRecord) -> Request<'a> {
+        let required = record.dpop.as_ref().is_some_and(|kept| kept.required);
+        Request {
+            server: &self.server,
+            client: &self.client,
+            scopes: &[],
+            resource: record.binding.resource.as_deref(),
+            parameters: &self.no_parameters,
+            dpop: self.dpop_key.as_ref().map(|key| Dpop { key, required }),
+        }
+    }
 }
 
 /// The code as far as it still lives.

@@ -1,5 +1,5 @@
 //! The authorization endpoint's two ends: the URL that the person's browser opens (RFC 6749 §4.1.1,
-//! PKCE RFC 7636, resource RFC 8707), and the redirect that comes back (§4.1.2, `iss` RFC 9207).
+//! PKCE RFC 7636, resource RFC 8707, `dpop_jkt` RFC 9449), and the redirect that comes back (§4.1.2, `iss` RFC 9207).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -37,7 +37,8 @@ impl fmt::Debug for AuthorizationRequest {
 }
 
 /// Makes a request for a code, always with state and PKCE S256. `parameters` are the provider's own;
-/// none may replace one of the protocol's.
+/// none may replace one of the protocol's. With `dpop_jkt`, the code is good for the owner of that key
+/// alone (RFC 9449 §10).
 pub fn authorization_request(
     endpoint: &str,
     client_id: &str,
@@ -45,6 +46,7 @@ pub fn authorization_request(
     scopes: &[String],
     resource: Option<&str>,
     parameters: &BTreeMap<String, String>,
+    dpop_jkt: Option<&str>,
 ) -> Result<AuthorizationRequest, Error> {
     let url = parse_url(endpoint)?;
     check_parameters(endpoint, parameters)?;
@@ -70,6 +72,9 @@ pub fn authorization_request(
     }
     if let Some(resource) = resource {
         request = request.add_extra_param("resource", resource);
+    }
+    if let Some(thumbprint) = dpop_jkt {
+        request = request.add_extra_param("dpop_jkt", thumbprint);
     }
     let (url, state) = request.url();
     Ok(AuthorizationRequest {
@@ -202,6 +207,7 @@ mod tests {
             &["read".into(), "write".into()],
             Some("https://mcp.example.com/mcp"),
             &parameters.iter().map(owned).collect(),
+            Some("thumb"),
         )
     }
 
@@ -241,10 +247,11 @@ mod tests {
             ("code_challenge", &URL_SAFE_NO_PAD.encode(digest)),
             ("prompt", "consent"),
             ("tenant", "x"),
+            ("dpop_jkt", "thumb"),
         ] {
             assert_eq!(found.get(name).map(String::as_str), Some(value), "{name}");
         }
-        assert_eq!(found.len(), 10);
+        assert_eq!(found.len(), 11);
         assert_eq!(request.redirect_uri, REDIRECT);
         assert!(!request.url.as_str().contains(request.code_verifier.expose()));
         assert!(!request.url.as_str().contains([' ', '"', '\'', '`']));

@@ -21,11 +21,19 @@ pub struct Metadata {
     pub revocation_endpoint: Option<String>,
     /// RFC 7591.
     pub registration_endpoint: Option<String>,
+    /// RFC 9126 §5.
+    pub pushed_authorization_request_endpoint: Option<String>,
     /// RFC 9126 §5: a plain authorization request is refused.
     pub require_pushed_authorization_requests: bool,
     /// RFC 8414: absent means that the server does not say whether it checks PKCE.
     pub code_challenge_methods_supported: Option<Vec<String>>,
     pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    /// The algorithms of `private_key_jwt`.
+    pub token_endpoint_auth_signing_alg_values_supported: Option<Vec<String>>,
+    /// RFC 8414: absent means nothing, since many servers leave it out.
+    pub grant_types_supported: Option<Vec<String>>,
+    /// RFC 9449 §5.1: the algorithms of proofs of possession.
+    pub dpop_signing_alg_values_supported: Option<Vec<String>>,
     /// RFC 9207 §3: every redirect carries `iss`.
     pub authorization_response_iss_parameter_supported: bool,
 }
@@ -57,11 +65,18 @@ impl Metadata {
             device_authorization_endpoint: endpoints.read("device_authorization_endpoint")?,
             revocation_endpoint: endpoints.read("revocation_endpoint")?,
             registration_endpoint: endpoints.read("registration_endpoint")?,
+            pushed_authorization_request_endpoint: endpoints
+                .read("pushed_authorization_request_endpoint")?,
             require_pushed_authorization_requests: document
                 .flag("require_pushed_authorization_requests")?,
             code_challenge_methods_supported: document.texts("code_challenge_methods_supported")?,
             token_endpoint_auth_methods_supported: document
                 .texts("token_endpoint_auth_methods_supported")?,
+            token_endpoint_auth_signing_alg_values_supported: document
+                .texts("token_endpoint_auth_signing_alg_values_supported")?,
+            grant_types_supported: document.texts("grant_types_supported")?,
+            dpop_signing_alg_values_supported: document
+                .texts("dpop_signing_alg_values_supported")?,
             authorization_response_iss_parameter_supported: document
                 .flag("authorization_response_iss_parameter_supported")?,
         })
@@ -87,10 +102,20 @@ impl Metadata {
         fill(&mut self.device_authorization_endpoint, other.device_authorization_endpoint);
         fill(&mut self.revocation_endpoint, other.revocation_endpoint);
         fill(&mut self.registration_endpoint, other.registration_endpoint);
+        fill(
+            &mut self.pushed_authorization_request_endpoint,
+            other.pushed_authorization_request_endpoint,
+        );
+        fill(&mut self.dpop_signing_alg_values_supported, other.dpop_signing_alg_values_supported);
+        self.require_pushed_authorization_requests |= other.require_pushed_authorization_requests;
         fill(&mut self.code_challenge_methods_supported, other.code_challenge_methods_supported);
         fill(
             &mut self.token_endpoint_auth_methods_supported,
             other.token_endpoint_auth_methods_supported,
+        );
+        fill(
+            &mut self.token_endpoint_auth_signing_alg_values_supported,
+            other.token_endpoint_auth_signing_alg_values_supported,
         );
     }
 }

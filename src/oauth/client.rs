@@ -2,12 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ClientKey;
 use crate::secret::Secret;
 
 /// The OAuth client that we are at one authorization server.
 #[expect(clippy::struct_field_names, reason = "the names of RFC 6749 and RFC 7591")]
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Client {
+    /// Empty where the request goes without a client (RFC 7521 §4.1, RFC 8693 §2.1).
     pub client_id: String,
     #[serde(
         default,
@@ -15,6 +17,9 @@ pub struct Client {
         with = "crate::secret::at_rest_option"
     )]
     pub client_secret: Option<Secret>,
+    /// For `private_key_jwt`; absent in what is stored while the configuration names the key's file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<ClientKey>,
     pub authentication: ClientAuthentication,
 }
 
@@ -35,6 +40,8 @@ pub enum ClientAuthentication {
     None,
     ClientSecretBasic,
     ClientSecretPost,
+    /// An assertion signed with the client's key (RFC 7523 §2.2, OpenID Connect Core §9).
+    PrivateKeyJwt,
 }
 
 impl ClientAuthentication {
@@ -44,10 +51,11 @@ impl ClientAuthentication {
             ClientAuthentication::None => "none",
             ClientAuthentication::ClientSecretBasic => "client_secret_basic",
             ClientAuthentication::ClientSecretPost => "client_secret_post",
+            ClientAuthentication::PrivateKeyJwt => "private_key_jwt",
         }
     }
 
-    /// The method of this name, if it is one of ours.
+    /// The method of this name, if it is one that a client can register for by itself.
     pub(super) fn parse(name: &str) -> Option<Self> {
         let all = [Self::None, Self::ClientSecretBasic, Self::ClientSecretPost];
         all.into_iter().find(|method| method.as_str() == name)

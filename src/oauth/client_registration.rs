@@ -18,6 +18,8 @@ pub struct RegistrationRequest<'a> {
     pub scopes: &'a [String],
     /// `token_endpoint_auth_methods_supported` of the metadata.
     pub auth_methods_supported: Option<&'a [String]>,
+    /// It will ask for bound tokens alone (RFC 9449 §5.2).
+    pub dpop_bound_access_tokens: bool,
 }
 
 /// A client as registered.
@@ -27,6 +29,8 @@ pub struct Registration {
     /// All that the server allows; those asked for are among them.
     pub redirect_uris: Vec<String>,
     pub secret_expires_at: Option<Timestamp>,
+    /// RFC 9449 §5.2.
+    pub dpop_bound_access_tokens: bool,
 }
 
 /// Registers a native client (RFC 7591 §3.1). The server may replace what was asked for (§3.2.1): a
@@ -56,7 +60,8 @@ pub async fn register(
         );
     }
     let secret_expires_at = secret_end(&document)?.filter(|_| client.client_secret.is_some());
-    Ok(Registration { client, redirect_uris, secret_expires_at })
+    let dpop_bound_access_tokens = document.flag("dpop_bound_access_tokens")?;
+    Ok(Registration { client, redirect_uris, secret_expires_at, dpop_bound_access_tokens })
 }
 
 /// The authentication to ask for: none where that is offered or nothing is said, for a native client
@@ -92,6 +97,9 @@ fn wish(request: &RegistrationRequest<'_>, method: ClientAuthentication) -> Valu
     if !request.scopes.is_empty() {
         wish["scope"] = request.scopes.join(" ").into();
     }
+    if request.dpop_bound_access_tokens {
+        wish["dpop_bound_access_tokens"] = true.into();
+    }
     wish
 }
 
@@ -109,10 +117,10 @@ fn read_client(document: &Document, asked: ClientAuthentication) -> Result<Clien
     };
     match (authentication, client_secret) {
         (ClientAuthentication::None, _) => {
-            Ok(Client { client_id, client_secret: None, authentication })
+            Ok(Client { client_id, client_secret: None, key: None, authentication })
         }
         (_, None) => Err(document.malformed("it has no client_secret")),
-        (_, secret) => Ok(Client { client_id, client_secret: secret, authentication }),
+        (_, secret) => Ok(Client { client_id, client_secret: secret, key: None, authentication }),
     }
 }
 
@@ -148,6 +156,7 @@ mod tests {
         let server = Server::json(status, body);
         let http = Http::new();
         let request = RegistrationRequest {
+            dpop_bound_access_tokens: false,
             redirect_uris: &[REDIRECT.to_owned()],
             grant_types: &["authorization_code", "refresh_token"],
             scopes: &["read".to_owned(), "write".to_owned()],

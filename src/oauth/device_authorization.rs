@@ -41,7 +41,7 @@ pub async fn device_authorization(
 ) -> Result<DeviceAuthorization, Error> {
     check_parameters(endpoint, parameters)?;
     let form = Form::new().scopes(scopes).resource(resource).parameters(parameters);
-    let answer = form.post(http, endpoint, client).await?;
+    let answer = form.post(http, endpoint, client, None).await?;
     let reach = if answer.is_from_public() { Reach::Public } else { Reach::Named };
     read(&Document::of_success(&answer)?, reach)
 }
@@ -94,6 +94,7 @@ mod tests {
         let client = Client {
             client_id: "me".into(),
             client_secret: None,
+            key: None,
             authentication: ClientAuthentication::None,
         };
         let http = Http::new();

@@ -122,6 +122,8 @@ mod tests {
                 "code_challenge_methods_supported":["plain","S256"],
                 "grant_types_supported":["authorization_code"],
                 "token_endpoint_auth_methods_supported":["none"],
+                "token_endpoint_auth_signing_alg_values_supported":["ES256"],
+                "dpop_signing_alg_values_supported":["RS256","ES256"],
                 "authorization_response_iss_parameter_supported":true}"#,
         )]);
         let metadata = found(&server, "").unwrap();
@@ -135,13 +137,17 @@ mod tests {
                 device_authorization_endpoint: Some(server.url("/d")),
                 revocation_endpoint: Some(server.url("/v")),
                 registration_endpoint: Some(server.url("/r")),
+                pushed_authorization_request_endpoint: Some(server.url("/p")),
                 require_pushed_authorization_requests: true,
                 code_challenge_methods_supported: Some(vec!["plain".into(), "S256".into()]),
                 token_endpoint_auth_methods_supported: list("none"),
+                token_endpoint_auth_signing_alg_values_supported: list("ES256"),
+                grant_types_supported: list("authorization_code"),
+                dpop_signing_alg_values_supported: Some(vec!["RS256".into(), "ES256".into()]),
                 authorization_response_iss_parameter_supported: true,
             }
         );
-        assert!(metadata.checks_pkce());
+        assert!(metadata.checks_pkce() && metadata.takes_dpop());
         assert_eq!(asked(&server).len(), 1);
     }
 

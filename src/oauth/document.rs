@@ -57,12 +57,17 @@ impl Document {
         Self::unambiguous(answer, pairs.collect())
     }
 
-    fn unambiguous(answer: &Answer, pairs: Vec<(String, Value)>) -> Result<Self, Error> {
-        let mut document = Self {
+    /// No field at all: for what the headers of an answer say.
+    pub fn empty(answer: &Answer) -> Self {
+        Self {
             host: answer.host().to_owned(),
             fields: Map::new(),
             never_shown: answer.never_shown.clone(),
-        };
+        }
+    }
+
+    fn unambiguous(answer: &Answer, pairs: Vec<(String, Value)>) -> Result<Self, Error> {
+        let mut document = Self::empty(answer);
         for (key, value) in pairs {
             if document.fields.contains_key(&key) {
                 return Err(

@@ -26,6 +26,9 @@ pub enum Error {
     IssuerMismatch { expected: String, found: String },
     #[error("{issuer} publishes no authorization server metadata")]
     NoMetadata { issuer: String, tried: Vec<String> },
+    /// Tokens that whoever finds them can use, where bound ones are wanted (RFC 9449 §5).
+    #[error("{host} gave a token that is not bound to a key (Bearer, not DPoP)")]
+    NotBound { host: String },
     /// Something that this authctl does not do, or that the configuration forbids itself.
     #[error("{host}: {what}")]
     Unsupported { host: String, what: String },

@@ -16,7 +16,7 @@ pub async fn revoke(
     hint: &str,
 ) -> Result<(), Error> {
     let form = Form::new().add("token", token.expose()).add("token_type_hint", hint);
-    let answer = form.post(http, endpoint, client).await?;
+    let answer = form.post(http, endpoint, client, None).await?;
     match answer.status {
         // The body of a good answer has no meaning, unless it is an error after all.
         200..300 if looks_like_json(&answer) => match Document::of_success(&answer) {
@@ -45,6 +45,7 @@ mod tests {
         let client = Client {
             client_id: "me".into(),
             client_secret: Some(Secret::new("s")),
+            key: None,
             authentication: ClientAuthentication::ClientSecretPost,
         };
         let http = Http::new();

@@ -10,8 +10,8 @@ use oauth2::{ExtraTokenFields, StandardTokenResponse, TokenResponse};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Error;
 use super::document::Document;
+use super::{DPOP, Error, id_token};
 use crate::http::Answer;
 use crate::secret::Secret;
 
@@ -19,7 +19,7 @@ use crate::secret::Secret;
 #[derive(Debug, Clone)]
 pub struct TokenAnswer {
     pub access_token: Secret,
-    /// Always `Bearer`, in this spelling: some servers refuse any other.
+    /// `Bearer` or `DPoP`, in this spelling: some servers refuse any other.
     pub token_type: String,
     /// `None`: the server does not say. Zero: it says that they have ended already.
     pub expires_in: Option<Duration>,
@@ -29,6 +29,10 @@ pub struct TokenAnswer {
     pub refresh_expires_in: Option<Duration>,
     /// `None`: those that were asked for.
     pub scopes: Option<Vec<String>>,
+    /// Who signed in, for this client alone (OpenID Connect Core §3.1.3.3). Not looked at here.
+    pub id_token: Option<Secret>,
+    /// Whose login it is, where an ID token came along.
+    pub subject: Option<String>,
 }
 
 /// What servers tell beyond the RFC.
@@ -42,27 +46,37 @@ impl ExtraTokenFields for Extra {}
 type Response = StandardTokenResponse<Extra, BasicTokenType>;
 
 impl TokenAnswer {
-    /// Reads an answer of a token endpoint, good or bad.
-    pub(super) fn read(answer: &Answer) -> Result<Self, Error> {
+    /// Whether the access token works only with a proof of possession (RFC 9449 §5).
+    pub fn is_bound(&self) -> bool {
+        self.token_type == DPOP
+    }
+
+    /// Reads an answer of a token endpoint, good or bad. Bound tokens are of use only to whoever sent a
+    /// proof: `proven`.
+    pub(super) fn read(answer: &Answer, proven: bool) -> Result<Self, Error> {
         let document = Document::of_success(answer)?;
         let now = answer.date().unwrap_or_else(Timestamp::now);
         let normal = normalise(&document, now)?;
         // The parser's own message would quote the value.
         let response: Response = serde_json::from_value(normal)
             .map_err(|_| document.malformed("it is not a token answer"))?;
-        if *response.token_type() != BasicTokenType::Bearer {
-            let kind = document.quote(response.token_type().as_ref());
-            return Err(
-                document.malformed(&format!("its tokens are of the type {kind}, not Bearer"))
-            );
-        }
+        let token_type = match response.token_type() {
+            BasicTokenType::Bearer => "Bearer",
+            other if proven && other.as_ref().eq_ignore_ascii_case(DPOP) => DPOP,
+            other => {
+                let kind = document.quote(other.as_ref());
+                return Err(
+                    document.malformed(&format!("its tokens are of the type {kind}, not Bearer"))
+                );
+            }
+        };
         let fit = |name: &str, token: &str| {
             let unfit = |unfit| document.malformed(&format!("{name}: {unfit}"));
             Secret::parse_token(token).map_err(unfit)
         };
         Ok(Self {
             access_token: fit("access_token", response.access_token().secret())?,
-            token_type: "Bearer".to_owned(),
+            token_type: token_type.to_owned(),
             expires_in: response.expires_in(),
             refresh_token: response
                 .refresh_token()
@@ -72,8 +86,16 @@ impl TokenAnswer {
             scopes: response
                 .scopes()
                 .map(|scopes| scopes.iter().map(|scope| scope.to_string()).collect()),
+            id_token: id_token(&document),
+            subject: document.text("id_token")?.and_then(id_token::subject),
         })
     }
+}
+
+/// An ID token that cannot be one is none: no API is shown it.
+fn id_token(document: &Document) -> Option<Secret> {
+    let Some(Value::String(token)) = document.value("id_token") else { return None };
+    Secret::parse_token(token).ok()
 }
 
 /// The answer in the RFC's own form. `now` is the server's clock, by which its absolute times count.
@@ -187,6 +209,7 @@ mod tests {
         let client = Client {
             client_id: "me".into(),
             client_secret: None,
+            key: None,
             authentication: ClientAuthentication::None,
         };
         let request = TokenRequest {
@@ -196,6 +219,7 @@ mod tests {
             scopes: &[],
             resource: None,
             parameters: &BTreeMap::new(),
+            dpop: None,
         };
         http.block_on(request_tokens(http, &request))
     }
@@ -215,6 +239,7 @@ mod tests {
         assert_eq!(answer.expires_in, Some(Duration::from_hours(1)));
         assert_eq!(answer.refresh_token.unwrap().expose(), "r1");
         assert_eq!(answer.refresh_expires_in, None);
+        assert_eq!(answer.id_token.unwrap().expose(), "x.y.z");
         assert_eq!(answer.scopes, Some(vec!["read".into(), "write".into()]));
     }
 
@@ -501,7 +526,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn whatever_a_server_sends_only_fit_tokens_come_out(body in bodies()) {
-            match TokenAnswer::read(&crate::http::fake::public_answer(&body)) {
+            match TokenAnswer::read(&crate::http::fake::public_answer(&body), false) {
                 Ok(answer) => {
                     let tokens = std::iter::once(&answer.access_token).chain(&answer.refresh_token);
                     for token in tokens {

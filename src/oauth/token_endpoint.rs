@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::form::{Form, check_parameters};
-use super::{Client, Error, TokenAnswer};
+use super::{Client, Dpop, Error, TokenAnswer, TokenExchange};
 use crate::http::Http;
 use crate::secret::Secret;
 
@@ -18,6 +18,10 @@ pub enum TokenGrant<'a> {
     RefreshToken { refresh_token: &'a Secret },
     /// RFC 6749 §4.4.
     ClientCredentials,
+    /// RFC 7523 §2.1.
+    JwtBearer { assertion: &'a Secret },
+    /// RFC 8693 §2.1.
+    TokenExchange(&'a TokenExchange<'a>),
 }
 
 /// One request.
@@ -26,15 +30,19 @@ pub struct TokenRequest<'a> {
     pub endpoint: &'a str,
     pub client: &'a Client,
     pub grant: TokenGrant<'a>,
-    /// Sent with client credentials only: in the other grants they are already settled, and a server
-    /// that granted less than was asked for refuses a refresh that names more (RFC 6749 §6).
+    /// Sent where nobody was asked for them before: with client credentials, assertions and exchanges. In
+    /// the other grants they are already settled, and a server that granted less than was asked for
+    /// refuses a refresh that names more (RFC 6749 §6).
     pub scopes: &'a [String],
     /// RFC 8707, the same string as in the authorization request.
     pub resource: Option<&'a str>,
     pub parameters: &'a BTreeMap<String, String>,
+    /// The key that the tokens are to be bound to (RFC 9449 §5), or are bound to already.
+    pub dpop: Option<Dpop<'a>>,
 }
 
-/// Asks once. The answer is validated whole; nothing is retried here.
+/// Asks once; again only where the server wants a nonce in the proof of possession. The answer is
+/// validated whole.
 pub async fn request_tokens(http: &Http, request: &TokenRequest<'_>) -> Result<TokenAnswer, Error> {
     check_parameters(request.endpoint, request.parameters)?;
     let form = match request.grant {
@@ -52,17 +60,33 @@ pub async fn request_tokens(http: &Http, request: &TokenRequest<'_>) -> Result<T
         TokenGrant::ClientCredentials => {
             Form::new().add("grant_type", "client_credentials").scopes(request.scopes)
         }
+        TokenGrant::JwtBearer { assertion } => Form::new()
+            .add("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
+            .add("assertion", assertion.expose())
+            .scopes(request.scopes),
+        TokenGrant::TokenExchange(exchange) => {
+            let form =
+                Form::new().add("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange");
+            exchange.add_to(form).scopes(request.scopes)
+        }
     };
     let form = form.resource(request.resource).parameters(request.parameters);
-    let answer = form.post(http, request.endpoint, request.client).await?;
-    TokenAnswer::read(&answer)
+    let key = request.dpop.map(|dpop| dpop.key);
+    let answer = form.post(http, request.endpoint, request.client, key).await?;
+    let tokens = TokenAnswer::read(&answer, key.is_some())?;
+    match request.dpop {
+        Some(Dpop { required: true, .. }) if !tokens.is_bound() => {
+            Err(Error::NotBound { host: answer.host().to_owned() })
+        }
+        _ => Ok(tokens),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::http::fake::{Received, Server};
-    use crate::oauth::ClientAuthentication;
+    use crate::oauth::{ClientAuthentication, ClientKey};
 
     const GOOD: &str = r#"{"access_token":"a1","token_type":"Bearer"}"#;
 
@@ -70,6 +94,7 @@ mod tests {
         Client {
             client_id: "me:too".into(),
             client_secret: Some(Secret::new("p/w +")),
+            key: None,
             authentication,
         }
     }
@@ -84,6 +109,7 @@ mod tests {
             scopes: &["read".into(), "write".into()],
             resource: Some("https://mcp.example.com/mcp"),
             parameters: &BTreeMap::from([("audience".to_owned(), "x".to_owned())]),
+            dpop: None,
         };
         http.block_on(request_tokens(&http, &request)).unwrap();
         server.received().remove(0)
@@ -132,6 +158,11 @@ mod tests {
         let received = ask(&public, TokenGrant::ClientCredentials);
         let head = [("grant_type", "client_credentials"), ("scope", "read write")];
         assert_eq!(received.form(), pairs(&[&head[..], &tail].concat()));
+
+        let received = ask(&public, TokenGrant::JwtBearer { assertion: &code });
+        let kind = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+        let head = [("grant_type", kind), ("assertion", "c1"), ("scope", "read write")];
+        assert_eq!(received.form(), pairs(&[&head[..], &tail].concat()));
     }
 
     #[test]
@@ -155,6 +186,21 @@ mod tests {
     }
 
     #[test]
+    fn a_request_may_go_without_a_client_or_with_an_assertion_of_one() {
+        let method = ClientAuthentication::None;
+        let nobody = Client { client_id: String::new(), ..client(method) };
+        let received = ask(&nobody, TokenGrant::JwtBearer { assertion: &Secret::new("a.b.c") });
+        assert_eq!(received.parameter("client_id"), None);
+
+        let key = Some(ClientKey::of_assertion(Secret::new("x.y.z")));
+        let method = ClientAuthentication::PrivateKeyJwt;
+        let received = ask(&Client { key, ..client(method) }, TokenGrant::ClientCredentials);
+        assert_eq!(received.parameter("client_id").as_deref(), Some("me:too"));
+        assert_eq!(received.parameter("client_assertion").as_deref(), Some("x.y.z"));
+        assert_eq!(received.parameter("client_secret"), None);
+    }
+
+    #[test]
     fn what_cannot_be_sent_rightly_is_not_sent() {
         let server = Server::json(200, GOOD);
         let http = Http::new();
@@ -164,7 +210,9 @@ mod tests {
         let none = BTreeMap::new();
         let replacing = BTreeMap::from([("client_id".to_owned(), "other".to_owned())]);
         let public = client(ClientAuthentication::None);
-        for (client, parameters) in [(&secretless, &none), (&public, &replacing)] {
+        let keyless = client(ClientAuthentication::PrivateKeyJwt);
+        for (client, parameters) in [(&secretless, &none), (&keyless, &none), (&public, &replacing)]
+        {
             let request = TokenRequest {
                 endpoint: &endpoint,
                 client,
@@ -172,6 +220,7 @@ mod tests {
                 scopes: &[],
                 resource: None,
                 parameters,
+                dpop: None,
             };
             let refusal = http.block_on(request_tokens(&http, &request)).unwrap_err();
             assert!(matches!(refusal, Error::Unsupported { .. }), "{refusal:?}");

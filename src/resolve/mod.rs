@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::config::{Provider, Scheme};
 use crate::credential::{Credential, Freshness, Kind, Name, Record, Tokens};
+use crate::grant::{self, Logins};
 use crate::http::Http;
 use crate::oauth;
 use crate::store::{self, Store};
@@ -35,6 +36,8 @@ pub struct Resolved {
     /// Stable, random, not secret.
     pub id: String,
     pub source: Source,
+    /// It was made by a refresh just now.
+    pub refreshed: bool,
     /// What the person should hear although all is well.
     pub concern: Option<Concern>,
 }
@@ -45,6 +48,8 @@ pub enum Source {
     /// The variable of that name, in the environment of this process.
     Given(String),
     Stored,
+    /// Asked for just now, and kept nowhere.
+    Acquired,
 }
 
 /// Something that will matter soon.
@@ -99,6 +104,13 @@ pub enum Error {
         #[source]
         source: oauth::Error,
     },
+    /// What the request begins with could not be had, so that none was sent; or it was not accepted.
+    #[error("cannot renew {name}")]
+    NotAsked {
+        name: Name,
+        #[source]
+        source: grant::Error,
+    },
     #[error("another process is refreshing {0} and has not finished")]
     Busy(Name),
     /// A refresh was cut off more than once; sending the token again at once would look like theft.
@@ -115,6 +127,8 @@ pub enum Error {
 pub struct Resolver<'a> {
     pub store: &'a Store,
     pub http: &'a Http,
+    /// What grants of machines may begin with.
+    pub logins: &'a dyn Logins,
     /// Time of the decision, in tests another than now.
     pub clock: fn() -> Timestamp,
 }
@@ -150,7 +164,13 @@ impl Resolver<'_> {
             .as_oauth()
             .and_then(|(tokens, _)| sign_in_ends_soon(tokens, (self.clock)()))
             .map(Concern::SignInEnds);
-        Resolved { credential: record.credential, id: record.id, source: Source::Stored, concern }
+        Resolved {
+            credential: record.credential,
+            id: record.id,
+            source: Source::Stored,
+            refreshed: false,
+            concern,
+        }
     }
 }
 
@@ -190,7 +210,7 @@ fn judge(record: &Record, min_ttl: Duration, force_refresh: bool, now: Timestamp
 /// is none with the issuer that is named. What it leaves to discovery says nothing.
 fn moved(credential: &Credential, provider: &Provider) -> Option<&'static str> {
     let (_, binding) = credential.as_oauth()?;
-    let Some(oauth) = provider.schemes.iter().find_map(|scheme| scheme.oauth.as_ref()) else {
+    let Some(oauth) = provider.oauth() else {
         return Some("kind of credential");
     };
     let differs = |named: &Option<String>, bound: Option<&String>| {
@@ -202,10 +222,14 @@ fn moved(credential: &Credential, provider: &Provider) -> Option<&'static str> {
         Some("issuer")
     } else if differs(&oauth.token_endpoint, Some(&binding.token_endpoint)) {
         Some("token endpoint")
+    } else if differs(&oauth.refresh_endpoint, Some(binding.refresh_endpoint())) {
+        Some("refresh endpoint")
     } else if oauth.resource != binding.resource {
         Some("resource")
     } else if !overridden && differs(&oauth.client_id, Some(&binding.client.client_id)) {
         Some("client")
+    } else if binding.grant.is_of_machine() && !oauth.grants.contains(&binding.grant) {
+        Some("grant")
     } else {
         None
     }

@@ -10,10 +10,12 @@ use backon::{BackoffBuilder, BlockingRetryable, ConstantBuilder, ExponentialBuil
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Concern, Error, Resolved, Resolver, Verdict, Wanted, judge};
+use crate::config::OAuth;
 use crate::credential::{
     Binding, Credential, Failing, Freshness, Grant, Name, Record, Refreshing, Refused, Tokens,
 };
-use crate::oauth::{self, TokenAnswer, TokenGrant, TokenRequest};
+use crate::grant;
+use crate::oauth::{self, Client, Dpop, DpopKey, TokenAnswer, TokenGrant, TokenRequest};
 use crate::store::{self, Guard, Key};
 use crate::text;
 
@@ -48,6 +50,8 @@ pub(super) enum Outcome {
         key: &'static str,
         source: oauth::Error,
     },
+    /// Nothing to ask with, or not accepted; nothing was used up.
+    NotAsked(grant::Error),
     /// Certainly not carried out.
     NotNow(oauth::Error),
     /// May have been carried out; the answer is lost.
@@ -199,7 +203,7 @@ impl Resolver<'_> {
             return self.or_old_token(current, error.into(), wanted);
         }
         let name = wanted.name.clone();
-        match self.ask(&current) {
+        match self.ask(&current, wanted) {
             Outcome::Answered(answer) => Ok(self.keep(guard, &current, *answer, wanted)),
             Outcome::Ended(reason) => {
                 let reason = if attempt == 1 {
@@ -215,6 +219,9 @@ impl Resolver<'_> {
             Outcome::RequestRefused { what, key, source } => {
                 let error = Error::RequestRefused { name, what, key, source };
                 self.failed(guard, current, None, error, wanted)
+            }
+            Outcome::NotAsked(source) => {
+                self.failed(guard, current, None, Error::NotAsked { name, source }, wanted)
             }
             Outcome::NotNow(source) => {
                 self.failed(guard, current, None, Error::TryAgain { name, source }, wanted)
@@ -247,22 +254,78 @@ impl Resolver<'_> {
         self.or_old_token(failed, error, wanted)
     }
 
-    /// Sends the refresh request, once.
-    fn ask(&self, record: &Record) -> Outcome {
-        let no_parameters = BTreeMap::new();
-        let request = record
-            .credential
-            .as_oauth()
-            .and_then(|(tokens, binding)| token_request(tokens, binding, &no_parameters));
-        let Some(request) = request else {
-            return Outcome::Ended("there is nothing to refresh it with".into());
+    /// Sends the refresh request, once; again only with a nonce that the server wants first, by which it
+    /// says that the refresh token was not used.
+    fn ask(&self, record: &Record, wanted: Wanted<'_>) -> Outcome {
+        let nothing = || Outcome::Ended("there is nothing to refresh it with".into());
+        let (Some((tokens, binding)), Some(oauth)) =
+            (record.credential.as_oauth(), wanted.provider.oauth())
+        else {
+            return nothing();
         };
-        if let Some((_, binding)) = record.credential.as_oauth() {
-            binding.confine(self.http);
+        let key = match tokens.dpop_key.as_ref().map(DpopKey::read).transpose() {
+            Ok(None) if tokens.is_bound() => {
+                return Outcome::Ended("the key of its tokens is missing".into());
+            }
+            Ok(key) => key,
+            Err(error) => {
+                return Outcome::Ended(format!("the key of its tokens cannot be used: {error}"));
+            }
+        };
+        // What was bound stays bound.
+        let dpop = key.as_ref().map(|key| Dpop { key, required: tokens.is_bound() });
+        binding.confine(self.http);
+        let issuer = binding.issuer.as_deref();
+        let client = grant::with_key(&binding.client, oauth, issuer, &binding.token_endpoint);
+        let client = match client {
+            Ok(client) => client,
+            Err(error) => return Outcome::NotAsked(error),
+        };
+        if binding.grant.is_of_machine() {
+            return self.ask_as_machine(binding, oauth, &client, dpop);
         }
+        let no_parameters = BTreeMap::new();
+        let Some(request) = token_request(tokens, binding, &client, &no_parameters, dpop) else {
+            return nothing();
+        };
         match self.http.block_on(oauth::request_tokens(self.http, &request)) {
             Ok(answer) => Outcome::Answered(Box::new(answer)),
             Err(error) => classify(error),
+        }
+    }
+
+    /// The same with an identity that this machine has, as the provider is configured now.
+    fn ask_as_machine(
+        &self,
+        binding: &Binding,
+        oauth: &OAuth,
+        client: &Client,
+        dpop: Option<Dpop<'_>>,
+    ) -> Outcome {
+        let server = grant::Server {
+            issuer: binding.issuer.clone(),
+            authorization_endpoint: None,
+            token_endpoint: binding.token_endpoint.clone(),
+            device_authorization_endpoint: None,
+            pushed_authorization_request_endpoint: None,
+            pushes: false,
+            iss_required: false,
+        };
+        let scopes = [binding.scopes.join(&oauth.scope_separator.to_string())];
+        let request = grant::Request {
+            server: &server,
+            client,
+            scopes: if binding.scopes.is_empty() { &[] } else { &scopes },
+            resource: binding.resource.as_deref(),
+            parameters: &oauth.parameters,
+            dpop,
+        };
+        let grant = binding.grant;
+        let machine = grant::Machine { http: self.http, logins: self.logins, oauth, grant };
+        match machine.acquire(&request) {
+            Ok(answer) => Outcome::Answered(Box::new(answer)),
+            Err(grant::Error::Oauth(error)) => classify(error),
+            Err(error) => Outcome::NotAsked(error),
         }
     }
 
@@ -285,6 +348,7 @@ impl Resolver<'_> {
         let is_over = |error: &store::Error| !matches!(error, store::Error::TimedOut { .. });
         let stored = (|| self.store.save(guard, &next)).retry(tries).when(is_over).call();
         let mut resolved = self.just_made(next, wanted.min_ttl);
+        resolved.refreshed = true;
         if let Err(error) = stored {
             resolved.concern = Some(Concern::NotStored(error));
         }
@@ -343,22 +407,27 @@ impl Resolver<'_> {
 fn token_request<'a>(
     tokens: &'a Tokens,
     binding: &'a Binding,
+    client: &'a Client,
     parameters: &'a BTreeMap<String, String>,
+    dpop: Option<Dpop<'a>>,
 ) -> Option<TokenRequest<'a>> {
-    let (grant, scopes) = match (&tokens.refresh_token, binding.grant) {
-        (Some(refresh_token), _) => (TokenGrant::RefreshToken { refresh_token }, &[][..]),
+    let (endpoint, grant, scopes) = match (&tokens.refresh_token, binding.grant) {
+        (Some(refresh_token), _) => {
+            (binding.refresh_endpoint(), TokenGrant::RefreshToken { refresh_token }, &[][..])
+        }
         (None, Grant::ClientCredentials) => {
-            (TokenGrant::ClientCredentials, binding.scopes.as_slice())
+            (&binding.token_endpoint, TokenGrant::ClientCredentials, binding.scopes.as_slice())
         }
         (None, _) => return None,
     };
     Some(TokenRequest {
-        endpoint: &binding.token_endpoint,
-        client: &binding.client,
+        endpoint,
+        client,
         grant,
         scopes,
         resource: binding.resource.as_deref(),
         parameters,
+        dpop,
     })
 }
 
@@ -418,7 +487,8 @@ pub(super) fn failing_after(before: Option<&Failing>, error: &Error, now: Timest
     let source = match error {
         Error::ClientRefused { source, .. }
         | Error::RequestRefused { source, .. }
-        | Error::TryAgain { source, .. } => Some(source),
+        | Error::TryAgain { source, .. }
+        | Error::NotAsked { source: grant::Error::IdentityRefused(source), .. } => Some(source),
         _ => None,
     };
     let refused = matches!(source, Some(oauth::Error::Refused { .. }));
@@ -450,6 +520,7 @@ pub(super) fn classify(error: oauth::Error) -> Outcome {
                 None => Outcome::NotNow(error),
             },
         },
+        oauth::Error::NotBound { .. } => Outcome::Ended(error.to_string()),
         oauth::Error::Unavailable { not_carried_out: true, .. } => Outcome::NotNow(error),
         oauth::Error::Http(cause) if !cause.may_have_reached() => Outcome::NotNow(error),
         _ => Outcome::Lost(error),
@@ -461,6 +532,9 @@ fn refused_request(code: &str) -> Option<(&'static str, &'static str)> {
     Some(match code {
         "invalid_scope" => ("the scopes", "scopes"),
         "invalid_target" => ("the resource", "resource"),
+        "invalid_dpop_proof" => {
+            ("the proof of possession, perhaps for this computer's clock", "dpop")
+        }
         "invalid_request" => ("the request for new tokens", "token_endpoint"),
         "unsupported_grant_type" => ("this grant at its token endpoint", "token_endpoint"),
         _ => return None,

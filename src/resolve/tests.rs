@@ -22,6 +22,7 @@ fn secs(seconds: i64) -> SignedDuration {
 /// Issued an hour ago; ends `left` seconds from now.
 fn record(left: Option<i64>, refresh_token: Option<&str>) -> Record {
     let tokens = Tokens {
+        dpop_key: None,
         access_token: Secret::new("access"),
         token_type: "Bearer".into(),
         issued_at: now() - secs(3600),
@@ -30,15 +31,18 @@ fn record(left: Option<i64>, refresh_token: Option<&str>) -> Record {
         refresh_expires_at: None,
         scopes: None,
         subject: None,
+        id_token: None,
     };
     let client = Client {
         client_id: "c".into(),
         client_secret: None,
+        key: None,
         authentication: ClientAuthentication::None,
     };
     let binding = Binding {
         issuer: None,
         token_endpoint: "https://as.example/token".into(),
+        refresh_endpoint: None,
         revocation_endpoint: None,
         confined: Vec::new(),
         resource: None,
@@ -191,6 +195,7 @@ fn every_failure_is_one_of_five() {
             Outcome::Ended(_) => "ended",
             Outcome::ClientRefused(_) => "client",
             Outcome::RequestRefused { .. } => "request",
+            Outcome::NotAsked(_) => "not asked",
             Outcome::NotNow(_) => "not now",
             Outcome::Lost(_) => "lost",
         };

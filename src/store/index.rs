@@ -35,6 +35,9 @@ pub struct Entry {
     /// New tokens can be had without a person.
     #[serde(default)]
     pub renewable: bool,
+    /// The access token works only with a proof of possession (RFC 9449).
+    #[serde(default)]
+    pub dpop_bound: bool,
     /// Scopes that the server granted; `None`: those that were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,
@@ -77,6 +80,7 @@ impl Entry {
             expires_at: record.credential.expires_at(),
             refresh_expires_at: tokens.and_then(|tokens| tokens.refresh_expires_at),
             renewable: record.credential.is_renewable(),
+            dpop_bound: record.credential.is_bound(),
             scopes: tokens.and_then(|tokens| tokens.scopes.clone()),
             requested_scopes: binding.map(|b| b.scopes.clone()).unwrap_or_default(),
             issuer: binding.and_then(|binding| binding.issuer.clone()),

@@ -30,7 +30,7 @@ pub use error::{Error, Why, unless_damaged};
 pub use index::{Entry, Listing};
 pub use key::Key;
 pub use lock::Guard;
-pub use pending::{Awaited, PendingEntry, PendingRecord, flow_of};
+pub use pending::{Awaited, PendingEntry, PendingKey, PendingRecord, flow_of};
 pub use registration::RegistrationRecord;
 pub use turn::{Ended, Turn};
 
@@ -607,6 +607,7 @@ mod tests {
         let client = Client {
             client_id: "id".into(),
             client_secret: Some(Secret::new("client secret")),
+            key: None,
             authentication: ClientAuthentication::ClientSecretBasic,
         };
         let record = RegistrationRecord {
@@ -617,6 +618,7 @@ mod tests {
             redirect_uris: vec!["http://127.0.0.1:49152/callback".into()],
             created_at: "2026-01-01T00:00:00Z".parse().unwrap(),
             secret_expires_at: None,
+            dpop_bound_access_tokens: false,
             provider: None,
         };
         let key = record.key();

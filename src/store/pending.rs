@@ -40,8 +40,26 @@ pub struct PendingRecord {
     /// A client that was brought to this login, to be remembered if the server takes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_client: Option<RegistrationRecord>,
+    /// The key that the tokens are to be bound to (RFC 9449).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dpop: Option<PendingKey>,
+    /// Other logins begin with this one's ID token.
+    #[serde(default)]
+    pub keep_id_token: bool,
+    /// When the address to open ends, where the request was pushed (RFC 9126 §2.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url_expires_at: Option<Timestamp>,
     #[serde(flatten)]
     pub awaited: Awaited,
+}
+
+/// A key that no credential has yet.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PendingKey {
+    #[serde(with = "at_rest")]
+    pub key: Secret,
+    /// Tokens that are not bound to it are refused.
+    pub required: bool,
 }
 
 /// What the answer is.

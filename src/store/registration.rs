@@ -30,6 +30,9 @@ pub struct RegistrationRecord {
     /// When the client secret ends (RFC 7591 §3.2.1), where the server says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_expires_at: Option<Timestamp>,
+    /// The server gives this client bound tokens alone (RFC 9449 §5.2).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dpop_bound_access_tokens: bool,
 }
 
 impl RegistrationRecord {

@@ -240,11 +240,11 @@ mod terminal {
         .collect();
         // Blocked here, and so in the watcher, which takes them one by one.
         let mask = ending.thread_swap_mask(SigmaskHow::SIG_BLOCK).ok();
-        let watcher = std::thread::spawn(move || watch(&ending, &modes));
+        let watcher = std::thread::spawn(move || watch(ending, &modes));
         Kept { mask, watcher: Some(watcher) }
     }
 
-    fn watch(ending: &SigSet, modes: &Termios) {
+    fn watch(ending: SigSet, modes: &Termios) {
         while let Ok(signal) = ending.wait() {
             let prompting = tcgetattr(std::io::stdin());
             restore(modes);

@@ -250,7 +250,12 @@ fn a_reader_that_has_gone_is_no_failure() {
 fn closed_streams_write_a_secret_nowhere() {
     let sandbox = with_key();
     let contents = |file: &PathBuf| (file.clone(), fs::read(file).unwrap());
-    let before: Vec<_> = sandbox.files().iter().map(contents).collect();
+    // The audit log grows, as it should.
+    let is_log = |file: &PathBuf| file.ends_with("audit.jsonl");
+    let all = || -> Vec<_> {
+        sandbox.files().iter().filter(|file| !is_log(file)).map(contents).collect()
+    };
+    let before = all();
     for streams in [">&-", "2>&-", "<&-", ">&- 2>&-", "<&- >&- 2>&-"] {
         for arguments in ["token groq", "token groq --refresh", "status", "provider list"] {
             let output = shell(&sandbox, &format!("$AUTHCTL {arguments} {streams}"));
@@ -260,8 +265,10 @@ fn closed_streams_write_a_secret_nowhere() {
         let failing = shell(&sandbox, &format!("$AUTHCTL token groq:none {streams}"));
         assert_eq!(failing.code(), 4, "{failing:?}");
     }
-    let after: Vec<_> = sandbox.files().iter().map(contents).collect();
-    assert!(before == after, "a file was changed");
+    assert!(before == all(), "a file was changed");
+    let log = sandbox.files().into_iter().find(is_log).unwrap();
+    let log = fs::read_to_string(log).unwrap();
+    assert!(log.lines().all(|line| line.starts_with('{')) && !log.contains(KEY), "{log}");
 }
 
 #[test]
@@ -574,11 +581,39 @@ fn an_enormous_argument_is_refused_in_a_few_lines() {
         (&["exec", "--with", &huge, "--", "true"], 125),
         (&["exec", "--env-header", &huge, "--", "true"], 125),
         (&["-q", "exec", "--with", "groq", "--", &huge], 127),
+        (&["status", "groq", &huge], 2),
+        (&[&huge], 2),
     ] {
         let output = sandbox.run(arguments);
         assert_refused(&output, code, &["error: "]);
         assert!(output.stderr.len() < 2_000, "{} bytes", output.stderr.len());
     }
+    assert_kept(&sandbox);
+}
+
+#[test]
+fn a_key_on_the_command_line_is_not_repeated_and_the_way_is_shown() {
+    let sandbox = with_key();
+    let with_key = format!("--with-key={KEY}");
+    for arguments in [
+        &["login", "groq", KEY][..],
+        &["login", "groq", "--with-key", KEY],
+        &["login", "groq", &with_key],
+    ] {
+        for flags in [&[][..], &["--json"]] {
+            let output = sandbox.run([flags, arguments].concat());
+            assert_refused(&output, 2, &["no place on a command line", "--with-key"]);
+        }
+    }
+    assert_kept(&sandbox);
+}
+
+#[test]
+fn logout_of_what_nobody_knows_offers_the_nearest_and_all_takes_no_account() {
+    let sandbox = with_key();
+    assert_refused(&sandbox.run(["logout", "groqq"]), 2, &["groqq", "groq"]);
+    let both = sandbox.run(["logout", "--all", "--account", "work"]);
+    assert_refused(&both, 2, &["--account completes a name"]);
     assert_kept(&sandbox);
 }
 

@@ -156,6 +156,7 @@ fn requests(server: &AuthorizationServer) -> usize {
         Endpoint::Metadata,
         Endpoint::Authorize,
         Endpoint::Token,
+        Endpoint::Renew,
         Endpoint::Device,
         Endpoint::Register,
         Endpoint::Revoke,
@@ -181,6 +182,7 @@ fn a_changed_endpoint_in_the_configuration_gets_no_token() {
     let at = |path: &str| format!("{}{path}", thief.issuer());
     for line in [
         format!("token_endpoint = \"{}\"", at("/token")),
+        format!("refresh_endpoint = \"{}\"", at("/renew")),
         format!("revocation_endpoint = \"{}\"", at("/revoke")),
         format!("authorization_endpoint = \"{}\"", at("/authorize")),
         format!("device_authorization_endpoint = \"{}\"", at("/device")),
@@ -190,7 +192,7 @@ fn a_changed_endpoint_in_the_configuration_gets_no_token() {
         let binding = signed_in.credential()["binding"].clone();
         signed_in.sandbox.write_config(&config(&signed_in.server, &line));
         let used = use_everything(&signed_in);
-        let moved = line.starts_with("token_endpoint");
+        let moved = line.starts_with("token_endpoint") || line.starts_with("refresh_endpoint");
         assert_eq!(used["code"], if moved { 4 } else { 0 }, "{line}: {used}");
         assert_eq!(signed_in.credential()["binding"], binding, "{line}");
         signed_in.sandbox.run(["logout", PROVIDER]).success();
@@ -199,6 +201,33 @@ fn a_changed_endpoint_in_the_configuration_gets_no_token() {
         assert_eq!(signed_in.server.reuses(), 0, "{line}");
         assert_eq!(requests(&thief), 0, "{line}");
     }
+}
+
+#[test]
+fn the_refresh_token_goes_to_the_refresh_endpoint_alone_and_is_bound_to_it() {
+    let signed_in = SignedIn::not_yet("", |_| {});
+    let text = |path: &str| {
+        let line = format!("refresh_endpoint = \"{}{path}\"", signed_in.server.issuer());
+        config(&signed_in.server, &line)
+    };
+    signed_in.sandbox.write_config(&text("/renew"));
+    login(&signed_in.sandbox, &[]).success();
+    signed_in.expire();
+    signed_in.token(&[]).success();
+    assert_eq!(signed_in.server.requests(Endpoint::Renew).len(), 1);
+    assert_eq!(signed_in.refreshes(), 0, "at the token endpoint");
+    let bound = signed_in.credential()["binding"]["refresh_endpoint"].clone();
+    assert_eq!(bound, format!("{}/renew", signed_in.server.issuer()));
+    // Another one, be it the token endpoint itself, asks for a new sign-in.
+    signed_in.sandbox.write_config(&text("/token"));
+    signed_in.expire();
+    let said = signed_in.token(&[]).failure(4);
+    assert!(said.contains("another refresh endpoint"), "{said}");
+    assert_eq!(signed_in.refreshes(), 0);
+    // What the configuration no longer names stays where the sign-in was.
+    signed_in.sandbox.write_config(&config(&signed_in.server, ""));
+    signed_in.token(&[]).success();
+    assert_eq!(signed_in.server.requests(Endpoint::Renew).len(), 2);
 }
 
 #[test]

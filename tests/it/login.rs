@@ -272,19 +272,6 @@ fn a_server_without_pkce_is_refused_before_a_browser_opens() {
 }
 
 #[test]
-fn a_server_that_wants_its_requests_pushed_is_told_apart_before_a_browser_opens() {
-    let demo = Demo::new();
-    demo.server.rules(|rules| {
-        rules.edit_metadata =
-            |metadata| metadata["require_pushed_authorization_requests"] = true.into();
-    });
-    let stderr = demo.sandbox.run(["login", "demo"]).failure(1);
-    assert!(stderr.contains("pushed authorization requests"), "{stderr}");
-    assert!(demo.sandbox.opened_urls().is_empty());
-    demo.sandbox.run(["login", "demo", "--device"]).success();
-}
-
-#[test]
 fn what_real_servers_answer_is_understood() {
     for answer in [
         r#"{"access_token":"t0ken-123","token_type":"bearer","expires_in":"3600"}"#,

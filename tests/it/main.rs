@@ -12,6 +12,8 @@
 
 #[cfg(unix)]
 mod accounts;
+#[cfg(target_os = "linux")]
+mod audit;
 #[cfg(unix)]
 mod bad_input;
 mod binding;
@@ -19,6 +21,7 @@ mod binding;
 mod conform;
 #[cfg(target_os = "linux")]
 mod damage;
+mod dpop;
 mod fakes;
 #[cfg(unix)]
 mod files;
@@ -34,6 +37,9 @@ mod json_output;
 mod keychain;
 mod layers;
 mod login;
+mod machine;
+#[cfg(unix)]
+mod manifest;
 #[cfg(unix)]
 mod one_login;
 #[cfg(target_os = "linux")]
@@ -42,7 +48,11 @@ mod persistence;
 mod processes;
 #[cfg(unix)]
 mod prompts;
+mod provider_add;
+mod pushed;
+mod real_dpop;
 mod real_keychain;
+mod real_machine;
 mod real_oidc;
 mod real_parts;
 mod real_ssh;

@@ -280,7 +280,7 @@ fn no_input_asks_nothing_at_a_terminal() {
         (&["--no-input", "login", "github"], 2),
         (&["--no-input", "login", "box"], 4),
         (&["--no-input", "exec", "--", "true"], 125),
-        (&["--no-input", "token", "openai", "--allow-agents"], 1),
+        (&["--no-input", "permission", "allow", "openai"], 1),
     ] {
         let mut terminal = at_terminal(&sandbox, arguments);
         let shown = terminal.rest();
@@ -294,7 +294,7 @@ fn no_input_asks_nothing_at_a_terminal() {
 #[test]
 fn a_person_permits_agents_to_print_one_credential_and_takes_it_back() {
     let mut sandbox = with_two_keys();
-    let mut terminal = at_terminal(&sandbox, &["token", "openai", "--allow-agents"]);
+    let mut terminal = at_terminal(&sandbox, &["permission", "allow", "openai"]);
     terminal.expect("Let coding agents print the openai credential?");
     terminal.send_line("y");
     let shown = finish(terminal);
@@ -314,11 +314,11 @@ fn a_person_permits_agents_to_print_one_credential_and_takes_it_back() {
 #[test]
 fn a_permission_that_is_taken_back_is_gone() {
     let mut sandbox = with_two_keys();
-    let mut terminal = at_terminal(&sandbox, &["token", "openai", "--allow-agents"]);
+    let mut terminal = at_terminal(&sandbox, &["permission", "allow", "openai"]);
     terminal.expect("Let coding agents");
     terminal.send_line("y");
     finish(terminal);
-    sandbox.run(["token", "openai", "--deny-agents"]).success();
+    sandbox.run(["permission", "withdraw", "openai"]).success();
     sandbox.env("CLAUDECODE", "1");
     sandbox.run(["token", "openai"]).failure(1);
 }
@@ -327,7 +327,7 @@ fn a_permission_that_is_taken_back_is_gone() {
 fn an_agent_at_a_terminal_cannot_permit_itself() {
     let mut sandbox = with_two_keys();
     sandbox.env("CLAUDECODE", "1");
-    let mut terminal = at_terminal(&sandbox, &["token", "openai", "--allow-agents"]);
+    let mut terminal = at_terminal(&sandbox, &["permission", "allow", "openai"]);
     terminal.expect("only a person");
     terminal.rest();
     assert_eq!(terminal.status(), 1);

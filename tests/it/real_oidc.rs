@@ -71,6 +71,7 @@ fn a_person_signs_in_in_the_browser_and_signs_out() {
     let state = status(&sandbox);
     assert_eq!(state["state"], "active");
     assert_eq!(state["issuer"], provider.issuer.as_str());
+    assert_eq!(state["subject"], "alice");
     let [node, flag, script] = api.caller();
     let exec = ["exec", "--with", "my-oidc", "--", &node, &flag, &script];
     let answer = sandbox.run(exec).success();

@@ -117,9 +117,33 @@ impl OpenIdProvider {
     }
 }
 
+/// The identity tokens of a job of GitHub Actions.
+pub struct CiIdentity {
+    part: Part,
+    pub issuer: String,
+    pub request_url: String,
+    pub jwks_uri: String,
+}
+
+impl CiIdentity {
+    /// `options` are those of `tests/real/ci-identity.mjs`.
+    pub fn start(options: &Value) -> Self {
+        let part = Part::server("ci-identity.mjs", options);
+        let first = part.line();
+        let read = |name: &str| first[name].as_str().unwrap().to_owned();
+        let (issuer, request_url) = (read("issuer"), read("request_url"));
+        Self { issuer, request_url, jwks_uri: read("jwks_uri"), part }
+    }
+
+    /// How requests for a token were answered since the last look.
+    pub fn answers(&self) -> Vec<Value> {
+        self.part.lines.try_iter().collect()
+    }
+}
+
 /// An API that takes the tokens of one issuer, and asks it about each.
 pub struct ProtectedApi {
-    _part: Part,
+    part: Part,
     pub url: String,
 }
 
@@ -128,7 +152,12 @@ impl ProtectedApi {
         let options = json!({ "issuer": provider.issuer, "audience": audience });
         let part = Part::server("protected-api.mjs", &options);
         let url = part.line()["url"].as_str().unwrap().to_owned();
-        Self { _part: part, url }
+        Self { part, url }
+    }
+
+    /// What was answered since the last look, in order.
+    pub fn answers(&self) -> Vec<Value> {
+        self.part.lines.try_iter().collect()
     }
 
     /// A program that calls the API with the token of the variable `TOKEN`, and prints status and body.

@@ -117,3 +117,8 @@ fn errors_are_json_where_json_was_asked_for() {
 fn an_agent_gets_credentials_and_no_secrets_to_read() {
     play("agents");
 }
+
+#[test]
+fn a_manifest_is_shown_approved_and_asked_about_again() {
+    play("trust");
+}

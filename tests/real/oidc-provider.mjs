@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // The certified `oidc-provider` as an authorization server on loopback: code with PKCE (required),
 // device flow, client credentials, rotation of refresh tokens with reuse detection, dynamic
-// registration, revocation, introspection, resource indicators, `iss` in authorization responses.
+// registration, revocation, introspection, resource indicators, `iss` in authorization responses,
+// pushed authorization requests, tokens bound to a key for whoever proves one (DPoP).
 //
 //   node oidc-provider.mjs ['{"access_token_ttl": 2, …}']
 //
@@ -9,7 +10,10 @@
 //   access_token_ttl   seconds, 3600          refresh_token_ttl   seconds, 1209600
 //   device_code_ttl    seconds, 600           token_format        "opaque" or "jwt" (for resources)
 //   rotate             true                   registration        true
+//   require_push       false                  require_nonce       false: in proofs of possession
 //   clients            more clients, as RFC 7591 metadata; the built-in ones are in CLIENTS
+//   trusted            issuers whose assertions it takes, see machine-grants.mjs
+//   clock_offset       seconds by which its clock is ahead for assertions, 0
 //
 // stdout: one JSON value a line. First {"issuer"}, then one for each answer of an endpoint:
 // {"endpoint", "status", "grant_type", "client_id", "error"}. Never a secret. Ends when stdin ends.
@@ -18,6 +22,7 @@ import { Console } from 'node:console';
 import http from 'node:http';
 import { randomBytes } from 'node:crypto';
 import Provider from 'oidc-provider';
+import { JWT_BEARER, TOKEN_EXCHANGE, addMachineGrants } from './machine-grants.mjs';
 
 globalThis.console = new Console(process.stderr); // the package's notices are not of our lines
 
@@ -29,7 +34,11 @@ const options = {
   token_format: 'opaque',
   rotate: true,
   registration: true,
+  require_push: false,
+  require_nonce: false,
   clients: [],
+  trusted: [],
+  clock_offset: 0,
   ...JSON.parse(process.argv[2] ?? '{}'),
 };
 
@@ -51,9 +60,18 @@ const CLIENTS = [
     client_id: 'public',
     application_type: 'native',
     token_endpoint_auth_method: 'none',
-    grant_types: ['authorization_code', 'refresh_token', DEVICE_CODE],
+    grant_types: ['authorization_code', 'refresh_token', DEVICE_CODE, TOKEN_EXCHANGE],
     redirect_uris: LOOPBACK,
   },
+  // Of machines that have an identity, and of a server that an enterprise opens to its people.
+  {
+    client_id: 'workload',
+    token_endpoint_auth_method: 'none',
+    grant_types: [JWT_BEARER, TOKEN_EXCHANGE],
+    redirect_uris: [],
+    response_types: [],
+  },
+  { ...machine('enterprise', 'client_secret_basic'), grant_types: [JWT_BEARER] },
   {
     client_id: 'confidential',
     client_secret: secretOf('confidential'),
@@ -172,6 +190,11 @@ const configuration = {
     revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
     introspection: { enabled: true, allowedPolicy: () => true },
     registration: { enabled: options.registration },
+    pushedAuthorizationRequests: {
+      enabled: true,
+      requirePushedAuthorizationRequests: options.require_push,
+    },
+    dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => options.require_nonce },
     resourceIndicators: {
       enabled: true,
       getResourceServerInfo: resourceServer,
@@ -183,9 +206,10 @@ const configuration = {
 const say = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 
 const server = http.createServer();
-server.listen(options.port, '127.0.0.1', () => {
+server.listen(options.port, '127.0.0.1', async () => {
   const issuer = `http://127.0.0.1:${server.address().port}`;
   const provider = new Provider(issuer, configuration);
+  await addMachineGrants(provider, issuer, options);
   provider.use(withoutForeignFonts);
   provider.use(logged);
   provider.on('server_error', (_ctx, error) => console.error(error.stack));
@@ -208,6 +232,7 @@ const ENDPOINTS = {
   '/token/introspection': 'introspection',
   '/device/auth': 'device_authorization',
   '/reg': 'registration',
+  '/request': 'pushed_authorization_request',
   '/me': 'userinfo',
 };
 

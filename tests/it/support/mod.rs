@@ -3,6 +3,7 @@
 pub mod authorization_server;
 pub mod browser;
 pub mod demo;
+pub mod dpop;
 pub mod flows;
 pub mod hostile;
 pub mod http;

@@ -11,6 +11,14 @@ impl State {
     /// RFC 6749 §4.1.1, as the browser sends it.
     pub fn authorize(&mut self, query: &[(String, String)]) -> Answer {
         self.check_unique("authorize", query);
+        if !parameter(query, "client_secret").is_empty() {
+            self.complain("authorize: a client_secret".into());
+        }
+        let pushed = match self.pushed_request(query) {
+            Ok(pushed) => pushed,
+            Err(refusal) => return refusal,
+        };
+        let query = pushed.as_deref().unwrap_or(query);
         let get = |name| parameter(query, name);
         let redirect_uri = get("redirect_uri");
         let client = self.clients.get(&get("client_id")).cloned();
@@ -41,9 +49,55 @@ impl State {
             redirect_uri,
             challenge: get("code_challenge"),
             scope: get("scope"),
+            dpop_jkt: get("dpop_jkt"),
         };
         self.codes.insert(code, code_is_for);
         Answer::empty(302).header("location", back.as_str())
+    }
+
+    /// The request that the browser's address refers to, if it does; used once (RFC 9126 §4).
+    fn pushed_request(
+        &mut self,
+        query: &[(String, String)],
+    ) -> Result<Option<Vec<(String, String)>>, Answer> {
+        let request_uri = parameter(query, "request_uri");
+        if request_uri.is_empty() {
+            if self.rules.requires_push {
+                self.complain("authorize: a request that was not pushed".into());
+            }
+            return Ok(None);
+        }
+        let names: Vec<&str> = query.iter().map(|(name, _)| name.as_str()).collect();
+        if names != ["client_id", "request_uri"] {
+            self.complain(format!("authorize: beside request_uri: {names:?}"));
+        }
+        let pushed = self.pushed.remove(&request_uri);
+        match pushed.filter(|_| self.rules.request_expires_in > 0) {
+            Some(pushed) if parameter(&pushed, "client_id") == parameter(query, "client_id") => {
+                Ok(Some(pushed))
+            }
+            _ => Err(Answer::new(400, "text/plain", "This request_uri has expired.")),
+        }
+    }
+
+    /// RFC 9126 §2.
+    pub fn push(&mut self, request: &Request) -> Result<Value, Refusal> {
+        let form = request.form();
+        self.check_unique("par", &form);
+        let client = self.authenticate(request, &form)?;
+        if parameter(&form, "client_id") != client || !parameter(&form, "request_uri").is_empty() {
+            self.complain(format!("par: {form:?}"));
+        }
+        self.check_authorization_request(&form);
+        // RFC 9449 §10.1: both ways to name the key name the same one.
+        let jkt = parameter(&form, "dpop_jkt");
+        if self.proven.as_ref().is_some_and(|proven| *proven != jkt) {
+            return Err(Refusal(400, "invalid_dpop_proof"));
+        }
+        let request_uri = format!("urn:ietf:params:oauth:request_uri:{}", self.secret("request"));
+        self.pushed.insert(request_uri.clone(), form);
+        let expires_in = self.rules.request_expires_in;
+        Ok(json!({ "request_uri": request_uri, "expires_in": expires_in }))
     }
 
     fn check_authorization_request(&mut self, query: &[(String, String)]) {
@@ -55,7 +109,6 @@ impl State {
             ("code_challenge has 43 characters", get("code_challenge").len() == 43),
             // 128 bits in base64url.
             ("state has at least 22 characters", get("state").len() >= 22),
-            ("no client_secret", get("client_secret").is_empty()),
             ("no code_verifier", get("code_verifier").is_empty()),
         ];
         for (rule, holds) in rules {

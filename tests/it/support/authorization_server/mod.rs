@@ -1,6 +1,7 @@
 //! A scripted authorization server on loopback: RFC 6749 with PKCE (7636), metadata (8414 and OpenID
 //! Connect), device grant (8628), registration (7591), revocation (7009), `iss` (9207), resource
-//! indicators (8707), rotation of refresh tokens with reuse detection (9700 §4.14.2).
+//! indicators (8707), rotation of refresh tokens with reuse detection (9700 §4.14.2), pushed authorization
+//! requests (9126), tokens bound to a key (9449) for whoever proves one.
 //!
 //! Routes, each an [`Endpoint`]:
 //!
@@ -8,8 +9,9 @@
 //! GET  /.well-known/oauth-authorization-server, /.well-known/openid-configuration
 //! GET  /authorize    says yes at once and redirects
 //! POST /token        authorization_code, refresh_token, device_code, client_credentials
+//! POST /renew        refresh_token
 //! POST /device       GET /device: the person says yes
-//! POST /register     POST /revoke
+//! POST /register     POST /revoke     POST /par
 //! ```
 //!
 //! It checks every parameter. What a conforming client would never send is a complaint, and a test
@@ -40,9 +42,12 @@ pub enum Endpoint {
     Metadata,
     Authorize,
     Token,
+    /// `/renew`: refreshes alone, for servers with an address of its own for them.
+    Renew,
     Device,
     Register,
     Revoke,
+    Push,
 }
 
 /// What the next request to an endpoint meets.
@@ -126,6 +131,7 @@ impl Gate {
 
 /// How the server behaves as long as nothing is scripted.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a rule of its own")]
 pub struct Rules {
     /// Life of an access token, in seconds; `None` leaves `expires_in` out.
     pub expires_in: Option<u64>,
@@ -155,6 +161,16 @@ pub struct Rules {
     pub resource: Option<String>,
     /// Scopes granted instead of those asked for.
     pub grants_scopes: Option<String>,
+    /// Plain authorization requests are refused (RFC 9126 §5).
+    pub requires_push: bool,
+    /// Life of a pushed request, in seconds; 0: it has ended when the browser comes.
+    pub request_expires_in: u64,
+    /// What a proof of possession must have in it (RFC 9449 §8).
+    pub nonce: Option<&'static str>,
+    /// What it must have in it after an answer that was no error.
+    pub next_nonce: Option<&'static str>,
+    /// Whether access tokens are bound to the key that was proved; refresh tokens are in any case.
+    pub binds: bool,
     /// Changes the metadata before it is sent.
     pub edit_metadata: fn(&mut Value),
 }
@@ -192,6 +208,12 @@ struct State {
     requests: Vec<(Endpoint, Request)>,
     complaints: Vec<String>,
     clients: HashMap<String, Client>,
+    /// By `request_uri`.
+    pushed: HashMap<String, Vec<(String, String)>>,
+    /// `jti` of every proof.
+    proofs: Vec<String>,
+    /// Thumbprint of the key that the request at hand proved.
+    proven: Option<String>,
     codes: HashMap<String, Code>,
     devices: HashMap<String, Device>,
     families: Vec<Family>,
@@ -207,6 +229,7 @@ struct Code {
     redirect_uri: String,
     challenge: String,
     scope: String,
+    dpop_jkt: String,
 }
 
 struct Device {
@@ -227,6 +250,8 @@ struct Family {
     /// The last answer, and when it was made.
     answer: Option<(Value, Instant)>,
     revoked: bool,
+    /// Thumbprint of the key that it is bound to.
+    jkt: Option<String>,
 }
 
 impl Default for Rules {
@@ -245,6 +270,11 @@ impl Default for Rules {
             device_expires_in: 600,
             resource: None,
             grants_scopes: None,
+            requires_push: false,
+            request_expires_in: 60,
+            nonce: None,
+            next_nonce: None,
+            binds: true,
             edit_metadata: |_| {},
         }
     }
@@ -335,6 +365,12 @@ impl AuthorizationServer {
     /// Whether this access token would be accepted now.
     pub fn accepts(&self, token: &str) -> bool {
         lock(&self.state).accepts(token)
+    }
+
+    /// The thumbprint of the key that this access token is bound to, while it lives.
+    pub fn bindings(&self) -> impl Fn(&str) -> Option<String> + Send + Sync + 'static {
+        let state = Arc::clone(&self.state);
+        move |token| lock(&state).bound_to(token)
     }
 
     /// A check that a protected resource can keep.
@@ -446,9 +482,11 @@ fn endpoint(request: &Request) -> Option<Endpoint> {
         ) => Endpoint::Metadata,
         ("GET", "/authorize") => Endpoint::Authorize,
         ("POST", "/token") => Endpoint::Token,
+        ("POST", "/renew") => Endpoint::Renew,
         ("GET" | "POST", "/device") => Endpoint::Device,
         ("POST", "/register") => Endpoint::Register,
         ("POST", "/revoke") => Endpoint::Revoke,
+        ("POST", "/par") => Endpoint::Push,
         _ => return None,
     })
 }
@@ -458,8 +496,18 @@ impl State {
         match endpoint {
             Endpoint::Metadata => Answer::json(200, &self.metadata()),
             Endpoint::Authorize => self.authorize(&request.query),
-            Endpoint::Token => {
-                let answer = self.token(request);
+            Endpoint::Token | Endpoint::Renew => {
+                if endpoint == Endpoint::Renew {
+                    let grant_type = parameter(&request.form(), "grant_type");
+                    if grant_type != "refresh_token" {
+                        self.complain(format!("renew: {grant_type:?}"));
+                    }
+                }
+                let answer = self.prove(request).and_then(|()| self.token(request));
+                self.token_answer(answer)
+            }
+            Endpoint::Push => {
+                let answer = self.prove(request).and_then(|()| self.push(request));
                 self.token_answer(answer)
             }
             Endpoint::Device if request.method == "GET" => self.approve(&request.query),
@@ -481,6 +529,9 @@ impl State {
             "device_authorization_endpoint": at("/device"),
             "registration_endpoint": at("/register"),
             "revocation_endpoint": at("/revoke"),
+            "pushed_authorization_request_endpoint": at("/par"),
+            "require_pushed_authorization_requests": self.rules.requires_push,
+            "dpop_signing_alg_values_supported": ["ES256"],
             "response_types_supported": ["code"],
             "grant_types_supported": [
                 "authorization_code", "refresh_token", "client_credentials", DEVICE_CODE,

@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
+use super::super::dpop;
 use super::super::http::{self, Answer, Request};
 use super::{DEVICE_CODE, Family, Person, Refusal, State, parameter};
 
@@ -54,6 +55,30 @@ impl State {
         }
     }
 
+    /// Takes the proof of a request, if it has one (RFC 9449 §5, §8).
+    pub fn prove(&mut self, request: &Request) -> Result<(), Refusal> {
+        self.proven = None;
+        if request.header("dpop").is_none() {
+            return Ok(());
+        }
+        let proof = match dpop::verify(request, &format!("{}{}", self.issuer, request.path)) {
+            Ok(proof) => proof,
+            Err(what) => {
+                self.complain(what);
+                return Err(Refusal(400, "invalid_dpop_proof"));
+            }
+        };
+        if self.proofs.contains(&proof.jti) || proof.ath.is_some() {
+            self.complain("a proof that was seen before, or for a token".into());
+        }
+        self.proofs.push(proof.jti);
+        if self.rules.nonce.is_some() && proof.nonce.as_deref() != self.rules.nonce {
+            return Err(Refusal(400, "use_dpop_nonce"));
+        }
+        self.proven = Some(proof.jkt);
+        Ok(())
+    }
+
     fn redeem_code(&mut self, client: &str, form: &[(String, String)]) -> Result<Value, Refusal> {
         self.check_resource("token", form);
         let invalid = Refusal(400, "invalid_grant");
@@ -70,6 +95,11 @@ impl State {
             && code.challenge == URL_SAFE_NO_PAD.encode(hash);
         if !is_right {
             self.complain("token: a code with the wrong client, redirect URI or verifier".into());
+            return Err(invalid);
+        }
+        // RFC 9449 §10.
+        if !code.dpop_jkt.is_empty() && self.proven.as_ref() != Some(&code.dpop_jkt) {
+            self.complain("token: a code that is bound to another key".into());
             return Err(invalid);
         }
         Ok(self.grant(client, &code.scope, true))
@@ -95,6 +125,10 @@ impl State {
         let Some(index) = holder.filter(|index| self.families[*index].client == client) else {
             return Err(Refusal(400, "invalid_grant"));
         };
+        if self.families[index].jkt.is_some() && self.families[index].jkt != self.proven {
+            self.complain("token: a refresh without proof of its key".into());
+            return Err(Refusal(400, "invalid_dpop_proof"));
+        }
         if let Some(answer) = self.within_grace(index, &token) {
             return Ok(answer);
         }
@@ -154,6 +188,7 @@ impl State {
             refresh: Vec::new(),
             answer: None,
             revoked: false,
+            jkt: self.proven.clone(),
         });
         self.issue(self.families.len() - 1, with_refresh_token)
     }
@@ -168,7 +203,9 @@ impl State {
         let end = life.map(|seconds| Instant::now() + Duration::from_secs(seconds));
         family.access.push((access.clone(), end));
         family.refresh.extend(refresh.clone());
-        let mut answer = json!({ "access_token": access, "token_type": "Bearer" });
+        let is_bound = family.jkt.is_some() && self.rules.binds;
+        let token_type = if is_bound { "DPoP" } else { "Bearer" };
+        let mut answer = json!({ "access_token": access, "token_type": token_type });
         if let Some(seconds) = life {
             answer["expires_in"] = json!(seconds);
         }
@@ -192,6 +229,13 @@ impl State {
         self.families.iter().any(|family| !family.revoked && family.access.iter().any(lives))
     }
 
+    /// The thumbprint that a living access token is bound to.
+    pub fn bound_to(&self, token: &str) -> Option<String> {
+        let holds = |family: &&Family| family.access.iter().any(|(other, _)| other == token);
+        let family = self.families.iter().find(holds)?;
+        self.accepts(token).then(|| family.jkt.clone()).flatten()
+    }
+
     /// A value that no other run and no other place of this one has.
     pub fn secret(&mut self, kind: &str) -> String {
         self.issued += 1;
@@ -200,14 +244,24 @@ impl State {
         format!("{kind}-{}-{}", self.issued, URL_SAFE_NO_PAD.encode(random))
     }
 
-    pub fn token_answer(&self, answer: Result<Value, Refusal>) -> Answer {
+    pub fn token_answer(&mut self, answer: Result<Value, Refusal>) -> Answer {
+        let is_good = answer.is_ok();
         let answer = match answer {
-            Ok(answer) => Answer::json(200, &answer),
+            Ok(answer) => {
+                Answer::json(if answer.get("request_uri").is_some() { 201 } else { 200 }, &answer)
+            }
             Err(Refusal(status, code)) => {
                 let status = if self.rules.errors_as_200 { 200 } else { status };
                 let description = format!("refused: {code}");
                 Answer::json(status, &json!({ "error": code, "error_description": description }))
             }
+        };
+        if is_good && self.rules.next_nonce.is_some() {
+            self.rules.nonce = self.rules.next_nonce;
+        }
+        let answer = match self.rules.nonce {
+            Some(nonce) => answer.header("dpop-nonce", nonce),
+            None => answer,
         };
         answer.header("cache-control", "no-store")
     }

@@ -1,0 +1,110 @@
+//! Credentials that need nobody: where none is stored, one is acquired when it is used, and kept if there
+//! is a store; and the stored sign-ins with which such an acquisition begins.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Context;
+use crate::credential::{Credential, Name};
+use crate::error::{CommandError, Kind};
+use crate::grant::{self, Logins, Need, Unobtained};
+use crate::login::Wish;
+use crate::resolve::{self, Resolved, Source, Wanted};
+use crate::store;
+
+/// How many sign-ins may begin with each other.
+const LONGEST_CHAIN: u8 = 3;
+/// Least time that a token lives with which another is asked for.
+const MIN_TTL: Duration = Duration::from_mins(1);
+
+impl Context {
+    /// A credential for `wanted` in place of one that could not be had from the store, if its provider needs
+    /// nobody for it. Without any store it is kept in memory alone.
+    pub fn acquire_instead(
+        &self,
+        wanted: Wanted<'_>,
+        error: &resolve::Error,
+    ) -> Result<Option<Resolved>, CommandError> {
+        use resolve::Error as E;
+        if !wanted.provider.needs_no_login() {
+            return Ok(None);
+        }
+        let wish = Wish::by_default(wanted.name, wanted.provider);
+        let (credential, id, source) = match error {
+            E::NotSignedIn(_) | E::Moved { .. } => {
+                let record = self.login()?.run(&wish)?.record;
+                (record.credential, record.id, Source::Stored)
+            }
+            E::Store(store::Error::Unavailable { .. }) => {
+                let credential = self.login()?.acquire(&wish)?;
+                (credential, self.given_id(wanted.provider)?, Source::Acquired)
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(Resolved { credential, id, source, refreshed: true, concern: None }))
+    }
+
+    fn fresh(&self, wanted: Wanted<'_>) -> Result<Credential, CommandError> {
+        let error = match self.resolver()?.resolve(wanted) {
+            Ok(resolved) => return Ok(resolved.credential),
+            Err(error) => error,
+        };
+        let acquired = self.acquire_instead(wanted, &error)?;
+        acquired.map(|resolved| resolved.credential).ok_or_else(|| error.into())
+    }
+
+    /// The credential that another sign-in begins with.
+    fn beginning(&self, name: &Name, need: Need) -> Result<Credential, CommandError> {
+        let provider = self.provider(name)?;
+        let wanted = Wanted { name, provider, min_ttl: MIN_TTL, force_refresh: false };
+        let credential = self.fresh(wanted)?;
+        if need == Need::AccessToken {
+            return Ok(credential);
+        }
+        let ended = !has_id_token(&credential);
+        let credential = if ended && credential.is_renewable() {
+            self.fresh(Wanted { force_refresh: true, ..wanted })?
+        } else {
+            credential
+        };
+        let (Credential::OAuth { tokens, mut binding }, Some(oauth)) =
+            (credential.clone(), provider.oauth().filter(|_| has_id_token(&credential)))
+        else {
+            let what = "it has no ID token that lives; one comes with the scope openid";
+            return Err(CommandError::new(Kind::LoginRequired, what));
+        };
+        let issuer = binding.issuer.as_deref();
+        binding.client =
+            grant::with_key(&binding.client, oauth, issuer, &binding.token_endpoint)
+                .map_err(|source| resolve::Error::NotAsked { name: name.clone(), source })?;
+        Ok(Credential::OAuth { tokens, binding })
+    }
+}
+
+fn has_id_token(credential: &Credential) -> bool {
+    let id_token = credential.as_oauth().and_then(|(tokens, _)| tokens.id_token.as_ref());
+    id_token.is_some_and(|token| grant::ends_at(token).is_none_or(|end| end > Timestamp::now()))
+}
+
+impl Logins for Context {
+    fn credential(&self, name: &Name, need: Need) -> Result<Credential, grant::Error> {
+        let depth = self.chain.get();
+        self.chain.set(depth + 1);
+        let outcome = if depth < LONGEST_CHAIN {
+            self.beginning(name, need)
+        } else {
+            Err(CommandError::usage("the providers begin with each other in a circle"))
+        };
+        self.chain.set(depth);
+        outcome.map_err(|error| grant::Error::Login {
+            name: name.clone(),
+            reason: error.message().to_owned(),
+            why: match error.kind() {
+                Kind::LoginRequired => Unobtained::SignIn,
+                Kind::TryAgain => Unobtained::Later,
+                _ => Unobtained::Otherwise,
+            },
+        })
+    }
+}
