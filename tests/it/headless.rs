@@ -617,6 +617,35 @@ fn an_answer_that_could_not_be_sent_is_good_later() {
     assert_signed_in(&demo);
 }
 
+/// The key that the tokens are bound to waits with the flow, and nowhere in the open (RFC 9449); of a
+/// request that was pushed (RFC 9126) the address ends sooner than the flow.
+#[test]
+fn bound_tokens_and_pushed_requests_can_be_finished_later() {
+    for (keys, pushes) in [(REDIRECT, true), (REDIRECT, false), ("client = \"register\"", false)] {
+        let demo = away(&format!("{keys}\ndpop = \"required\""));
+        demo.server.rules(|rules| rules.requires_push = pushes);
+        let asked = question(&demo, &["demo"]);
+        assert_eq!(asked["url_expires_at"].is_string(), pushes, "{asked}");
+        if pushes {
+            // An address that ends soon is not offered twice.
+            assert_ne!(question(&demo, &["demo"])["flow"], asked["flow"]);
+        }
+        let answer = if asked["url"].is_string() { answer_to(&asked) } else { String::new() };
+        resume(&demo, "demo", &answer).success();
+        let tokens = Sealed::of(&demo.sandbox).record("demo")["credential"]["tokens"].clone();
+        assert_eq!(tokens["token_type"], "DPoP");
+        assert!(
+            tokens["dpop_key"].as_str().unwrap().contains("PRIVATE KEY"),
+            "kept with the tokens"
+        );
+        for file in demo.sandbox.files() {
+            let bytes = std::fs::read(&file).unwrap();
+            let is_inside = bytes.windows(11).any(|window| window == b"PRIVATE KEY");
+            assert!(!is_inside, "{} holds a key", file.display());
+        }
+    }
+}
+
 /// What is kept between the two commands is sealed, and bound to the server of the first.
 #[test]
 fn what_waits_is_sealed_and_goes_only_where_it_began() {
