@@ -22,6 +22,9 @@ _authctl() {
             authctl,generate)
                 cmd="authctl__subcmd__generate"
                 ;;
+            authctl,import)
+                cmd="authctl__subcmd__import"
+                ;;
             authctl,log)
                 cmd="authctl__subcmd__log"
                 ;;
@@ -86,7 +89,7 @@ _authctl() {
 
     case "${cmd}" in
         authctl)
-            opts="-q -h -V --json --quiet --no-input --account --help --version login logout status token exec trust log permission provider generate"
+            opts="-q -h -V --json --quiet --no-input --account --help --version login logout status token exec trust log permission provider import generate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -209,6 +212,36 @@ _authctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        authctl__subcmd__import)
+            opts="-q -h --json --quiet --no-input --account --format --apply --rewrite --as --skip --replace --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "dotenv mcp codex gh adcp" -- "${cur}"))
+                    return 0
+                    ;;
+                --as)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --skip)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         authctl__subcmd__log)
             opts="-q -n -f -h --json --quiet --no-input --account --since --program --lines --follow --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -244,7 +277,7 @@ _authctl() {
             return 0
             ;;
         authctl__subcmd__login)
-            opts="-q -h --json --quiet --no-input --account --with-key --with-token --key-file --user --device --browser --client-credentials --scope --client-id --client-secret-file --new-client --no-browser --help"
+            opts="-q -h --json --quiet --no-input --account --with-key --with-token --key-file --user --device --browser --client-credentials --scope --client-id --client-secret-file --client-key-file --key-id --new-client --no-browser --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -271,6 +304,14 @@ _authctl() {
                     return 0
                     ;;
                 --client-secret-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-id)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

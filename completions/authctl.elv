@@ -36,6 +36,7 @@ set edit:completion:arg-completer[authctl] = {|@words|
             cand log 'Show what was handed out, to whom and when'
             cand permission 'Say which credentials coding agents may print'
             cand provider 'List, show, check, add and remove providers'
+            cand import 'Take over credentials that other tools keep in the open'
             cand generate 'Generate completions, man pages and JSON Schema'
         }
         &'authctl;login'= {
@@ -45,6 +46,8 @@ set edit:completion:arg-completer[authctl] = {|@words|
             cand --scope 'Scopes to ask for, instead of the provider''s'
             cand --client-id 'Your OAuth client at this provider; remembered for later logins'
             cand --client-secret-file 'File with the client''s secret, or - for standard input; remembered with the id'
+            cand --client-key-file 'File with the client''s private key (PEM, JWK, or a service account''s JSON), or - for standard input; remembered with the id'
+            cand --key-id 'Id of that key, where the server knows several'
             cand --json 'Print data and errors as JSON'
             cand -q 'Say nothing but warnings and errors'
             cand --quiet 'Say nothing but warnings and errors'
@@ -53,7 +56,7 @@ set edit:completion:arg-completer[authctl] = {|@words|
             cand --with-token 'The same for a token, where the provider takes both keys and tokens'
             cand --device 'Sign in by a code that is typed on another device'
             cand --browser 'Sign in with the browser on this machine'
-            cand --client-credentials 'Sign in as the client itself, with its id and secret'
+            cand --client-credentials 'Sign in as the client itself, with its id and its secret or key'
             cand --new-client 'Register a new client at the server instead of using the one registered earlier'
             cand --no-browser 'Print the URL and do not open a browser'
             cand -h 'Print help (see more with ''--help'')'
@@ -257,6 +260,21 @@ set edit:completion:arg-completer[authctl] = {|@words|
             cand --no-input 'Never ask, also at a terminal'
             cand -h 'Print help'
             cand --help 'Print help'
+        }
+        &'authctl;import'= {
+            cand --account 'Account for names that give none'
+            cand --format 'What the files are, where their names do not tell'
+            cand --as 'The name for one secret, by its digest'
+            cand --skip 'Leave one secret alone, by its digest'
+            cand --json 'Print data and errors as JSON'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand --no-input 'Never ask, also at a terminal'
+            cand --apply 'Store what was found'
+            cand --rewrite 'Store it, and put references to authctl in its place in the files'
+            cand --replace 'Replace another secret that is stored under the same name'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
         }
         &'authctl;generate'= {
             cand --account 'Account for names that give none'

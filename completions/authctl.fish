@@ -39,6 +39,7 @@ complete -c authctl -n "__fish_authctl_needs_command" -f -a "trust" -d 'Approve 
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "log" -d 'Show what was handed out, to whom and when'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "permission" -d 'Say which credentials coding agents may print'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "provider" -d 'List, show, check, add and remove providers'
+complete -c authctl -n "__fish_authctl_needs_command" -f -a "import" -d 'Take over credentials that other tools keep in the open'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "generate" -d 'Generate completions, man pages and JSON Schema'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l account -d 'Account for names that give none' -r
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l key-file -d 'File with the key, token or password, or - for standard input' -r -F
@@ -46,6 +47,8 @@ complete -c authctl -n "__fish_authctl_using_subcommand login" -l user -d 'Sign 
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l scope -d 'Scopes to ask for, instead of the provider\'s' -r
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l client-id -d 'Your OAuth client at this provider; remembered for later logins' -r
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l client-secret-file -d 'File with the client\'s secret, or - for standard input; remembered with the id' -r -F
+complete -c authctl -n "__fish_authctl_using_subcommand login" -l client-key-file -d 'File with the client\'s private key (PEM, JWK, or a service account\'s JSON), or - for standard input; remembered with the id' -r -F
+complete -c authctl -n "__fish_authctl_using_subcommand login" -l key-id -d 'Id of that key, where the server knows several' -r
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l json -d 'Print data and errors as JSON'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l no-input -d 'Never ask, also at a terminal'
@@ -53,7 +56,7 @@ complete -c authctl -n "__fish_authctl_using_subcommand login" -l with-key -d 'P
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l with-token -d 'The same for a token, where the provider takes both keys and tokens'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l device -d 'Sign in by a code that is typed on another device'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l browser -d 'Sign in with the browser on this machine'
-complete -c authctl -n "__fish_authctl_using_subcommand login" -l client-credentials -d 'Sign in as the client itself, with its id and secret'
+complete -c authctl -n "__fish_authctl_using_subcommand login" -l client-credentials -d 'Sign in as the client itself, with its id and its secret or key'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l new-client -d 'Register a new client at the server instead of using the one registered earlier'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l no-browser -d 'Print the URL and do not open a browser'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -190,6 +193,21 @@ complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_see
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from remove" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from remove" -l no-input -d 'Never ask, also at a terminal'
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
+complete -c authctl -n "__fish_authctl_using_subcommand import" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand import" -l format -d 'What the files are, where their names do not tell' -r -f -a "dotenv\t'`.env` of many tools'
+mcp\t'MCP servers in JSON: Claude, Cursor, VS Code, Windsurf, Cline, Zed, Gemini'
+codex\t'MCP servers in Codex\'s config.toml'
+gh\t'gh\'s hosts.yml'
+adcp\t'config.json of the adcp command line'"
+complete -c authctl -n "__fish_authctl_using_subcommand import" -l as -d 'The name for one secret, by its digest' -r
+complete -c authctl -n "__fish_authctl_using_subcommand import" -l skip -d 'Leave one secret alone, by its digest' -r
+complete -c authctl -n "__fish_authctl_using_subcommand import" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand import" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand import" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand import" -l apply -d 'Store what was found'
+complete -c authctl -n "__fish_authctl_using_subcommand import" -l rewrite -d 'Store it, and put references to authctl in its place in the files'
+complete -c authctl -n "__fish_authctl_using_subcommand import" -l replace -d 'Replace another secret that is stored under the same name'
+complete -c authctl -n "__fish_authctl_using_subcommand import" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c authctl -n "__fish_authctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man schema" -l account -d 'Account for names that give none' -r
 complete -c authctl -n "__fish_authctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man schema" -l json -d 'Print data and errors as JSON'
 complete -c authctl -n "__fish_authctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man schema" -s q -l quiet -d 'Say nothing but warnings and errors'

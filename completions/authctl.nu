@@ -22,10 +22,12 @@ module completions {
     --user: string            # Sign in with this user name and a password (basic authentication)
     --device                  # Sign in by a code that is typed on another device
     --browser                 # Sign in with the browser on this machine
-    --client-credentials      # Sign in as the client itself, with its id and secret
+    --client-credentials      # Sign in as the client itself, with its id and its secret or key
     --scope: string           # Scopes to ask for, instead of the provider's
     --client-id: string       # Your OAuth client at this provider; remembered for later logins
     --client-secret-file: path # File with the client's secret, or - for standard input; remembered with the id
+    --client-key-file: path   # File with the client's private key (PEM, JWK, or a service account's JSON), or - for standard input; remembered with the id
+    --key-id: string          # Id of that key, where the server knows several
     --new-client              # Register a new client at the server instead of using the one registered earlier
     --no-browser              # Print the URL and do not open a browser
     --help(-h)                # Print help (see more with '--help')
@@ -231,6 +233,26 @@ module completions {
     --account: string         # Account for names that give none
     --help(-h)                # Print help
     provider: string          # Name of the provider
+  ]
+
+  def "nu-complete authctl import format" [] {
+    [ "dotenv" "mcp" "codex" "gh" "adcp" ]
+  }
+
+  # Take over credentials that other tools keep in the open
+  export extern "authctl import" [
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
+    --format: string@"nu-complete authctl import format" # What the files are, where their names do not tell
+    --apply                   # Store what was found
+    --rewrite                 # Store it, and put references to authctl in its place in the files
+    --as: string              # The name for one secret, by its digest
+    --skip: string            # Leave one secret alone, by its digest
+    --replace                 # Replace another secret that is stored under the same name
+    --help(-h)                # Print help (see more with '--help')
+    ...files: path            # Files, or mcp-remote's folder; without any, the places where tools keep credentials
   ]
 
   # Generate completions, man pages and JSON Schema

@@ -6,6 +6,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -17,8 +18,10 @@ use crate::text;
 const VERSION: u32 = 1;
 /// How many full files are kept beside the current one.
 const KEPT: usize = 3;
-/// Longest file that is read, in bytes: more than any configured size.
-const LONGEST: u64 = 1 << 30;
+
+/// How often, and after which pause, a reader asks for the lock.
+const LOCK_TRIES: usize = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -216,11 +219,14 @@ impl Log {
         }
         let lock = private_file::open_lock(&self.beside("lock"))?;
         match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(()),
-            Err(TryLockError::Error(source)) => return Err(self.failed("lock", source)),
+            Ok(()) => self.move_aside(),
+            Err(TryLockError::WouldBlock) => Ok(()),
+            Err(TryLockError::Error(source)) => Err(self.failed("lock", source)),
         }
-        // Another process may have been there before the lock was taken.
+    }
+
+    /// Under the lock, and only if no other process has done it meanwhile.
+    fn move_aside(&self) -> Result<(), Error> {
         if !self.is_full() {
             return Ok(());
         }
@@ -237,22 +243,27 @@ impl Log {
 
     /// Everything that is there, and what will be added.
     pub fn read(&self) -> Result<(Listing, Follower), Error> {
-        let mut listing = Listing::default();
         let mut follower = Follower { log: self.clone(), file: None, rest: Vec::new() };
-        let older: Vec<PathBuf> = (1..=KEPT).rev().map(|number| self.older(number)).collect();
-        if !older.iter().chain([&self.file]).any(|file| file.exists()) {
-            return Ok((listing, follower));
+        let mut files = (1..=KEPT).map(|number| self.older(number)).chain([self.file.clone()]);
+        if files.any(|file| file.exists()) {
+            follower.go_on()?;
         }
-        // No file moves while they are read one after the other.
-        let lock = private_file::open_lock(&self.beside("lock"))?;
-        lock.lock().map_err(|source| self.failed("lock", source))?;
-        for file in older {
-            listing.take(&private_file::read(&file, LONGEST)?.unwrap_or_default());
-        }
-        let current = follower.more()?;
-        listing.entries.extend(current.entries);
-        listing.unreadable += current.unreadable + usize::from(!follower.rest.is_empty());
+        let mut listing = follower.lines();
+        listing.unreadable += usize::from(!follower.rest.is_empty());
         Ok((listing, follower))
+    }
+
+    /// Whoever holds the lock renames a few files. One that was stopped over it is not waited for.
+    fn wait_for_lock(&self) -> Result<File, Error> {
+        let lock = private_file::open_lock(&self.beside("lock"))?;
+        for _ in 0..LOCK_TRIES {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::Error(source)) => return Err(self.failed("lock", source)),
+            }
+        }
+        Ok(lock)
     }
 
     fn beside(&self, ending: &str) -> PathBuf {
@@ -305,15 +316,36 @@ impl Follower {
         self.read()?;
         let current = private_file::open_start(&self.log.file)?;
         if !same(self.file.as_ref(), current.as_ref()) {
-            self.read()?; // what came to the old file at last
-            self.file = current;
-            self.read()?;
+            self.go_on()?;
         }
+        Ok(self.lines())
+    }
+
+    /// What was read, but for a line whose end has not come.
+    fn lines(&mut self) -> Listing {
         let whole = self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let rest = self.rest.split_off(whole);
         let mut listing = Listing::default();
         listing.take(&std::mem::replace(&mut self.rest, rest));
-        Ok(listing)
+        listing
+    }
+
+    /// From the file that was moved aside, or from the oldest, to the current one. No file moves while
+    /// they are read one after the other.
+    fn go_on(&mut self) -> Result<(), Error> {
+        let _held = self.log.wait_for_lock()?;
+        self.read()?; // what came to it at last
+        let older = (1..=KEPT).map(|number| private_file::open_start(&self.log.older(number)));
+        let mut older = older.collect::<Result<Vec<_>, _>>()?;
+        let own = |file: &Option<File>| file.is_some() && same(self.file.as_ref(), file.as_ref());
+        let newer = older.iter().position(own).unwrap_or(KEPT);
+        older.truncate(newer);
+        let current = private_file::open_start(&self.log.file)?;
+        for file in older.into_iter().rev().chain([current]) {
+            self.file = file;
+            self.read()?;
+        }
+        Ok(())
     }
 
     fn read(&mut self) -> Result<(), Error> {
@@ -380,6 +412,20 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_another_process_moved_aside_is_not_moved_again() {
+        let place = tempfile::tempdir().unwrap();
+        let log = Log::new(place.path().join("audit.jsonl"), 400);
+        while !log.is_full() {
+            log.append(entry("full")).unwrap();
+        }
+        log.move_aside().unwrap();
+        log.append(entry("new")).unwrap();
+        log.move_aside().unwrap();
+        assert!(!log.older(2).exists());
+        assert_eq!(fs::read_to_string(log.file()).unwrap().lines().count(), 1);
+    }
+
+    #[test]
     fn lines_that_are_none_are_counted_and_left_out() {
         let place = tempfile::tempdir().unwrap();
         let log = Log::new(place.path().join("audit.jsonl"), 1 << 20);
@@ -410,8 +456,12 @@ mod tests {
         assert_eq!(follower.more().unwrap().entries, []);
         log.append(entry("two")).unwrap();
         assert_eq!(names(&follower.more().unwrap()), ["two"]);
+        for name in ["three", "four", "five"] {
+            log.append(entry(name)).unwrap();
+        }
+        assert_eq!(names(&follower.more().unwrap()), ["three", "four", "five"]);
         let (before, mut late) = log.read().unwrap();
-        assert_eq!(names(&before), ["one", "two"]);
+        assert_eq!(names(&before), ["two", "three", "four", "five"]);
         assert_eq!(late.more().unwrap().entries, []);
     }
 }

@@ -103,8 +103,8 @@ pub fn headers(
     Ok(vec![("Authorization".to_owned(), authorization), (DPOP.to_owned(), proof)])
 }
 
-/// A bound token without its key is of no use, and with it would not be bound.
-fn refuse_bound(provider: &Provider, credential: &Credential) -> Result<(), Error> {
+/// Refuses a bound token: without its key it is of no use, and with it would not be bound.
+pub fn refuse_bound(provider: &Provider, credential: &Credential) -> Result<(), Error> {
     if credential.is_bound() {
         return Err(Error::Bound { provider: provider.id.clone() });
     }

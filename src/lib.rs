@@ -25,6 +25,7 @@ mod oauth;
 // band 4: what is kept
 mod credential;
 // band 5: what people wrote down
+mod clients;
 mod config;
 // band 6: ways to get, keep and hand over a credential
 mod grant;

@@ -86,12 +86,29 @@ fn check_directory(path: &Path, metadata: &fs::Metadata) -> Result<(), Error> {
 /// Replaces `path` by `contents`: temporary file beside it, fsync, rename, fsync of the directory. Readers
 /// see the old or the new contents, also after a power cut.
 pub fn replace(path: &Path, contents: &[u8]) -> Result<(), Error> {
-    let directory = path.parent().unwrap_or(Path::new("."));
+    replace_with(path, contents, |file| restrict(file, path))
+}
+
+/// The same for a file of another program: it keeps its mode.
+pub fn replace_of_another(path: &Path, contents: &[u8]) -> Result<(), Error> {
+    let permissions = fs::symlink_metadata(path).map_err(failed("look at", path))?.permissions();
+    replace_with(path, contents, |file| {
+        file.set_permissions(permissions).map_err(failed("set the mode of", path))
+    })
+}
+
+fn replace_with(
+    path: &Path,
+    contents: &[u8],
+    set_mode: impl FnOnce(&File) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = directory.unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
         .prefix(".new-")
         .tempfile_in(directory)
         .map_err(failed("write in", directory))?;
-    restrict(file.as_file(), path)?;
+    set_mode(file.as_file())?;
     file.write_all(contents).map_err(failed("write", path))?;
     file.as_file().sync_all().map_err(failed("write", path))?;
     persist(file, path).map_err(failed("write", path))?;
@@ -136,7 +153,14 @@ pub fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
     contents(file, path, limit).map(Some)
 }
 
-/// The same for a file that is worthless once others could open it: that is refused.
+/// The contents of a file of another program of this user, under the same rules; its mode stays.
+pub fn read_of_another(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
+    open(path, fs::OpenOptions::new().read(true))?
+        .map(|file| contents(file, path, limit))
+        .transpose()
+}
+
+/// The same as [`read`] for a file that is worthless once others could open it: that is refused.
 pub fn read_unexposed(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
     match open(path, fs::OpenOptions::new().read(true))? {
         Some(file) if is_exposed(&file) => Err(Error::Exposed { path: path.to_owned() }),

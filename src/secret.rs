@@ -73,6 +73,16 @@ impl Secret {
         }
     }
 
+    /// 128 random bits in base64url, for what nobody may guess.
+    pub fn random() -> Self {
+        use base64::Engine;
+        let mut bytes = zeroize::Zeroizing::new([0u8; 16]);
+        // The system's generator fails only where there is none; then nothing here can go on.
+        getrandom::fill(&mut bytes[..])
+            .unwrap_or_else(|error| panic!("no random numbers: {error}"));
+        Self(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&bytes[..]))
+    }
+
     /// The secret itself. Hand it to the store, the wire or the child; never to a message.
     pub fn expose(&self) -> &str {
         &self.0

@@ -147,6 +147,7 @@ fn gather(
     let mut known: BTreeMap<&Name, Resolved> = BTreeMap::new();
     for handing in &handings.list {
         let name = &handing.named.name;
+        let about = Some((name, context.provider(name)?));
         if let Some(variable) = kept(context, handings, handing)? {
             environment.kept.push((variable, name.clone()));
             continue;
@@ -160,7 +161,9 @@ fn gather(
                 new.insert(resolved)
             }
         };
-        hand_over(context, handing, resolved, &mut environment)?;
+        hand_over(context, handing, resolved, &mut environment)
+            .inspect_err(|error| purpose.record_failure(context, Outcome::Failed, about, error))
+            .map_err(|error| asked_by(handings, name, error))?;
     }
     if arguments.clean {
         for provider in context.config()?.providers() {

@@ -11,6 +11,7 @@ use crate::config::Provider;
 use crate::context::{Context, Named, environment};
 use crate::credential::Name;
 use crate::error::{CommandError, chain};
+use crate::inject;
 use crate::interact::Interact;
 use crate::paths;
 use crate::resolve::{self, Concern, Resolved, Source, Wanted};
@@ -32,12 +33,20 @@ pub fn resolve(
     if let Some(purpose) = purpose {
         purpose.confirm(context, &named.name, provider)?;
     }
-    stored(context, named, provider, min_ttl, force_refresh).inspect_err(|error| {
+    let note = |outcome, error: &CommandError| {
         if let Some(purpose) = purpose {
             let about = Some((&named.name, provider));
-            purpose.record_failure(context, Outcome::Failed, about, error);
+            purpose.record_failure(context, outcome, about, error);
         }
-    })
+    };
+    let resolved = stored(context, named, provider, min_ttl, force_refresh)
+        .inspect_err(|error| note(Outcome::Failed, error))?;
+    if purpose.is_some() {
+        inject::refuse_bound(provider, &resolved.credential)
+            .map_err(CommandError::from)
+            .inspect_err(|error| note(Outcome::Refused, error))?;
+    }
+    Ok(resolved)
 }
 
 fn stored(
@@ -60,6 +69,7 @@ fn stored(
         let missing = matches!(error, resolve::Error::NotSignedIn(_));
         let error = CommandError::from(error);
         let error = if missing { other_accounts(context, &named.name, error) } else { error };
+        let error = if missing { explain_given(error, &named.name) } else { error };
         if missing && nested { explain_nested(error, named) } else { error }
     })?;
     if let Some(concern) = &resolved.concern {
@@ -144,6 +154,16 @@ pub fn other_accounts(context: &Context, name: &Name, error: CommandError) -> Co
         return error;
     }
     error.hint(format!("did you mean {}?", names.join(" or ")))
+}
+
+/// A key was given, and an account was named, by a manifest perhaps: the two do not meet.
+fn explain_given(error: CommandError, name: &Name) -> CommandError {
+    let variable = store::token_variable(name.provider());
+    if name.is_default_account() || environment(&variable).is_none() {
+        return error;
+    }
+    error
+        .hint(format!("{}=default authctl …  ({variable} is for no named account)", paths::ACCOUNT))
 }
 
 /// Whether an exec around this one handed over the same credential.

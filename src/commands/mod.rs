@@ -6,6 +6,7 @@ mod exec;
 mod generate;
 mod given;
 mod handing;
+mod import;
 mod log;
 mod login;
 mod logout;
@@ -97,6 +98,14 @@ pub enum Command {
     /// List, show, check, add and remove providers
     Provider(Deferred<provider::Arguments>),
 
+    /// Take over credentials that other tools keep in the open
+    ///
+    /// Looks into .env files, the configurations of MCP clients, gh's hosts file, adcp's config and
+    /// mcp-remote's folder, and shows what is there: never a secret, only the beginning of its digest. With
+    /// --apply, or after a yes at the terminal, the credentials are stored; with --rewrite, references to authctl
+    /// take their place in the files, of which backups are kept.
+    Import(Deferred<import::Arguments>),
+
     /// Generate completions, man pages and JSON Schema
     Generate(Deferred<generate::Arguments>),
 }
@@ -113,6 +122,7 @@ impl Command {
             Command::Log(arguments) => log::run(context, arguments),
             Command::Permission(arguments) => permission::run(context, arguments),
             Command::Provider(arguments) => provider::run(context, arguments),
+            Command::Import(arguments) => import::run(context, arguments),
             Command::Generate(arguments) => generate::run(context, arguments),
         }
     }

@@ -141,7 +141,7 @@ pub fn entry(event: Event, outcome: Outcome, name: &Name, provider: &Provider) -
 /// may be typing at.
 fn put(context: &Context, name: &Name, question: &str) -> Result<bool, CommandError> {
     if let Some(helper) = &context.config()?.confirm_program {
-        return Ok(policy::ask_by(helper, question)?);
+        return Ok(policy::ask_by(helper, question, &given_variables(context)?)?);
     }
     if let Some(agent) = context.agent_at_the_keyboard()? {
         return Err(nobody(format!(
@@ -156,6 +156,17 @@ fn put(context: &Context, name: &Name, question: &str) -> Result<bool, CommandEr
         .hint("run the command at a terminal"));
     }
     Ok(context.ui.confirm(question, false)?)
+}
+
+/// The variables of this process that may give credentials.
+fn given_variables(context: &Context) -> Result<Vec<String>, CommandError> {
+    let is_token = |name: &str| name.starts_with("AUTHCTL_") && name.ends_with("_TOKEN");
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let mut variables: Vec<String> = names.filter(|name| is_token(name)).collect();
+    for provider in context.config()?.providers() {
+        variables.extend(provider.variables().map(str::to_owned));
+    }
+    Ok(variables)
 }
 
 fn nobody(message: String) -> CommandError {

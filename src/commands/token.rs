@@ -47,8 +47,9 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     })?;
     let (min_ttl, refresh) = (arguments.min_ttl, arguments.refresh);
     let resolved = given::resolve(context, &named, provider, min_ttl, refresh, Some(&purpose))?;
-    let scheme = super::scheme_of(provider, &named.name, &resolved.credential)?;
-    let (header, value) = inject::header(provider, scheme, &resolved.credential)?;
+    let (header, value) = super::scheme_of(provider, &named.name, &resolved.credential)
+        .and_then(|scheme| Ok(inject::header(provider, scheme, &resolved.credential)?))
+        .inspect_err(|error| purpose.record_failure(context, Outcome::Failed, about, error))?;
     let source = match &resolved.source {
         Source::Given(variable) => Some(variable.clone()),
         Source::Stored | Source::Acquired => None,

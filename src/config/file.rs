@@ -57,6 +57,34 @@ pub struct SchemeTable {
     pub verify: Option<Spanned<String>>,
     pub verify_with: Option<Spanned<VerifyTable>>,
     pub create_at: Option<Spanned<String>>,
+    pub pkce: Option<Spanned<PkceTable>>,
+    pub poll: Option<Spanned<PollTable>>,
+}
+
+/// `[provider.ID.KIND.pkce]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PkceTable {
+    pub page: Spanned<String>,
+    pub exchange: Spanned<String>,
+    pub callback: Option<Spanned<String>>,
+    pub answer: Option<Spanned<String>>,
+    #[serde(default)]
+    pub parameters: BTreeMap<Spanned<String>, Spanned<String>>,
+}
+
+/// `[provider.ID.KIND.poll]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PollTable {
+    pub start: Spanned<String>,
+    pub page: Spanned<String>,
+    pub ready: Option<Spanned<String>>,
+    pub until: Option<Spanned<String>>,
+    pub exchange: Spanned<String>,
+    pub bearer: Option<Spanned<String>>,
+    pub answer: Spanned<String>,
+    pub interval: Option<Spanned<u64>>,
 }
 
 /// `[provider.ID.oauth]`: the keys of every other kind but `create_at`, and OAuth's own.

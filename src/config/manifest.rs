@@ -233,6 +233,19 @@ mod tests {
         assert!(!super::tests::asked("[accounts]\ngithub = \"work\"\n").unwrap().hands_over());
     }
 
+    /// The manual page, whose first example is a manifest.
+    const PAGE: &str = include_str!("../../man/authctl.toml.5");
+
+    #[test]
+    fn the_manual_page_names_every_key_and_its_example_loads() {
+        let message = refusal("nothing = 1\n");
+        let keys: Vec<&str> = message.split('`').skip(3).step_by(2).collect();
+        assert_eq!(keys, ["with", "env_header", "accounts"], "{message}");
+        assert!(keys.iter().all(|key| PAGE.contains(&format!(".It Ic {key}\n"))));
+        let example = PAGE.split(".Bd -literal -offset indent\n").nth(1).unwrap();
+        assert!(asked(example.split(".Ed").next().unwrap()).unwrap().hands_over());
+    }
+
     #[test]
     fn whatever_else_is_said_is_an_error_with_its_place() {
         for (text, said) in [

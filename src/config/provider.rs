@@ -13,6 +13,7 @@ use super::file::{
     Separator, VerifyTable,
 };
 use super::identity::{Exchange, Identity};
+use super::key_flow::{KeyFlow, key_flow};
 use super::value::{self, Header};
 use crate::credential::{Grant, Kind, Name, is_part};
 use crate::listen::RedirectRule;
@@ -56,6 +57,8 @@ pub struct Scheme {
     pub verify: Option<Verify>,
     /// The page where a person makes a key.
     pub create_at: Option<String>,
+    /// How a key or token is had through the browser; then that is the way by default.
+    pub flow: Option<KeyFlow>,
     /// Present when, and only when, the kind is OAuth.
     pub oauth: Option<OAuth>,
 }
@@ -277,8 +280,19 @@ fn scheme(kind: Kind, table: &SchemeTable) -> Result<Scheme, Problem> {
         verify: verify(table.verify.as_ref(), table.verify_with.as_ref(), &header)?,
         header,
         create_at: value::optional_url(table.create_at.as_ref())?,
+        flow: flow(kind, table)?,
         oauth: None,
     })
+}
+
+fn flow(kind: Kind, table: &SchemeTable) -> Result<Option<KeyFlow>, Problem> {
+    let spans = [table.pkce.as_ref().map(Spanned::span), table.poll.as_ref().map(Spanned::span)];
+    match spans.into_iter().flatten().next() {
+        Some(span) if kind == Kind::Basic => {
+            Err(Problem::new(span, "belongs to a key or token, not to a name and password"))
+        }
+        _ => key_flow(table.pkce.as_ref(), table.poll.as_ref()),
+    }
 }
 
 fn verify(
@@ -316,7 +330,7 @@ fn oauth_scheme(table: Spanned<OAuthTable>) -> Result<Scheme, Problem> {
         clears: std::mem::take(&mut table.clears),
         verify: table.verify.take(),
         verify_with: table.verify_with.take(),
-        create_at: None,
+        ..SchemeTable::default()
     };
     let oauth = OAuth::check(table)?;
     if let Some(what) = oauth.unreachable().or_else(|| oauth.unfounded()) {

@@ -70,10 +70,15 @@ fn the_catalog_names_no_client_and_only_https() {
     for provider in Config::default().providers() {
         let id = &provider.id;
         let mut urls = vec![&provider.base_url, &provider.mcp_url];
+        let mut flows = Vec::new();
         for scheme in &provider.schemes {
             let verify = scheme.verify.as_ref().map(|verify| &verify.url);
             assert!(verify.is_none_or(|url| url.starts_with("https://")), "{id}");
             urls.push(&scheme.create_at);
+            flows.extend(scheme.flow.iter().flat_map(|flow| match flow {
+                KeyFlow::Pkce(flow) => [flow.page.clone(), flow.exchange.clone()],
+                KeyFlow::Poll(flow) => [flow.start.clone(), flow.exchange.clone()],
+            }));
             if let Some(oauth) = &scheme.oauth {
                 assert_eq!(oauth.client_id, None, "{id}");
                 urls.extend([
@@ -88,7 +93,8 @@ fn the_catalog_names_no_client_and_only_https() {
                 ]);
             }
         }
-        assert!(urls.into_iter().flatten().all(|url| url.starts_with("https://")), "{id}");
+        let urls = urls.into_iter().flatten().chain(&flows);
+        assert!(urls.into_iter().all(|url| url.starts_with("https://")), "{id}");
         assert!(
             provider.hosts.iter().all(|host| host.contains('.') && !host.contains(':')),
             "{id}"
@@ -245,7 +251,7 @@ fn the_examples_of_the_manual_page_load() {
         .skip(1)
         .map(|rest| rest.split(".Ed").next().unwrap_or_default())
         .collect();
-    assert_eq!(examples.len(), 10);
+    assert_eq!(examples.len(), 11);
     for example in examples {
         Config::parse(Path::new("example"), example).unwrap_or_else(|error| panic!("{error}"));
     }
@@ -257,10 +263,14 @@ fn the_manual_page_names_every_key() {
         "",
         "[provider.x]\n",
         "[provider.x.api_key]\n",
+        "[provider.x.api_key.pkce]\n",
+        "[provider.x.api_key.poll]\n",
         "[provider.x.oauth]\n",
         "[provider.x.oauth.identity]\n",
         "[provider.x.oauth.exchange]\n",
         "[agent.x]\n",
+        "[credential.x]\n",
+        "[log]\n",
     ];
     let mut count = 0;
     for table in tables {

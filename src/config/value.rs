@@ -79,6 +79,35 @@ pub fn issuer(value: &Spanned<String>) -> Result<String, Problem> {
     Ok(value.get_ref().clone())
 }
 
+/// A URL with places for what a server answers, as in `https://api.example/tickets/{id}`; none of them in
+/// the host.
+pub fn template(value: &Spanned<String>) -> Result<String, Problem> {
+    let text = value.get_ref();
+    let (head, tail) =
+        text.split_once('{').map_or((&**text, None), |(head, tail)| (head, Some(tail)));
+    if tail.is_some() && head.splitn(4, '/').count() < 4 {
+        return Err(problem(value, "names no host before its first place"));
+    }
+    let mut filled = head.to_owned();
+    for part in tail.into_iter().flat_map(|tail| tail.split('{')) {
+        match part.split_once('}') {
+            Some((name, rest)) if is_member(name) => filled = format!("{filled}x{rest}"),
+            _ => return Err(problem(value, "has a place that is not {member}")),
+        }
+    }
+    parse_url(&Spanned::new(value.span(), filled)).map(|_| text.clone())
+}
+
+/// Whether the text is one place and nothing else: `{member}`.
+pub fn is_placeholder(text: &str) -> bool {
+    let name = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    name.is_some_and(is_member)
+}
+
+fn is_member(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
 /// A resource indicator (RFC 8707 §2): an absolute URI without fragment, kept byte for byte.
 pub fn resource(value: &Spanned<String>) -> Result<String, Problem> {
     match Url::parse(value.get_ref()) {

@@ -4,19 +4,19 @@
 use std::time::Duration;
 
 use hyper::StatusCode;
-use url::Url;
 
-use super::{Error, RedirectListener, Request, Waiting, typed_line};
+use super::{Error, RedirectListener, Request, Waiting, browser, typed_line};
 use crate::http::{self, Http};
 use crate::interact::{Interact, Typing};
 use crate::listen::{Answer, Listener, Page, Tone};
 use crate::oauth::{
-    self, AuthorizationRequest, PasteError, RedirectError, TokenAnswer, TokenGrant, TokenRequest,
+    self, AuthorizationRequest, DpopKey, PasteError, RedirectError, TokenAnswer, TokenGrant,
+    TokenRequest,
 };
 use crate::secret::Secret;
 
 /// Where the browser ends: an address without code or state.
-const DONE: &str = "/done";
+pub(super) const DONE: &str = "/done";
 
 /// Longest address that every way to a browser keeps whole, in bytes.
 const LONGEST_ADDRESS: usize = 2000;
@@ -28,8 +28,6 @@ const LINGER: Duration = Duration::from_millis(900);
 #[derive(Clone, Copy)]
 pub struct Invitation<'a> {
     pub open_browser: bool,
-    /// For how long the address is good, where that is known.
-    pub good_for: Option<Duration>,
     /// Whether the answer may also be pasted at the terminal, and why; `None`: the browser of this
     /// machine will bring it.
     pub paste: Option<&'a str>,
@@ -39,8 +37,8 @@ pub struct Invitation<'a> {
     pub later: Option<&'a str>,
 }
 
-/// The request that the browser is sent with (RFC 6749 §4.1.1): as a whole, or a reference to what was
-/// pushed to the server (RFC 9126), with the time for which that is good.
+/// The request that the browser is sent with (RFC 6749 §4.1.1): whole or, where the server wants that or
+/// takes it and the request is long, pushed first (RFC 9126).
 ///
 /// # Errors
 /// `Unsupported` (no authorization endpoint), `Pushed`, `Oauth`.
@@ -48,9 +46,11 @@ pub async fn authorization_request(
     http: &Http,
     request: &Request<'_>,
     redirect_uri: &str,
-) -> Result<(AuthorizationRequest, Option<Duration>), Error> {
-    let endpoint = request.server.authorization_endpoint.as_deref();
+) -> Result<AuthorizationRequest, Error> {
+    let server = request.server;
+    let endpoint = server.authorization_endpoint.as_deref();
     let endpoint = request.needs(endpoint, "authorization endpoint")?;
+    let key = request.dpop.map(|dpop| dpop.key);
     let asked = oauth::authorization_request(
         endpoint,
         &request.client.client_id,
@@ -58,31 +58,17 @@ pub async fn authorization_request(
         request.scopes,
         request.resource,
         request.parameters,
-        request.dpop.map(|dpop| dpop.key.thumbprint()).as_deref(),
+        key.map(DpopKey::thumbprint).as_deref(),
     )?;
-    let (url, good_for) = address(http, request, &asked).await?;
-    Ok((AuthorizationRequest { url, ..asked }, good_for))
-}
-
-/// The address for the browser: the whole request or, where the server wants that or takes it and the
-/// request is long, a reference to it (RFC 9126 §4) with the time for which it is good.
-async fn address(
-    http: &Http,
-    request: &Request<'_>,
-    asked: &AuthorizationRequest,
-) -> Result<(Url, Option<Duration>), Error> {
-    let server = request.server;
-    let endpoint = server.pushed_authorization_request_endpoint.as_deref();
+    let push_endpoint = server.pushed_authorization_request_endpoint.as_deref();
     let is_long = asked.url.as_str().len() > LONGEST_ADDRESS;
-    if !server.pushes && (!is_long || endpoint.is_none()) {
-        return Ok((asked.url.clone(), None));
+    if !server.pushes && (!is_long || push_endpoint.is_none()) {
+        return Ok(asked);
     }
-    let endpoint = request.needs(endpoint, "pushed authorization request endpoint")?;
-    let shown = server.authorization_endpoint.as_deref().unwrap_or_default();
-    let key = request.dpop.map(|dpop| dpop.key);
-    let pushed = oauth::push(http, endpoint, request.client, asked, shown, key).await;
-    let pushed = pushed.map_err(Error::Pushed)?;
-    Ok((pushed.url, pushed.expires_in))
+    let push_endpoint = request.needs(push_endpoint, "pushed authorization request endpoint")?;
+    oauth::push(http, push_endpoint, request.client, asked, endpoint, key)
+        .await
+        .map_err(Error::Pushed)
 }
 
 /// Signs in through the browser. The URL is always shown; the browser is opened only if the invitation
@@ -128,16 +114,6 @@ pub async fn authorization_code(
     answer
 }
 
-/// Shows where to sign in; the person's browser may be `anywhere`.
-pub fn show_address(interact: &dyn Interact, url: &Url, anywhere: bool) {
-    let host = http::host_of(url);
-    let place = if anywhere { "any browser" } else { "a browser on this computer" };
-    interact.show(&format!("To sign in at {host}, open this address in {place}:"));
-    interact.show("");
-    interact.show(&format!("    {url}"));
-    interact.show("");
-}
-
 /// Shows the address, opens the browser or the question for what it ended with.
 fn invite(
     interact: &dyn Interact,
@@ -145,27 +121,23 @@ fn invite(
     invitation: &Invitation<'_>,
 ) -> Option<Box<dyn Typing>> {
     let url = &asked.url;
-    show_address(interact, url, invitation.paste.is_some());
-    if let Some(seconds) = invitation.good_for.map(|time| time.as_secs()) {
+    let place = if invitation.paste.is_some() { browser::ANYWHERE } else { browser::HERE };
+    browser::show_address(interact, url, place);
+    if let Some(seconds) = asked.expires_in.map(|time| time.as_secs()) {
         interact.notice(&format!(
             "The address is good for {seconds} s; later, run the same command again."
         ));
     }
-    let may_open = invitation.open_browser && matches!(url.scheme(), "http" | "https");
-    let is_open = may_open && interact.open_url(url);
-    let browser = match (is_open, may_open) {
-        (true, _) => "Your browser has been asked to open it. ",
-        (false, true) => "No browser could be started here. ",
-        (false, false) => "",
-    };
+    let (is_open, browser) = browser::open(interact, url, invitation.open_browser);
     let later = invitation.later.map_or(String::new(), |later| format!("; {later}"));
     interact.notice(&format!("{browser}Waiting for you; Ctrl-C gives up{later}."));
-    let why = invitation.paste.or((may_open && !is_open).then_some("no browser was started here"));
+    let is_missing = invitation.open_browser && !is_open;
+    let why = invitation.paste.or(is_missing.then_some("no browser was started here"));
     why.and_then(|why| ask_for_address(interact, why, &asked.redirect_uri))
 }
 
 /// The question beside the listener, where somebody can be asked.
-fn ask_for_address(
+pub(super) fn ask_for_address(
     interact: &dyn Interact,
     why: &str,
     redirect_uri: &str,
@@ -196,11 +168,19 @@ async fn pasted(
         iss_required: request.server.iss_required,
         code_alone: invitation.code_alone,
     };
-    let mut question = question;
+    pasted_answer(interact, question, |text| oauth::read_pasted(text, &awaited)).await
+}
+
+/// The same, by the rules of `read`.
+pub(super) async fn pasted_answer(
+    interact: &dyn Interact,
+    mut question: Option<Box<dyn Typing>>,
+    read: impl Fn(&str) -> Result<Secret, PasteError>,
+) -> Result<Secret, RedirectError> {
     while let Some(asking) = question.as_deref_mut()
         && let Ok(line) = typed_line(asking).await
     {
-        match oauth::read_pasted(line.expose(), &awaited) {
+        match read(line.expose()) {
             Ok(code) => return Ok(code),
             Err(PasteError::Redirect(answer))
                 if PasteError::Redirect(answer.clone()).is_answer() =>
@@ -262,7 +242,7 @@ pub async fn exchange(
 }
 
 /// Serves the closing page once, for at most [`LINGER`], and leaves the port.
-async fn close(mut listener: Listener, callback: &str, page: Page) {
+pub(super) async fn close(mut listener: Listener, callback: &str, page: Page) {
     let closing = async {
         loop {
             let get = listener.next().await;
@@ -289,13 +269,13 @@ pub fn refused(host: String, reason: RedirectError) -> Error {
 
 // ------------------------------------------------------------------------------------------- pages
 
-fn done_page(host: &str) -> Page {
+pub(super) fn done_page(host: &str) -> Page {
     let answered =
         format!("{host} has answered, and authctl finishes the sign-in in your terminal.");
     Page::new(StatusCode::OK, Tone::Good, "Done here: you can close this tab", &[&answered])
 }
 
-fn failed_page(host: &str, error: &Error) -> Page {
+pub(super) fn failed_page(host: &str, error: &Error) -> Page {
     let (title, said) = if matches!(error, Error::Denied { .. }) {
         ("Access was not given", format!("{host} says that the request was declined."))
     } else {
@@ -327,6 +307,8 @@ mod tests {
 
     use super::super::Server;
     use super::super::fake::{Form, Person, Scripted, asking, get, raw};
+    use url::Url;
+
     use super::*;
     use crate::listen::RedirectRule;
 
@@ -389,13 +371,12 @@ mod tests {
         let http = Http::new();
         let listener = RedirectListener::bind(&RedirectRule::default(), None).unwrap();
         let port = listener.port();
-        let (good_for, paste, later) = (None, None, None);
-        let invitation = Invitation { open_browser, good_for, paste, code_alone: true, later };
+        let invitation = Invitation { open_browser, paste: None, code_alone: true, later: None };
         let waiting = Waiting { most: wait, is_called_off: &|| false, claim: &|| true };
         let outcome = asking(server, |request| {
             http.block_on(async {
                 let uri = listener.redirect_uri();
-                let (asked, _) = authorization_request(&http, request, uri).await?;
+                let asked = authorization_request(&http, request, uri).await?;
                 authorization_code(&http, person, listener, request, &asked, &invitation, &waiting)
                     .await
             })

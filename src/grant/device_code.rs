@@ -140,7 +140,7 @@ async fn poll(
 }
 
 /// What an unsuccessful token request means for the next one.
-enum Verdict {
+pub(super) enum Verdict {
     Pending,
     SlowDown,
     /// It may pass: no connection, no answer, or a server that is busy or broken for now.
@@ -149,7 +149,7 @@ enum Verdict {
 }
 
 impl Verdict {
-    fn of(error: &oauth::Error) -> Self {
+    pub(super) fn of(error: &oauth::Error) -> Self {
         match error {
             oauth::Error::Refused { code, .. } if code == "authorization_pending" => Self::Pending,
             oauth::Error::Refused { code, .. } if code == "slow_down" => Self::SlowDown,
@@ -175,7 +175,7 @@ fn over(host: String, error: oauth::Error) -> Error {
 }
 
 /// How long to wait before the next request.
-struct Pace {
+pub(super) struct Pace {
     interval: Duration,
     /// Outages in a row; each doubles the pause (RFC 8628 §3.5).
     failures: u32,
@@ -184,18 +184,18 @@ struct Pace {
 }
 
 impl Pace {
-    fn new(interval: Duration) -> Self {
+    pub(super) fn new(interval: Duration) -> Self {
         Self { interval: interval.max(SHORTEST), failures: 0, retry_after: Duration::ZERO }
     }
 
-    fn pause(&self) -> Duration {
+    pub(super) fn pause(&self) -> Duration {
         let doubled = self.interval.saturating_mul(1 << self.failures.min(6));
         let longest = LONGEST_BACK_OFF.max(self.interval);
         doubled.min(longest).max(self.retry_after)
     }
 
     /// The server answered: outages are over.
-    fn answered(&mut self) {
+    pub(super) fn answered(&mut self) {
         (self.failures, self.retry_after) = (0, Duration::ZERO);
     }
 
@@ -204,7 +204,7 @@ impl Pace {
         self.interval = self.interval.saturating_add(SLOWER);
     }
 
-    fn back_off(&mut self, retry_after: Option<Duration>) {
+    pub(super) fn back_off(&mut self, retry_after: Option<Duration>) {
         self.failures = self.failures.saturating_add(1);
         self.retry_after = retry_after.unwrap_or_default().min(LONGEST_BACK_OFF);
     }

@@ -3,6 +3,8 @@
 
 mod api_key;
 mod authorization_code;
+mod browser;
+mod browser_poll;
 mod client_credentials;
 mod client_key;
 mod device_code;
@@ -11,6 +13,7 @@ mod id_jag;
 mod identity;
 mod jwt_bearer;
 mod machine;
+mod pkce_key;
 mod qr;
 mod redirect;
 mod token_exchange;
@@ -23,14 +26,17 @@ use crate::{http, text};
 
 pub use api_key::{KeySource, api_key, password};
 pub use authorization_code::{
-    Invitation, authorization_code, authorization_request, exchange, refused, show_address,
+    Invitation, authorization_code, authorization_request, exchange, refused,
 };
+pub use browser::{ANYWHERE, show_address};
+pub use browser_poll::browser_poll;
 pub use client_credentials::client_credentials;
 pub use client_key::{check_algorithm, client_key, with_key};
 pub use device_code::{device_authorization, device_code, show_code};
 pub use error::{Error, Unobtained};
 pub use identity::{IdentityError, ends_at};
 pub use machine::{Logins, Machine, Need};
+pub use pkce_key::pkce_key;
 pub use redirect::RedirectListener;
 pub use waiting::{Waiting, typed_line};
 

@@ -14,10 +14,10 @@ use url::Url;
 
 use client::{Known, with_key};
 use endpoints::Endpoints;
-use pending::{Begun, Failure};
+use pending::{BROWSER_WAIT, Begun, Failure};
 pub use resume::{Answer, Why};
 
-use crate::config::{OAuth, Provider, Scheme};
+use crate::config::{KeyFlow, OAuth, Provider, Scheme};
 use crate::credential::{Binding, Credential, Grant, Kind, Name, Record, Tokens};
 use crate::grant::{self, KeySource, Logins, Machine, RedirectListener};
 use crate::headless::Surroundings;
@@ -250,7 +250,8 @@ impl Login<'_> {
         self.save(wish.name, credential)
     }
 
-    fn save(&self, name: &Name, credential: Credential) -> Result<Outcome, Error> {
+    /// Keeps a credential under a name; the id of one that was there stays.
+    pub fn save(&self, name: &Name, credential: Credential) -> Result<Outcome, Error> {
         let guard = self.store.lock(&Key::Credential(name), WRITE_WAIT)?;
         let before = store::unless_damaged(self.store.load(name))?;
         let record = match &before {
@@ -271,7 +272,14 @@ impl Login<'_> {
             Method::Key { source, kind } => self.acquire_key(wish, source, *kind),
             Method::Basic { user, password } => self.acquire_basic(wish, user.as_deref(), password),
             Method::Grant(grant) => {
-                let oauth = oauth_scheme(wish.provider)?;
+                let oauth = match oauth_scheme(wish.provider) {
+                    Err(error) if *grant == Grant::AuthorizationCode => {
+                        let flow = wish.provider.schemes.iter().find_map(with_flow);
+                        let (scheme, flow) = flow.ok_or(error)?;
+                        return self.acquire_by_flow(wish, scheme, flow);
+                    }
+                    oauth => oauth?,
+                };
                 if !oauth.grants.contains(grant) && !oauth.grants_are_open {
                     let what = grant_name(*grant);
                     return Err(Error::NoSuchWay { provider: wish.provider.id.clone(), what });
@@ -286,6 +294,9 @@ impl Login<'_> {
             return self.acquire_by_first_grant(wish, oauth_scheme(wish.provider)?);
         }
         let first = wish.provider.schemes.first();
+        if let Some((scheme, flow)) = first.and_then(with_flow) {
+            return self.acquire_by_flow(wish, scheme, flow);
+        }
         match first.map(|scheme| (scheme.kind, &scheme.oauth)) {
             Some((Kind::OAuth, Some(oauth))) => self.acquire_by_first_grant(wish, oauth),
             Some((Kind::Basic, _)) => self.acquire_basic(wish, None, &KeySource::Prompt),
@@ -348,11 +359,35 @@ impl Login<'_> {
             self.say_where_keys_are_made(wish.provider, scheme);
         }
         let prompt = format!("{} {}", wish.provider.title, key_word(scheme.kind));
-        let secret = self.ask_key(wish.name, source, &prompt)?;
-        Ok(match scheme.kind {
-            Kind::ApiKey => Credential::ApiKey { key: secret },
-            _ => Credential::Bearer { token: secret },
-        })
+        Ok(as_kind(scheme.kind, self.ask_key(wish.name, source, &prompt)?))
+    }
+
+    /// A key that the provider gives to the person's browser.
+    fn acquire_by_flow(
+        &self,
+        wish: &Wish<'_>,
+        scheme: &Scheme,
+        flow: &KeyFlow,
+    ) -> Result<Credential, Error> {
+        let (http, interact) = (self.http, self.interact);
+        let open = wish.open_browser && self.may_open_browser(wish);
+        if self.is_deferred(wish) {
+            // Nothing of it could be finished later.
+            let source = grant::Error::Unanswered(Unanswered::NoTerminal);
+            return Err(Error::Grant { name: wish.name.clone(), source });
+        }
+        let secret = match flow {
+            KeyFlow::Pkce(flow) => {
+                let why = self.why_paste(wish);
+                let why = why.as_deref();
+                http.block_on(grant::pkce_key(http, interact, flow, open, why, BROWSER_WAIT))
+            }
+            KeyFlow::Poll(flow) => {
+                http.block_on(grant::browser_poll(http, interact, flow, open, BROWSER_WAIT))
+            }
+        };
+        let secret = secret.map_err(|source| Error::Grant { name: wish.name.clone(), source })?;
+        Ok(as_kind(scheme.kind, secret))
     }
 
     fn say_where_keys_are_made(&self, provider: &Provider, scheme: &Scheme) {
@@ -536,7 +571,7 @@ impl Login<'_> {
 }
 
 /// Which endpoints are at hosts that this login found in a public server's document alone.
-fn confined<'a>(http: &Http, endpoints: impl Iterator<Item = &'a String>) -> Vec<String> {
+pub fn confined<'a>(http: &Http, endpoints: impl Iterator<Item = &'a String>) -> Vec<String> {
     let is_confined =
         |endpoint: &&String| Url::parse(endpoint).is_ok_and(|url| http.is_confined(&url));
     endpoints.filter(is_confined).cloned().collect()
@@ -552,6 +587,17 @@ fn oauth_scheme(provider: &Provider) -> Result<&OAuth, Error> {
 
 fn key_scheme(provider: &Provider) -> Option<&Scheme> {
     provider.schemes.iter().find(|scheme| matches!(scheme.kind, Kind::ApiKey | Kind::Bearer))
+}
+
+fn with_flow(scheme: &Scheme) -> Option<(&Scheme, &KeyFlow)> {
+    Some((scheme, scheme.flow.as_ref()?))
+}
+
+fn as_kind(kind: Kind, secret: Secret) -> Credential {
+    match kind {
+        Kind::ApiKey => Credential::ApiKey { key: secret },
+        _ => Credential::Bearer { token: secret },
+    }
 }
 
 fn key_word(kind: Kind) -> &'static str {

@@ -19,7 +19,7 @@ use crate::secret::Secret;
 use crate::store::{self, Awaited, Ended, PendingKey, PendingRecord};
 
 /// How long a person may take while the login waits.
-const BROWSER_WAIT: Duration = Duration::from_mins(10);
+pub(super) const BROWSER_WAIT: Duration = Duration::from_mins(10);
 
 /// How long a login that waits for a redirect can be finished.
 const REDIRECT_LIFE: SignedDuration = SignedDuration::from_hours(1);
@@ -59,7 +59,7 @@ impl From<store::Error> for Failure {
 impl Login<'_> {
     /// Whether a login only asks, and leaves the answer to another command: there is neither a person at
     /// a terminal nor a browser to count on. `--browser` counts on one wherever there can be one.
-    fn is_deferred(&self, wish: &Wish<'_>) -> bool {
+    pub(super) fn is_deferred(&self, wish: &Wish<'_>) -> bool {
         self.is_background()
             && match self.surroundings.without_browser() {
                 None => false,
@@ -69,7 +69,7 @@ impl Login<'_> {
     }
 
     /// Why the redirect may not reach this process, where a person can do something about it.
-    fn why_paste(&self, wish: &Wish<'_>) -> Option<String> {
+    pub(super) fn why_paste(&self, wish: &Wish<'_>) -> Option<String> {
         match self.surroundings.headless {
             Some(reason) => Some(reason.to_string()),
             None => (!wish.open_browser).then(|| "no browser is opened here".to_owned()),
@@ -85,10 +85,10 @@ impl Login<'_> {
         let wish = begun.wish;
         self.offer_again(begun)?;
         let asked = grant::authorization_request(self.http, begun.request, listener.redirect_uri());
-        let (asked, good_for) = self.http.block_on(asked)?;
+        let asked = self.http.block_on(asked)?;
         let why_paste = self.why_paste(wish).filter(|_| !self.is_background());
         let kept = if why_paste.is_some() || self.is_deferred(wish) {
-            Some(self.keep(begun, awaited_redirect(&asked), REDIRECT_LIFE, good_for)?)
+            Some(self.keep(begun, awaited_redirect(&asked), REDIRECT_LIFE, asked.expires_in)?)
         } else {
             None
         };
@@ -96,7 +96,6 @@ impl Login<'_> {
         let later = kept.as_ref().map(|record| later(wish.name, record.expires_at));
         let invitation = Invitation {
             open_browser: wish.open_browser && self.opens_browser(wish, &asked),
-            good_for,
             paste: why_paste.as_deref(),
             code_alone: begun.endpoints.pkce_checked,
             later: later.as_deref(),
@@ -120,7 +119,13 @@ impl Login<'_> {
             self.interact.print_url(&asked.url);
             return false;
         }
-        self.surroundings.without_browser().is_none() || is_by_browser(wish)
+        self.may_open_browser(wish)
+    }
+
+    /// Whether a browser can be counted on here, or was asked for.
+    pub(super) fn may_open_browser(&self, wish: &Wish<'_>) -> bool {
+        self.surroundings.browser != Browser::Printed
+            && (self.surroundings.without_browser().is_none() || is_by_browser(wish))
     }
 
     /// RFC 8628.

@@ -152,7 +152,7 @@ impl Login<'_> {
             record.map(|record| record.awaited)
             && let Ok(url) = parse_url(url.expose())
         {
-            grant::show_address(self.interact, &url, true);
+            grant::show_address(self.interact, &url, grant::ANYWHERE);
             self.interact.show(&format!(
                 "The browser ends at an address that begins with {redirect_uri}; paste that address here."
             ));

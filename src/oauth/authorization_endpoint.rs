@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use oauth2::basic::BasicClient;
 use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, RedirectUrl, Scope};
@@ -24,6 +25,8 @@ pub struct AuthorizationRequest {
     pub code_verifier: Secret,
     /// As sent: the token request must repeat it byte for byte.
     pub redirect_uri: String,
+    /// How long the URL is good, where the server says so (RFC 9126 §2.2).
+    pub expires_in: Option<Duration>,
 }
 
 /// Without the query of `url`, which has the state in it.
@@ -82,6 +85,7 @@ pub fn authorization_request(
         state: Secret::new(state.into_secret()),
         code_verifier: Secret::new(verifier.into_secret()),
         redirect_uri: redirect_uri.to_owned(),
+        expires_in: None,
     })
 }
 
@@ -111,7 +115,7 @@ pub fn read_redirect(
     issuer: Option<&str>,
     iss_required: bool,
 ) -> Result<Secret, RedirectError> {
-    let mut redirect = Redirect::parse(query);
+    let redirect = Redirect::parse(query);
     let expected = CsrfToken::new(state.expose().to_owned());
     // CsrfToken compares in constant time.
     let ours = |found: &Option<String>| {
@@ -124,17 +128,16 @@ pub fn read_redirect(
         return Err(RedirectError::Repeated { parameter });
     }
     check_issuer(redirect.iss.as_deref(), issuer, iss_required)?;
-    if let Some(code) = redirect.error {
-        // A server may quote what it was asked, or send a code along.
-        let mut secrets = vec![state.clone()];
-        secrets.extend(redirect.code.map(Secret::new));
-        let quote = |text: &str| clean(&conceal(text, &secrets));
-        let description = redirect.error_description.as_deref().map(quote);
-        let description = description.filter(|description| !description.is_empty());
-        return Err(RedirectError::Refused { code: quote(&code), description });
+    redirect.code(vec![state.clone()])
+}
+
+/// The same for a redirect without `state`, which came to an address that only the server was told.
+pub fn read_stateless_redirect(query: &str) -> Result<Secret, RedirectError> {
+    let redirect = Redirect::parse(query);
+    match redirect.repeated {
+        Some(parameter) => Err(RedirectError::Repeated { parameter }),
+        None => redirect.code(Vec::new()),
     }
-    let code = redirect.code.take().filter(|code| !code.is_empty());
-    code.map(Secret::new).ok_or(RedirectError::NoCode)
 }
 
 /// MCP's table of four rows: present and known, compare; absent but promised, refuse.
@@ -186,6 +189,18 @@ impl Redirect {
             }
         }
         redirect
+    }
+
+    /// The code, or the error that stands there instead. A server may quote what it was asked, or send a
+    /// code along.
+    fn code(self, mut secrets: Vec<Secret>) -> Result<Secret, RedirectError> {
+        let code = self.code.filter(|code| !code.is_empty()).map(Secret::new);
+        let Some(error) = self.error else { return code.ok_or(RedirectError::NoCode) };
+        secrets.extend(code);
+        let quote = |text: &str| clean(&conceal(text, &secrets));
+        let description = self.error_description.as_deref().map(quote);
+        let description = description.filter(|description| !description.is_empty());
+        Err(RedirectError::Refused { code: quote(&error), description })
     }
 }
 

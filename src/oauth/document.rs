@@ -133,6 +133,11 @@ impl Document {
         texts_of(&self.fields, keys)
     }
 
+    /// All of it.
+    pub fn fields(&self) -> &Map<String, Value> {
+        &self.fields
+    }
+
     pub fn value(&self, key: &str) -> Option<&Value> {
         self.fields.get(key).filter(|value| !value.is_null())
     }

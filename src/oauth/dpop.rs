@@ -71,7 +71,8 @@ impl DpopKey {
     pub fn proof(&self, request: &Proven<'_>) -> Result<Secret, KeyError> {
         let header = json!({ "typ": "dpop+jwt", "jwk": self.0.public_jwk() });
         let mut claims = json!({
-            "jti": unique(),
+            // No server may take one proof for another's repetition.
+            "jti": Secret::random().expose(),
             "htm": request.method,
             "htu": target(request.url),
             "iat": Timestamp::now().as_second(),
@@ -85,11 +86,6 @@ impl DpopKey {
         }
         self.0.sign(header, &claims).map(Secret::new)
     }
-}
-
-/// 128 random bits, so that no server takes one proof for another's repetition (RFC 9449 §4.2).
-fn unique() -> String {
-    oauth2::CsrfToken::new_random().into_secret()
 }
 
 /// The URL without query and fragment, as it is sent.

@@ -16,7 +16,9 @@ mod error;
 mod form;
 mod id_token;
 mod jws;
+mod key_exchange;
 mod pasted_redirect;
+mod pkce;
 mod protected_resource;
 mod pushed_authorization;
 mod revocation;
@@ -26,6 +28,7 @@ mod token_exchange;
 
 pub use authorization_endpoint::{
     AuthorizationRequest, RedirectError, authorization_request, read_redirect,
+    read_stateless_redirect,
 };
 pub use authorization_server::Metadata;
 pub use client::{Client, ClientAuthentication};
@@ -38,7 +41,9 @@ pub use dpop::{DPOP, Dpop, DpopKey, Proven};
 pub use error::Error;
 pub use form::OWN_PARAMETERS;
 pub use jws::KeyError;
-pub use pasted_redirect::{Expected, PasteError, pasted_state, read_pasted};
+pub use key_exchange::{KeySession, Progress, exchange_code_for_key};
+pub use pasted_redirect::{Expected, PasteError, pasted_state, read_pasted, read_pasted_stateless};
+pub use pkce::Pkce;
 pub use protected_resource::{Discovered, discover_from};
 pub use pushed_authorization::push;
 pub use revocation::revoke;

@@ -8,7 +8,7 @@
 
 use url::{Position, Url};
 
-use super::authorization_endpoint::{RedirectError, read_redirect};
+use super::authorization_endpoint::{RedirectError, read_redirect, read_stateless_redirect};
 use crate::secret::{Secret, Unfit};
 use crate::text::clean;
 
@@ -67,6 +67,20 @@ pub fn read_pasted(text: &str, awaited: &Expected<'_>) -> Result<Secret, PasteEr
         };
     }
     Ok(read_redirect(query, awaited.state, awaited.issuer, awaited.iss_required)?)
+}
+
+/// The same of a redirect without state, whose address nobody can guess ([`read_stateless_redirect`]). PKCE
+/// is always checked there.
+pub fn read_pasted_stateless(text: &str, redirect_uri: &str) -> Result<Secret, PasteError> {
+    let text = bare(text);
+    match split(text) {
+        _ if text.is_empty() => Err(PasteError::Empty),
+        None => code_alone(text, true),
+        Some((Some(address), query)) if is_at(address, redirect_uri) => {
+            Ok(read_stateless_redirect(query)?)
+        }
+        Some(_) => Err(PasteError::OtherAddress { expected: clean(redirect_uri) }),
+    }
 }
 
 /// The `state` of a pasted redirect, unchecked: by it the flow is found. `None` for a code alone.
@@ -204,6 +218,19 @@ mod tests {
         }
         assert!(matches!(read("two words"), Err(PasteError::NoCode(Unfit::Blank(4)))));
         assert!(matches!(read("schlüssel"), Err(PasteError::NoCode(Unfit::NotAscii(5)))));
+    }
+
+    #[test]
+    fn a_redirect_without_state_is_known_by_its_address() {
+        let read =
+            |text: &str| read_pasted_stateless(text, URI).map(|code| code.expose().to_owned());
+        assert_eq!(read(&format!("{URI}?code=c%2F1")).unwrap(), "c/1");
+        assert_eq!(read("c/1").unwrap(), "c/1");
+        assert!(read(&format!("{URI}?error=access_denied")).unwrap_err().is_answer());
+        for text in ["http://127.0.0.1:4711/other?code=c", "?code=c", "code=c", "https://e.com/"] {
+            assert!(matches!(read(text), Err(PasteError::OtherAddress { .. })), "{text}");
+        }
+        assert_eq!(read(" "), Err(PasteError::Empty));
     }
 
     #[test]

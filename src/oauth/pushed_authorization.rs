@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use url::Url;
-
 use super::document::Document;
 use super::form::Form;
 use super::{AuthorizationRequest, Client, DpopKey, Error};
@@ -13,25 +11,16 @@ use crate::http::{Http, parse_url};
 /// Longest `request_uri` that is taken, in bytes: the browser's address must stay short.
 const LONGEST: usize = 1024;
 
-/// A request that the server has taken.
-#[derive(Debug)]
-pub struct PushedRequest {
-    /// For the browser instead of the whole request: `client_id` and `request_uri` alone (§4).
-    pub url: Url,
-    /// How long the server keeps the request, where it says so (§2.2).
-    pub expires_in: Option<Duration>,
-}
-
-/// Pushes `request`, which goes to the authorization endpoint `authorization_endpoint` afterwards. The
-/// client proves itself as at the token endpoint (§2.1).
+/// Pushes `request`. What comes back is the same for the browser, with `client_id` and `request_uri` alone
+/// in its URL (§4). The client proves itself as at the token endpoint (§2.1).
 pub async fn push(
     http: &Http,
     endpoint: &str,
     client: &Client,
-    request: &AuthorizationRequest,
+    request: AuthorizationRequest,
     authorization_endpoint: &str,
     dpop: Option<&DpopKey>,
-) -> Result<PushedRequest, Error> {
+) -> Result<AuthorizationRequest, Error> {
     let mut url = parse_url(authorization_endpoint)?;
     // What stands in the endpoint's own query is the endpoint's, and stays with it.
     let own = url.query_pairs().count();
@@ -48,7 +37,7 @@ pub async fn push(
         .append_pair("request_uri", request_uri);
     let seconds = document.number("expires_in")?.filter(|seconds| *seconds > 0.0);
     let expires_in = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    Ok(PushedRequest { url, expires_in })
+    Ok(AuthorizationRequest { url, expires_in, ..request })
 }
 
 #[cfg(test)]
@@ -61,7 +50,7 @@ mod tests {
 
     const AUTHORIZE: &str = "https://as.example/authorize?tenant=x&y";
 
-    fn pushed(server: &Server) -> Result<PushedRequest, Error> {
+    fn pushed(server: &Server) -> Result<AuthorizationRequest, Error> {
         let client = Client {
             client_id: "me:too".into(),
             client_secret: None,
@@ -73,7 +62,7 @@ mod tests {
         let request =
             authorization_request(AUTHORIZE, "me:too", redirect, &[], None, &none, None).unwrap();
         let http = Http::new();
-        http.block_on(push(&http, &server.url("/par"), &client, &request, AUTHORIZE, None))
+        http.block_on(push(&http, &server.url("/par"), &client, request, AUTHORIZE, None))
     }
 
     #[test]

@@ -73,10 +73,14 @@ fn file(state: &Path, name: &Name, program: &str) -> PathBuf {
 }
 
 /// Puts a yes-or-no question by a program that shows it to the person, as `ssh-add -c` has it done: the
-/// question is its argument, success means yes.
-pub fn ask_by(helper: &Path, question: &str) -> Result<bool, Error> {
+/// question is its argument, success means yes. Variables that may hold credentials are `withheld`.
+pub fn ask_by(helper: &Path, question: &str, withheld: &[String]) -> Result<bool, Error> {
     let failed = |source| Error::Helper { path: helper.to_owned(), source };
-    let mut child = Command::new(helper)
+    let mut command = Command::new(helper);
+    for variable in withheld {
+        command.env_remove(variable);
+    }
+    let mut child = command
         .arg(question)
         .env("SSH_ASKPASS_PROMPT", "confirm")
         .stdin(Stdio::null())

@@ -5,10 +5,12 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 
+use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
 use crate::real_parts::{present, skipped};
 use crate::support::authorization_server::{Endpoint, Fault};
+use crate::support::launcher::pid_of;
 use crate::support::pty::Terminal;
 use crate::support::sandbox::{AUTHCTL, Output, Sandbox};
 use crate::support::signed_in::SignedIn;
@@ -114,6 +116,18 @@ fn a_given_credential_is_handed_out_too() {
 }
 
 #[test]
+fn what_cannot_be_handed_over_leaves_a_line_too() {
+    let sandbox = Sandbox::new();
+    sandbox.write_config("[provider.bare.api_key]\nheader = \"X: {key}\"\n");
+    sandbox.run_with_input(["login", "bare", "--with-key"], KEY).success();
+    sandbox.run(["exec", "--with", "bare", "--", "true"]).failure(125);
+    assert_eq!(story(&sandbox), ["login bare done", "exec bare failed"]);
+    sandbox.write_config("[provider.bare.basic]\n");
+    sandbox.run(["token", "bare"]).failure(2);
+    assert_eq!(story(&sandbox)[2..], ["token bare failed"]);
+}
+
+#[test]
 fn refreshes_leave_a_line_whether_they_work_or_not() {
     let mine = SignedIn::new();
     mine.sandbox.run(["token", "demo", "--refresh"]).success();
@@ -171,7 +185,13 @@ fn the_log_is_followed_as_it_grows_and_into_the_next_file() {
     sandbox.write_config("[log]\nmax_bytes = 4096\n");
     let mut following = sandbox.start(sandbox.command(["log", "--follow", "--program", "true"]));
     let total = 30;
-    for _ in 0..total {
+    for turn in 0..total {
+        // It sleeps through a part of it, and through a change of files.
+        match turn {
+            5 => kill_process(pid_of(&following), Signal::STOP).unwrap(),
+            25 => kill_process(pid_of(&following), Signal::CONT).unwrap(),
+            _ => {}
+        }
         sandbox.run(["exec", "--with", "groq", "--", "true"]).success();
     }
     eventually("every line", || (following.stdout().lines().count() == total).then_some(()));
@@ -226,6 +246,26 @@ fn a_full_file_makes_room_and_the_oldest_goes() {
     for path in [&place, &place.with_extension("jsonl.3")] {
         assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
     }
+}
+
+/// A process that was stopped while it made room, say.
+#[test]
+fn nobody_waits_for_the_lock_of_the_log() {
+    let sandbox = with_key();
+    sandbox.write_config("[log]\nmax_bytes = 4096\n");
+    let place = file(&sandbox);
+    let line = fs::read_to_string(&place).unwrap();
+    fs::write(&place, line.repeat(4096 / line.len() + 1)).unwrap();
+    let lock = fs::File::create(place.with_extension("jsonl.lock")).unwrap();
+    lock.lock().unwrap();
+    let before = fs::read_to_string(&place).unwrap().lines().count();
+    assert_eq!(sandbox.run(["token", "groq"]).success(), format!("{KEY}\n"));
+    assert_eq!(fs::read_to_string(&place).unwrap().lines().count(), before + 1);
+    assert_eq!(entries(&sandbox, &[]).len(), before + 1);
+    drop(lock);
+    sandbox.run(["token", "groq"]).success();
+    assert_eq!(fs::read_to_string(&place).unwrap().lines().count(), 1);
+    assert_eq!(entries(&sandbox, &[]).len(), before + 2);
 }
 
 // -------------------------------------------------------------------------------- switched off, broken
@@ -417,11 +457,12 @@ fn an_agent_does_not_answer_for_the_person() {
     assert!(said.contains("Claude Code is running this command: it could answer"), "{said}");
     assert!(said.contains("confirm_program") && !said.contains(KEY), "{said}");
     assert_eq!(terminal.status(), 125);
-    // The person's own program asks, wherever it shows its question.
+    // The person's own program asks, wherever it shows its question; it gets no keys by the way.
+    sandbox.env("OPENAI_API_KEY", "given-1").env("AUTHCTL_GITHUB_TOKEN", "given-2");
     let asked = sandbox.path("home/asked");
     let helper = |code: i32| {
         let text = format!(
-            "printf '%s|%s\\n' \"$SSH_ASKPASS_PROMPT\" \"$1\" >> {}; exit {code}",
+            "printf '%s|%s%s\\n' \"$SSH_ASKPASS_PROMPT\" \"$1\" \"$OPENAI_API_KEY$AUTHCTL_GITHUB_TOKEN\" >> {}; exit {code}",
             asked.display()
         );
         write_script(&sandbox, "home/ask", &text)

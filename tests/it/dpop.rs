@@ -163,6 +163,9 @@ fn a_bound_token_is_not_handed_over_and_its_way_of_use_is_named() {
             assert!(stderr.contains(words), "{command:?}: {stderr}");
         }
     }
+    let log = signed_in.sandbox.run(["log", "--json"]).json();
+    let refusals = log["entries"].as_array().unwrap().iter();
+    assert_eq!(refusals.filter(|entry| entry["outcome"] == "refused").count(), 5, "{log}");
     let shown = signed_in.sandbox.run(["status"]).success();
     assert!(shown.contains("bound to a key (DPoP)"), "{shown}");
     assert_eq!(status(&signed_in, &[])["dpop_bound"], true);

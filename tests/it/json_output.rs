@@ -314,6 +314,23 @@ fn a_provider_that_comes_and_goes_is_a_document() {
 }
 
 #[test]
+fn an_import_lists_what_it_found_and_did() {
+    let with_files = || {
+        let sandbox = Sandbox::new();
+        std::fs::write(sandbox.path("work/.env"), format!("GROQ_API_KEY={KEY}\nX_KEY=1\n"))
+            .unwrap();
+        std::fs::write(sandbox.path("work/.mcp.json"), "{").unwrap();
+        sandbox
+    };
+    let shown = document("import", with_files, &["import"], "");
+    assert_eq!((&shown["found"][0]["state"], &shown["stored"]), (&json!("new"), &json!([])));
+    assert_eq!(shown["unreadable"].as_array().unwrap().len(), 1);
+    let done = document("import", with_files, &["import", "--rewrite"], "");
+    assert_eq!((&done["stored"], &done["found"][0]["rewritten"]), (&json!(["groq"]), &json!(true)));
+    refused(with_files, &["import", ".mcp.json"], "", 2);
+}
+
+#[test]
 fn exec_leaves_stdout_to_the_command() {
     let command = ["exec", "--with", "groq", "--", "sh", "-c", "echo '<mine>'; exit 7"];
     let output = both(with_key, &command, "");

@@ -32,7 +32,11 @@ mod headless;
 #[cfg(unix)]
 mod hostile;
 #[cfg(unix)]
+mod import;
+#[cfg(unix)]
 mod json_output;
+#[cfg(unix)]
+mod key_flow;
 #[cfg(target_os = "linux")]
 mod keychain;
 mod layers;

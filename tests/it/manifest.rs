@@ -255,6 +255,25 @@ fn a_person_sees_what_is_asked_and_says_yes_or_no() {
 }
 
 #[test]
+fn what_was_shown_is_what_is_approved() {
+    let sandbox = sandbox();
+    write(&sandbox, "with = [\"openai\"]\n");
+    let mut terminal = at_terminal(&sandbox, &["trust"]);
+    terminal.expect("Approve this?");
+    write(&sandbox, "with = [\"openai\", \"groq\"]\n");
+    terminal.send_line("y");
+    terminal.rest();
+    assert_eq!(terminal.status(), 0);
+    assert_refused(
+        sandbox.run(EXEC),
+        125,
+        &["was changed after it was approved", "also asks for groq"],
+    );
+    write(&sandbox, "with = [\"openai\"]\n");
+    assert_eq!(sandbox.run(EXEC).success(), "<sk-1> <> <>\n");
+}
+
+#[test]
 fn at_a_terminal_an_unapproved_manifest_leaves_the_question_and_what_was_remembered() {
     let sandbox = sandbox();
     let agent = sandbox.path("work/agent");
@@ -288,7 +307,8 @@ fn in_ci_a_given_key_meets_the_manifest_without_any_store() {
     assert!(!sandbox.path("home/.local/share/authctl").exists(), "a store was made");
     // An account that the manifest names is not the default one, which alone can be given.
     approve(&sandbox, "with = [\"groq\"]\n[accounts]\ngroq = \"work\"\n");
-    assert_refused(sandbox.run(EXEC), 125, &["asks for groq:work: not signed in"]);
+    let words = ["asks for groq:work: not signed in", "hint: AUTHCTL_ACCOUNT=default authctl"];
+    assert_refused(sandbox.run(EXEC), 125, &words);
     sandbox.env("AUTHCTL_ACCOUNT", "default");
     assert_eq!(sandbox.run(EXEC).success(), "<given-1> <given-2> <>\n");
 }

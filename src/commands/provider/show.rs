@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use crate::config::{ClientRule, Dpop, OAuth, Pkce, Provider, Scheme, Source, Verify};
+use crate::config::{ClientRule, Dpop, KeyFlow, OAuth, Pkce, Provider, Scheme, Source, Verify};
 use crate::context::Context;
 use crate::credential::Kind as CredentialKind;
 use crate::error::CommandError;
@@ -74,6 +74,11 @@ fn scheme_rows(scheme: &Scheme, text: &mut String) {
     }
     if let Some(page) = &scheme.create_at {
         row("made at", page);
+    }
+    match &scheme.flow {
+        Some(KeyFlow::Pkce(flow)) => row("browser", &format!("{} (code for a key)", flow.page)),
+        Some(KeyFlow::Poll(flow)) => row("browser", &format!("session of {}", flow.start)),
+        None => {}
     }
     if let Some(oauth) = &scheme.oauth {
         oauth_rows(oauth, &mut row);
@@ -160,6 +165,7 @@ fn scheme_as_json(scheme: &Scheme) -> Value {
         "verify": scheme.verify.as_ref().map(|verify| &verify.url),
         "verify_with": scheme.verify.as_ref().map(verify_as_json),
         "create_at": scheme.create_at,
+        "flow": scheme.flow.as_ref().map(flow_as_json),
         "oauth": scheme.oauth.as_ref().map(oauth_as_json),
     })
 }
@@ -170,6 +176,13 @@ fn verify_as_json(verify: &Verify) -> Value {
         "headers": verify.headers,
         "member": verify.member,
     })
+}
+
+fn flow_as_json(flow: &KeyFlow) -> Value {
+    match flow {
+        KeyFlow::Pkce(flow) => json!({ "kind": "pkce", "exchange": flow.exchange }),
+        KeyFlow::Poll(flow) => json!({ "kind": "poll", "exchange": flow.exchange }),
+    }
 }
 
 fn oauth_as_json(oauth: &OAuth) -> Value {

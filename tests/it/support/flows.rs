@@ -63,6 +63,8 @@ impl Flows {
     pub fn run(&self) -> Vec<Ran> {
         let robot_secret = self.secret_of_the_robot();
         std::fs::write(self.sandbox.path("work/key"), &self.file_key).unwrap();
+        let manifest = "with = [\"piped\", \"web=MY_TOKEN\"]\nenv_header = [\"AUTH=named\"]\n";
+        std::fs::write(self.sandbox.path("work/authctl.toml"), manifest).unwrap();
         let env = ["--", "env"];
         let ran = vec![
             self.command(&["login", "piped", "--with-key"], &self.key),
@@ -80,13 +82,23 @@ impl Flows {
             self.command(&["token", "named", "--header"], ""),
             self.command(&[&["exec", "--with", "piped,filed,web"][..], &env].concat(), ""),
             self.command(&[&["exec", "--mask", "--with", "robot,named"][..], &env].concat(), ""),
+            self.command(&["trust", "--show"], ""),
+            self.command(&["trust", "--hash", &self.hash_of_the_manifest()], ""),
+            self.command(&[&["exec"][..], &env].concat(), ""),
+            self.command(&["trust", "--list"], ""),
+            self.command(&["trust", "--revoke"], ""),
+            self.command(&["permission", "list"], ""),
+            self.command(&["permission", "withdraw", "web"], ""),
             self.command(&["status", "--check"], ""),
             self.command(&["login", "piped", "--with-key"], &self.key),
             self.command(&["provider", "list"], ""),
             self.command(&["logout", "web"], ""),
             self.command(&["logout", "--all"], ""),
+            self.command(&["log", "-n", "0"], ""),
         ];
-        std::fs::remove_file(self.sandbox.path("work/key")).unwrap();
+        for file in ["work/key", "work/authctl.toml"] {
+            std::fs::remove_file(self.sandbox.path(file)).unwrap();
+        }
         for Ran { command, output } in &ran {
             assert!(output.status.success(), "{command}: {output:?}");
         }
@@ -152,6 +164,11 @@ impl Flows {
         secrets.sort();
         secrets.dedup();
         secrets
+    }
+
+    fn hash_of_the_manifest(&self) -> String {
+        let shown = self.sandbox.run(["trust", "--show", "--json"]).json();
+        shown["hash"].as_str().unwrap().to_owned()
     }
 
     fn secret_of_the_robot(&self) -> String {

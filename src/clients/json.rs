@@ -1,0 +1,263 @@
+//! MCP clients' configurations in JSON, with comments where the client allows them: Claude Code and Desktop,
+//! Cursor, Windsurf, Cline and Gemini (`mcpServers`), VS Code (`servers`, `mcp.servers`), Zed (`context_servers`).
+
+use std::collections::BTreeMap;
+
+use jsonc_parser::ParseOptions;
+use jsonc_parser::cst::{CstArray, CstInputValue, CstObject, CstRootNode};
+
+use super::mcp_servers::{self, Spot, prefix};
+use super::{Literal, Malformed, Reference};
+
+/// Comments and commas at the end, as VS Code and Zed take them; nothing else beyond JSON.
+const SYNTAX: ParseOptions = ParseOptions {
+    allow_comments: true,
+    allow_trailing_commas: true,
+    allow_loose_object_property_names: false,
+    allow_missing_commas: false,
+    allow_single_quoted_strings: false,
+    allow_hexadecimal_numbers: false,
+    allow_unary_plus_numbers: false,
+    allow_bare_decimal_point_numbers: false,
+    allow_non_finite_numbers: false,
+    allow_extended_string_escapes: false,
+};
+
+/// Where the tables of servers stand.
+const TABLES: [&[&str]; 4] =
+    [&["mcpServers"], &["servers"], &["mcp", "servers"], &["context_servers"]];
+
+pub fn literals(text: &str) -> Result<Vec<Literal>, Malformed> {
+    let root = parse(text)?;
+    let Some(top) = root.object_value() else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for table in TABLES {
+        servers(&top, table, &[], &mut found)?;
+    }
+    // Claude Code keeps the servers of each project in one file.
+    if let Some(projects) = top.object_value("projects") {
+        for (name, _) in entries(&projects)? {
+            if let Some(project) = projects.object_value(&name) {
+                let at = ["projects".to_owned(), name];
+                servers(&project, &["mcpServers"], &at, &mut found)?;
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The text as a tree that keeps every byte.
+pub(super) fn parse(text: &str) -> Result<CstRootNode, Malformed> {
+    CstRootNode::parse(text, &SYNTAX).map_err(|error| Malformed::Syntax {
+        what: "JSON",
+        line: Some(super::line_of(text, error.range().start)),
+    })
+}
+
+/// The secrets of every server in the table that `table` leads to.
+fn servers(
+    top: &CstObject,
+    table: &[&str],
+    above: &[String],
+    found: &mut Vec<Literal>,
+) -> Result<(), Malformed> {
+    let mut inner = top.clone();
+    let mut at = above.to_vec();
+    for key in table {
+        entries(&inner)?;
+        let Some(next) = inner.object_value(key) else { return Ok(()) };
+        inner = next;
+        at.push((*key).to_owned());
+    }
+    for (name, value) in entries(&inner)? {
+        let Some(server) = inner.object_value(&name) else { continue };
+        check_unique(&server)?;
+        at.push(name);
+        if let Some(value) = value {
+            found.extend(mcp_servers::literals(&at, &value));
+        }
+        at.pop();
+    }
+    Ok(())
+}
+
+/// Names and values of an object; a name that stands twice is refused.
+pub(super) fn entries(
+    object: &CstObject,
+) -> Result<BTreeMap<String, Option<serde_json::Value>>, Malformed> {
+    let mut entries = BTreeMap::new();
+    for property in object.properties() {
+        let Some(name) = property.decoded_name() else { continue };
+        let value = property.value().and_then(|value| value.to_serde_value());
+        if entries.insert(name.clone(), value).is_some() {
+            return Err(Malformed::Repeated(crate::text::clean(&name)));
+        }
+    }
+    Ok(entries)
+}
+
+fn check_unique(server: &CstObject) -> Result<(), Malformed> {
+    entries(server)?;
+    for inner in ["env", "headers", "command"] {
+        if let Some(inner) = server.object_value(inner) {
+            check_unique(&inner)?;
+        }
+    }
+    Ok(())
+}
+
+pub fn refer(text: &str, references: &[Reference<'_>]) -> Result<String, Malformed> {
+    let root = parse(text)?;
+    let mut servers: BTreeMap<&[String], Vec<String>> = BTreeMap::new();
+    for reference in references {
+        let form = || Malformed::Form(reference.at.join("."));
+        let spot = Spot::of(reference.at).ok_or_else(form)?;
+        let server = object_at(&root, spot.server())?;
+        match spot {
+            Spot::Variable { name, .. } => {
+                let variable = server.object_value("env").and_then(|env| env.get(name));
+                variable.ok_or_else(|| Malformed::Gone(reference.at.join(".")))?.remove();
+            }
+            Spot::Argument { index, .. } => keep_name(&server, index).ok_or_else(form)?,
+        }
+        servers.entry(spot.server()).or_default().push(reference.with.clone());
+    }
+    for (at, with) in servers {
+        wrap(&object_at(&root, at)?, &with).ok_or_else(|| Malformed::Form(at.join(".")))?;
+    }
+    Ok(root.to_string())
+}
+
+pub(super) fn object_at(root: &CstRootNode, at: &[String]) -> Result<CstObject, Malformed> {
+    let gone = || Malformed::Gone(at.join("."));
+    let mut object = root.object_value().ok_or_else(gone)?;
+    for key in at {
+        object = object.object_value(key).ok_or_else(gone)?;
+    }
+    Ok(object)
+}
+
+/// `-e NAME=value` becomes `-e NAME`: docker takes the value from its own environment then.
+fn keep_name(server: &CstObject, index: usize) -> Option<()> {
+    let argument = server.array_value("args")?.elements().into_iter().nth(index)?;
+    let text = argument.as_string_lit()?.decoded_value().ok()?;
+    let (name, _) = text.split_once('=')?;
+    argument.as_string_lit()?.replace_with(CstInputValue::from(name));
+    Some(())
+}
+
+/// Lets `authctl exec` run the server's command with these credentials.
+fn wrap(server: &CstObject, with: &[String]) -> Option<()> {
+    let program = ["command", "path"].into_iter().find_map(|key| {
+        let property = server.get(key)?;
+        let text = property.value()?.as_string_lit()?.decoded_value().ok()?;
+        Some((property, text))
+    });
+    let (property, program) = program?;
+    let arguments = server.array_value("args");
+    let (prefix, runs_already) = prefix(&program, first(arguments.as_ref()).as_deref(), with);
+    if !runs_already {
+        property.set_value(CstInputValue::from("authctl"));
+    }
+    let arguments = arguments.or_else(|| {
+        let index = property.property_index() + 1;
+        server.insert(index, "args", CstInputValue::Array(Vec::new())).array_value()
+    })?;
+    put_before(arguments, usize::from(runs_already), prefix);
+    Some(())
+}
+
+/// Inserts texts into an array. One that stands in a line without comments is written anew: what is inserted
+/// there would be set apart like the lines of a longer one.
+fn put_before(array: CstArray, at: usize, texts: Vec<String>) {
+    let inner: Option<Vec<String>> =
+        array.elements().iter().map(|one| one.as_string_lit()?.decoded_value().ok()).collect();
+    let is_plain = !array.children().iter().any(|child| child.is_comment() || child.is_newline());
+    match inner.filter(|_| is_plain) {
+        Some(mut inner) => {
+            inner.splice(at..at, texts);
+            let inner = inner.into_iter().map(CstInputValue::from).collect();
+            array.replace_with(CstInputValue::Array(inner));
+        }
+        None => {
+            for (index, text) in texts.into_iter().enumerate() {
+                array.insert(at + index, CstInputValue::from(text));
+            }
+        }
+    }
+}
+
+fn first(arguments: Option<&CstArray>) -> Option<String> {
+    arguments?.elements().first()?.as_string_lit()?.decoded_value().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(text: &str) -> Vec<String> {
+        literals(text).unwrap().iter().map(Literal::place).collect()
+    }
+
+    #[test]
+    fn every_clients_table_is_read() {
+        for (text, place) in [
+            (r#"{"mcpServers":{"x":{"command":"c","env":{"K":"v"}}}}"#, "mcpServers.x.env.K"),
+            (r#"{"servers":{"x":{"command":"c","env":{"K":"v"}}},}"#, "servers.x.env.K"),
+            (r#"{"mcp":{"servers":{"x":{"command":"c","env":{"K":"v"}}}}}"#, "mcp.servers.x.env.K"),
+            (
+                r#"{"context_servers":{"x":{"command":{"path":"c","env":{"K":"v"}}}}}"#,
+                "context_servers.x.command.env.K",
+            ),
+            (
+                r#"{"projects":{"/a.b":{"mcpServers":{"x":{"url":"https://x.example","headers":{"K":"v"}}}}}}"#,
+                "projects./a.b.mcpServers.x.headers.K",
+            ),
+            (
+                r#"{"mcpServers":{"x":{"command":"docker","args":["run","-e","K=v"]}}}"#,
+                "mcpServers.x.args.2",
+            ),
+        ] {
+            assert_eq!(places(text), [place], "{text}");
+        }
+        assert!(
+            places(r#"{"mcpServers":{"x":{"command":"c","env":{"K":"${input:k}"}}}}"#).is_empty()
+        );
+        assert!(places("[1]").is_empty());
+    }
+
+    #[test]
+    fn arguments_are_written_as_they_stood() {
+        let with = |arguments: &str| {
+            let text = format!(
+                r#"{{"servers":{{"x":{{"command":"c","args":{arguments},"env":{{"K":"v"}}}}}}}}"#
+            );
+            let found = literals(&text).unwrap();
+            let after = refer(&text, &[Reference { at: &found[0].at, with: "k".into() }]).unwrap();
+            let (_, after) = after.split_once("\"args\":").unwrap();
+            after.split_once(",\"env\"").unwrap().0.to_owned()
+        };
+        let plain = r#"["exec", "--with", "k", "--", "c", "-y", "z"]"#;
+        assert_eq!(with(r#"["-y", "z"]"#), plain);
+        assert_eq!(with(r#"[ "-y","z" ]"#), plain);
+        assert_eq!(with("[]"), r#"["exec", "--with", "k", "--", "c"]"#);
+        let lines = with("[\n  \"-y\", // yes\n  \"z\"\n]");
+        assert!(lines.starts_with("[\n") && lines.contains("  \"c\",\n"), "{lines}");
+        assert!(lines.ends_with("\"-y\", // yes\n  \"z\"\n]"), "{lines}");
+    }
+
+    #[test]
+    fn what_is_no_json_or_says_a_thing_twice_is_refused() {
+        for text in ["", "{", "{'a':1}", "{\"mcpServers\":{\"x\":{\"env\":{}}", &"[".repeat(5000)] {
+            let outcome = literals(text);
+            assert!(outcome.is_err() || outcome.unwrap().is_empty(), "{text:.20}");
+        }
+        for text in [
+            r#"{"mcpServers":{"x":{},"x":{}}}"#,
+            r#"{"mcpServers":{},"mcpServers":{}}"#,
+            r#"{"mcpServers":{"x":{"env":{"x":"a","x":"b"}}}}"#,
+        ] {
+            assert!(matches!(literals(text), Err(Malformed::Repeated(_))), "{text}");
+        }
+    }
+}

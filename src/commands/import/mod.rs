@@ -1,0 +1,264 @@
+//! `authctl import`: take over what other tools keep in the open. Shows first; stores when told to; and only
+//! what is stored is taken out of a file, of which a backup is kept.
+
+mod backup;
+mod carry_out;
+mod mcp_remote;
+mod places;
+mod plan;
+mod recognise;
+mod report;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use zeroize::Zeroizing;
+
+use backup::Done;
+use places::Place;
+use plan::{Choices, Item, Source, State};
+
+use crate::clients::{self, Format, Way};
+use crate::context::{Context, working_directory};
+use crate::error::CommandError;
+use crate::interact::Interact;
+use crate::private_file;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  authctl import\n  authctl import .env --apply --rewrite\n  authctl import ~/.claude.json --as 1a2b3c4d=github:work --apply"
+)]
+pub struct Arguments {
+    /// Files, or mcp-remote's folder; without any, the places where tools keep credentials
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// What the files are, where their names do not tell
+    #[arg(long, requires = "files")]
+    format: Option<Format>,
+
+    /// Store what was found
+    #[arg(long)]
+    apply: bool,
+
+    /// Store it, and put references to authctl in its place in the files
+    #[arg(long)]
+    rewrite: bool,
+
+    /// The name for one secret, by its digest
+    #[arg(long = "as", value_name = "DIGEST=NAME", value_parser = parse_name)]
+    names: Vec<(String, String)>,
+
+    /// Leave one secret alone, by its digest
+    #[arg(long, value_name = "DIGEST")]
+    skip: Vec<String>,
+
+    /// Replace another secret that is stored under the same name
+    #[arg(long)]
+    replace: bool,
+}
+
+fn parse_name(typed: &str) -> Result<(String, String), String> {
+    let (print, name) = typed.split_once('=').ok_or("it is written like 1a2b3c4d=github:work")?;
+    Ok((print.to_owned(), name.to_owned()))
+}
+
+/// Largest file read, in bytes: Claude Code keeps its history beside the servers.
+const LIMIT: u64 = 16 * 1024 * 1024;
+
+/// What was found, and what could not be read.
+#[derive(Default)]
+pub struct Found {
+    sources: Vec<Source>,
+    items: Vec<Item>,
+    /// Path and reason.
+    unreadable: Vec<(PathBuf, String)>,
+}
+
+pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
+    let choices = Choices {
+        names: arguments.names.clone(),
+        skipped: arguments.skip.clone(),
+        replace: arguments.replace,
+    };
+    let mut found = find(context, arguments, &choices)?;
+    refuse_unmatched(&found, &choices)?;
+    let mut done = Done::default();
+    if context.ui.is_json() {
+        if arguments.apply || arguments.rewrite {
+            carry_out(context, arguments, &mut found, &mut done)?;
+        }
+        report::as_json(context, &found, &done)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    report::show(context, &found)?;
+    if wants_to_store(context, arguments, &found)? {
+        carry_out(context, arguments, &mut found, &mut done)?;
+        report::say_done(context, &found, &done);
+    } else {
+        report::say_how(context, &found);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Told on the command line, or by a person who has seen what was found.
+fn wants_to_store(
+    context: &Context,
+    arguments: &Arguments,
+    found: &Found,
+) -> Result<bool, CommandError> {
+    if arguments.apply || arguments.rewrite {
+        return Ok(true);
+    }
+    let is_new = |item: &Item| matches!(item.state, State::New | State::Replaces);
+    if !context.ui.can_ask() || !found.items.iter().any(|item| item.state.is_taken()) {
+        return Ok(false);
+    }
+    // What is stored already may still stand in the files.
+    Ok(!found.items.iter().any(is_new) || context.ui.confirm("Store these credentials?", false)?)
+}
+
+fn carry_out(
+    context: &Context,
+    arguments: &Arguments,
+    found: &mut Found,
+    done: &mut Done,
+) -> Result<(), CommandError> {
+    plan::prove(context, &mut found.items, arguments.replace)?;
+    refuse_rivals(found)?;
+    carry_out::store(context, found, done)?;
+    let told = arguments.apply || arguments.rewrite;
+    let asks = !told && found.items.iter().any(carry_out::can_rewrite);
+    if arguments.rewrite || (asks && context.ui.confirm(REWRITE_QUESTION, false)?) {
+        carry_out::rewrite(context, found, done)?;
+    }
+    Ok(())
+}
+
+const REWRITE_QUESTION: &str =
+    "Put references to authctl in their place in the files, and keep backups?";
+
+fn find(
+    context: &Context,
+    arguments: &Arguments,
+    choices: &Choices,
+) -> Result<Found, CommandError> {
+    let named = !arguments.files.is_empty();
+    let places = if named {
+        let place = |path: &PathBuf| {
+            Place::named(path, arguments.format).ok_or_else(|| {
+                CommandError::usage(format!(
+                    "the name of {} does not tell what it is",
+                    path.display()
+                ))
+                .hint("authctl import FILE --format dotenv|mcp|codex|gh|adcp")
+            })
+        };
+        let mut seen = std::collections::BTreeSet::new();
+        let mut files = arguments.files.clone();
+        files.retain(|file| seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())));
+        files.iter().map(place).collect::<Result<Vec<_>, _>>()?
+    } else {
+        places::known(&working_directory()?)
+    };
+    let mut found = Found::default();
+    for place in places {
+        match look(context, &place, choices, &mut found) {
+            Ok(()) => {}
+            // Whoever named a file wants to hear of it at once.
+            Err(error) if named => return Err(error),
+            Err(error) => {
+                let path = place.path().to_owned();
+                found.unreadable.push((path, error.message().to_owned()));
+            }
+        }
+    }
+    plan::settle(context, &mut found.items, choices.replace)?;
+    Ok(found)
+}
+
+fn look(
+    context: &Context,
+    place: &Place,
+    choices: &Choices,
+    found: &mut Found,
+) -> Result<(), CommandError> {
+    let (path, format) = match place {
+        Place::McpRemote(folder) => {
+            found.items.extend(mcp_remote::items(context, folder, choices)?);
+            return Ok(());
+        }
+        Place::File(path, format) => (path, *format),
+    };
+    let text = read(path)?;
+    let literals = clients::literals(format, &text).map_err(|malformed| {
+        CommandError::usage(format!("cannot take over {}: {malformed}", path.display()))
+    })?;
+    for literal in literals {
+        found.items.extend(plan::item(context, path, literal, choices)?);
+    }
+    found.sources.push(Source { path: path.clone(), format, text: Zeroizing::new(text) });
+    Ok(())
+}
+
+/// The text of a file of this user that is no link and has no second name.
+fn read(path: &std::path::Path) -> Result<String, CommandError> {
+    let bytes = private_file::read_of_another(path, LIMIT).map_err(|error| {
+        let shown = CommandError::from(error);
+        match std::fs::read_link(path) {
+            Ok(target) => shown.hint(format!("authctl import {}", target.display())),
+            Err(_) => shown,
+        }
+    })?;
+    let bytes =
+        bytes.ok_or_else(|| CommandError::usage(format!("there is no file {}", path.display())))?;
+    String::from_utf8(bytes)
+        .map_err(|_| CommandError::usage(format!("{} is not UTF-8 text", path.display())))
+}
+
+/// A digest on the command line that belongs to nothing is a slip of the hand.
+fn refuse_unmatched(found: &Found, choices: &Choices) -> Result<(), CommandError> {
+    let named = choices.names.iter().map(|(print, _)| print).chain(&choices.skipped);
+    for print in named {
+        if !found.items.iter().any(|item| item.print == *print) {
+            let print = crate::text::clean(print);
+            return Err(CommandError::usage(format!("no secret here has the digest {print}"))
+                .hint("authctl import  (shows them)"));
+        }
+    }
+    Ok(())
+}
+
+/// Nothing is stored while two secrets want one name.
+fn refuse_rivals(found: &Found) -> Result<(), CommandError> {
+    let rivals: Vec<&Item> =
+        found.items.iter().filter(|item| matches!(item.state, State::Rivalled(_))).collect();
+    let Some(first) = rivals.first() else { return Ok(()) };
+    let (State::Rivalled(other), Some(name)) = (&first.state, &first.name) else { return Ok(()) };
+    let mut error = CommandError::usage(format!(
+        "two secrets want the name {name}: {} {} and {other}; nothing was stored",
+        first.path.display(),
+        first.place
+    ));
+    let mut said = Vec::new();
+    for item in rivals {
+        if said.contains(&&item.print) {
+            continue;
+        }
+        said.push(&item.print);
+        let provider = item.name.as_ref().map_or("PROVIDER", |name| name.provider());
+        error = error.hint(format!(
+            "authctl import … --as {print}={provider}:ACCOUNT, or --skip {print}  ({} {})",
+            item.path.display(),
+            item.place,
+            print = item.print,
+        ));
+    }
+    Err(error)
+}
+
+/// Whether anything can stand in the place of the literal.
+fn is_replaceable(way: Way) -> bool {
+    matches!(way, Way::Comment | Way::Exec | Way::Remove)
+}

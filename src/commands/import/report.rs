@@ -1,0 +1,178 @@
+//! An import in words and as JSON: where what was found, whose it is, what became of it. Never a secret.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::Found;
+use super::backup::Done;
+use super::carry_out::can_rewrite;
+use super::mcp_remote::is_session;
+use super::plan::{Item, State, reference};
+use crate::clients::Way;
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::interact::Interact;
+use crate::ui::{BAD, FAINT, GOOD};
+
+/// Every secret in a line, by file.
+pub fn show(context: &Context, found: &Found) -> Result<(), CommandError> {
+    let mut text = String::new();
+    let mut last: Option<&Path> = None;
+    for item in &found.items {
+        if last != Some(&item.path) {
+            let _ = writeln!(text, "{}", crate::text::clean(&item.path.display().to_string()));
+            last = Some(&item.path);
+        }
+        let variable = item.variable.as_deref().filter(|name| !item.place.ends_with(name));
+        let variable = variable.map_or(String::new(), |name| format!(" {name}"));
+        let (mark, state) = state_in_words(item);
+        let _ = writeln!(
+            text,
+            "  {mark} {}{variable}  {FAINT}{}{FAINT:#}  {state}",
+            item.place, item.print
+        );
+    }
+    if text.is_empty() {
+        text = "Nothing was found that authctl could take over.\n".into();
+    }
+    context.ui.data(&text)?;
+    for (path, reason) in &found.unreadable {
+        context.ui.warn(&format!("passed over {}: {reason}", path.display()));
+    }
+    Ok(())
+}
+
+fn state_in_words(item: &Item) -> (String, String) {
+    let good = format!("{GOOD}+{GOOD:#}");
+    let bad = format!("{BAD}!{BAD:#}");
+    let name = item.name.as_ref().map(ToString::to_string).unwrap_or_default();
+    match &item.state {
+        State::New => (good, format!("→ {name}")),
+        State::Replaces => (good, format!("→ {name}, in place of the one that is stored")),
+        State::Stored => ("=".into(), format!("is stored as {name}")),
+        State::Rivalled(other) => (bad, format!("→ {name}, like another secret: {other}")),
+        State::Unknown => ("?".into(), "no provider is known for it".into()),
+        State::Unfit(why) => (bad, format!("cannot be taken over: {why}")),
+        State::Skipped => ("-".into(), "skipped".into()),
+    }
+}
+
+/// What to do next, after a look.
+pub fn say_how(context: &Context, found: &Found) {
+    let unknown = found.items.iter().find(|item| item.state == State::Unknown);
+    if let Some(item) = unknown {
+        let variable = item.variable.as_deref().unwrap_or("VARIABLE");
+        context.ui.notice(&format!(
+            "What no provider is known for can be named: authctl provider add NAME --api-key \
+             --variable {variable}, or --as {}=NAME",
+            item.print
+        ));
+    }
+    if found.items.iter().any(|item| item.state.is_taken()) {
+        context.ui.notice(
+            "Nothing was changed. --apply stores them; --rewrite also puts references into the files.",
+        );
+    }
+}
+
+/// What was done, and what still stands in the open.
+pub fn say_done(context: &Context, found: &Found, done: &Done) {
+    for name in &done.stored {
+        context.ui.notice(&format!("Stored {name}."));
+    }
+    for (file, backup) in &done.rewritten {
+        context.ui.notice(&format!("Changed {}; it was {}", file.display(), backup.display()));
+    }
+    if !done.rewritten.is_empty() {
+        context.ui.notice("The backups hold the secrets: delete them when everything works.");
+    }
+    for item in found.items.iter().filter(|item| item.state.is_taken()) {
+        if done.rewritten.iter().any(|(file, _)| *file == item.path) && can_rewrite(item) {
+            say_new_way(context, item);
+        } else {
+            say_what_stays(context, item);
+        }
+    }
+}
+
+/// How the program is run from now on, where the file itself does not do it.
+fn say_new_way(context: &Context, item: &Item) {
+    let Ok(Some(with)) = reference(context, item) else { return };
+    match item.way {
+        Way::Comment => context.ui.notice(&format!(
+            "What read {} is run by: authctl exec --with {with} -- COMMAND",
+            item.path.display()
+        )),
+        Way::Remove if is_session(item) => {}
+        Way::Remove => {
+            context.ui.notice(&format!("Run it by: authctl exec --with {with} -- adcp …"));
+        }
+        Way::Exec | Way::Stays(_) | Way::Useless(_) => {}
+    }
+}
+
+fn say_what_stays(context: &Context, item: &Item) {
+    let place = format!("{} {}", item.path.display(), item.place);
+    match item.way {
+        Way::Remove if is_session(item) => context.ui.warn(&format!(
+            "mcp-remote still has this sign-in ({}): two programs that refresh with one token end it \
+             for both; authctl import --rewrite puts its files away",
+            item.path.display()
+        )),
+        Way::Stays(why) => {
+            context.ui.warn(&format!("the secret still stands in {place}: {why}"));
+        }
+        _ => context.ui.warn(&format!(
+            "the secret still stands in {place}; authctl import --rewrite takes it out"
+        )),
+    }
+}
+
+pub fn as_json(context: &Context, found: &Found, done: &Done) -> Result<(), CommandError> {
+    let items = found.items.iter().map(|item| item_as_json(context, item, done));
+    let unreadable = found.unreadable.iter();
+    let rewritten = done.rewritten.iter();
+    context.ui.json(&json!({
+        "version": 1,
+        "found": items.collect::<Vec<Value>>(),
+        "unreadable": unreadable
+            .map(|(file, reason)| json!({ "file": file, "reason": reason }))
+            .collect::<Vec<_>>(),
+        "stored": done.stored.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "rewritten": rewritten
+            .map(|(file, backup)| json!({ "file": file, "backup": backup }))
+            .collect::<Vec<_>>(),
+    }))?;
+    Ok(())
+}
+
+fn item_as_json(context: &Context, item: &Item, done: &Done) -> Value {
+    let (state, reason) = match &item.state {
+        State::New => ("new", None),
+        State::Stored => ("stored", None),
+        State::Replaces => ("replaces", None),
+        State::Rivalled(other) => ("rivalled", Some(other)),
+        State::Unknown => ("unknown", None),
+        State::Unfit(why) => ("unfit", Some(why)),
+        State::Skipped => ("skipped", None),
+    };
+    let with = can_rewrite(item).then(|| reference(context, item).ok().flatten()).flatten();
+    let stays = match item.way {
+        Way::Stays(why) => Some(why),
+        _ => None,
+    };
+    json!({
+        "file": item.path,
+        "place": item.place,
+        "variable": item.variable,
+        "digest": item.print,
+        "name": item.name.as_ref().map(ToString::to_string),
+        "state": state,
+        "reason": reason,
+        "with": with,
+        "stays": stays,
+        "rewritten": can_rewrite(item) && done.rewritten.iter().any(|(file, _)| *file == item.path),
+    })
+}
