@@ -37,8 +37,6 @@ pub use turn::{Ended, Turn};
 /// How long a write waits for the lock of its record: as long as another's refresh may take.
 pub const WRITE_WAIT: Duration = Duration::from_secs(45);
 
-use jiff::Timestamp;
-
 use crate::credential::{Name, Record};
 use crate::interact::Interact;
 use crate::paths::{self, Paths};
@@ -176,114 +174,6 @@ impl Store {
         let key = record.key();
         self.make_way(guard, &key, |stored| self.parse_registration(&key, stored).map(drop))?;
         self.backend.save(guard, &key, &record.to_stored())
-    }
-
-    /// Keeps a login that waits for its answer.
-    pub fn save_pending(&self, record: &PendingRecord) -> Result<(), Error> {
-        let key = Key::Pending(&record.flow);
-        let guard = self.lock(&key, WRITE_WAIT)?;
-        // Its entry first: by that, a record is found again and deleted one day.
-        self.pending.write(&PendingEntry::of(record))?;
-        let saved = self.backend.save(&guard, &key, &record.to_stored());
-        if saved.is_err() {
-            self.pending.remove(&record.flow);
-        }
-        saved
-    }
-
-    /// Reads a login that waits for its answer.
-    pub fn load_pending(&self, flow: &str) -> Result<Option<PendingRecord>, Error> {
-        let key = Key::Pending(flow);
-        let Some(stored) = self.backend.load(&key)? else { return Ok(None) };
-        let record = PendingRecord::from_stored(stored.expose());
-        let record = record.map_err(|why| self.unreadable(&key, why.into()))?;
-        if record.flow == flow {
-            Ok(Some(record))
-        } else {
-            Err(self.unreadable(&key, Why::OtherName))
-        }
-    }
-
-    /// Takes a login out of the store because it has its answer: `true` for one caller, once. That it
-    /// was there stays known until its time is over.
-    pub fn claim_pending(&self, flow: &str, now: Timestamp) -> Result<bool, Error> {
-        let key = Key::Pending(flow);
-        let guard = self.lock(&key, WRITE_WAIT)?;
-        let was_there = self.backend.delete(&guard, &key)?;
-        if was_there && let Some(entry) = self.pending.entry(flow) {
-            // A copy: without it, a second answer is only told less well why it comes too late.
-            let _ = self.pending.write(&PendingEntry { answered_at: Some(now), ..entry });
-        }
-        Ok(was_there)
-    }
-
-    /// Says what came of a login that was claimed, to whoever else waits for it.
-    pub fn settle_pending(&self, flow: &str, ended: Ended) {
-        if let Some(entry) = self.pending.entry(flow) {
-            // A copy: what cannot be written here is found out at the record.
-            let _ = self.pending.write(&PendingEntry { ended: Some(ended), ..entry });
-        }
-    }
-
-    /// What is known of one login that waits, or waited, without its secrets.
-    pub fn pending_entry(&self, flow: &str) -> Option<PendingEntry> {
-        self.pending.entry(flow)
-    }
-
-    /// The same of all that belong to `name`, the newest first.
-    pub fn pending_entries(&self, name: &Name) -> Vec<PendingEntry> {
-        let mut entries = self.pending.list();
-        entries
-            .retain(|entry| entry.provider == name.provider() && entry.account == name.account());
-        entries.sort_by_key(|entry| std::cmp::Reverse(entry.started_at));
-        entries
-    }
-
-    /// The newest login of each name that waits for its answer.
-    pub fn newest_pending(&self, now: Timestamp) -> Vec<(Name, PendingEntry)> {
-        let live = self.pending.list().into_iter().filter(|entry| entry.is_live(now));
-        let mut newest = std::collections::BTreeMap::new();
-        for entry in live {
-            let Some(name) = entry.name() else { continue };
-            let there: Option<&PendingEntry> = newest.get(&name);
-            if there.is_none_or(|there| there.started_at < entry.started_at) {
-                newest.insert(name, entry);
-            }
-        }
-        newest.into_iter().collect()
-    }
-
-    /// Deletes the logins whose time is over, and a day later what was known of them. Whatever fails
-    /// here is tried again by the next one who looks.
-    pub fn forget_expired(&self, now: Timestamp) {
-        for entry in self.pending.list().into_iter().filter(|entry| entry.expires_at <= now) {
-            if entry.ended.is_none() && entry.answered_at.is_none() {
-                self.forget_pending(entry);
-            } else if entry.expires_at + pending::REMEMBERED < now {
-                self.pending.remove(&entry.flow);
-            }
-        }
-    }
-
-    /// Deletes every login that waits for its answer; those to `name` alone, if one is given.
-    pub fn forget_all_pending(&self, name: Option<&Name>) {
-        let waiting = self.pending.list().into_iter().filter(|entry| entry.answered_at.is_none());
-        let asked = waiting.filter(|entry| name.is_none() || entry.name().as_ref() == name);
-        asked.for_each(|entry| self.forget_pending(entry));
-    }
-
-    /// What a newer authctl wrote stays.
-    fn forget_pending(&self, entry: PendingEntry) {
-        let key = Key::Pending(&entry.flow);
-        let read = self.load_pending(&entry.flow);
-        if matches!(read, Err(Error::Unreadable { why, .. }) if why.is_newer()) {
-            return;
-        }
-        if let Ok(Some(guard)) = self.try_lock(&key)
-            && self.backend.delete(&guard, &key).is_ok()
-        {
-            let _ = self.pending.write(&PendingEntry { ended: Some(Ended::Unanswered), ..entry });
-        }
     }
 
     /// Says whose turn it is to sign in to `name`; to be called with the lock of [`Key::Login`].
