@@ -277,7 +277,7 @@ _authctl() {
             return 0
             ;;
         authctl__subcmd__login)
-            opts="-q -h --json --quiet --no-input --account --with-key --with-token --key-file --user --device --browser --client-credentials --scope --client-id --client-secret-file --client-key-file --key-id --new-client --no-browser --help"
+            opts="-q -h --json --quiet --no-input --account --with-key --with-token --key-file --user --device --browser --client-credentials --scope --client-id --client-secret-file --client-key-file --key-id --new-client --no-browser --resume --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

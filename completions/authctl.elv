@@ -59,6 +59,7 @@ set edit:completion:arg-completer[authctl] = {|@words|
             cand --client-credentials 'Sign in as the client itself, with its id and its secret or key'
             cand --new-client 'Register a new client at the server instead of using the one registered earlier'
             cand --no-browser 'Print the URL and do not open a browser'
+            cand --resume 'Finish a sign-in that waits: paste or pipe the address where the browser ended, or the code'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }

@@ -59,6 +59,7 @@ complete -c authctl -n "__fish_authctl_using_subcommand login" -l browser -d 'Si
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l client-credentials -d 'Sign in as the client itself, with its id and its secret or key'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l new-client -d 'Register a new client at the server instead of using the one registered earlier'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l no-browser -d 'Print the URL and do not open a browser'
+complete -c authctl -n "__fish_authctl_using_subcommand login" -l resume -d 'Finish a sign-in that waits: paste or pipe the address where the browser ended, or the code'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c authctl -n "__fish_authctl_using_subcommand logout" -l account -d 'Account for names that give none' -r
 complete -c authctl -n "__fish_authctl_using_subcommand logout" -l json -d 'Print data and errors as JSON'

@@ -30,6 +30,7 @@ module completions {
     --key-id: string          # Id of that key, where the server knows several
     --new-client              # Register a new client at the server instead of using the one registered earlier
     --no-browser              # Print the URL and do not open a browser
+    --resume                  # Finish a sign-in that waits: paste or pipe the address where the browser ended, or the code
     --help(-h)                # Print help (see more with '--help')
     name: string              # Provider, or provider:account
   ]

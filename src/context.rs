@@ -14,6 +14,7 @@ use crate::audit::{Entry, Log};
 use crate::config::{self, Config, Manifest, Provider, StoreChoice};
 use crate::credential::{self, Name};
 use crate::error::{CommandError, Kind, chain};
+use crate::headless::Surroundings;
 use crate::http::Http;
 use crate::interact::Interact;
 use crate::login::Login;
@@ -201,6 +202,11 @@ impl Context {
             interact: self.ui.as_ref(),
             logins: self,
             clock: Timestamp::now,
+            surroundings: Surroundings::look(
+                &raw_environment,
+                &|path| path.exists(),
+                self.ui.can_ask(),
+            ),
         })
     }
 

@@ -375,8 +375,17 @@ impl From<login::Error> for CommandError {
             E::NoPkce { provider, .. } => shown(Kind::Failed).hint(format!(
                 "if you know that it does, write pkce = \"unverified\" in [provider.{provider}.oauth]"
             )),
-            E::Busy(_) => shown(Kind::TryAgain),
+            E::Busy(_) | E::SteppedBack => shown(Kind::TryAgain),
+            E::Unfinished(record) => {
+                let (name, does) = (record.shown_name(), resume_does(record));
+                shown(Kind::LoginRequired).hint(format!("authctl login {name} --resume  ({does})"))
+            }
+            E::EndedElsewhere { name, .. } => shown(Kind::Failed)
+                .hint(format!("{}  (asks again, at a terminal at once)", login_hint(name))),
+            E::Resume { name, why } => resume_hint(shown(resume_kind(why)), name, why),
             E::Grant { name, source } => grant_error(shown(grant_kind(source)), name, source),
+            E::NotSent { name, source } => shown(grant_kind(source))
+                .hint(format!("{} --resume  (the answer is still good)", login_hint(name))),
             E::Password { name, user, source } => shown(grant_kind(source))
                 .hint(format!("authctl login {name} --user {user} --key-file FILE")),
             E::OAuth { name, source, .. } => {
@@ -391,6 +400,27 @@ impl From<login::Error> for CommandError {
                 other => Self::from_error(Kind::Failed, &other),
             },
         }
+    }
+}
+
+/// What `--resume` will do for this login.
+fn resume_does(record: &store::PendingRecord) -> &'static str {
+    match record.awaited {
+        store::Awaited::Redirect { .. } => "takes the address where the browser ended, or the code",
+        store::Awaited::Confirmation { .. } => "waits until the code is confirmed",
+    }
+}
+
+fn resume_kind(why: &login::Why) -> Kind {
+    if why.is_over() { Kind::LoginRequired } else { Kind::Usage }
+}
+
+fn resume_hint(shown: CommandError, name: &credential::Name, why: &login::Why) -> CommandError {
+    match why {
+        login::Why::Other(other) => shown.hint(format!("{} --resume", login_hint(other))),
+        login::Why::Used(_) => shown.hint(format!("authctl status {name}")).hint(login_hint(name)),
+        why if why.is_over() => shown.hint(login_hint(name)),
+        _ => shown.hint(format!("{} --resume", login_hint(name))),
     }
 }
 

@@ -27,6 +27,11 @@ pub trait Interact: Send + Sync {
     /// Asks for one line of text.
     fn ask_line(&self, prompt: &str) -> Result<String, Unanswered>;
 
+    /// Asks for one line, without echo, while the caller goes on with something else.
+    fn ask_meanwhile(&self, _prompt: &str) -> Result<Box<dyn Typing>, Unanswered> {
+        Err(Unanswered::NoTerminal)
+    }
+
     /// Asks yes or no; Enter means `default`.
     fn confirm(&self, prompt: &str, default: bool) -> Result<bool, Unanswered>;
 
@@ -36,6 +41,16 @@ pub trait Interact: Send + Sync {
     /// Opens an http(s) URL in the person's browser; `false` where no browser could be started. The URL
     /// has been parsed and serialised by the caller, which shows it in any case.
     fn open_url(&self, url: &url::Url) -> bool;
+
+    /// Prints a URL as data, where a person or a script chose that instead of a browser.
+    fn print_url(&self, _url: &url::Url) {}
+}
+
+/// A question that waits for its answer without anybody waiting for it. Dropped, it is taken back: the
+/// terminal is as before, and what was typed halfway is forgotten.
+pub trait Typing {
+    /// The next line that was typed to its end, `None` until then. Afterwards the question is asked again.
+    fn line(&mut self) -> Result<Option<Secret>, Unanswered>;
 }
 
 /// Why a question has no answer.

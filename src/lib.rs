@@ -13,6 +13,7 @@ mod secret;
 mod signals;
 mod text;
 // band 1: places and people
+mod headless;
 mod interact;
 mod paths;
 // band 2: the wire, out and in; what happened

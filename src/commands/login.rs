@@ -16,14 +16,14 @@ use crate::credential::{Grant, Kind};
 use crate::error::{self, CommandError};
 use crate::grant::KeySource;
 use crate::interact::Interact;
-use crate::login::{self, Method, Outcome, Wish};
+use crate::login::{self, Answer, Method, Outcome, Wish};
 use crate::oauth::ClientKey;
 use crate::secret::Secret;
-use crate::store;
+use crate::store::{self, Awaited, PendingRecord};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  authctl login audiostack\n  authctl login github --client-id Iv1.0123456789abcdef\n  authctl login github:work --with-key < token.txt\n  authctl login my-oidc --scope 'openid profile'\n  authctl login robots --client-id nightly --client-key-file nightly.pem"
+    after_help = "Examples:\n  authctl login audiostack\n  authctl login github --client-id Iv1.0123456789abcdef\n  authctl login github:work --with-key < token.txt\n  authctl login my-oidc --scope 'openid profile'\n  authctl login my-oidc --resume\n  authctl login robots --client-id nightly --client-key-file nightly.pem"
 )]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Arguments {
@@ -87,6 +87,10 @@ pub struct Arguments {
     /// Print the URL and do not open a browser
     #[arg(long, conflicts_with_all = PASTED)]
     no_browser: bool,
+
+    /// Finish a sign-in that waits: paste or pipe the address where the browser ended, or the code
+    #[arg(long, group = "method", conflicts_with_all = ["key_file", "scope", "client_id", "client_secret_file", "new_client", "no_browser"])]
+    resume: bool,
 }
 
 /// Ways to sign in for which no server is asked for anything.
@@ -95,6 +99,14 @@ const PASTED: [&str; 4] = ["with_key", "with_token", "key_file", "user"];
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let named = context.name(&arguments.name)?;
     let provider = context.provider(&named.name)?;
+    if arguments.resume {
+        let answer = if context.ui.can_ask() { Answer::Asked } else { Answer::Piped };
+        let outcome = context.login()?.resume(&named.name, provider, answer);
+        record(context, &named, provider, &outcome);
+        let outcome = outcome?;
+        report(context, &named, &outcome)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let client_secret = match &arguments.client_secret_file {
         Some(file) => Some(read_client_secret(context, file)?),
         None => None,
@@ -114,10 +126,72 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     say_what_wins(context, &named);
     settle_store(context, &named)?;
     let outcome = context.login()?.run(&wish);
+    if let Err(login::Error::Unfinished(record)) = outcome {
+        return leave_question(context, &named, *record);
+    }
     record(context, &named, provider, &outcome);
     let outcome = outcome?;
     report(context, &named, &outcome)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Nobody can be asked here: what a person has to do is printed, and who finishes the sign-in then.
+fn leave_question(
+    context: &Context,
+    named: &Named,
+    record: PendingRecord,
+) -> Result<ExitCode, CommandError> {
+    if context.ui.is_json() {
+        context.ui.json(&question(named, &record))?;
+        return Ok(ExitCode::from(error::Kind::LoginRequired.exit_code()));
+    }
+    match &record.awaited {
+        Awaited::Redirect { url, redirect_uri, .. } => {
+            let soon = record.url_expires_at.map_or(String::new(), |end| {
+                format!(" (good until {})", end.strftime("%H:%M:%S UTC"))
+            });
+            context.ui.show(&format!("To sign in, open this address in any browser{soon}:"));
+            context.ui.show(&format!("\n    {}\n", url.expose()));
+            context.ui.show(&format!(
+                "It ends at an address that begins with {redirect_uri}, which may not be reachable: \
+                 that address finishes the sign-in, {}.",
+                until(&record)
+            ));
+        }
+        Awaited::Confirmation { user_code, verification_uri, .. } => {
+            context.ui.show("To sign in, open this page in any browser:");
+            context.ui.show(&format!("\n    {}\n", crate::text::clean(verification_uri)));
+            context.ui.show(&format!("and enter this code, {}:  {user_code}", until(&record)));
+        }
+    }
+    Err(login::Error::Unfinished(Box::new(record)).into())
+}
+
+fn until(record: &PendingRecord) -> String {
+    format!("until {}", record.expires_at.strftime("%H:%M UTC"))
+}
+
+fn question(named: &Named, record: &PendingRecord) -> serde_json::Value {
+    let (url, code, page, complete) = match &record.awaited {
+        Awaited::Redirect { url, .. } => (Some(url.expose()), None, None, None),
+        Awaited::Confirmation {
+            user_code, verification_uri, verification_uri_complete, ..
+        } => (None, Some(user_code), Some(verification_uri), verification_uri_complete.as_ref()),
+    };
+    json!({
+        "version": 1,
+        "name": named.name.to_string(),
+        "state": "pending",
+        "flow": record.flow,
+        "grant": record.binding.grant.as_str(),
+        "url": url,
+        "user_code": code,
+        "verification_uri": page,
+        "verification_uri_complete": complete,
+        "url_expires_at": record.url_expires_at,
+        "expires_at": record.expires_at,
+        "resume": format!("authctl login {} --resume", named.name),
+    })
 }
 
 /// One that another process made is in the log already.

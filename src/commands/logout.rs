@@ -76,6 +76,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         context.refuse_account_alone()?;
         every_name(context)?
     };
+    // Whoever signs out does not want a login to be finished later.
+    context.store()?.forget_all_pending(arguments.name.as_ref().and(names.first()));
     // One for all names: a Ctrl-C between two of them is seen at the next.
     let mut interrupt = pin!(interrupt());
     let (mut results, mut code) = (Vec::new(), 0);

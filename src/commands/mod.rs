@@ -37,6 +37,13 @@ pub enum Command {
     ///
     /// Uses the provider's own way: a browser, a device code, or a key that is pasted without echo. The
     /// credential is kept in the OS keychain, or in the encrypted file that was chosen instead.
+    ///
+    /// Over SSH, in a container or without a display, a device code goes first; else the address is shown,
+    /// and the one where your browser ended is pasted, now or later with --resume. BROWSER names a browser
+    /// that is opened anywhere; BROWSER=echo prints the address. Without a terminal the command prints what a
+    /// person has to do, as JSON with --json, and ends with 4; --resume finishes it.
+    ///
+    /// Logins to one credential take turns; those that waited take over how the first one ended.
     Login(Deferred<login::Arguments>),
 
     /// Sign out: forget, and revoke at the server

@@ -19,7 +19,7 @@ use crate::credential::Name;
 use crate::error::{CommandError, Kind};
 use crate::interact::Interact;
 use crate::resolve::Wanted;
-use crate::store::{Entry, Key};
+use crate::store::{Entry, Key, PendingEntry};
 use crate::ui::{BAD, FAINT, GOOD};
 
 #[derive(Debug, Args)]
@@ -96,18 +96,27 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     }
     let damaged = damaged(context, arguments, listing.unreadable)?;
     let gifts = gifts(context, arguments, &lines)?;
-    let is_bare = lines.is_empty() && damaged.is_empty();
+    let mut waiting = Vec::new();
+    for (name, entry) in store.newest_pending(Timestamp::now()) {
+        if is_asked(context, arguments, &name)? {
+            waiting.push((name, entry));
+        }
+    }
+    let is_bare = lines.is_empty() && damaged.is_empty() && waiting.is_empty();
     if let Some(typed) = arguments.name.as_ref().filter(|_| is_bare) {
         context.provider(&context.name(typed)?.name)?; // or the name is mistyped
     }
     if context.ui.is_json() {
-        context.ui.json(&as_json(&store.describe(), &lines, &gifts, &damaged, Timestamp::now()))?;
+        let mut shown = as_json(&store.describe(), &lines, &gifts, &damaged, Timestamp::now());
+        shown["pending"] = waiting.iter().map(pending_as_json).collect();
+        context.ui.json(&shown)?;
     } else {
         let about = match &arguments.name {
             Some(typed) => Some(context.name(typed)?.name),
             None => None,
         };
         context.ui.data(&as_text(&store.describe(), about.as_ref(), &lines, &gifts, &damaged))?;
+        waiting.iter().try_for_each(|waiting| context.ui.data(&pending_as_text(waiting)))?;
         if is_bare && gifts.is_empty() {
             next_steps(context, arguments)?;
         }
@@ -413,6 +422,26 @@ fn as_json(
         "credentials": credentials,
         "given": given,
         "damaged": damaged,
+    })
+}
+
+/// A login that waits for its answer.
+fn pending_as_text((name, entry): &(Name, PendingEntry)) -> String {
+    let end = when(entry.expires_at);
+    format!(
+        "{FAINT}…{FAINT:#} {name}: a sign-in waits for its answer; it ends {end}\n    \
+         hint: authctl login {name} --resume\n"
+    )
+}
+
+fn pending_as_json((name, entry): &(Name, PendingEntry)) -> Value {
+    json!({
+        "name": name.to_string(),
+        "flow": entry.flow,
+        "grant": entry.grant.as_str(),
+        "started_at": entry.started_at,
+        "expires_at": entry.expires_at,
+        "resume": format!("authctl login {name} --resume"),
     })
 }
 

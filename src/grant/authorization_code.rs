@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-use super::{Error, RedirectListener, Request};
+use super::{Error, RedirectListener, Request, Waiting, browser, typed_line};
 use crate::http::{self, Http};
-use crate::interact::Interact;
+use crate::interact::{Interact, Typing};
 use crate::listen::{Answer, Listener, Page, Tone};
 use crate::oauth::{
-    self, AuthorizationRequest, DpopKey, RedirectError, TokenAnswer, TokenGrant, TokenRequest,
+    self, AuthorizationRequest, DpopKey, PasteError, RedirectError, TokenAnswer, TokenGrant,
+    TokenRequest,
 };
 use crate::secret::Secret;
 
@@ -23,46 +24,25 @@ const LONGEST_ADDRESS: usize = 2000;
 /// How long the listener stays for the closing page; afterwards its port is free.
 const LINGER: Duration = Duration::from_millis(900);
 
-/// Signs in through the browser. The URL is always shown; the browser is opened only if
-/// `open_browser` says so. Waits at most `wait` for the redirect.
-///
-/// # Errors
-/// `Denied`, `TimedOut`, `Redirect`, `Unsupported` (no authorization endpoint), `Listen`, `Oauth`.
-pub async fn authorization_code(
-    http: &Http,
-    interact: &dyn Interact,
-    listener: RedirectListener,
-    request: &Request<'_>,
-    open_browser: bool,
-    wait: Duration,
-) -> Result<TokenAnswer, Error> {
-    let asked = authorization_request(http, request, listener.redirect_uri()).await?;
-    let host = http::host_of(&asked.url);
-    let (sockets, callback) = listener.into_parts();
-    let mut listener = Listener::start(sockets).map_err(Error::Listen)?;
-    invite(interact, &asked, &host, open_browser);
-    let redirect = redirect(&mut listener, &callback, request, &asked.state);
-    let redirect = tokio::time::timeout(wait, redirect)
-        .await
-        .map_err(|_| Error::TimedOut { minutes: wait.as_secs().div_ceil(60).max(1) })?;
-    match redirect {
-        Ok(code) => {
-            let exchange = exchange(http, request, &asked, &code);
-            let closing = close(listener, &callback, done_page(&host));
-            let (answer, ()) = tokio::join!(exchange, closing);
-            answer
-        }
-        Err(reason) => {
-            let error = refused(host.clone(), reason);
-            close(listener, &callback, failed_page(&host, &error)).await;
-            Err(error)
-        }
-    }
+/// How the person is asked.
+#[derive(Clone, Copy)]
+pub struct Invitation<'a> {
+    pub open_browser: bool,
+    /// Whether the answer may also be pasted at the terminal, and why; `None`: the browser of this
+    /// machine will bring it.
+    pub paste: Option<&'a str>,
+    /// The server is known to check PKCE: a pasted code may come alone.
+    pub code_alone: bool,
+    /// How to go on later.
+    pub later: Option<&'a str>,
 }
 
-/// The request that the browser is sent with: whole or, where the server wants that or takes it and the
-/// request is long, pushed first (RFC 9126).
-async fn authorization_request(
+/// The request that the browser is sent with (RFC 6749 §4.1.1): whole or, where the server wants that or
+/// takes it and the request is long, pushed first (RFC 9126).
+///
+/// # Errors
+/// `Unsupported` (no authorization endpoint), `Pushed`, `Oauth`.
+pub async fn authorization_request(
     http: &Http,
     request: &Request<'_>,
     redirect_uri: &str,
@@ -91,27 +71,127 @@ async fn authorization_request(
         .map_err(Error::Pushed)
 }
 
-fn invite(interact: &dyn Interact, asked: &AuthorizationRequest, host: &str, open_browser: bool) {
+/// Signs in through the browser. The URL is always shown; the browser is opened only if the invitation
+/// says so. The answer is the first that comes: the redirect, or what a person pastes.
+///
+/// # Errors
+/// `Denied`, `TimedOut`, `Redirect`, `Listen`, `CalledOff`, `Oauth`.
+pub async fn authorization_code(
+    http: &Http,
+    interact: &dyn Interact,
+    listener: RedirectListener,
+    request: &Request<'_>,
+    asked: &AuthorizationRequest,
+    invitation: &Invitation<'_>,
+    waiting: &Waiting<'_>,
+) -> Result<TokenAnswer, Error> {
+    let host = http::host_of(&asked.url);
+    let (sockets, callback) = listener.into_parts();
+    let mut listener = Listener::start(sockets).map_err(Error::Listen)?;
+    let question = invite(interact, asked, invitation);
+    let (answer, is_pasted) = tokio::select! {
+        answer = redirect(&mut listener, &callback, request, &asked.state) => (answer, false),
+        answer = pasted(interact, question, request, asked, invitation) => (answer, true),
+        () = waiting.called_off() => return Err(Error::CalledOff),
+        () = tokio::time::sleep(waiting.most) => {
+            return Err(Error::TimedOut { minutes: waiting.most.as_secs().div_ceil(60).max(1) });
+        }
+    };
+    let answer = waiting.claim().and(answer.map_err(|reason| refused(host.clone(), reason)));
+    let page = match &answer {
+        Ok(_) => done_page(&host),
+        Err(error) => failed_page(&host, error),
+    };
+    let exchange = async {
+        let code = answer?;
+        exchange(http, request, &asked.redirect_uri, &asked.code_verifier, &code).await
+    };
+    if is_pasted {
+        drop(listener);
+        return exchange.await;
+    }
+    let (answer, ()) = tokio::join!(exchange, close(listener, &callback, page));
+    answer
+}
+
+/// Shows the address, opens the browser or the question for what it ended with.
+fn invite(
+    interact: &dyn Interact,
+    asked: &AuthorizationRequest,
+    invitation: &Invitation<'_>,
+) -> Option<Box<dyn Typing>> {
     let url = &asked.url;
-    interact
-        .show(&format!("To sign in at {host}, open this address in a browser on this computer:"));
-    interact.show("");
-    interact.show(&format!("    {url}"));
-    interact.show("");
+    let place = if invitation.paste.is_some() { browser::ANYWHERE } else { browser::HERE };
+    browser::show_address(interact, url, place);
     if let Some(seconds) = asked.expires_in.map(|time| time.as_secs()) {
         interact.notice(&format!(
             "The address is good for {seconds} s; later, run the same command again."
         ));
     }
-    let may_open = open_browser && matches!(url.scheme(), "http" | "https");
-    if may_open && interact.open_url(url) {
-        interact
-            .notice("Your browser has been asked to open it. Waiting for you; Ctrl-C gives up.");
-    } else if may_open {
-        interact.notice("No browser could be started here. Waiting for you; Ctrl-C gives up.");
-    } else {
-        interact.notice("Waiting for you; Ctrl-C gives up.");
+    let (is_open, browser) = browser::open(interact, url, invitation.open_browser);
+    let later = invitation.later.map_or(String::new(), |later| format!("; {later}"));
+    interact.notice(&format!("{browser}Waiting for you; Ctrl-C gives up{later}."));
+    let is_missing = invitation.open_browser && !is_open;
+    let why = invitation.paste.or(is_missing.then_some("no browser was started here"));
+    why.and_then(|why| ask_for_address(interact, why, &asked.redirect_uri))
+}
+
+/// The question beside the listener, where somebody can be asked.
+pub(super) fn ask_for_address(
+    interact: &dyn Interact,
+    why: &str,
+    redirect_uri: &str,
+) -> Option<Box<dyn Typing>> {
+    if !interact.can_ask() {
+        return None;
     }
+    interact.show(&format!(
+        "Since {why}, the browser may end at a page that cannot be reached: its address begins with \
+         {redirect_uri}, and pasted here it will do."
+    ));
+    interact.ask_meanwhile("Address or code (not shown)").ok()
+}
+
+/// What a person pastes, until it is an answer. Slips are said, and end nothing. Without a question, or
+/// once the terminal is gone, there is only the browser to wait for.
+async fn pasted(
+    interact: &dyn Interact,
+    question: Option<Box<dyn Typing>>,
+    request: &Request<'_>,
+    asked: &AuthorizationRequest,
+    invitation: &Invitation<'_>,
+) -> Result<Secret, RedirectError> {
+    let awaited = oauth::Expected {
+        state: &asked.state,
+        redirect_uri: &asked.redirect_uri,
+        issuer: request.server.issuer.as_deref(),
+        iss_required: request.server.iss_required,
+        code_alone: invitation.code_alone,
+    };
+    pasted_answer(interact, question, |text| oauth::read_pasted(text, &awaited)).await
+}
+
+/// The same, by the rules of `read`.
+pub(super) async fn pasted_answer(
+    interact: &dyn Interact,
+    mut question: Option<Box<dyn Typing>>,
+    read: impl Fn(&str) -> Result<Secret, PasteError>,
+) -> Result<Secret, RedirectError> {
+    while let Some(asking) = question.as_deref_mut()
+        && let Ok(line) = typed_line(asking).await
+    {
+        match read(line.expose()) {
+            Ok(code) => return Ok(code),
+            Err(PasteError::Redirect(answer))
+                if PasteError::Redirect(answer.clone()).is_answer() =>
+            {
+                return Err(answer);
+            }
+            Err(PasteError::Empty) => {}
+            Err(slip) => interact.warn(&format!("{slip}. The sign-in still waits.")),
+        }
+    }
+    std::future::pending().await
 }
 
 /// Waits for the redirect that carries our state. Whatever else comes is answered and forgotten: a
@@ -141,17 +221,14 @@ async fn redirect(
 }
 
 /// Sends the code to the token endpoint, once: it is spent by that, whatever comes back.
-async fn exchange(
+pub async fn exchange(
     http: &Http,
     request: &Request<'_>,
-    asked: &AuthorizationRequest,
+    redirect_uri: &str,
+    code_verifier: &Secret,
     code: &Secret,
 ) -> Result<TokenAnswer, Error> {
-    let grant = TokenGrant::AuthorizationCode {
-        code,
-        redirect_uri: &asked.redirect_uri,
-        code_verifier: &asked.code_verifier,
-    };
+    let grant = TokenGrant::AuthorizationCode { code, redirect_uri, code_verifier };
     let exchange = TokenRequest {
         endpoint: &request.server.token_endpoint,
         client: request.client,
@@ -180,7 +257,8 @@ pub(super) async fn close(mut listener: Listener, callback: &str, page: Page) {
     let _ = tokio::time::timeout(LINGER, closing).await;
 }
 
-pub(super) fn refused(host: String, reason: RedirectError) -> Error {
+/// What an answer that is no code means; `access_denied` is a person's no.
+pub fn refused(host: String, reason: RedirectError) -> Error {
     match reason {
         RedirectError::Refused { code, description } if code == "access_denied" => {
             Error::Denied { host, description }
@@ -293,9 +371,15 @@ mod tests {
         let http = Http::new();
         let listener = RedirectListener::bind(&RedirectRule::default(), None).unwrap();
         let port = listener.port();
+        let invitation = Invitation { open_browser, paste: None, code_alone: true, later: None };
+        let waiting = Waiting { most: wait, is_called_off: &|| false, claim: &|| true };
         let outcome = asking(server, |request| {
-            let grant = authorization_code(&http, person, listener, request, open_browser, wait);
-            http.block_on(grant)
+            http.block_on(async {
+                let uri = listener.redirect_uri();
+                let asked = authorization_request(&http, request, uri).await?;
+                authorization_code(&http, person, listener, request, &asked, &invitation, &waiting)
+                    .await
+            })
         });
         assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err(), "port {port} is open");
         outcome

@@ -5,19 +5,33 @@ use url::Url;
 use crate::http;
 use crate::interact::Interact;
 
+/// Where a person's browser may be.
+pub const ANYWHERE: &str = "any browser";
+pub const HERE: &str = "a browser on this computer";
+
 /// Shows the address always; the browser is asked to open it only if `open_browser` says so. `place` is
 /// the kind of browser that will do.
 pub(super) fn send_to(interact: &dyn Interact, url: &Url, place: &str, open_browser: bool) {
+    show_address(interact, url, place);
+    let (_, said) = open(interact, url, open_browser);
+    interact.notice(&format!("{said}Waiting for you; Ctrl-C gives up."));
+}
+
+/// Shows where to sign in.
+pub fn show_address(interact: &dyn Interact, url: &Url, place: &str) {
     let host = http::host_of(url);
     interact.show(&format!("To sign in at {host}, open this address in {place}:"));
     interact.show("");
     interact.show(&format!("    {url}"));
     interact.show("");
-    let may_open = open_browser && matches!(url.scheme(), "http" | "https");
-    let said = match (may_open, may_open && interact.open_url(url)) {
-        (_, true) => "Your browser has been asked to open it. ",
-        (true, false) => "No browser could be started here. ",
-        (false, false) => "",
-    };
-    interact.notice(&format!("{said}Waiting for you; Ctrl-C gives up."));
+}
+
+/// Asks the browser, if it is wanted; whether one was started, and what to say of it.
+pub(super) fn open(interact: &dyn Interact, url: &Url, is_wanted: bool) -> (bool, &'static str) {
+    let is_wanted = is_wanted && matches!(url.scheme(), "http" | "https");
+    match (is_wanted, is_wanted && interact.open_url(url)) {
+        (_, true) => (true, "Your browser has been asked to open it. "),
+        (true, false) => (false, "No browser could be started here. "),
+        (false, false) => (false, ""),
+    }
 }

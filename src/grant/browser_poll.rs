@@ -26,7 +26,7 @@ pub async fn browser_poll(
 ) -> Result<Secret, Error> {
     let session = KeySession::start(http, &flow.start).await?;
     let url = session.page(&flow.page)?;
-    browser::send_to(interact, &url, "any browser", open_browser);
+    browser::send_to(interact, &url, browser::ANYWHERE, open_browser);
     let ends = Instant::now() + wait;
     let host = || host_of(&flow.start);
     let mut pace = Pace::new(flow.interval);

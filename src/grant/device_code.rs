@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use url::Url;
 
-use super::{Error, Request, host_of, qr};
+use super::{Error, Request, Waiting, host_of, qr};
 use crate::http::{self, Http};
 use crate::interact::Interact;
 use crate::oauth::{self, DeviceAuthorization, TokenAnswer, TokenGrant, TokenRequest};
@@ -21,19 +21,17 @@ const SLOWER: Duration = Duration::from_secs(5);
 /// Longest pause that failures lead to.
 const LONGEST_BACK_OFF: Duration = Duration::from_mins(1);
 
-/// Signs in with a code that is shown, together with the page's host and a QR code where there is room.
+/// Asks for a code (RFC 8628 §3.1).
 ///
 /// # Errors
-/// `Denied`, `Expired`, `Unsupported` (no device authorization endpoint), `Oauth`: of
-/// failures that may pass (no connection, 5xx, 429) only the last, once the code has ended.
-pub async fn device_code(
+/// `Unsupported` (no device authorization endpoint), `Oauth`.
+pub async fn device_authorization(
     http: &Http,
-    interact: &dyn Interact,
     request: &Request<'_>,
-) -> Result<TokenAnswer, Error> {
+) -> Result<DeviceAuthorization, Error> {
     let endpoint = request.server.device_authorization_endpoint.as_deref();
     let endpoint = request.needs(endpoint, "device authorization endpoint")?;
-    let device = oauth::device_authorization(
+    Ok(oauth::device_authorization(
         http,
         endpoint,
         request.client,
@@ -41,15 +39,32 @@ pub async fn device_code(
         request.resource,
         request.parameters,
     )
-    .await?;
-    let ends = Instant::now() + device.expires_in;
-    let page = http::parse_url(&device.verification_uri).map_err(oauth::Error::from)?;
-    invite(interact, &device, &page);
-    poll(http, interact, request, &device, ends).await
+    .await?)
+}
+
+/// Signs in with a code that has been shown.
+///
+/// # Errors
+/// `Denied`, `Expired`, `CalledOff`, `Oauth`: of failures that may pass (no connection, 5xx, 429) only
+/// the last, once the code has ended.
+pub async fn device_code(
+    http: &Http,
+    interact: &dyn Interact,
+    request: &Request<'_>,
+    device: &DeviceAuthorization,
+    waiting: &Waiting<'_>,
+) -> Result<TokenAnswer, Error> {
+    let answer = poll(http, interact, request, device, waiting).await;
+    match answer {
+        Err(Error::CalledOff) => Err(Error::CalledOff),
+        // The code is spent, or of no use any more; by another process, if there was one.
+        answer => waiting.claim().and(answer),
+    }
 }
 
 /// Shows page, host and code, and the page as a QR code where there is room.
-fn invite(interact: &dyn Interact, device: &DeviceAuthorization, page: &Url) {
+pub fn show_code(interact: &dyn Interact, device: &DeviceAuthorization) -> Result<(), Error> {
+    let page = &http::parse_url(&device.verification_uri).map_err(oauth::Error::from)?;
     let host = http::host_of(page);
     interact.show(&format!("To sign in at {host}, open this page in a browser on any device:"));
     interact.show("");
@@ -61,8 +76,7 @@ fn invite(interact: &dyn Interact, device: &DeviceAuthorization, page: &Url) {
     for line in qr::lines(address.as_str(), interact.columns()).unwrap_or_default() {
         interact.show(&line);
     }
-    let minutes = device.expires_in.as_secs().div_ceil(60);
-    interact.notice(&format!("Waiting for you, {minutes} minutes at most; Ctrl-C gives up."));
+    Ok(())
 }
 
 /// The address for the QR code: with the code in it, unless that leads to another origin.
@@ -77,8 +91,9 @@ async fn poll(
     interact: &dyn Interact,
     request: &Request<'_>,
     device: &DeviceAuthorization,
-    ends: Instant,
+    waiting: &Waiting<'_>,
 ) -> Result<TokenAnswer, Error> {
+    let ends = Instant::now() + waiting.most;
     let host = host_of(&request.server.token_endpoint);
     let asked = TokenRequest {
         endpoint: &request.server.token_endpoint,
@@ -95,7 +110,10 @@ async fn poll(
         if pace.pause() >= ends.saturating_duration_since(Instant::now()) {
             return Err(outage.map_or(Error::Expired { host }, Error::Oauth));
         }
-        tokio::time::sleep(pace.pause()).await;
+        tokio::select! {
+            () = tokio::time::sleep(pace.pause()) => {}
+            () = waiting.called_off() => return Err(Error::CalledOff),
+        }
         let error = match oauth::request_tokens(http, &asked).await {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
@@ -210,7 +228,15 @@ mod tests {
     fn sign_in(scripted: &Scripted, person: &Person) -> (Result<TokenAnswer, Error>, Vec<Form>) {
         let http = Http::new();
         let server = scripted.described();
-        let outcome = asking(&server, |request| http.block_on(device_code(&http, person, request)));
+        let outcome = asking(&server, |request| {
+            http.block_on(async {
+                let device = device_authorization(&http, request).await?;
+                show_code(person, &device)?;
+                let most = device.expires_in;
+                let waiting = Waiting { most, is_called_off: &|| false, claim: &|| true };
+                device_code(&http, person, request, &device, &waiting).await
+            })
+        });
         let mut requests = scripted.requests();
         let (path, first) = requests.remove(0);
         assert_eq!((path.as_str(), first["client_id"].as_str()), ("/device", "our-client"));

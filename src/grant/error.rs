@@ -27,6 +27,9 @@ pub enum Error {
     /// Nobody came back from the browser.
     #[error("no answer from the browser within {minutes} minutes")]
     TimedOut { minutes: u64 },
+    /// The login does not wait any longer; it knows why.
+    #[error("the wait was called off")]
+    CalledOff,
     /// The registration fixes the port of the redirect URI, and another program has it.
     #[error("port {port} is used by another program, and the registration allows no other")]
     PortTaken { port: u16 },

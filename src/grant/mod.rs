@@ -17,6 +17,7 @@ mod pkce_key;
 mod qr;
 mod redirect;
 mod token_exchange;
+mod waiting;
 
 use std::collections::BTreeMap;
 
@@ -24,16 +25,20 @@ use crate::oauth::{Client, Dpop};
 use crate::{http, text};
 
 pub use api_key::{KeySource, api_key, password};
-pub use authorization_code::authorization_code;
+pub use authorization_code::{
+    Invitation, authorization_code, authorization_request, exchange, refused,
+};
+pub use browser::{ANYWHERE, show_address};
 pub use browser_poll::browser_poll;
 pub use client_credentials::client_credentials;
 pub use client_key::{check_algorithm, client_key, with_key};
-pub use device_code::device_code;
+pub use device_code::{device_authorization, device_code, show_code};
 pub use error::{Error, Unobtained};
 pub use identity::{IdentityError, ends_at};
 pub use machine::{Logins, Machine, Need};
 pub use pkce_key::pkce_key;
 pub use redirect::RedirectListener;
+pub use waiting::{Waiting, typed_line};
 
 use id_jag::id_jag;
 use jwt_bearer::jwt_bearer;

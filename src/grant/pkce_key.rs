@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::authorization_code::{close, done_page, failed_page, refused};
+use super::authorization_code::{
+    ask_for_address, close, done_page, failed_page, pasted_answer, refused,
+};
 use super::{Error, RedirectListener, browser};
 use crate::config::PkceKey;
 use crate::http::{self, Http};
@@ -15,7 +17,8 @@ use crate::listen::{Answer, Listener, RedirectRule};
 use crate::oauth::{self, Pkce, RedirectError};
 use crate::secret::Secret;
 
-/// Gets a key through the browser. Waits at most `wait` for it to come back.
+/// Gets a key through the browser. Waits at most `wait` for it to come back, or for what a person pastes
+/// where `paste` says why it may not come back.
 ///
 /// # Errors
 /// `Denied`, `TimedOut`, `Redirect`, `Listen`, `Oauth`.
@@ -24,6 +27,7 @@ pub async fn pkce_key(
     interact: &dyn Interact,
     flow: &PkceKey,
     open_browser: bool,
+    paste: Option<&str>,
     wait: Duration,
 ) -> Result<Secret, Error> {
     let path = format!("/{}", Secret::random().expose());
@@ -32,11 +36,21 @@ pub async fn pkce_key(
     let pkce = Pkce::new();
     let url = page(flow, &pkce, listener.redirect_uri())?;
     let host = http::host_of(&url);
+    let uri = listener.redirect_uri().to_owned();
     let (sockets, callback) = listener.into_parts();
     let mut listener = Listener::start(sockets).map_err(Error::Listen)?;
-    browser::send_to(interact, &url, "a browser on this computer", open_browser);
-    let came_back = tokio::time::timeout(wait, came_back(&mut listener, &callback)).await;
-    match came_back.map_err(|_| Error::TimedOut { minutes: wait.as_secs().div_ceil(60).max(1) })? {
+    let place = if paste.is_some() { browser::ANYWHERE } else { browser::HERE };
+    browser::send_to(interact, &url, place, open_browser);
+    let question = paste.and_then(|why| ask_for_address(interact, why, &uri));
+    let read = |text: &str| oauth::read_pasted_stateless(text, &uri);
+    let answer = tokio::select! {
+        answer = came_back(&mut listener, &callback) => answer,
+        answer = pasted_answer(interact, question, read) => answer,
+        () = tokio::time::sleep(wait) => {
+            return Err(Error::TimedOut { minutes: wait.as_secs().div_ceil(60).max(1) });
+        }
+    };
+    match answer {
         Ok(code) => {
             let (verifier, answer) = (&pkce.code_verifier, &flow.answer);
             let asked = oauth::exchange_code_for_key(http, &flow.exchange, &code, verifier, answer);

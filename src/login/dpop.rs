@@ -12,7 +12,7 @@ pub(super) struct NewKey {
     key: DpopKey,
     /// As the record will keep it.
     pub(super) kept: Secret,
-    required: bool,
+    pub(super) required: bool,
 }
 
 impl NewKey {

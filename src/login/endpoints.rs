@@ -14,6 +14,8 @@ pub(super) struct Endpoints {
     pub(super) revocation_endpoint: Option<String>,
     pub(super) registration_endpoint: Option<String>,
     pub(super) auth_methods: Option<Vec<String>>,
+    /// The server promises to check PKCE with S256.
+    pub(super) pkce_checked: bool,
     /// The algorithms of client assertions.
     pub(super) signing_algorithms: Option<Vec<String>>,
     /// A client that is registered now is to get bound tokens alone.
@@ -72,6 +74,8 @@ impl Endpoints {
                 &m.registration_endpoint
             }),
             auth_methods: metadata.and_then(|m| m.token_endpoint_auth_methods_supported.clone()),
+            pkce_checked: metadata.is_some_and(Metadata::checks_pkce)
+                || oauth.pkce == Some(Pkce::S256),
             signing_algorithms: metadata
                 .and_then(|m| m.token_endpoint_auth_signing_alg_values_supported.clone()),
             dpop_required: oauth.dpop == Dpop::Required,

@@ -5,28 +5,27 @@
 mod client;
 mod dpop;
 mod endpoints;
-
-use std::time::Duration;
+mod pending;
+mod resume;
+mod turn;
 
 use jiff::Timestamp;
 use url::Url;
 
 use client::{Known, with_key};
 use endpoints::Endpoints;
+use pending::{BROWSER_WAIT, Begun, Failure};
+pub use resume::{Answer, Why};
 
 use crate::config::{KeyFlow, OAuth, Provider, Scheme};
 use crate::credential::{Binding, Credential, Grant, Kind, Name, Record, Tokens};
 use crate::grant::{self, KeySource, Logins, Machine, RedirectListener};
+use crate::headless::Surroundings;
 use crate::http::Http;
 use crate::interact::{Interact, Unanswered};
 use crate::oauth::{self, Client, ClientKey, Metadata};
 use crate::secret::Secret;
-use crate::store::{self, Key, Store, WRITE_WAIT};
-
-/// How long a person may take in the browser.
-const BROWSER_WAIT: Duration = Duration::from_mins(10);
-/// How long a second login waits for the first: as long as that may take.
-const LOGIN_WAIT: Duration = Duration::from_mins(12);
+use crate::store::{self, Ended, Key, PendingRecord, Store, WRITE_WAIT};
 
 /// What was asked for on the command line.
 #[derive(Debug)]
@@ -148,8 +147,26 @@ pub enum Error {
     NoKey(#[source] oauth::KeyError),
     #[error("another login to {0} is under way and did not end")]
     Busy(Name),
+    /// All is prepared, and a person has to do their part.
+    #[error("the sign-in to {} waits for its answer, and there is nobody to ask", .0.shown_name())]
+    Unfinished(Box<PendingRecord>),
+    /// Another process has this login's answer, or had its own a moment ago.
+    #[error("{}", said_elsewhere(name, *ended))]
+    EndedElsewhere { name: Name, ended: Ended },
+    /// Left the turn to a person at a terminal; never the end of a login.
+    #[error("stepped back for another login")]
+    SteppedBack,
+    #[error("cannot finish the sign-in to {name}: {why}")]
+    Resume { name: Name, why: Why },
     #[error("cannot sign in to {name}")]
     Grant {
+        name: Name,
+        #[source]
+        source: grant::Error,
+    },
+    /// The answer is there and was not sent: it is still good.
+    #[error("cannot sign in to {name}")]
+    NotSent {
         name: Name,
         #[source]
         source: grant::Error,
@@ -181,6 +198,26 @@ pub enum Error {
     Store(#[from] store::Error),
 }
 
+impl Error {
+    /// Whether the server has no device grant, or this client may not use it (RFC 6749 §5.2, RFC 7591
+    /// §3.2.2; `device_flow_disabled` is GitHub's word).
+    fn is_no_such_grant(&self) -> bool {
+        let refused = |error: &oauth::Error| {
+            matches!(error, oauth::Error::Refused { code, .. } if matches!(
+                code.as_str(),
+                "unauthorized_client" | "unsupported_grant_type" | "invalid_client_metadata" | "device_flow_disabled"
+            ))
+        };
+        match self {
+            Error::NoEndpoint { .. } => true,
+            Error::Grant { source: grant::Error::Oauth(error), .. }
+            | Error::ClientForgotten { source: grant::Error::Oauth(error), .. }
+            | Error::OAuth { source: error, .. } => refused(error),
+            _ => false,
+        }
+    }
+}
+
 /// What signing in needs from its surroundings.
 #[derive(Clone, Copy)]
 pub struct Login<'a> {
@@ -190,34 +227,27 @@ pub struct Login<'a> {
     /// What grants of machines may begin with.
     pub logins: &'a dyn Logins,
     pub clock: fn() -> Timestamp,
+    pub surroundings: Surroundings,
+}
+
+fn said_elsewhere(name: &Name, ended: Ended) -> String {
+    let what = match ended {
+        Ended::SignedIn => "succeeded",
+        Ended::Denied => "was declined",
+        Ended::Unanswered => "had no answer",
+        Ended::Failed => "failed",
+    };
+    format!("the sign-in to {name} by another authctl {what} a moment ago")
 }
 
 impl Login<'_> {
-    /// Signs in and saves the credential.
-    pub fn run(&self, wish: &Wish<'_>) -> Result<Outcome, Error> {
-        let key = Key::Login(wish.name);
-        let begun = (self.clock)();
-        let (_one_at_a_time, waited) = match self.store.try_lock(&key)? {
-            Some(guard) => (guard, false),
-            None => (self.wait_for_other_login(wish.name, &key)?, true),
-        };
+    /// Signs in and saves the credential, alone.
+    fn sign_in(&self, wish: &Wish<'_>) -> Result<Outcome, Error> {
         // The store is opened before anybody is sent to a browser.
-        let before = store::unless_damaged(self.store.load(wish.name))?;
-        let is_of_other = |record: &Record| waited && record.signed_in_at >= begun;
-        if let Some(record) = before.filter(|record| wish.is_met_by_any() && is_of_other(record)) {
-            return Ok(Outcome { record, replaced: true, adopted: true });
-        }
+        store::unless_damaged(self.store.load(wish.name))?;
         self.store.prove_writable()?;
         let credential = self.acquire(wish)?;
         self.save(wish.name, credential)
-    }
-
-    fn wait_for_other_login(&self, name: &Name, key: &Key<'_>) -> Result<store::Guard, Error> {
-        self.interact.notice(&format!("Another login to {name} is under way; waiting for it."));
-        match self.store.lock(key, LOGIN_WAIT) {
-            Err(store::Error::Busy { .. }) => Err(Error::Busy(name.clone())),
-            other => Ok(other?),
-        }
     }
 
     /// Keeps a credential under a name; the id of one that was there stays.
@@ -278,7 +308,7 @@ impl Login<'_> {
     /// would rather do that.
     fn acquire_by_first_grant(&self, wish: &Wish<'_>, oauth: &OAuth) -> Result<Credential, Error> {
         let grant = oauth.grants.first().copied().unwrap_or(Grant::AuthorizationCode);
-        match self.acquire_tokens(wish, oauth, grant) {
+        match self.acquire_away_from_browser(wish, oauth, grant) {
             Err(error @ Error::ClientNeeded { key_possible: true, .. })
                 if self.interact.can_ask() =>
             {
@@ -290,6 +320,25 @@ impl Login<'_> {
             }
             other => other,
         }
+    }
+
+    /// Where no browser is expected, a device code is easier than a redirect that has to be carried
+    /// here: tried first if the provider may have that grant, and left if server or client has not.
+    fn acquire_away_from_browser(
+        &self,
+        wish: &Wish<'_>,
+        oauth: &OAuth,
+        grant: Grant,
+    ) -> Result<Credential, Error> {
+        let may_have = oauth.grants.contains(&Grant::DeviceCode) || oauth.grants_are_open;
+        let is_away = wish.open_browser && self.surroundings.without_browser().is_some();
+        if grant == Grant::AuthorizationCode && is_away && may_have {
+            match self.acquire_tokens(wish, oauth, Grant::DeviceCode) {
+                Err(error) if error.is_no_such_grant() => {}
+                result => return result,
+            }
+        }
+        self.acquire_tokens(wish, oauth, grant)
     }
 
     // ------------------------------------------------------------------------------- keys
@@ -320,10 +369,18 @@ impl Login<'_> {
         scheme: &Scheme,
         flow: &KeyFlow,
     ) -> Result<Credential, Error> {
-        let (http, interact, open) = (self.http, self.interact, wish.open_browser);
+        let (http, interact) = (self.http, self.interact);
+        let open = wish.open_browser && self.may_open_browser(wish);
+        if self.is_deferred(wish) {
+            // Nothing of it could be finished later.
+            let source = grant::Error::Unanswered(Unanswered::NoTerminal);
+            return Err(Error::Grant { name: wish.name.clone(), source });
+        }
         let secret = match flow {
             KeyFlow::Pkce(flow) => {
-                http.block_on(grant::pkce_key(http, interact, flow, open, BROWSER_WAIT))
+                let why = self.why_paste(wish);
+                let why = why.as_deref();
+                http.block_on(grant::pkce_key(http, interact, flow, open, why, BROWSER_WAIT))
             }
             KeyFlow::Poll(flow) => {
                 http.block_on(grant::browser_poll(http, interact, flow, open, BROWSER_WAIT))
@@ -401,31 +458,43 @@ impl Login<'_> {
             parameters: &oauth.parameters,
             dpop: new_key.as_ref().map(dpop::NewKey::as_dpop),
         };
-        let answer = self.ask_server(wish, oauth, grant, listener, &request);
-        let mut answer = answer.map_err(|source| self.explain(wish.name, &known, source))?;
+        // The key in a file that the configuration names stays there.
+        let key = client.key.clone().filter(|_| known.record.client.key.is_some());
+        let kept = Client { key, ..client.clone() };
+        let named =
+            [Some(&endpoints.server.token_endpoint), endpoints.revocation_endpoint.as_ref()];
+        let client = kept;
+        let binding = Binding {
+            confined: confined(self.http, named.into_iter().flatten()),
+            issuer: endpoints.server.issuer.clone(),
+            token_endpoint: endpoints.server.token_endpoint.clone(),
+            refresh_endpoint: oauth.refresh_endpoint.clone(),
+            revocation_endpoint: endpoints.revocation_endpoint.clone(),
+            resource: oauth.resource.clone(),
+            client_instead_of: oauth.client_id.clone().filter(|named| *named != client.client_id),
+            client,
+            grant,
+            scopes: scopes.clone(),
+        };
+        let begun = Begun {
+            wish,
+            known: &known,
+            endpoints: &endpoints,
+            binding: &binding,
+            request: &request,
+            new_key: new_key.as_ref(),
+        };
+        let mut answer = match self.ask_server(begun, oauth, grant, listener) {
+            Ok(answer) => answer,
+            Err(Failure::Login(error)) => return Err(error),
+            Err(Failure::Grant(source)) => return Err(self.explain(wish.name, &known, source)),
+        };
         if known.is_new {
             self.remember(&known.record)?;
         }
         if !wish.keep_id_token {
             answer.id_token = None;
         }
-        // The key in a file that the configuration names stays there.
-        let key = client.key.clone().filter(|_| known.record.client.key.is_some());
-        let client = Client { key, ..client };
-        let named =
-            [Some(&endpoints.server.token_endpoint), endpoints.revocation_endpoint.as_ref()];
-        let binding = Binding {
-            confined: confined(self.http, named.into_iter().flatten()),
-            issuer: endpoints.server.issuer.clone(),
-            token_endpoint: endpoints.server.token_endpoint.clone(),
-            refresh_endpoint: oauth.refresh_endpoint.clone(),
-            revocation_endpoint: endpoints.revocation_endpoint,
-            resource: oauth.resource.clone(),
-            client_instead_of: oauth.client_id.clone().filter(|named| *named != client.client_id),
-            client,
-            grant,
-            scopes,
-        };
         let tokens = Tokens::from_answer(answer, (self.clock)(), None);
         let tokens = match new_key {
             Some(new_key) => tokens.bound_to(new_key.kept),
@@ -463,30 +532,22 @@ impl Login<'_> {
 
     fn ask_server(
         &self,
-        wish: &Wish<'_>,
+        begun: Begun<'_>,
         oauth: &OAuth,
         grant: Grant,
         listener: Option<RedirectListener>,
-        request: &grant::Request<'_>,
-    ) -> Result<oauth::TokenAnswer, grant::Error> {
+    ) -> Result<oauth::TokenAnswer, Failure> {
         match (grant, listener) {
-            (Grant::AuthorizationCode, Some(listener)) => {
-                self.http.block_on(grant::authorization_code(
-                    self.http,
-                    self.interact,
-                    listener,
-                    request,
-                    wish.open_browser,
-                    BROWSER_WAIT,
-                ))
-            }
+            (Grant::AuthorizationCode, Some(listener)) => self.by_redirect(begun, listener),
             (Grant::ClientCredentials, _) => {
-                self.http.block_on(grant::client_credentials(self.http, request))
+                let request = begun.request;
+                Ok(self.http.block_on(grant::client_credentials(self.http, request))?)
             }
             (grant, _) if grant.is_of_machine() => {
-                Machine { http: self.http, logins: self.logins, oauth, grant }.acquire(request)
+                let machine = Machine { http: self.http, logins: self.logins, oauth, grant };
+                Ok(machine.acquire(begun.request)?)
             }
-            _ => self.http.block_on(grant::device_code(self.http, self.interact, request)),
+            _ => self.by_device(begun),
         }
     }
 

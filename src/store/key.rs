@@ -15,6 +15,8 @@ pub enum Key<'a> {
     Client(&'a str),
     /// One login at a time: a lock only, nothing is stored under it.
     Login(&'a Name),
+    /// A login that waits for its answer, by its flow ([`super::flow_of`]).
+    Pending(&'a str),
 }
 
 impl Key<'_> {
@@ -25,6 +27,15 @@ impl Key<'_> {
             Key::Login(name) => format!("login~{}~{}", name.provider(), name.account()),
             Key::Registration(issuer) => format!("registration~{}", sha256(issuer.as_bytes())),
             Key::Client(provider) => format!("client~{provider}"),
+            Key::Pending(flow) => format!("pending~{flow}"),
+        }
+    }
+
+    /// The name of its lock. Lock files stay for ever and flows do not: all flows have one.
+    pub(super) fn lock_stem(&self) -> String {
+        match self {
+            Key::Pending(_) => "pending".to_owned(),
+            key => key.file_stem(),
         }
     }
 }
@@ -36,6 +47,7 @@ impl fmt::Display for Key<'_> {
             Key::Login(name) => write!(f, "login/{}:{}", name.provider(), name.account()),
             Key::Registration(issuer) => write!(f, "registration/{issuer}"),
             Key::Client(provider) => write!(f, "client/{provider}"),
+            Key::Pending(flow) => write!(f, "pending/{flow}"),
         }
     }
 }

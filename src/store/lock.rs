@@ -47,7 +47,7 @@ impl Guard {
 
 /// Takes the lock of `key` in `directory` unless another process or thread has it.
 pub fn try_acquire(directory: &Path, key: &Key) -> Result<Option<Guard>, Error> {
-    let file = open(directory, &key.file_stem())?;
+    let file = open(directory, &key.lock_stem())?;
     let signals = try_lock(&file, directory, key)?;
     Ok(signals.map(|signals| Guard::new(key, file, signals)))
 }
@@ -55,7 +55,7 @@ pub fn try_acquire(directory: &Path, key: &Key) -> Result<Option<Guard>, Error> 
 /// The same, trying again for `wait`; then [`Error::Busy`].
 pub fn acquire(directory: &Path, key: &Key, wait: Duration) -> Result<Guard, Error> {
     let deadline = Instant::now() + wait;
-    let file = open(directory, &key.file_stem())?;
+    let file = open(directory, &key.lock_stem())?;
     let mut pause = FIRST_PAUSE;
     loop {
         if let Some(signals) = try_lock(&file, directory, key)? {

@@ -15,9 +15,11 @@ mod keychain;
 #[cfg(target_os = "linux")]
 mod keychain_tests;
 mod lock;
+mod pending;
 mod registration;
 mod seal;
 mod split;
+mod turn;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +30,9 @@ pub use error::{Error, Why, unless_damaged};
 pub use index::{Entry, Listing};
 pub use key::Key;
 pub use lock::Guard;
+pub use pending::{Awaited, PendingEntry, PendingKey, PendingRecord, flow_of};
 pub use registration::RegistrationRecord;
+pub use turn::{Ended, Turn};
 
 /// How long a write waits for the lock of its record: as long as another's refresh may take.
 pub const WRITE_WAIT: Duration = Duration::from_secs(45);
@@ -52,6 +56,7 @@ pub enum Choice {
 pub struct Store {
     backend: Box<dyn CredentialStore>,
     index: index::Index,
+    pending: pending::PendingIndex,
     interact: Arc<dyn Interact>,
 }
 
@@ -75,7 +80,8 @@ impl Store {
             }
         };
         let index = index::Index::new(paths.state.join("index").join(scope));
-        Self { backend, index, interact }
+        let pending = pending::PendingIndex::new(paths.state.join("pending").join(scope));
+        Self { backend, index, pending, interact }
     }
 
     /// The store in words: `OS keychain (Secret Service)`, `encrypted file PATH`.
@@ -168,6 +174,31 @@ impl Store {
         let key = record.key();
         self.make_way(guard, &key, |stored| self.parse_registration(&key, stored).map(drop))?;
         self.backend.save(guard, &key, &record.to_stored())
+    }
+
+    /// Says whose turn it is to sign in to `name`; to be called with the lock of [`Key::Login`].
+    pub fn begin_turn(&self, guard: &Guard, name: &Name, turn: &Turn) -> Result<(), Error> {
+        turn::begin(self.backend.locks()?, guard, name, turn)
+    }
+
+    /// Says how that turn ended.
+    pub fn end_turn(&self, guard: &Guard, name: &Name, turn: &Turn) -> Result<(), Error> {
+        turn::end(self.backend.locks()?, guard, name, turn)
+    }
+
+    /// The turn that is, or was the last one.
+    pub fn turn(&self, name: &Name) -> Option<Turn> {
+        turn::read(self.backend.locks().ok()?, name)
+    }
+
+    /// Asks whoever signs in to `name` to step back.
+    pub fn ask_to_yield(&self, name: &Name) -> Result<(), Error> {
+        turn::ask_to_yield(self.backend.locks()?, name)
+    }
+
+    /// Whether somebody asked, and has not got the turn yet.
+    pub fn is_asked_to_yield(&self, name: &Name) -> bool {
+        self.backend.locks().is_ok_and(|locks| turn::is_asked_to_yield(locks, name))
     }
 
     /// What is held, by name, from the index alone. Damaged entries are listed apart: using their

@@ -5,7 +5,8 @@
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::support::authorization_server::{Endpoint, Fault};
+use crate::support::authorization_server::{AuthorizationServer, Endpoint, Fault};
+use crate::support::demo;
 use crate::support::sandbox::{Output, Sandbox};
 use crate::support::signed_in::{self, SignedIn};
 
@@ -384,6 +385,50 @@ fn an_oauth_credential_is_shown_in_every_state() {
     let output = mine.sandbox.run(["logout", "demo", "--json"]);
     let shown = assert_is("logout", &output.stdout);
     assert_eq!(shown["signed_out"][0]["revoked"], json!(true));
+}
+
+/// A provider that is signed in to where no browser is; each call is a sandbox of its own.
+fn away(server: &AuthorizationServer, keys: &str) -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    sandbox.unset("BROWSER").env("SSH_TTY", "/dev/pts/9");
+    sandbox.write_config(&demo::config(server, keys));
+    sandbox
+}
+
+#[test]
+fn a_login_that_nobody_can_answer_is_a_document_and_exit_code_4() {
+    for (keys, grant) in [
+        ("client = \"register\"\ngrants = [\"authorization_code\"]", "authorization_code"),
+        ("client = \"register\"", "device_code"),
+    ] {
+        let server = AuthorizationServer::start();
+        let output = both(|| away(&server, keys), &["login", "demo:work"], "");
+        assert_eq!((output.code(), &*output.stderr), (4, ""), "{output:?}");
+        let shown = assert_is("login_pending", &output.stdout);
+        assert_eq!(shown["grant"], grant);
+        assert_eq!(shown["url"].is_string(), grant == "authorization_code", "{shown}");
+        assert_eq!(shown["user_code"].is_string(), grant == "device_code", "{shown}");
+        assert_eq!(shown["resume"], "authctl login demo:work --resume");
+    }
+}
+
+#[test]
+fn what_cannot_be_finished_is_a_json_error() {
+    let server = AuthorizationServer::start();
+    let keys = "client = \"register\"\ngrants = [\"authorization_code\"]";
+    let nothing = || away(&server, keys);
+    let said = refused(nothing, &["login", "demo", "--resume"], "code\n", 4);
+    assert_eq!(said["error"]["kind"], "login_required");
+    let waiting = || {
+        let sandbox = away(&server, keys);
+        sandbox.run(["login", "demo"]).failure(4);
+        sandbox
+    };
+    for pasted in ["two words", "", "http://127.0.0.1/callback?code=c&state=s"] {
+        let said = refused(waiting, &["login", "demo", "--resume"], pasted, 2);
+        assert_eq!(said["error"]["kind"], "usage", "{pasted}");
+        assert_eq!(said["error"]["hints"], json!(["authctl login demo --resume"]), "{pasted}");
+    }
 }
 
 #[test]

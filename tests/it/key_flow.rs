@@ -12,6 +12,10 @@ use url::Url;
 use crate::support::browser;
 use crate::support::flows::{found, random};
 use crate::support::http::{Answer, Request, Server};
+#[cfg(unix)]
+use crate::support::pty::Terminal;
+#[cfg(unix)]
+use crate::support::sandbox::AUTHCTL;
 use crate::support::sandbox::{Output, Running, Sandbox};
 
 // --------------------------------------------------------------------------- a code for a key
@@ -80,6 +84,35 @@ impl KeyServer {
         let requests = self.requests.lock().unwrap();
         requests.iter().filter(|request| request.path == "/keys").count()
     }
+}
+
+/// Over SSH the callback stays where the browser is; a person carries its address.
+#[cfg(unix)]
+#[test]
+fn the_callback_is_pasted_where_it_cannot_arrive() {
+    const PROMPT: &str = "Address or code (not shown): ";
+    let server = KeyServer::start();
+    let mut sandbox = server.sandbox();
+    sandbox.unset("BROWSER").env("SSH_TTY", "/dev/pts/9");
+    let mut shell = sandbox.program("sh");
+    shell.args(["-c", &format!("stty echo; '{AUTHCTL}' login router; stty -a")]);
+    let mut terminal = Terminal::start(shell);
+    let shown = terminal.expect(PROMPT);
+    let page = shown.split_whitespace().find(|word| word.contains("/auth?")).unwrap();
+    let ended_at = browser::get(&Url::parse(page).unwrap()).header("location").unwrap().to_owned();
+    terminal.send_line("http://localhost:1/elsewhere?code=c");
+    terminal.expect("is not the address where the browser ended");
+    terminal.expect(PROMPT);
+    terminal.send_line(&ended_at);
+    let shown = terminal.rest();
+    assert!(shown.contains("Signed in to router") && shown.contains(" icanon "), "{shown}");
+    assert!(!shown.contains(&server.code), "{shown}");
+    assert_eq!(sandbox.run(["token", "router"]).success().trim_end(), server.key);
+
+    // Nobody could bring it here.
+    let stderr = sandbox.run(["login", "router:work"]).failure(4);
+    assert!(stderr.contains("hint: authctl login router:work --with-key < FILE"), "{stderr}");
+    assert_eq!(server.exchanges(), 1);
 }
 
 fn login(sandbox: &Sandbox, flags: &[&str]) -> Output {

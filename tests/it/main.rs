@@ -28,6 +28,8 @@ mod files;
 mod generated;
 mod given;
 #[cfg(unix)]
+mod headless;
+#[cfg(unix)]
 mod hostile;
 #[cfg(unix)]
 mod import;
@@ -42,6 +44,8 @@ mod login;
 mod machine;
 #[cfg(unix)]
 mod manifest;
+#[cfg(unix)]
+mod one_login;
 #[cfg(target_os = "linux")]
 mod persistence;
 #[cfg(unix)]
@@ -55,6 +59,7 @@ mod real_keychain;
 mod real_machine;
 mod real_oidc;
 mod real_parts;
+mod real_ssh;
 mod refresh;
 #[cfg(unix)]
 mod secrecy;

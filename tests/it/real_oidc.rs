@@ -152,6 +152,32 @@ fn device_login(provider: &OpenIdProvider, manner: Value, code: i32) -> (Sandbox
     (sandbox, seen)
 }
 
+/// Where nobody sits, a program asks its person, and what waits meanwhile is in the keychain.
+#[test]
+fn a_device_code_is_asked_for_by_one_command_and_finished_by_another() {
+    if !present(&[&["node", "chromium"], &KEYCHAIN[..]].concat()) {
+        return;
+    }
+    let provider = OpenIdProvider::start(&json!({}));
+    let api = ProtectedApi::start(&provider, None);
+    let keyring = Keyring::start();
+    let mut sandbox = sandbox(&provider, PUBLIC);
+    keyring.serve(&mut sandbox);
+    let mut person = Person::at(&mut sandbox, json!({}));
+    sandbox.unset("BROWSER");
+    let asked = sandbox.run(["login", "my-oidc", "--json"]);
+    assert_eq!(asked.code(), 4, "{asked:?}");
+    let asked = asked.json();
+    let item = format!("pending/{}", asked["flow"].as_str().unwrap());
+    assert!(keyring.lookup(&item).is_some());
+    person.learns(asked["user_code"].as_str().unwrap());
+    let seen = person.opens(asked["verification_uri"].as_str().unwrap());
+    assert!(seen["error"].is_null(), "{seen}");
+    sandbox.run(["login", "my-oidc", "--resume"]).success();
+    assert_eq!(api.status(&token(&sandbox, &[])), 200);
+    assert!(keyring.lookup(&item).is_none(), "used once");
+}
+
 /// As in BCDF-GHJK, which is how the provider writes them.
 fn is_user_code(word: &str) -> bool {
     let letters = |part: &str| part.len() == 4 && part.bytes().all(|c| c.is_ascii_uppercase());

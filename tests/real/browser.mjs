@@ -6,12 +6,13 @@
 //
 // From the environment:
 //   PERSON          '{"login": "alice", "user_code": "BCDF-GHJK", "deny": false}'; these are the defaults,
-//                   but for user_code, which must be given where the page asks for one
+//                   but for user_code, which must be given where the page asks for one; with
+//                   "away": true the browser is on another machine, where nothing listens at the redirect_uri
 //   PERSON_REPORT   file for the report, instead of stdout
 //   CHROMIUM        the browser's path, instead of `chromium` on PATH
 //
 // The report is one JSON value: {"url", "title", "text"} of the last page, "visited" (the URLs of all pages,
-// in order) and "done" (pages that were acted on). Exit 1 when the person did not get to an end.
+// in order), "done" (pages that were acted on) and "unreachable" (the address that failed). Exit 1 when the person did not get to an end.
 
 import { execFileSync } from 'node:child_process';
 import { renameSync, writeFileSync } from 'node:fs';
@@ -26,8 +27,8 @@ const ARGUMENTS = [
   '--disable-component-update',
   '--disable-sync',
   '--disable-dev-shm-usage',
-  '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost, EXCLUDE [::1]',
 ];
+const LOOPBACK = 'MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost, EXCLUDE [::1]';
 const DEADLINE = 60_000; // milliseconds for the whole visit
 
 const person = { login: 'alice', password: 'correct horse', deny: false, ...JSON.parse(process.env.PERSON ?? '{}') };
@@ -67,6 +68,13 @@ const PAGES = [
   },
 ];
 
+// Which addresses this browser reaches: this machine's, or when away not the one that waits for the redirect.
+function resolverRules() {
+  if (!person.away) return LOOPBACK;
+  const redirect = new URL(new URL(process.argv[2]).searchParams.get('redirect_uri'));
+  return `MAP ${redirect.host} ~NOTFOUND`;
+}
+
 async function pageOf(page) {
   for (const known of PAGES) {
     if (await page.locator(known.shows).count()) return known;
@@ -79,11 +87,16 @@ async function visit(page, url, report) {
   page.on('framenavigated', (frame) => {
     if (frame === page.mainFrame()) report.visited.push(frame.url());
   });
+  page.on('requestfailed', (request) => {
+    if (request.isNavigationRequest()) report.unreachable = request.url();
+  });
   await page.goto(url);
   for (let known = await pageOf(page); known; known = await pageOf(page)) {
     if (report.done.includes(known.name)) throw new Error(`the ${known.name} page came twice`);
     report.done.push(known.name);
-    const moved = page.waitForNavigation({ waitUntil: 'load' });
+    const moved = page.waitForNavigation({ waitUntil: 'load' }).catch((error) => {
+      if (!person.away) throw error; // the last page is not reached, and says so by itself
+    });
     await known.act(page);
     await moved;
   }
@@ -97,7 +110,8 @@ async function settle(page, report) {
 }
 
 const report = { done: [], visited: [] };
-const browser = await chromium.launch({ executablePath, args: ARGUMENTS, headless: true });
+const args = [...ARGUMENTS, `--host-resolver-rules=${resolverRules()}`];
+const browser = await chromium.launch({ executablePath, args, headless: true });
 try {
   const page = await browser.newPage();
   page.setDefaultTimeout(DEADLINE);

@@ -201,8 +201,13 @@ impl Running {
 
     /// Waits for the URL that the browser was asked to open.
     pub fn opened_url(&mut self) -> String {
+        self.opened_url_after(self.opened_before)
+    }
+
+    /// The same where `before` were opened first.
+    pub fn opened_url_after(&mut self, before: usize) -> String {
         eventually("a URL in the browser", || {
-            let url = opened_urls(&self.opened).into_iter().nth(self.opened_before);
+            let url = opened_urls(&self.opened).into_iter().nth(before);
             let ended = url.is_none() && self.child.try_wait().unwrap().is_some();
             assert!(!ended, "ended without opening a URL: {}", self.stderr.text());
             url

@@ -1,7 +1,7 @@
 //! The encrypted file store as a test sees it: records as JSON, read and written past the program, so
 //! that time can pass without waiting and another machine can be played.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -43,11 +43,7 @@ impl Sealed {
 
     /// The record under this provider's default account, if there is one.
     pub fn find(&self, provider: &str) -> Option<Value> {
-        let sealed = std::fs::read(self.file(provider)).ok()?;
-        let (nonce, text) = sealed.strip_prefix(MAGIC).unwrap().split_at(NONCE);
-        let nonce = XNonce::try_from(nonce).unwrap();
-        let payload = Payload { msg: text, aad: &associated(provider) };
-        Some(serde_json::from_slice(&self.cipher().decrypt(&nonce, payload).unwrap()).unwrap())
+        self.read(&self.file(provider), &credential(provider))
     }
 
     pub fn record(&self, provider: &str) -> Value {
@@ -56,14 +52,44 @@ impl Sealed {
 
     /// Writes a record as the program does: readers see the old one or the new one.
     pub fn write(&self, provider: &str, record: &Value) {
+        self.replace(&self.file(provider), &credential(provider), record);
+    }
+
+    /// The files of logins that wait for their answer.
+    pub fn pending(&self) -> Vec<PathBuf> {
+        let files = std::fs::read_dir(&self.directory).into_iter().flatten();
+        let files = files.map(|entry| entry.unwrap().path());
+        files.filter(|path| path.to_string_lossy().contains("/pending~")).collect()
+    }
+
+    /// Changes every login that waits for its answer.
+    pub fn change_pending(&self, change: impl Fn(&mut Value)) {
+        for file in self.pending() {
+            let name = file.file_stem().unwrap().to_str().unwrap();
+            let key = name.replace('~', "/");
+            let mut record = self.read(&file, &key).unwrap();
+            change(&mut record);
+            self.replace(&file, &key, &record);
+        }
+    }
+
+    fn read(&self, file: &Path, key: &str) -> Option<Value> {
+        let sealed = std::fs::read(file).ok()?;
+        let (nonce, text) = sealed.strip_prefix(MAGIC).unwrap().split_at(NONCE);
+        let nonce = XNonce::try_from(nonce).unwrap();
+        let payload = Payload { msg: text, aad: &associated(key) };
+        Some(serde_json::from_slice(&self.cipher().decrypt(&nonce, payload).unwrap()).unwrap())
+    }
+
+    fn replace(&self, file: &Path, key: &str, record: &Value) {
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).unwrap();
         let text = record.to_string();
-        let payload = Payload { msg: text.as_bytes(), aad: &associated(provider) };
+        let payload = Payload { msg: text.as_bytes(), aad: &associated(key) };
         let sealed = self.cipher().encrypt(&XNonce::from(nonce), payload).unwrap();
         let new = self.directory.join("new");
         std::fs::write(&new, [MAGIC, &nonce, &sealed].concat()).unwrap();
-        std::fs::rename(new, self.file(provider)).unwrap();
+        std::fs::rename(new, file).unwrap();
     }
 
     pub fn change(&self, provider: &str, change: impl FnOnce(&mut Value)) {
@@ -85,11 +111,16 @@ impl Sealed {
     }
 }
 
-fn associated(provider: &str) -> Vec<u8> {
-    [MAGIC, format!("credential/{provider}:default").as_bytes()].concat()
+fn credential(provider: &str) -> String {
+    format!("credential/{provider}:default")
 }
 
-fn age(value: &mut Value, time: SignedDuration) {
+fn associated(key: &str) -> Vec<u8> {
+    [MAGIC, key.as_bytes()].concat()
+}
+
+/// Makes every time in `value` that much older.
+pub fn age(value: &mut Value, time: SignedDuration) {
     match value {
         Value::Object(fields) => fields.values_mut().for_each(|value| age(value, time)),
         Value::String(text) => {

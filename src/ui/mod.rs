@@ -8,8 +8,9 @@ use std::sync::Mutex;
 use anstyle::{AnsiColor, Style};
 
 use crate::error::CommandError;
-use crate::interact::{Interact, Unanswered};
+use crate::interact::{Interact, Typing, Unanswered};
 use crate::secret::Secret;
+use crate::signals;
 
 /// How this run talks.
 #[derive(Debug, Clone, Copy, Default)]
@@ -140,6 +141,11 @@ impl Interact for Ui {
             .map_err(unanswered)
     }
 
+    fn ask_meanwhile(&self, prompt: &str) -> Result<Box<dyn Typing>, Unanswered> {
+        self.require_terminal()?;
+        Ok(Box::new(typing::Meanwhile::begin(prompt)?))
+    }
+
     fn confirm(&self, prompt: &str, default: bool) -> Result<bool, Unanswered> {
         self.require_terminal()?;
         let _modes = terminal::keep();
@@ -166,8 +172,18 @@ impl Interact for Ui {
         }
         let url = url.to_string();
         // A text browser or a script in BROWSER runs until the login is over.
-        std::thread::spawn(move || webbrowser::open(&url));
+        std::thread::spawn(move || {
+            signals::leave_to_main_thread();
+            webbrowser::open(&url)
+        });
         true
+    }
+
+    /// Under `--json`, stdout is one document; the URL has been shown.
+    fn print_url(&self, url: &url::Url) {
+        if !self.manner.json {
+            let _ = self.data(&format!("{url}\n"));
+        }
     }
 }
 
@@ -179,6 +195,12 @@ fn unanswered(error: dialoguer::Error) -> Unanswered {
         _ => Unanswered::Io(error),
     }
 }
+
+#[cfg(unix)]
+mod typing;
+#[cfg(not(unix))]
+#[path = "typing_blocked.rs"]
+mod typing;
 
 /// Keeps a terminal usable when a signal ends a prompt: dialoguer switches the echo off and would
 /// leave it off, and hides the cursor in its pickers.
