@@ -105,7 +105,8 @@ pub struct Entry {
     /// The coding agent at the keyboard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
-    /// The variable that gave the credential, where it did not come from the store; or the manifest.
+    /// The variable that gave the credential, where it did not come from the store; the manifest; or the
+    /// file that it was imported from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// Why not; or what was decided.

@@ -193,7 +193,10 @@ fn done(entry: &Entry) -> String {
         }
         Event::Token => format!("printed for {program}{source}"),
         Event::Refresh => "refreshed".into(),
-        Event::Login => "signed in".into(),
+        Event::Login => match &entry.source {
+            Some(file) => format!("imported from {file}"),
+            None => "signed in".into(),
+        },
         Event::Logout => format!("signed out{}", because(entry)),
         Event::Trust | Event::Permission => {
             format!("{}{source}", entry.reason.as_deref().unwrap_or("changed"))

@@ -93,6 +93,8 @@ fn what_is_applied_is_stored_and_what_is_rewritten_is_gone_from_the_file() {
         (GITHUB.into(), STRIPE.into())
     );
     assert_eq!(found(&sandbox, &[])[0]["state"], "stored");
+    let log = sandbox.run(["log", "github"]).success();
+    assert!(log.contains("imported from") && log.contains(".env"), "{log}");
     let said = import(&sandbox, &["--rewrite"]);
     assert_eq!(said.code(), 0, "{said:?}");
     let after = ENV

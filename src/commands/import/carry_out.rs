@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::backup::{Done, back_up};
 use super::plan::{Item, Source, State, reference};
 use super::{Found, is_replaceable};
+use crate::audit::{self, Entry, Event};
 use crate::clients::{self, Reference};
 use crate::context::Context;
 use crate::error::{CommandError, Kind};
@@ -20,7 +21,13 @@ pub fn store(context: &Context, found: &Found, done: &mut Done) -> Result<(), Co
             continue;
         }
         let credential = super::mcp_remote::complete(context, credential.clone())?;
-        context.login()?.save(name, credential)?;
+        let outcome = context.login()?.save(name, credential)?;
+        context.record(Entry {
+            name: Some(name.to_string()),
+            id: Some(outcome.record.id),
+            source: Some(item.path.to_string_lossy().into_owned()),
+            ..Entry::new(Event::Login, audit::Outcome::Done)
+        });
         done.stored.push(name.clone());
     }
     Ok(())
