@@ -14,6 +14,7 @@ pub struct Meanwhile {
 }
 
 impl Meanwhile {
+    #[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
     pub fn begin(prompt: &str) -> Result<Self, Unanswered> {
         let (sender, lines) = channel();
         std::thread::spawn(move || {
