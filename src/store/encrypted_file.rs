@@ -160,8 +160,9 @@ mod tests {
         EncryptedFile::new(directory.join("store"), false, passphrase)
     }
 
+    /// A child that another test forks holds a copy of every lock until it executes its program.
     fn guard(store: &EncryptedFile, key: &Key) -> Guard {
-        lock::try_acquire(store.locks().unwrap(), key).unwrap().unwrap()
+        lock::acquire(store.locks().unwrap(), key, std::time::Duration::from_mins(1)).unwrap()
     }
 
     fn save(store: &EncryptedFile, key: &Key, text: &str) {
@@ -256,8 +257,7 @@ mod tests {
         let name: Name = "a".parse().unwrap();
         let key = Key::Credential(&name);
         let store = store(directory);
-        let guard =
-            lock::acquire(store.locks().unwrap(), &key, std::time::Duration::from_mins(1)).unwrap();
+        let guard = guard(&store, &key);
         for generation in 0u64.. {
             let text = format!("{generation} {}", "x".repeat(20_000));
             store.save(&guard, &key, &Secret::new(text)).unwrap();

@@ -529,7 +529,8 @@ mod tests {
         bench.save(&"x".repeat(9000)).unwrap();
         let name = name();
         let key = Key::Credential(&name);
-        let guard = lock::try_acquire(bench.keychain.locks().unwrap(), &key).unwrap().unwrap();
+        let guard =
+            lock::acquire(bench.keychain.locks().unwrap(), &key, Duration::from_mins(1)).unwrap();
         assert!(bench.keychain.delete(&guard, &key).unwrap());
         assert!(bench.memory.items.lock().unwrap().is_empty());
     }
@@ -542,7 +543,8 @@ mod tests {
         assert!(matches!(bench.load(), Err(Error::Unreadable { why: Why::Parts, .. })));
         let name = name();
         let key = Key::Credential(&name);
-        let guard = lock::try_acquire(bench.keychain.locks().unwrap(), &key).unwrap().unwrap();
+        let guard =
+            lock::acquire(bench.keychain.locks().unwrap(), &key, Duration::from_mins(1)).unwrap();
         let copy = bench.keychain.set_aside(&guard, &key).unwrap();
         assert_eq!(copy, "item corrupt-1/credential/github:work of the OS keychain");
         assert_eq!(bench.keychain.set_aside(&guard, &key).unwrap(), copy);

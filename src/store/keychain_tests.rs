@@ -244,14 +244,14 @@ fn load(keychain: &Keychain) -> Result<Option<String>, Error> {
 fn save(keychain: &Keychain, text: &str) -> Result<(), Error> {
     let name = name();
     let key = Key::Credential(&name);
-    let guard = lock::try_acquire(keychain.locks().unwrap(), &key).unwrap().unwrap();
+    let guard = lock::acquire(keychain.locks().unwrap(), &key, Duration::from_mins(1)).unwrap();
     keychain.save(&guard, &key, &Secret::new(text))
 }
 
 fn delete(keychain: &Keychain) -> Result<bool, Error> {
     let name = name();
     let key = Key::Credential(&name);
-    let guard = lock::try_acquire(keychain.locks().unwrap(), &key).unwrap().unwrap();
+    let guard = lock::acquire(keychain.locks().unwrap(), &key, Duration::from_mins(1)).unwrap();
     keychain.delete(&guard, &key)
 }
 
