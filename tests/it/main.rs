@@ -33,6 +33,7 @@ mod headless;
 mod hostile;
 #[cfg(unix)]
 mod import;
+mod interruptions;
 #[cfg(unix)]
 mod json_output;
 #[cfg(unix)]
