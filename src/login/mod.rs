@@ -9,6 +9,8 @@ mod pending;
 mod resume;
 mod turn;
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use url::Url;
 
@@ -26,6 +28,9 @@ use crate::interact::{Interact, Unanswered};
 use crate::oauth::{self, Client, ClientKey, Metadata};
 use crate::secret::Secret;
 use crate::store::{self, Ended, Key, PendingRecord, Store, WRITE_WAIT};
+
+/// How long a server is waited for that is to revoke what found no place.
+const REVOCATION_WAIT: Duration = Duration::from_secs(15);
 
 /// What was asked for on the command line.
 #[derive(Debug)]
@@ -247,7 +252,37 @@ impl Login<'_> {
         store::unless_damaged(self.store.load(wish.name))?;
         self.store.prove_writable()?;
         let credential = self.acquire(wish)?;
-        self.save(wish.name, credential)
+        self.save_or_give_back(wish.name, credential)
+    }
+
+    /// Saves what was just acquired. Tokens that find no place are given back: nobody knows of them.
+    fn save_or_give_back(&self, name: &Name, credential: Credential) -> Result<Outcome, Error> {
+        let acquired = credential.clone();
+        self.save(name, credential).inspect_err(|error| {
+            // A write that was not waited for may still come to its end.
+            if !matches!(error, Error::Store(store::Error::TimedOut { .. })) {
+                self.give_back(&acquired);
+            }
+        })
+    }
+
+    /// Has the tokens revoked (RFC 7009), where that is possible.
+    fn give_back(&self, credential: &Credential) {
+        let Some((tokens, binding)) = credential.as_oauth() else { return };
+        let Some(endpoint) = &binding.revocation_endpoint else { return };
+        let (token, hint) = match &tokens.refresh_token {
+            Some(token) => (token, "refresh_token"),
+            None => (&tokens.access_token, "access_token"),
+        };
+        let revoke = oauth::revoke(self.http, endpoint, &binding.client, token, hint);
+        let revoke = async { tokio::time::timeout(REVOCATION_WAIT, revoke).await };
+        match self.http.block_on(revoke) {
+            Ok(Ok(())) => self.interact.notice("What the server had given was revoked again."),
+            _ => {
+                self.interact
+                    .warn("what the server had given could not be revoked and still works");
+            }
+        }
     }
 
     /// Keeps a credential under a name; the id of one that was there stays.

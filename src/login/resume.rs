@@ -306,7 +306,7 @@ impl Login<'_> {
             None => tokens,
         };
         let credential = Credential::OAuth { tokens, binding: record.binding.clone() };
-        let outcome = self.save(name, credential);
+        let outcome = self.save_or_give_back(name, credential);
         let ended = if outcome.is_ok() { Ended::SignedIn } else { Ended::Failed };
         self.store.settle_pending(&record.flow, ended);
         if let Some(client) = &record.new_client {

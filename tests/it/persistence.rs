@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use crate::real_parts::present;
 use crate::support::authorization_server::{Endpoint, Fault, Gate};
+use crate::support::browser;
 use crate::support::demo::Demo;
 use crate::support::launcher::is_ignored;
 use crate::support::sandbox::{AUTHCTL, Output, Running, Sandbox};
@@ -276,6 +277,30 @@ fn a_login_on_a_full_disk_fails_and_keeps_what_was_there() {
     assert!(said.contains("no room left"), "{said}");
     // Nobody was sent to a browser for tokens that could not be kept.
     assert_eq!(demo.sandbox.opened_urls(), opened);
+    assert_eq!(Sealed::of(&demo.sandbox).record("demo"), before);
+}
+
+#[test]
+fn a_disk_that_fills_up_during_the_login_has_the_tokens_revoked_again() {
+    if !can_mount() {
+        return;
+    }
+    let demo = refreshed();
+    let before = Sealed::of(&demo.sandbox).record("demo");
+    let opened = demo.sandbox.path("opened-urls");
+    std::fs::remove_file(&opened).unwrap();
+    let script = format!(
+        "$AUTHCTL login demo & while [ ! -s {} ]; do sleep 0.1; done; fill; wait $! || status=$?",
+        opened.display()
+    );
+    let mut login = start_on_small_disk(&demo, &script);
+    let url = login.opened_url();
+    let full = demo.sandbox.path("copy/full");
+    eventually("the disk is full", || (full.metadata().ok()?.len() > 0).then_some(()));
+    browser::open(&url);
+    let said = login.finish().failure(1);
+    assert!(said.contains("no room left") && said.contains("was revoked again"), "{said}");
+    assert_eq!(demo.server.requests(Endpoint::Revoke).len(), 1);
     assert_eq!(Sealed::of(&demo.sandbox).record("demo"), before);
 }
 
