@@ -5,6 +5,7 @@
 mod client;
 mod dpop;
 mod endpoints;
+mod error;
 mod pending;
 mod resume;
 mod turn;
@@ -16,6 +17,7 @@ use url::Url;
 
 use client::{Known, with_key};
 use endpoints::Endpoints;
+pub use error::Error;
 use pending::{BROWSER_WAIT, Begun, Failure};
 pub use resume::{Answer, Why};
 
@@ -27,7 +29,7 @@ use crate::http::Http;
 use crate::interact::{Interact, Unanswered};
 use crate::oauth::{self, Client, ClientKey, Metadata};
 use crate::secret::Secret;
-use crate::store::{self, Ended, Key, PendingRecord, Store, WRITE_WAIT};
+use crate::store::{self, Key, Store, WRITE_WAIT};
 
 /// How long a server is waited for that is to revoke what found no place.
 const REVOCATION_WAIT: Duration = Duration::from_secs(15);
@@ -110,119 +112,6 @@ pub struct Outcome {
     pub adopted: bool,
 }
 
-/// Why a login did not succeed.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("{provider} has no {what}")]
-    NoSuchWay { provider: String, what: &'static str },
-    /// The provider wants a client of the user's own and none is known.
-    #[error("{title} needs an OAuth client of your own, and none is known here")]
-    ClientNeeded {
-        provider: String,
-        title: String,
-        register_at: Option<String>,
-        /// Whether it needs a secret, too.
-        with_secret: bool,
-        key_possible: bool,
-    },
-    #[error(
-        "the authorization server of {name} does not know the client that was registered there"
-    )]
-    ClientForgotten {
-        name: Name,
-        #[source]
-        source: grant::Error,
-    },
-    #[error("{provider} needs the client's secret")]
-    ClientSecretNeeded { provider: String },
-    #[error("{provider} needs the client's private key")]
-    ClientKeyNeeded { provider: String },
-    #[error("{provider}: its authorization server names no {endpoint}")]
-    NoEndpoint { provider: String, endpoint: &'static str },
-    #[error(
-        "the authorization server of {provider} does not promise to check PKCE with S256; without that a stolen code works"
-    )]
-    NoPkce { provider: String },
-    /// RFC 9449 §5.1.
-    #[error(
-        "the authorization server of {provider} does not say that it binds tokens to keys (DPoP with ES256)"
-    )]
-    NoDpop { provider: String },
-    #[error("cannot make a key to bind the tokens to")]
-    NoKey(#[source] oauth::KeyError),
-    #[error("another login to {0} is under way and did not end")]
-    Busy(Name),
-    /// All is prepared, and a person has to do their part.
-    #[error("the sign-in to {} waits for its answer, and there is nobody to ask", .0.shown_name())]
-    Unfinished(Box<PendingRecord>),
-    /// Another process has this login's answer, or had its own a moment ago.
-    #[error("{}", said_elsewhere(name, *ended))]
-    EndedElsewhere { name: Name, ended: Ended },
-    /// Left the turn to a person at a terminal; never the end of a login.
-    #[error("stepped back for another login")]
-    SteppedBack,
-    #[error("cannot finish the sign-in to {name}: {why}")]
-    Resume { name: Name, why: Why },
-    #[error("cannot sign in to {name}")]
-    Grant {
-        name: Name,
-        #[source]
-        source: grant::Error,
-    },
-    /// The answer is there and was not sent: it is still good.
-    #[error("cannot sign in to {name}")]
-    NotSent {
-        name: Name,
-        #[source]
-        source: grant::Error,
-    },
-    #[error("cannot sign in to {name} as {user}")]
-    Password {
-        name: Name,
-        user: String,
-        #[source]
-        source: grant::Error,
-    },
-    #[error("cannot sign in to {name} ({step})")]
-    OAuth {
-        name: Name,
-        /// What was being done.
-        step: &'static str,
-        #[source]
-        source: oauth::Error,
-    },
-    #[error(
-        "a user name for basic authentication cannot be empty or contain ':' or control characters"
-    )]
-    BadUser,
-    #[error("cannot sign in to {0}: no user name was given, and there is no terminal to ask at")]
-    NoUser(Name),
-    #[error(transparent)]
-    Unanswered(#[from] Unanswered),
-    #[error(transparent)]
-    Store(#[from] store::Error),
-}
-
-impl Error {
-    /// Whether the server has no device grant, or this client may not use it (RFC 6749 §5.2, RFC 7591
-    /// §3.2.2; `device_flow_disabled` is GitHub's word).
-    fn is_no_such_grant(&self) -> bool {
-        let refused = |error: &oauth::Error| {
-            matches!(error, oauth::Error::Refused { code, .. } if matches!(
-                code.as_str(),
-                "unauthorized_client" | "unsupported_grant_type" | "invalid_client_metadata" | "device_flow_disabled"
-            ))
-        };
-        match self {
-            Error::NoEndpoint { .. } => true,
-            Error::Grant { source: grant::Error::Oauth(error), .. }
-            | Error::ClientForgotten { source: grant::Error::Oauth(error), .. }
-            | Error::OAuth { source: error, .. } => refused(error),
-            _ => false,
-        }
-    }
-}
-
 /// What signing in needs from its surroundings.
 #[derive(Clone, Copy)]
 pub struct Login<'a> {
@@ -233,16 +122,6 @@ pub struct Login<'a> {
     pub logins: &'a dyn Logins,
     pub clock: fn() -> Timestamp,
     pub surroundings: Surroundings,
-}
-
-fn said_elsewhere(name: &Name, ended: Ended) -> String {
-    let what = match ended {
-        Ended::SignedIn => "succeeded",
-        Ended::Denied => "was declined",
-        Ended::Unanswered => "had no answer",
-        Ended::Failed => "failed",
-    };
-    format!("the sign-in to {name} by another authctl {what} a moment ago")
 }
 
 impl Login<'_> {
