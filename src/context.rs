@@ -265,23 +265,23 @@ impl Context {
     }
 
     /// The credential that a name as typed means: its own account, else `--account`, else
-    /// `AUTHCTL_ACCOUNT`, else that of the directory's manifest, else `default`.
+    /// `AUTHCTL_ACCOUNT`, else that of the directory's manifest, else `default`. Only the command line can
+    /// name the default account: elsewhere it means that none is named.
     pub fn name(&self, typed: &str) -> Result<Named, CommandError> {
         let name: Name = typed.parse()?;
         if typed.contains(':') {
             return Ok(Named { name, account_named: true });
         }
-        let account = match &self.options.account {
-            Some(account) => Some(account.clone()),
-            None => match account_from_environment(name.provider())? {
-                Some(account) => Some(account),
-                None => self.account_from_manifest(name.provider())?,
-            },
-        };
-        match account {
-            Some(account) => Ok(Named { name: name.with_account(&account)?, account_named: true }),
-            None => Ok(Named { name, account_named: false }),
+        if let Some(account) = &self.options.account {
+            return Ok(Named { name: name.with_account(account)?, account_named: true });
         }
+        let account = match account_from_environment(name.provider())? {
+            Some(account) => Some(account),
+            None => self.account_from_manifest(name.provider())?,
+        };
+        let name = account.map_or(Ok(name.clone()), |account| name.with_account(&account))?;
+        let account_named = !name.is_default_account();
+        Ok(Named { name, account_named })
     }
 }
 

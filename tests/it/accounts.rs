@@ -132,6 +132,16 @@ fn the_account_comes_from_the_name_then_the_flag_then_the_variable() {
 }
 
 #[test]
+fn the_default_account_of_a_variable_is_the_one_that_ci_gives() {
+    let mut sandbox = Sandbox::new();
+    sandbox.env("CI", "true").env("GH_TOKEN", "given-1").env("AUTHCTL_ACCOUNT", "default");
+    assert_eq!(token(&sandbox, &["github"]), "given-1");
+    sandbox.env("AUTHCTL_ACCOUNT", "github:default");
+    assert_eq!(token(&sandbox, &["github"]), "given-1");
+    sandbox.run(["token", "github:default"]).failure(4);
+}
+
+#[test]
 fn no_use_of_an_account_makes_it_the_active_one() {
     let sandbox = signed_in(&["groq:home", "groq:work"]);
     token(&sandbox, &["groq:work"]);
