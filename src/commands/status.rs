@@ -393,7 +393,14 @@ fn summary(line: &Line) -> String {
 
 fn next_steps(context: &Context, arguments: &Arguments) -> Result<(), CommandError> {
     let next = match &arguments.name {
-        Some(typed) => format!("Sign in with: authctl login {}", context.name(typed)?.name),
+        Some(typed) => {
+            let name = context.name(typed)?.name;
+            if context.provider(&name).is_ok_and(config::Provider::needs_no_login) {
+                format!("It needs no sign-in: authctl token {name} acquires one.")
+            } else {
+                format!("Sign in with: authctl login {name}")
+            }
+        }
         None => "Sign in with: authctl login PROVIDER  (authctl provider list)".into(),
     };
     context.ui.notice(&next);

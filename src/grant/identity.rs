@@ -111,6 +111,10 @@ fn in_variable(variable: &str) -> Result<Secret, IdentityError> {
 fn in_file(path: &Path) -> Result<Secret, IdentityError> {
     let failed = |source| IdentityError::File { path: path.to_owned(), source };
     let mut text = String::with_capacity(MAX_TOKEN + 2);
+    // Opening a pipe waits for whoever writes into it.
+    if !path.metadata().map_err(failed)?.is_file() {
+        return Err(failed(std::io::Error::other("it is not a regular file")));
+    }
     let file = File::open(path).map_err(failed)?;
     let outcome = file.take(MAX_TOKEN as u64 + 2).read_to_string(&mut text);
     let text = Secret::new(text);
@@ -128,7 +132,7 @@ fn parse(text: &str, place: &str) -> Result<Secret, IdentityError> {
 #[derive(Deserialize)]
 struct Claims {
     aud: Option<Value>,
-    exp: Option<f64>,
+    exp: Option<Value>,
 }
 
 /// The claims of a JWT (RFC 7519 §4.1), believed without a look at the signature; `None`: it is none.
@@ -140,7 +144,12 @@ fn claims(token: &Secret) -> Option<Claims> {
 impl Claims {
     #[expect(clippy::cast_possible_truncation, reason = "whole seconds; an odd number is no time")]
     fn ends(&self) -> Option<Timestamp> {
-        Timestamp::from_second(self.exp? as i64).ok()
+        // A number (RFC 7519 §2), or what some write instead.
+        let end = match self.exp.as_ref()? {
+            Value::String(text) => text.parse().ok()?,
+            other => other.as_f64()?,
+        };
+        Timestamp::from_second(end as i64).ok()
     }
 
     fn audience(&self) -> Vec<&str> {

@@ -483,6 +483,8 @@ fn an_identity_in_a_file_that_is_of_no_use_is_named_and_not_shown() {
         (Some("two hunter2".into()), 2, "blank"),
         (Some(jwt(&other)), 2, "is for hunter, and https://as.example is wanted"),
         (Some(jwt(&ended)), 1, "ended at 2023-11-14"),
+        (Some(jwt(&json!({ "exp": "1700000000" }))), 1, "ended at 2023-11-14"),
+        (Some(jwt(&json!({ "aud": "hunter", "exp": "odd" }))), 2, "is for hunter"),
     ] {
         if let Some(text) = text {
             std::fs::write(&path, text).unwrap();
@@ -491,9 +493,17 @@ fn an_identity_in_a_file_that_is_of_no_use_is_named_and_not_shown() {
         assert!(said.contains(why) && said.contains("identity.jwt"), "{said}");
         assert!(!said.contains("hunter2"), "{said}");
     }
+    // Opening a pipe would wait for whoever writes into it.
+    std::fs::remove_file(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let said = sandbox.run(["token", "robot"]).failure(2);
+    assert!(said.contains("not a regular file"), "{said}");
+    std::fs::remove_file(&path).unwrap();
     assert!(authority.forms().is_empty());
     write_token(&sandbox, &good);
     assert_eq!(token(&sandbox, &[]), "access-1");
+    let status = sandbox.run(["status", "robot:other"]);
+    assert!(status.stderr.contains("authctl token robot:other acquires one"), "{status:?}");
 }
 
 #[test]
