@@ -9,11 +9,22 @@ use crate::interact::Interact;
 pub const ANYWHERE: &str = "any browser";
 pub const HERE: &str = "a browser on this computer";
 
-/// Shows the address always; the browser is asked to open it only if `open_browser` says so. `place` is
-/// the kind of browser that will do.
-pub(super) fn send_to(interact: &dyn Interact, url: &Url, place: &str, open_browser: bool) {
+/// What becomes of an address that is shown in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    Browser,
+    /// Written to standard output alone, for whoever asked for that.
+    Printed,
+    Nothing,
+}
+
+/// Shows the address always. `place` is the kind of browser that will do.
+pub(super) fn send_to(interact: &dyn Interact, url: &Url, place: &str, opening: Opening) {
     show_address(interact, url, place);
-    let (_, said) = open(interact, url, open_browser);
+    if opening == Opening::Printed {
+        interact.print_url(url);
+    }
+    let (_, said) = open(interact, url, opening == Opening::Browser);
     interact.notice(&format!("{said}Waiting for you; Ctrl-C gives up."));
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::device_code::{Pace, Verdict};
-use super::{Error, browser, host_of};
+use super::{Error, Opening, browser, host_of};
 use crate::config::BrowserPoll;
 use crate::http::Http;
 use crate::interact::Interact;
@@ -21,12 +21,12 @@ pub async fn browser_poll(
     http: &Http,
     interact: &dyn Interact,
     flow: &BrowserPoll,
-    open_browser: bool,
+    opening: Opening,
     wait: Duration,
 ) -> Result<Secret, Error> {
     let session = KeySession::start(http, &flow.start).await?;
     let url = session.page(&flow.page)?;
-    browser::send_to(interact, &url, browser::ANYWHERE, open_browser);
+    browser::send_to(interact, &url, browser::ANYWHERE, opening);
     let ends = Instant::now() + wait;
     let host = || host_of(&flow.start);
     let mut pace = Pace::new(flow.interval);

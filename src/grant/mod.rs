@@ -28,7 +28,7 @@ pub use api_key::{KeySource, api_key, password};
 pub use authorization_code::{
     Invitation, authorization_code, authorization_request, exchange, refused,
 };
-pub use browser::{ANYWHERE, show_address};
+pub use browser::{ANYWHERE, Opening, show_address};
 pub use browser_poll::browser_poll;
 pub use client_credentials::client_credentials;
 pub use client_key::{check_algorithm, client_key, with_key};

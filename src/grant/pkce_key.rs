@@ -9,7 +9,7 @@ use url::Url;
 use super::authorization_code::{
     ask_for_address, close, done_page, failed_page, pasted_answer, refused,
 };
-use super::{Error, RedirectListener, browser};
+use super::{Error, Opening, RedirectListener, browser};
 use crate::config::PkceKey;
 use crate::http::{self, Http};
 use crate::interact::Interact;
@@ -26,7 +26,7 @@ pub async fn pkce_key(
     http: &Http,
     interact: &dyn Interact,
     flow: &PkceKey,
-    open_browser: bool,
+    opening: Opening,
     paste: Option<&str>,
     wait: Duration,
 ) -> Result<Secret, Error> {
@@ -40,7 +40,7 @@ pub async fn pkce_key(
     let (sockets, callback) = listener.into_parts();
     let mut listener = Listener::start(sockets).map_err(Error::Listen)?;
     let place = if paste.is_some() { browser::ANYWHERE } else { browser::HERE };
-    browser::send_to(interact, &url, place, open_browser);
+    browser::send_to(interact, &url, place, opening);
     let question = paste.and_then(|why| ask_for_address(interact, why, &uri));
     let read = |text: &str| oauth::read_pasted_stateless(text, &uri);
     let answer = tokio::select! {

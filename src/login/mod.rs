@@ -284,7 +284,7 @@ impl Login<'_> {
         flow: &KeyFlow,
     ) -> Result<Credential, Error> {
         let (http, interact) = (self.http, self.interact);
-        let open = wish.open_browser && self.may_open_browser(wish);
+        let open = self.opening(wish);
         if self.is_deferred(wish) {
             // Nothing of it could be finished later.
             let source = grant::Error::Unanswered(Unanswered::NoTerminal);

@@ -12,7 +12,7 @@ use super::endpoints::Endpoints;
 use super::turn::ended_grant;
 use super::{Error, Login, Method, Wish};
 use crate::credential::{Binding, FORMAT, Grant, Name};
-use crate::grant::{self, Invitation, RedirectListener, Waiting};
+use crate::grant::{self, Invitation, Opening, RedirectListener, Waiting};
 use crate::headless::{Browser, Headless};
 use crate::oauth::{self, AuthorizationRequest, DeviceAuthorization, TokenAnswer};
 use crate::secret::Secret;
@@ -94,8 +94,12 @@ impl Login<'_> {
         };
         let kept = self.unless_deferred(wish, kept)?;
         let later = kept.as_ref().map(|record| later(wish.name, record.expires_at));
+        let opening = self.opening(wish);
+        if opening == Opening::Printed {
+            self.interact.print_url(&asked.url);
+        }
         let invitation = Invitation {
-            open_browser: wish.open_browser && self.opens_browser(wish, &asked),
+            open_browser: opening == Opening::Browser,
             paste: why_paste.as_deref(),
             code_alone: begun.endpoints.pkce_checked,
             later: later.as_deref(),
@@ -113,19 +117,18 @@ impl Login<'_> {
         })
     }
 
-    /// Whether to open a browser here. `BROWSER=echo` is obeyed, and opens none.
-    fn opens_browser(&self, wish: &Wish<'_>, asked: &AuthorizationRequest) -> bool {
-        if self.surroundings.browser == Browser::Printed {
-            self.interact.print_url(&asked.url);
-            return false;
+    /// Whether to open a browser here: where one can be counted on, or was asked for. `BROWSER=echo` is
+    /// obeyed, and opens none.
+    pub(super) fn opening(&self, wish: &Wish<'_>) -> Opening {
+        if !wish.open_browser {
+            Opening::Nothing
+        } else if self.surroundings.browser == Browser::Printed {
+            Opening::Printed
+        } else if self.surroundings.without_browser().is_none() || is_by_browser(wish) {
+            Opening::Browser
+        } else {
+            Opening::Nothing
         }
-        self.may_open_browser(wish)
-    }
-
-    /// Whether a browser can be counted on here, or was asked for.
-    pub(super) fn may_open_browser(&self, wish: &Wish<'_>) -> bool {
-        self.surroundings.browser != Browser::Printed
-            && (self.surroundings.without_browser().is_none() || is_by_browser(wish))
     }
 
     /// RFC 8628.

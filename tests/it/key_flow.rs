@@ -86,6 +86,19 @@ impl KeyServer {
     }
 }
 
+#[test]
+fn browser_echo_prints_the_address_of_a_key_flow_too() {
+    let keys = KeyServer::start();
+    let mut sandbox = keys.sandbox();
+    sandbox.env("BROWSER", "echo");
+    let running = sandbox.start(sandbox.command(["login", "router"]));
+    let printed = || running.stdout().lines().next().map(str::to_owned);
+    let url = crate::support::eventually("the address on stdout", printed);
+    browser::open(&url);
+    assert_eq!(running.finish().success(), format!("{url}\n"));
+    assert_eq!(sandbox.run(["token", "router"]).success().trim_end(), keys.key);
+}
+
 /// Over SSH the callback stays where the browser is; a person carries its address.
 #[cfg(unix)]
 #[test]
