@@ -82,7 +82,7 @@ fn answer(mut error: clap::Error) -> ExitCode {
     let typed = cli::Cli::command().ignore_errors(true).get_matches();
     let is_exec = typed.subcommand_name() == Some("exec");
     cli::explain(&mut error, typed.subcommand_name());
-    if typed.get_flag("json") {
+    if typed.get_flag("json") || wants_json() {
         let manner = ui::Manner { json: true, ..ui::Manner::default() };
         ui::Ui::new(manner).error(&(&error).into());
     } else {
@@ -90,6 +90,12 @@ fn answer(mut error: clap::Error) -> ExitCode {
     }
     let usage = error::Kind::Usage;
     ExitCode::from(if is_exec { usage.exit_code_before_child() } else { usage.exit_code() })
+}
+
+/// `--json` behind a word that clap stopped at; what follows `--` is another program's.
+fn wants_json() -> bool {
+    let mut own = std::env::args_os().take_while(|argument| argument != "--");
+    own.any(|argument| argument == "--json")
 }
 
 /// The exit code once help or the version are printed: as for all other data.

@@ -609,6 +609,21 @@ fn a_key_on_the_command_line_is_not_repeated_and_the_way_is_shown() {
 }
 
 #[test]
+fn an_error_of_the_command_line_is_json_where_that_was_asked_for() {
+    let sandbox = with_key();
+    for arguments in
+        [&["bogus", "--json"][..], &["--json", "bogus"], &["token", "--bogus", "--json"]]
+    {
+        let output = sandbox.run(arguments);
+        assert_eq!(output.code(), 2, "{output:?}");
+        let error: serde_json::Value = serde_json::from_str(&output.stderr).unwrap();
+        assert_eq!(error["error"]["kind"], "usage");
+    }
+    let plain = sandbox.run(["exec", "bogus", "--", "x", "--json"]);
+    assert!(plain.stderr.starts_with("error: "), "{plain:?}");
+}
+
+#[test]
 fn logout_of_what_nobody_knows_offers_the_nearest_and_all_takes_no_account() {
     let sandbox = with_key();
     assert_refused(&sandbox.run(["logout", "groqq"]), 2, &["groqq", "groq"]);
