@@ -204,7 +204,7 @@ fn as_text(
     }
     let accounts = asked.accounts.iter();
     rows.extend(accounts.map(|(provider, account)| {
-        (provider.clone(), format!("means {provider}:{account} where no account is named"))
+        (provider.clone(), format!("means {provider}:{account} in every authctl command here"))
     }));
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let directory = manifest.path.parent().unwrap_or(&manifest.path);
