@@ -152,6 +152,8 @@ impl Interact for Ui {
         dialoguer::Confirm::new()
             .with_prompt(prompt)
             .default(default)
+            // Else the Enter of those who type it goes to whatever asks or runs next.
+            .wait_for_newline(true)
             .interact_on(&dialoguer::console::Term::stderr())
             .map_err(unanswered)
     }
@@ -188,6 +190,8 @@ impl Interact for Ui {
 }
 
 fn unanswered(error: dialoguer::Error) -> Unanswered {
+    // A list hides the cursor, and Ctrl-C ends this process before the list could show it again.
+    let _ = dialoguer::console::Term::stderr().show_cursor();
     let dialoguer::Error::IO(error) = error;
     match error.kind() {
         io::ErrorKind::Interrupted => Unanswered::Interrupted,

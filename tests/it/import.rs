@@ -580,20 +580,20 @@ fn at_a_terminal_it_asks_before_it_stores_and_before_it_rewrites() {
     let file = write(&sandbox, "work/.env", &before);
     let mut terminal = Terminal::start(sandbox.command(["import"]));
     terminal.expect("Store these credentials?");
-    terminal.send("n");
+    terminal.send_line("n");
     assert!(!terminal.rest().contains(STRIPE));
     assert_eq!(sandbox.run(["status", "--json"]).json()["credentials"], json!([]));
     let mut terminal = Terminal::start(sandbox.command(["import"]));
     terminal.expect("Store these credentials?");
-    terminal.send("y");
+    terminal.send_line("y");
     terminal.expect("keep backups?");
-    terminal.send("n");
+    terminal.send_line("n");
     terminal.rest();
     assert_eq!((token(&sandbox, "stripe"), text(&file)), (STRIPE.into(), before));
     // What is stored is not asked for again.
     let mut terminal = Terminal::start(sandbox.command(["import"]));
     assert!(!terminal.expect("keep backups?").contains("Store these"));
-    terminal.send("y");
+    terminal.send_line("y");
     terminal.rest();
     assert!(!text(&file).contains(STRIPE));
 }

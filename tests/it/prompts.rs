@@ -174,10 +174,11 @@ fn an_interrupt_at_a_list_gives_the_cursor_back() {
     let sandbox = sandbox();
     store(&sandbox, "openai", "sk-1");
     let script = "trap : INT; authctl exec -- true; echo code $?; stty -a";
-    let mut terminal = Terminal::start(shell(&sandbox, script));
+    let mut terminal = Terminal::with_escapes(shell(&sandbox, script));
     terminal.expect("Which credentials should true get?");
     terminal.control('c');
-    terminal.expect("code ");
+    let until_the_end = terminal.expect("code ");
+    assert!(until_the_end.contains("\u{1b}[?25h"), "{until_the_end:?}");
     let rest = finish(terminal);
     assert!(!rest.starts_with('0'), "{rest}");
     assert!(rest.contains(" echo ") && rest.contains(" icanon"), "{rest}");

@@ -28,10 +28,20 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    pub fn start(mut command: Command) -> Self {
+    /// What it shows is handed back without escape sequences.
+    pub fn start(command: Command) -> Self {
+        Self::begin(command, true)
+    }
+
+    /// What it shows is handed back as it is.
+    pub fn with_escapes(command: Command) -> Self {
+        Self::begin(command, false)
+    }
+
+    fn begin(mut command: Command, strips: bool) -> Self {
         command.stdin(Stdio::inherit());
         let patience = u64::try_from(PATIENCE.as_millis()).unwrap();
-        let options = Options::new().timeout_ms(Some(patience)).strip_ansi_escape_codes(true);
+        let options = Options::new().timeout_ms(Some(patience)).strip_ansi_escape_codes(strips);
         let mut session = spawn_with_options(command, options).unwrap();
         // A shell does not end by TERM; it is not waited for when a test is over.
         session.process_mut().set_kill_timeout(Some(100));
