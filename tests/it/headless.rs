@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::process::Stdio;
+use std::sync::Arc;
 
 use jiff::SignedDuration;
 use rustix::process::Signal;
@@ -10,7 +11,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::real_parts::skipped;
-use crate::support::authorization_server::{AuthorizationServer, Endpoint, Fault, Person};
+use crate::support::authorization_server::{AuthorizationServer, Endpoint, Fault, Gate, Person};
 use crate::support::demo::{Demo, config};
 use crate::support::launcher::is_ignored;
 use crate::support::pty::Terminal;
@@ -478,11 +479,126 @@ fn an_answer_is_good_once() {
         let _ = writeln!(stdin, "{redirect}"); // a late one may have seen already that nothing waits
     }
     let ended: Vec<Output> = crowd.into_iter().map(Running::finish).collect();
-    assert_eq!(ended.iter().filter(|output| output.code() == 0).count(), 1, "{ended:?}");
+    // Whoever came before the end takes it over.
+    let said = |word| ended.iter().filter(|output| output.stderr.contains(word)).count();
+    assert_eq!(said("Signed in to demo") - said("by another authctl login"), 1, "{ended:?}");
     for output in ended.iter().filter(|output| output.code() != 0) {
         assert!(output.code() == 2 && output.stderr.contains("used already"), "{output:?}");
     }
     assert_eq!(demo.server.requests(Endpoint::Token).len(), 1);
+    assert_signed_in(&demo);
+}
+
+/// `authctl login demo --resume`, given its answer, while the test goes on.
+fn resuming(demo: &Demo, text: &str) -> Running {
+    let mut command = demo.sandbox.command(["login", "demo", "--resume"]);
+    command.stdin(Stdio::piped());
+    let mut running = demo.sandbox.start(command);
+    writeln!(running.child.stdin.take().unwrap(), "{text}").unwrap();
+    running
+}
+
+/// A gate at which the server holds back the next answer with tokens.
+fn held_tokens(demo: &Demo) -> Arc<Gate> {
+    let gate = Arc::new(Gate::default());
+    demo.server.script(Endpoint::Token, Fault::Keep(Arc::clone(&gate)));
+    gate
+}
+
+#[test]
+fn whoever_comes_second_waits_for_the_first_and_takes_over_what_came_of_it() {
+    let demo = away(REDIRECT);
+    let redirect = answer_to(&question(&demo, &["demo"]));
+    let gate = held_tokens(&demo);
+    let first = resuming(&demo, &redirect);
+    gate.arrival();
+    let second = resuming(&demo, &redirect);
+    // Nor is a new question asked.
+    let third = demo.sandbox.start(demo.sandbox.command(["--no-input", "login", "demo"]));
+    let mut others = [second, third];
+    for other in &mut others {
+        other.wait_for("the wait", |line| line.contains("waiting for what comes").then_some(()));
+    }
+    gate.open();
+    first.finish().success();
+    for output in others.map(Running::finish) {
+        assert!(output.stderr.contains("by another authctl login"), "{output:?}");
+        output.success();
+    }
+    assert_eq!(demo.server.requests(Endpoint::Token).len(), 1);
+    assert_signed_in(&demo);
+}
+
+#[test]
+fn an_answer_whose_process_was_cut_off_is_told_from_a_used_one() {
+    let demo = away(REDIRECT);
+    let redirect = answer_to(&question(&demo, &["demo"]));
+    let gate = held_tokens(&demo);
+    let mut first = resuming(&demo, &redirect);
+    gate.arrival();
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    gate.open();
+    for file in pending_entries(&demo) {
+        let mut entry: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        age(&mut entry["answered_at"], SignedDuration::from_mins(2));
+        std::fs::write(&file, entry.to_string()).unwrap();
+    }
+    let stderr = resume(&demo, "demo", &redirect).failure(4);
+    assert!(
+        stderr.contains("cut off") && stderr.contains("hint: authctl login demo\n"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_browser_that_comes_after_a_resume_gets_a_page_and_the_prompt_its_success() {
+    let demo = away(REDIRECT);
+    let (terminal, url) = prompted(&demo, "login demo");
+    let redirect = ends_at(&url);
+    let gate = held_tokens(&demo);
+    let resumed = resuming(&demo, &redirect);
+    gate.arrival();
+    let page = browser::open(&redirect);
+    assert!(page.body.contains("Nothing is waiting here any more"), "{}", page.body);
+    gate.open();
+    resumed.finish().success();
+    let shown = ended(terminal, 0, "");
+    assert!(shown.contains("by another authctl login"), "{shown}");
+    assert_eq!(demo.server.requests(Endpoint::Token).len(), 1);
+}
+
+#[test]
+fn tokens_for_a_device_code_are_kept_whoever_has_taken_the_flow_for_over() {
+    let demo = away("client = \"register\"");
+    question(&demo, &["demo"]);
+    let gate = held_tokens(&demo);
+    let first = resuming(&demo, "");
+    gate.arrival();
+    // As one does that was told that the code is used.
+    for file in Sealed::of(&demo.sandbox).pending() {
+        std::fs::remove_file(file).unwrap();
+    }
+    gate.open();
+    first.finish().success();
+    assert_signed_in(&demo);
+}
+
+#[test]
+fn two_who_ask_for_one_device_code_are_both_signed_in() {
+    let demo = away("client = \"register\"");
+    question(&demo, &["demo"]);
+    let gate = held_tokens(&demo);
+    let first = resuming(&demo, "");
+    gate.arrival();
+    let second = resuming(&demo, "");
+    let asked = || (demo.server.requests(Endpoint::Token).len() == 2).then_some(());
+    eventually("the second request", asked);
+    gate.open();
+    first.finish().success();
+    let output = second.finish();
+    assert!(output.stderr.contains("by another authctl login"), "{output:?}");
+    output.success();
     assert_signed_in(&demo);
 }
 
