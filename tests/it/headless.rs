@@ -641,9 +641,12 @@ fn status_shows_what_waits_and_logout_forgets_it() {
     assert_eq!(shown["pending"][0]["resume"], "authctl login demo --resume");
     question(&demo, &["demo:work"]);
     for (logout, left) in [("demo:work", 1), ("--all", 0)] {
-        demo.sandbox.run(["logout", logout]);
+        let output = demo.sandbox.run(["logout", logout]);
+        assert!(output.stderr.contains("waited for"), "{output:?}");
+        output.success();
         assert_eq!(Sealed::of(&demo.sandbox).pending().len(), left, "{logout}");
     }
+    demo.sandbox.run(["logout", "demo:work"]).failure(1);
     resume(&demo, "demo", &redirect).failure(4);
     assert_eq!(demo.sandbox.run(["status", "--json"]).json()["pending"], serde_json::json!([]));
 }
