@@ -28,6 +28,9 @@ use crate::text::clean;
 /// Longest line read: an address around the longest code.
 const LONGEST: usize = MAX_TOKEN + 4096;
 
+/// How long standard input is waited for that nothing here asks for.
+const UNASKED: Duration = Duration::from_secs(2);
+
 /// Where the answer comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
@@ -131,6 +134,9 @@ impl Login<'_> {
         let entries = self.store.pending_entries(name);
         let live: Vec<&PendingEntry> = entries.iter().filter(|entry| entry.is_live(now)).collect();
         let Some(newest) = live.first() else {
+            if let Some(owner) = self.other_owner(answer, now) {
+                return Err(no(name, Why::Other(owner)));
+            }
             return Err(no(name, entries.first().map_or(Why::NoneWaits, |entry| gone(entry, now))));
         };
         let device = live.iter().find(|entry| is_device(entry));
@@ -147,6 +153,14 @@ impl Login<'_> {
                 (Err(why), _) => Err(no(name, why)),
             },
         }
+    }
+
+    /// Whose login a piped redirect finishes, where only others wait. No answer may be on its way.
+    fn other_owner(&self, answer: Answer, now: Timestamp) -> Option<Name> {
+        let is_wanted = answer == Answer::Piped && !self.store.newest_pending(now).is_empty();
+        let text = piped(is_wanted, UNASKED).ok()?;
+        let flow = crate::store::flow_of(&oauth::pasted_state(text.expose())?);
+        self.store.pending_entry(&flow).filter(|entry| entry.is_live(now))?.name()
     }
 
     // -------------------------------------------------------------------------------- redirects
@@ -285,6 +299,7 @@ impl Login<'_> {
 
     /// Takes the flow for this process: whoever comes second is told so.
     fn claim(&self, name: &Name, flow: &str) -> Result<(), Error> {
+        self.store.prove_writable()?; // or the answer would be spent for nothing
         if self.store.claim_pending(flow, (self.clock)())? {
             return Ok(());
         }
@@ -302,6 +317,7 @@ impl Login<'_> {
         let record = self.record(name, flow)?;
         let device = device(&record, (self.clock)())
             .ok_or_else(|| no(name, Why::Paste(RedirectError::ForeignState.into())))?;
+        self.store.prove_writable()?;
         record.binding.confine(self.http);
         let failed = |source| Error::Grant { name: name.clone(), source };
         grant::show_code(self.interact, &device).map_err(failed)?;

@@ -530,6 +530,45 @@ fn whoever_comes_second_waits_for_the_first_and_takes_over_what_came_of_it() {
 }
 
 #[test]
+fn a_redirect_given_to_a_name_for_which_nothing_waits_finds_its_owner() {
+    let demo = away(REDIRECT);
+    let redirect = answer_to(&question(&demo, &["demo"]));
+    let stderr = resume(&demo, "demo:work", &redirect).failure(2);
+    assert!(stderr.contains("belongs to a sign-in to demo\n"), "{stderr}");
+    assert!(stderr.contains("hint: authctl login demo --resume"), "{stderr}");
+    // What is no answer, or none at all in an open pipe, changes nothing.
+    resume(&demo, "demo:work", "code").failure(4);
+    let mut command = demo.sandbox.command(["login", "demo:work", "--resume"]);
+    command.stdin(Stdio::piped());
+    let mut silent = demo.sandbox.start(command);
+    let pipe = silent.child.stdin.take();
+    let stderr = silent.finish().failure(4);
+    drop(pipe);
+    assert!(stderr.contains("none waits"), "{stderr}");
+    resume(&demo, "demo", &redirect).success();
+}
+
+/// The code is not spent where its tokens would find no place.
+#[test]
+fn a_store_that_cannot_be_written_is_found_out_before_the_answer_is_used() {
+    for (keys, is_device) in [(REDIRECT, false), ("client = \"register\"", true)] {
+        let demo = away(keys);
+        let asked = question(&demo, &["demo"]);
+        let answer = if is_device { String::new() } else { answer_to(&asked) };
+        // As on a full disk: what is there can be read and deleted, and files of some size not written.
+        let script = format!("trap '' XFSZ; ulimit -f 1; exec '{AUTHCTL}' login demo --resume");
+        let mut shell = demo.sandbox.program("sh");
+        shell.args(["-c", &script]).stdin(Stdio::piped());
+        let mut running = demo.sandbox.start(shell);
+        writeln!(running.child.stdin.take().unwrap(), "{answer}").unwrap();
+        running.finish().failure(1);
+        assert!(demo.server.requests(Endpoint::Token).is_empty());
+        resume(&demo, "demo", &answer).success();
+        assert_signed_in(&demo);
+    }
+}
+
+#[test]
 fn an_answer_whose_process_was_cut_off_is_told_from_a_used_one() {
     let demo = away(REDIRECT);
     let redirect = answer_to(&question(&demo, &["demo"]));
