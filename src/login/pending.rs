@@ -25,6 +25,9 @@ pub(super) const BROWSER_WAIT: Duration = Duration::from_mins(10);
 /// How long a login that waits for a redirect can be finished.
 const REDIRECT_LIFE: SignedDuration = SignedDuration::from_hours(1);
 
+/// And as long as its address lives on for so much.
+const WORTH_OPENING: SignedDuration = SignedDuration::from_secs(20);
+
 /// How long whoever has the answer may take to finish: a token request and a save.
 const FINISHING: SignedDuration = SignedDuration::from_mins(1);
 
@@ -194,7 +197,7 @@ impl Login<'_> {
                 && let Ok(Some(record)) = self.store.load_pending(&entry.flow)
                 && record.binding == *begun.binding
                 && record.new_client.is_none()
-                && record.url_expires_at.is_none()
+                && record.url_expires_at.is_none_or(|end| end > now + WORTH_OPENING)
                 && !begun.known.is_new
             {
                 return Err(Failure::Login(Error::Unfinished(Box::new(record))));

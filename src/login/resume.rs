@@ -198,11 +198,19 @@ impl Login<'_> {
     fn show_address_of(&self, live: &[&PendingEntry]) -> Result<(), Error> {
         let Some(newest) = live.iter().find(|entry| !is_device(entry)) else { return Ok(()) };
         let record = self.store.load_pending(&newest.flow)?;
-        if let Some(Awaited::Redirect { url, redirect_uri, .. }) =
-            record.map(|record| record.awaited)
+        if let Some(record) = record
+            && let Awaited::Redirect { url, redirect_uri, .. } = &record.awaited
             && let Ok(url) = parse_url(url.expose())
         {
-            grant::show_address(self.interact, &url, grant::ANYWHERE);
+            match record.url_expires_at.filter(|end| *end <= (self.clock)()) {
+                Some(end) => self.interact.show(&format!(
+                    "The address to open was good until {}; where it was opened in time, the sign-in \
+                     can still be finished. Otherwise begin anew: authctl login {}",
+                    end.strftime("%H:%M:%S UTC"),
+                    record.shown_name()
+                )),
+                None => grant::show_address(self.interact, &url, grant::ANYWHERE),
+            }
             self.interact.show(&format!(
                 "The browser ends at an address that begins with {redirect_uri}; paste that address here."
             ));

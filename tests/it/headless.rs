@@ -784,10 +784,6 @@ fn bound_tokens_and_pushed_requests_can_be_finished_later() {
         demo.server.rules(|rules| rules.requires_push = pushes);
         let asked = question(&demo, &["demo"]);
         assert_eq!(asked["url_expires_at"].is_string(), pushes, "{asked}");
-        if pushes {
-            // An address that ends soon is not offered twice.
-            assert_ne!(question(&demo, &["demo"])["flow"], asked["flow"]);
-        }
         let answer = if asked["url"].is_string() { answer_to(&asked) } else { String::new() };
         resume(&demo, "demo", &answer).success();
         let tokens = Sealed::of(&demo.sandbox).record("demo")["credential"]["tokens"].clone();
@@ -802,6 +798,31 @@ fn bound_tokens_and_pushed_requests_can_be_finished_later() {
             assert!(!is_inside, "{} holds a key", file.display());
         }
     }
+}
+
+#[test]
+fn the_address_of_a_pushed_request_is_offered_as_long_as_it_lives() {
+    let demo = away(REDIRECT);
+    demo.server.rules(|rules| rules.requires_push = true);
+    let asked = question(&demo, &["demo"]);
+    assert_eq!(question(&demo, &["demo"]), asked);
+    let redirect = answer_to(&asked);
+    let soon = SignedDuration::from_secs(45);
+    let change = |by| {
+        Sealed::of(&demo.sandbox).change_pending(|record| age(&mut record["url_expires_at"], by));
+    };
+    change(soon);
+    let other = question(&demo, &["demo"]);
+    assert_ne!(other["flow"], asked["flow"]);
+    resume(&demo, "demo", &answer_to(&other)).success();
+
+    // One that was opened in time is good for longer.
+    change(SignedDuration::from_mins(2));
+    let mut terminal = at_terminal(&demo.sandbox, "login demo --resume");
+    let shown = terminal.expect(PROMPT);
+    assert!(shown.contains("was good until") && !shown.contains("/authorize?"), "{shown}");
+    terminal.send_line(&redirect);
+    ended(terminal, 0, "");
 }
 
 /// What is kept between the two commands is sealed, and bound to the server of the first.
