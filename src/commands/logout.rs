@@ -44,6 +44,8 @@ enum Forgotten {
     Damaged,
     /// Only the index still knew of it.
     Entry,
+    /// Only sign-ins that waited for an answer.
+    Waiting,
 }
 
 /// What became of the tokens at the server.
@@ -58,6 +60,8 @@ enum Told {
     NoEndpoint,
     /// There was no token to tell of.
     NothingHeld,
+    /// There was no more than a question.
+    NothingBut,
     Failed(String),
     Interrupted,
 }
@@ -77,12 +81,13 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         every_name(context)?
     };
     // Whoever signs out does not want a login to be finished later.
-    context.store()?.forget_all_pending(arguments.name.as_ref().and(names.first()));
+    let asked = arguments.name.as_ref().and(names.first());
+    let waited = context.store()?.forget_all_pending(asked, Timestamp::now());
     // One for all names: a Ctrl-C between two of them is seen at the next.
     let mut interrupt = pin!(interrupt());
     let (mut results, mut code) = (Vec::new(), 0);
     for name in &names {
-        let told = match forget(context, name) {
+        let told = match forget(context, name, waited > 0 && !arguments.all) {
             Ok(forgotten) => tell(context, &forgotten, interrupt.as_mut()),
             Err(error) if arguments.all => {
                 context.ui.error(&error);
@@ -101,6 +106,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     }
     if context.ui.is_json() {
         context.ui.json(&json!({ "version": 1, "signed_out": results }))?;
+    } else if arguments.all && waited > 0 {
+        context.ui.notice("Every sign-in that waited for an answer is forgotten.");
     } else if names.is_empty() {
         context.ui.notice("Nothing is stored.");
     }
@@ -112,6 +119,7 @@ fn record(context: &Context, name: &Name, told: &Told) {
         Told::Revoked => "revoked at the server".to_owned(),
         Told::Partly(partly) => format!("the {} lives on: {}", partly.alive, partly.reason),
         Told::Impossible | Told::NoEndpoint | Told::NothingHeld => "not revoked".to_owned(),
+        Told::NothingBut => "a sign-in that waited was forgotten".to_owned(),
         Told::Failed(reason) => format!("the server could not be told: {reason}"),
         Told::Interrupted => "interrupted before the server was told".to_owned(),
     };
@@ -130,11 +138,12 @@ fn every_name(context: &Context) -> Result<Vec<Name>, CommandError> {
 
 /// Deletes under the lock, which is free again when this returns: no server keeps others waiting. What
 /// could not be deleted is not revoked either.
-fn forget(context: &Context, name: &Name) -> Result<Forgotten, CommandError> {
+fn forget(context: &Context, name: &Name, waited: bool) -> Result<Forgotten, CommandError> {
     let store = context.store()?;
     let guard = store.lock(&Key::Credential(name), store::WRITE_WAIT)?;
     let forgotten = match store.load(name) {
         Ok(None) if store.delete_entry(&guard, name)? => return Ok(Forgotten::Entry),
+        Ok(None) if waited => return Ok(Forgotten::Waiting),
         Ok(None) => return Err(not_signed_in(context, name)),
         Ok(Some(record)) => Forgotten::Record(Box::new(record)),
         // Forgetting must also be possible for what cannot be read any more.
@@ -171,6 +180,7 @@ fn tell(
         Forgotten::Record(record) => record,
         Forgotten::Damaged => return Told::Failed("the stored record cannot be read".into()),
         Forgotten::Entry => return Told::NothingHeld,
+        Forgotten::Waiting => return Told::NothingBut,
     };
     let Credential::OAuth { tokens, binding } = &record.credential else { return Told::Impossible };
     let Some(endpoint) = &binding.revocation_endpoint else { return Told::NoEndpoint };
@@ -270,7 +280,9 @@ fn as_json(name: &Name, told: &Told) -> Value {
         Told::Partly(partly) => (Some(false), Some(partly.alive), Some(partly.reason.as_str())),
         Told::Failed(reason) => (Some(false), None, Some(reason.as_str())),
         Told::Interrupted => (Some(false), None, Some("interrupted")),
-        Told::Impossible | Told::NoEndpoint | Told::NothingHeld => (None, None, None),
+        Told::Impossible | Told::NoEndpoint | Told::NothingHeld | Told::NothingBut => {
+            (None, None, None)
+        }
     };
     let of = |token| revoked.map(|all| all || alive.is_some_and(|alive| alive != token));
     json!({
@@ -302,6 +314,9 @@ fn report(context: &Context, name: &Name, told: &Told) {
         )),
         Told::NothingHeld => {
             ui.notice(&format!("Signed out of {name}; the store held nothing of it any more."));
+        }
+        Told::NothingBut => {
+            ui.notice(&format!("Forgot the sign-in to {name} that waited for its answer."));
         }
         Told::Impossible => {
             let page = context.provider(name).ok().and_then(|provider| {

@@ -92,7 +92,13 @@ pub async fn authorization_code(
     let (answer, is_pasted) = tokio::select! {
         answer = redirect(&mut listener, &callback, request, &asked.state) => (answer, false),
         answer = pasted(interact, question, request, asked, invitation) => (answer, true),
-        () = waiting.called_off() => return Err(Error::CalledOff),
+        () = waiting.called_off() => {
+            // A browser that is on its way here comes to a page.
+            if waiting.is_shared {
+                close(listener, &callback, failed_page(&host, &Error::CalledOff)).await;
+            }
+            return Err(Error::CalledOff);
+        }
         () = tokio::time::sleep(waiting.most) => {
             return Err(Error::TimedOut { minutes: waiting.most.as_secs().div_ceil(60).max(1) });
         }
@@ -276,13 +282,23 @@ pub(super) fn done_page(host: &str) -> Page {
 }
 
 pub(super) fn failed_page(host: &str, error: &Error) -> Page {
-    let (title, said) = if matches!(error, Error::Denied { .. }) {
-        ("Access was not given", format!("{host} says that the request was declined."))
-    } else {
-        ("The sign-in did not work", format!("What {host} sent back cannot be used."))
+    let (title, said) = match error {
+        Error::Denied { .. } => {
+            ("Access was not given", format!("{host} says that the request was declined."))
+        }
+        Error::CalledOff => return elsewhere_page(),
+        _ => ("The sign-in did not work", format!("What {host} sent back cannot be used.")),
     };
     let rest = "Nothing was stored. You can close this tab; your terminal says how to go on.";
     Page::new(StatusCode::OK, Tone::Bad, title, &[&said, rest])
+}
+
+fn elsewhere_page() -> Page {
+    let sentences = [
+        "Another authctl has the answer to this sign-in.",
+        "You can close this tab; your terminal says what came of it.",
+    ];
+    Page::new(StatusCode::CONFLICT, Tone::Bad, "Nothing is waiting here any more", &sentences)
 }
 
 fn foreign_page() -> Page {
@@ -372,7 +388,8 @@ mod tests {
         let listener = RedirectListener::bind(&RedirectRule::default(), None).unwrap();
         let port = listener.port();
         let invitation = Invitation { open_browser, paste: None, code_alone: true, later: None };
-        let waiting = Waiting { most: wait, is_called_off: &|| false, claim: &|| true };
+        let waiting =
+            Waiting { most: wait, is_shared: false, is_called_off: &|| false, claim: &|| true };
         let outcome = asking(server, |request| {
             http.block_on(async {
                 let uri = listener.redirect_uri();

@@ -18,6 +18,9 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// What `slow_down` adds to the interval (RFC 8628 §3.5).
 const SLOWER: Duration = Duration::from_secs(5);
 
+/// How long a code that was used is left to whoever may have used it.
+const OTHERS: Duration = Duration::from_secs(10);
+
 /// Longest pause that failures lead to.
 const LONGEST_BACK_OFF: Duration = Duration::from_mins(1);
 
@@ -54,12 +57,26 @@ pub async fn device_code(
     device: &DeviceAuthorization,
     waiting: &Waiting<'_>,
 ) -> Result<TokenAnswer, Error> {
-    let answer = poll(http, interact, request, device, waiting).await;
-    match answer {
+    match poll(http, interact, request, device, waiting).await {
+        // Granted once, and to this process: good, whoever else has taken the flow.
+        Ok(answer) => {
+            let _ = waiting.claim();
+            Ok(answer)
+        }
         Err(Error::CalledOff) => Err(Error::CalledOff),
-        // The code is spent, or of no use any more; by another process, if there was one.
-        answer => waiting.claim().and(answer),
+        Err(error) => {
+            // The tokens may just be on their way to another process.
+            if waiting.is_shared && is_used(&error) {
+                let _ = tokio::time::timeout(OTHERS, waiting.called_off()).await;
+            }
+            waiting.claim().and(Err(error))
+        }
     }
+}
+
+/// RFC 6749 §5.2: the code has been used, or is not known.
+fn is_used(error: &Error) -> bool {
+    matches!(error, Error::Oauth(oauth::Error::Refused { code, .. }) if code == "invalid_grant")
 }
 
 /// Shows page, host and code, and the page as a QR code where there is room.
@@ -233,7 +250,8 @@ mod tests {
                 let device = device_authorization(&http, request).await?;
                 show_code(person, &device)?;
                 let most = device.expires_in;
-                let waiting = Waiting { most, is_called_off: &|| false, claim: &|| true };
+                let waiting =
+                    Waiting { most, is_shared: false, is_called_off: &|| false, claim: &|| true };
                 device_code(&http, person, request, &device, &waiting).await
             })
         });

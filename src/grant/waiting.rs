@@ -18,6 +18,8 @@ const LOOK_AT_KEYS: Duration = Duration::from_millis(40);
 pub struct Waiting<'a> {
     /// For the person, at most.
     pub most: Duration,
+    /// Whether another process may wait for the same answer.
+    pub is_shared: bool,
     /// Whether nobody should wait any longer: another process signs in, or has finished this very flow.
     pub is_called_off: &'a dyn Fn() -> bool,
     /// Takes the answer for this process; `false` when it has been taken already.

@@ -130,8 +130,11 @@ impl Login<'_> {
         // The store is opened before anybody is sent to a browser.
         store::unless_damaged(self.store.load(wish.name))?;
         self.store.prove_writable()?;
+        let began_at = (self.clock)();
         let credential = self.acquire(wish)?;
-        self.save_or_give_back(wish.name, credential)
+        let outcome = self.save_or_give_back(wish.name, credential);
+        self.settle_begun(wish.name, began_at, turn::ended(&outcome));
+        outcome
     }
 
     /// Saves what was just acquired. Tokens that find no place are given back: nobody knows of them.

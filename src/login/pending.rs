@@ -2,6 +2,7 @@
 //! the person is asked, taken out when the answer comes, once.
 
 use std::cell::RefCell;
+use std::thread;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -23,6 +24,15 @@ pub(super) const BROWSER_WAIT: Duration = Duration::from_mins(10);
 
 /// How long a login that waits for a redirect can be finished.
 const REDIRECT_LIFE: SignedDuration = SignedDuration::from_hours(1);
+
+/// And as long as its address lives on for so much.
+const WORTH_OPENING: SignedDuration = SignedDuration::from_secs(20);
+
+/// How long whoever has the answer may take to finish: a token request and a save.
+const FINISHING: SignedDuration = SignedDuration::from_mins(1);
+
+/// Between two looks at what another process does.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A login that waits is offered again as long as so much is left of it.
 const WORTH_OFFERING: SignedDuration = SignedDuration::from_mins(2);
@@ -178,11 +188,19 @@ impl Login<'_> {
         }
         let now = (self.clock)();
         for entry in self.store.pending_entries(begun.wish.name) {
+            if entry.answered_at.is_some()
+                && entry.ended.is_none()
+                && begun.wish.is_met_by_any()
+                && let Some(ended @ Ended::SignedIn) = self.came_to(&entry.flow)
+            {
+                let name = begun.wish.name.clone();
+                return Err(Failure::Login(Error::EndedElsewhere { name, ended }));
+            }
             if entry.is_live(now + WORTH_OFFERING)
                 && let Ok(Some(record)) = self.store.load_pending(&entry.flow)
                 && record.binding == *begun.binding
                 && record.new_client.is_none()
-                && record.url_expires_at.is_none()
+                && record.url_expires_at.is_none_or(|end| end > now + WORTH_OPENING)
                 && !begun.known.is_new
             {
                 return Err(Failure::Login(Error::Unfinished(Box::new(record))));
@@ -243,30 +261,58 @@ impl Login<'_> {
                 false
             })
         };
-        let answer = grant(&Waiting { most, is_called_off: &is_called_off, claim: &claim });
+        let answer = grant(&Waiting {
+            most,
+            is_shared: flow.is_some(),
+            is_called_off: &is_called_off,
+            claim: &claim,
+        });
         match answer {
             Err(grant::Error::CalledOff) => {
                 if let Some(error) = failed.take() {
                     return Err(error.into());
                 }
                 let name = name.clone();
-                Err(Failure::Login(match (ended(), flow) {
-                    (Some(ended), _) => Error::EndedElsewhere { name, ended },
-                    (None, _) if is_called_off() => {
+                Err(Failure::Login(match flow.and_then(|flow| self.came_to(flow)) {
+                    Some(ended) => Error::EndedElsewhere { name, ended },
+                    None if is_called_off() => {
                         claim();
                         Error::SteppedBack
                     }
-                    (None, _) => Error::EndedElsewhere { name, ended: Ended::Failed },
+                    None => Error::EndedElsewhere { name, ended: Ended::Failed },
                 }))
             }
             answer => match kept {
-                Some(record) => {
-                    let answer = self.settle(name, record, answer)?;
-                    self.store.settle_pending(&record.flow, Ended::SignedIn);
-                    Ok(answer)
-                }
+                Some(record) => self.settle(name, record, answer),
                 None => Ok(answer?),
             },
+        }
+    }
+
+    /// What came of a flow. One that another process finishes is waited for; `None`: nobody has its
+    /// answer, or whoever had it was cut off.
+    pub(super) fn came_to(&self, flow: &str) -> Option<Ended> {
+        let mut is_said = false;
+        loop {
+            let entry = self.store.pending_entry(flow)?;
+            let age = (self.clock)().duration_since(entry.answered_at?);
+            if entry.ended.is_some() || !(SignedDuration::ZERO..FINISHING).contains(&age) {
+                return entry.ended;
+            }
+            if !std::mem::replace(&mut is_said, true) {
+                self.interact
+                    .notice("Another authctl has the answer; waiting for what comes of it.");
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
+    /// Says what came of the flows that a login here began, once the credential has its place.
+    pub(super) fn settle_begun(&self, name: &Name, began_at: Timestamp, ended: Ended) {
+        for entry in self.store.pending_entries(name) {
+            if entry.started_at >= began_at && entry.answered_at.is_some() {
+                self.store.settle_pending(&entry.flow, ended);
+            }
         }
     }
 

@@ -22,11 +22,14 @@ use crate::oauth::{
 };
 use crate::secret::{MAX_TOKEN, Secret};
 use crate::signals;
-use crate::store::{Awaited, Ended, PendingEntry, PendingRecord};
+use crate::store::{Awaited, Ended, Key, PendingEntry, PendingRecord, WRITE_WAIT};
 use crate::text::clean;
 
 /// Longest line read: an address around the longest code.
 const LONGEST: usize = MAX_TOKEN + 4096;
+
+/// How long standard input is waited for that nothing here asks for.
+const UNASKED: Duration = Duration::from_secs(2);
 
 /// Where the answer comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +48,12 @@ pub enum Why {
     #[error("it was begun at {begun_at} and had to be finished by {expired_at}")]
     Expired { begun_at: Timestamp, expired_at: Timestamp },
     #[error("its answer was used already, and the sign-in {}", came_to(*.0))]
-    Used(Option<Ended>),
+    Used(Ended),
+    /// With the flow; what comes of it is not known yet.
+    #[error("another authctl has its answer")]
+    Taken(String),
+    #[error("its answer was used already, by an authctl that was cut off before it was done")]
+    CutOff,
     /// The state is that of a login under another name.
     #[error("that redirect belongs to a sign-in to {0}")]
     Other(Name),
@@ -63,19 +71,18 @@ pub enum Why {
     Paste(PasteError),
 }
 
-fn came_to(ended: Option<Ended>) -> &'static str {
+fn came_to(ended: Ended) -> &'static str {
     match ended {
-        Some(Ended::SignedIn) => "succeeded",
-        Some(Ended::Denied) => "was declined",
-        Some(Ended::Unanswered | Ended::Failed) => "failed",
-        None => "is being finished or was cut off",
+        Ended::SignedIn => "succeeded",
+        Ended::Denied => "was declined",
+        Ended::Unanswered | Ended::Failed => "failed",
     }
 }
 
 impl Why {
     /// Whether only a new login helps.
     pub fn is_over(&self) -> bool {
-        matches!(self, Why::NoneWaits | Why::Expired { .. } | Why::NoAnswer)
+        matches!(self, Why::NoneWaits | Why::Expired { .. } | Why::NoAnswer | Why::CutOff)
     }
 
     /// A slip of whoever pasted, who may try again.
@@ -92,11 +99,44 @@ impl Login<'_> {
         provider: &Provider,
         answer: Answer,
     ) -> Result<Outcome, Error> {
-        let now = (self.clock)();
+        let asked_at = (self.clock)();
+        let outcome = self.resume_newest(name, provider, answer, asked_at);
+        self.or_adopted(name, asked_at, outcome)
+    }
+
+    /// Waits for another process that has the answer to this login, and takes its success over.
+    fn or_adopted(
+        &self,
+        name: &Name,
+        asked_at: Timestamp,
+        outcome: Result<Outcome, Error>,
+    ) -> Result<Outcome, Error> {
+        let Err(Error::Resume { why: Why::Taken(flow), .. }) = &outcome else { return outcome };
+        // Under this lock it is written down who has it.
+        drop(self.store.lock(&Key::Pending(flow), WRITE_WAIT)?);
+        let ended = self.came_to(flow);
+        if ended == Some(Ended::SignedIn)
+            && let Some(adopted) = self.adopt_newer(name, asked_at)?
+        {
+            return Ok(adopted);
+        }
+        Err(no(name, ended.map_or(Why::CutOff, Why::Used)))
+    }
+
+    fn resume_newest(
+        &self,
+        name: &Name,
+        provider: &Provider,
+        answer: Answer,
+        now: Timestamp,
+    ) -> Result<Outcome, Error> {
         self.store.forget_expired(now);
         let entries = self.store.pending_entries(name);
         let live: Vec<&PendingEntry> = entries.iter().filter(|entry| entry.is_live(now)).collect();
         let Some(newest) = live.first() else {
+            if let Some(owner) = self.other_owner(answer, now) {
+                return Err(no(name, Why::Other(owner)));
+            }
             return Err(no(name, entries.first().map_or(Why::NoneWaits, |entry| gone(entry, now))));
         };
         let device = live.iter().find(|entry| is_device(entry));
@@ -115,6 +155,14 @@ impl Login<'_> {
         }
     }
 
+    /// Whose login a piped redirect finishes, where only others wait. No answer may be on its way.
+    fn other_owner(&self, answer: Answer, now: Timestamp) -> Option<Name> {
+        let is_wanted = answer == Answer::Piped && !self.store.newest_pending(now).is_empty();
+        let text = piped(is_wanted, UNASKED).ok()?;
+        let flow = crate::store::flow_of(&oauth::pasted_state(text.expose())?);
+        self.store.pending_entry(&flow).filter(|entry| entry.is_live(now))?.name()
+    }
+
     // -------------------------------------------------------------------------------- redirects
 
     /// Asks until the answer is one; slips are said, and end nothing.
@@ -125,9 +173,11 @@ impl Login<'_> {
         live: &[&PendingEntry],
     ) -> Result<Outcome, Error> {
         self.show_address_of(live)?;
+        let asked_at = (self.clock)();
         loop {
             let text = self.ask_for_answer(name, time_left(live, (self.clock)()))?;
-            match self.resume_with(name, provider, live, &text) {
+            let outcome = self.resume_with(name, provider, live, &text);
+            match self.or_adopted(name, asked_at, outcome) {
                 Err(Error::Resume { why: Why::Paste(PasteError::Empty), .. }) => {}
                 Err(Error::Resume { why, .. }) if why.is_slip() => {
                     self.interact.warn(&format!("{why}. The sign-in still waits."));
@@ -148,11 +198,19 @@ impl Login<'_> {
     fn show_address_of(&self, live: &[&PendingEntry]) -> Result<(), Error> {
         let Some(newest) = live.iter().find(|entry| !is_device(entry)) else { return Ok(()) };
         let record = self.store.load_pending(&newest.flow)?;
-        if let Some(Awaited::Redirect { url, redirect_uri, .. }) =
-            record.map(|record| record.awaited)
+        if let Some(record) = record
+            && let Awaited::Redirect { url, redirect_uri, .. } = &record.awaited
             && let Ok(url) = parse_url(url.expose())
         {
-            grant::show_address(self.interact, &url, grant::ANYWHERE);
+            match record.url_expires_at.filter(|end| *end <= (self.clock)()) {
+                Some(end) => self.interact.show(&format!(
+                    "The address to open was good until {}; where it was opened in time, the sign-in \
+                     can still be finished. Otherwise begin anew: authctl login {}",
+                    end.strftime("%H:%M:%S UTC"),
+                    record.shown_name()
+                )),
+                None => grant::show_address(self.interact, &url, grant::ANYWHERE),
+            }
             self.interact.show(&format!(
                 "The browser ends at an address that begins with {redirect_uri}; paste that address here."
             ));
@@ -249,10 +307,11 @@ impl Login<'_> {
 
     /// Takes the flow for this process: whoever comes second is told so.
     fn claim(&self, name: &Name, flow: &str) -> Result<(), Error> {
+        self.store.prove_writable()?; // or the answer would be spent for nothing
         if self.store.claim_pending(flow, (self.clock)())? {
             return Ok(());
         }
-        Err(no(name, Why::Used(self.store.pending_entry(flow).and_then(|entry| entry.ended))))
+        Err(no(name, Why::Taken(flow.to_owned())))
     }
 
     // ---------------------------------------------------------------------------------- devices
@@ -266,12 +325,14 @@ impl Login<'_> {
         let record = self.record(name, flow)?;
         let device = device(&record, (self.clock)())
             .ok_or_else(|| no(name, Why::Paste(RedirectError::ForeignState.into())))?;
+        self.store.prove_writable()?;
         record.binding.confine(self.http);
         let failed = |source| Error::Grant { name: name.clone(), source };
         grant::show_code(self.interact, &device).map_err(failed)?;
         let ended = || self.store.pending_entry(flow).and_then(|entry| entry.ended);
         let waiting = Waiting {
             most: device.expires_in,
+            is_shared: true,
             is_called_off: &|| ended().is_some(),
             claim: &|| self.store.claim_pending(flow, (self.clock)()).unwrap_or_default(),
         };
@@ -280,7 +341,7 @@ impl Login<'_> {
         let poll = grant::device_code(self.http, self.interact, request, &device, &waiting);
         let answer = self.http.block_on(poll);
         if matches!(answer, Err(grant::Error::CalledOff)) {
-            return Err(no(name, Why::Used(ended())));
+            return Err(no(name, Why::Taken(flow.to_owned())));
         }
         self.finish(name, &record, answer)
     }
@@ -327,14 +388,13 @@ fn no(name: &Name, why: Why) -> Error {
 /// Why a flow that is known has no answer to wait for.
 fn gone(entry: &PendingEntry, now: Timestamp) -> Why {
     match entry.answered_at {
-        Some(_) => Why::Used(entry.ended),
         None if entry.expires_at <= now => {
             Why::Expired { begun_at: entry.started_at, expired_at: entry.expires_at }
         }
         // Forgotten by a logout.
         None if entry.ended.is_some() => Why::NoneWaits,
-        // Taken by another process a moment ago.
-        None => Why::Used(None),
+        // Taken by another process, perhaps a moment ago.
+        _ => Why::Taken(entry.flow.clone()),
     }
 }
 

@@ -95,7 +95,11 @@ impl Login<'_> {
     }
 
     /// The credential, if another process signed in since `asked_at`.
-    fn adopt_newer(&self, name: &Name, asked_at: Timestamp) -> Result<Option<Outcome>, Error> {
+    pub(super) fn adopt_newer(
+        &self,
+        name: &Name,
+        asked_at: Timestamp,
+    ) -> Result<Option<Outcome>, Error> {
         let record = store::unless_damaged(self.store.load(name))?;
         let newer = record.filter(|record: &Record| record.signed_in_at >= asked_at);
         Ok(newer.map(|record| Outcome { record, replaced: true, adopted: true }))

@@ -312,11 +312,17 @@ impl Store {
         }
     }
 
-    /// Deletes every login that waits for its answer; those to `name` alone, if one is given.
-    pub fn forget_all_pending(&self, name: Option<&Name>) {
+    /// Deletes every login that waits for its answer; those to `name` alone, if one is given. How many
+    /// could still have been finished.
+    pub fn forget_all_pending(&self, name: Option<&Name>, now: Timestamp) -> usize {
         let waiting = self.pending.list().into_iter().filter(|entry| entry.answered_at.is_none());
         let asked = waiting.filter(|entry| name.is_none() || entry.name().as_ref() == name);
-        asked.for_each(|entry| self.forget_pending(entry));
+        let live = |entry: PendingEntry| {
+            let is_live = entry.is_live(now);
+            self.forget_pending(entry);
+            is_live
+        };
+        asked.map(live).filter(|is_live| *is_live).count()
     }
 
     /// What a newer authctl wrote stays.

@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::process::Stdio;
+use std::sync::Arc;
 
 use jiff::SignedDuration;
 use rustix::process::Signal;
@@ -10,7 +11,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::real_parts::skipped;
-use crate::support::authorization_server::{AuthorizationServer, Endpoint, Fault, Person};
+use crate::support::authorization_server::{AuthorizationServer, Endpoint, Fault, Gate, Person};
 use crate::support::demo::{Demo, config};
 use crate::support::launcher::is_ignored;
 use crate::support::pty::Terminal;
@@ -478,11 +479,165 @@ fn an_answer_is_good_once() {
         let _ = writeln!(stdin, "{redirect}"); // a late one may have seen already that nothing waits
     }
     let ended: Vec<Output> = crowd.into_iter().map(Running::finish).collect();
-    assert_eq!(ended.iter().filter(|output| output.code() == 0).count(), 1, "{ended:?}");
+    // Whoever came before the end takes it over.
+    let said = |word| ended.iter().filter(|output| output.stderr.contains(word)).count();
+    assert_eq!(said("Signed in to demo") - said("by another authctl login"), 1, "{ended:?}");
     for output in ended.iter().filter(|output| output.code() != 0) {
         assert!(output.code() == 2 && output.stderr.contains("used already"), "{output:?}");
     }
     assert_eq!(demo.server.requests(Endpoint::Token).len(), 1);
+    assert_signed_in(&demo);
+}
+
+/// `authctl login demo --resume`, given its answer, while the test goes on.
+fn resuming(demo: &Demo, text: &str) -> Running {
+    let mut command = demo.sandbox.command(["login", "demo", "--resume"]);
+    command.stdin(Stdio::piped());
+    let mut running = demo.sandbox.start(command);
+    writeln!(running.child.stdin.take().unwrap(), "{text}").unwrap();
+    running
+}
+
+/// A gate at which the server holds back the next answer with tokens.
+fn held_tokens(demo: &Demo) -> Arc<Gate> {
+    let gate = Arc::new(Gate::default());
+    demo.server.script(Endpoint::Token, Fault::Keep(Arc::clone(&gate)));
+    gate
+}
+
+#[test]
+fn whoever_comes_second_waits_for_the_first_and_takes_over_what_came_of_it() {
+    let demo = away(REDIRECT);
+    let redirect = answer_to(&question(&demo, &["demo"]));
+    let gate = held_tokens(&demo);
+    let first = resuming(&demo, &redirect);
+    gate.arrival();
+    let second = resuming(&demo, &redirect);
+    // Nor is a new question asked.
+    let third = demo.sandbox.start(demo.sandbox.command(["--no-input", "login", "demo"]));
+    let mut others = [second, third];
+    for other in &mut others {
+        other.wait_for("the wait", |line| line.contains("waiting for what comes").then_some(()));
+    }
+    gate.open();
+    first.finish().success();
+    for output in others.map(Running::finish) {
+        assert!(output.stderr.contains("by another authctl login"), "{output:?}");
+        output.success();
+    }
+    assert_eq!(demo.server.requests(Endpoint::Token).len(), 1);
+    assert_signed_in(&demo);
+}
+
+#[test]
+fn a_redirect_given_to_a_name_for_which_nothing_waits_finds_its_owner() {
+    let demo = away(REDIRECT);
+    let redirect = answer_to(&question(&demo, &["demo"]));
+    let stderr = resume(&demo, "demo:work", &redirect).failure(2);
+    assert!(stderr.contains("belongs to a sign-in to demo\n"), "{stderr}");
+    assert!(stderr.contains("hint: authctl login demo --resume"), "{stderr}");
+    // What is no answer, or none at all in an open pipe, changes nothing.
+    resume(&demo, "demo:work", "code").failure(4);
+    let mut command = demo.sandbox.command(["login", "demo:work", "--resume"]);
+    command.stdin(Stdio::piped());
+    let mut silent = demo.sandbox.start(command);
+    let pipe = silent.child.stdin.take();
+    let stderr = silent.finish().failure(4);
+    drop(pipe);
+    assert!(stderr.contains("none waits"), "{stderr}");
+    resume(&demo, "demo", &redirect).success();
+}
+
+/// The code is not spent where its tokens would find no place.
+#[test]
+fn a_store_that_cannot_be_written_is_found_out_before_the_answer_is_used() {
+    for (keys, is_device) in [(REDIRECT, false), ("client = \"register\"", true)] {
+        let demo = away(keys);
+        let asked = question(&demo, &["demo"]);
+        let answer = if is_device { String::new() } else { answer_to(&asked) };
+        // As on a full disk: what is there can be read and deleted, and files of some size not written.
+        let script = format!("trap '' XFSZ; ulimit -f 1; exec '{AUTHCTL}' login demo --resume");
+        let mut shell = demo.sandbox.program("sh");
+        shell.args(["-c", &script]).stdin(Stdio::piped());
+        let mut running = demo.sandbox.start(shell);
+        writeln!(running.child.stdin.take().unwrap(), "{answer}").unwrap();
+        running.finish().failure(1);
+        assert!(demo.server.requests(Endpoint::Token).is_empty());
+        resume(&demo, "demo", &answer).success();
+        assert_signed_in(&demo);
+    }
+}
+
+#[test]
+fn an_answer_whose_process_was_cut_off_is_told_from_a_used_one() {
+    let demo = away(REDIRECT);
+    let redirect = answer_to(&question(&demo, &["demo"]));
+    let gate = held_tokens(&demo);
+    let mut first = resuming(&demo, &redirect);
+    gate.arrival();
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    gate.open();
+    for file in pending_entries(&demo) {
+        let mut entry: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        age(&mut entry["answered_at"], SignedDuration::from_mins(2));
+        std::fs::write(&file, entry.to_string()).unwrap();
+    }
+    let stderr = resume(&demo, "demo", &redirect).failure(4);
+    assert!(
+        stderr.contains("cut off") && stderr.contains("hint: authctl login demo\n"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_browser_that_comes_after_a_resume_gets_a_page_and_the_prompt_its_success() {
+    let demo = away(REDIRECT);
+    let (terminal, url) = prompted(&demo, "login demo");
+    let redirect = ends_at(&url);
+    let gate = held_tokens(&demo);
+    let resumed = resuming(&demo, &redirect);
+    gate.arrival();
+    let page = browser::open(&redirect);
+    assert!(page.body.contains("Nothing is waiting here any more"), "{}", page.body);
+    gate.open();
+    resumed.finish().success();
+    let shown = ended(terminal, 0, "");
+    assert!(shown.contains("by another authctl login"), "{shown}");
+    assert_eq!(demo.server.requests(Endpoint::Token).len(), 1);
+}
+
+#[test]
+fn tokens_for_a_device_code_are_kept_whoever_has_taken_the_flow_for_over() {
+    let demo = away("client = \"register\"");
+    question(&demo, &["demo"]);
+    let gate = held_tokens(&demo);
+    let first = resuming(&demo, "");
+    gate.arrival();
+    // As one does that was told that the code is used.
+    for file in Sealed::of(&demo.sandbox).pending() {
+        std::fs::remove_file(file).unwrap();
+    }
+    gate.open();
+    first.finish().success();
+    assert_signed_in(&demo);
+}
+
+#[test]
+fn two_who_ask_for_one_device_code_are_both_signed_in() {
+    let demo = away("client = \"register\"");
+    question(&demo, &["demo"]);
+    let gate = held_tokens(&demo);
+    let first = resuming(&demo, "");
+    gate.arrival();
+    let second = resuming(&demo, "");
+    let asked = || (demo.server.requests(Endpoint::Token).len() == 2).then_some(());
+    eventually("the second request", asked);
+    gate.open();
+    first.finish().success();
+    let output = second.finish();
+    assert!(output.stderr.contains("by another authctl login"), "{output:?}");
+    output.success();
     assert_signed_in(&demo);
 }
 
@@ -525,9 +680,12 @@ fn status_shows_what_waits_and_logout_forgets_it() {
     assert_eq!(shown["pending"][0]["resume"], "authctl login demo --resume");
     question(&demo, &["demo:work"]);
     for (logout, left) in [("demo:work", 1), ("--all", 0)] {
-        demo.sandbox.run(["logout", logout]);
+        let output = demo.sandbox.run(["logout", logout]);
+        assert!(output.stderr.contains("waited for"), "{output:?}");
+        output.success();
         assert_eq!(Sealed::of(&demo.sandbox).pending().len(), left, "{logout}");
     }
+    demo.sandbox.run(["logout", "demo:work"]).failure(1);
     resume(&demo, "demo", &redirect).failure(4);
     assert_eq!(demo.sandbox.run(["status", "--json"]).json()["pending"], serde_json::json!([]));
 }
@@ -626,10 +784,6 @@ fn bound_tokens_and_pushed_requests_can_be_finished_later() {
         demo.server.rules(|rules| rules.requires_push = pushes);
         let asked = question(&demo, &["demo"]);
         assert_eq!(asked["url_expires_at"].is_string(), pushes, "{asked}");
-        if pushes {
-            // An address that ends soon is not offered twice.
-            assert_ne!(question(&demo, &["demo"])["flow"], asked["flow"]);
-        }
         let answer = if asked["url"].is_string() { answer_to(&asked) } else { String::new() };
         resume(&demo, "demo", &answer).success();
         let tokens = Sealed::of(&demo.sandbox).record("demo")["credential"]["tokens"].clone();
@@ -644,6 +798,31 @@ fn bound_tokens_and_pushed_requests_can_be_finished_later() {
             assert!(!is_inside, "{} holds a key", file.display());
         }
     }
+}
+
+#[test]
+fn the_address_of_a_pushed_request_is_offered_as_long_as_it_lives() {
+    let demo = away(REDIRECT);
+    demo.server.rules(|rules| rules.requires_push = true);
+    let asked = question(&demo, &["demo"]);
+    assert_eq!(question(&demo, &["demo"]), asked);
+    let redirect = answer_to(&asked);
+    let soon = SignedDuration::from_secs(45);
+    let change = |by| {
+        Sealed::of(&demo.sandbox).change_pending(|record| age(&mut record["url_expires_at"], by));
+    };
+    change(soon);
+    let other = question(&demo, &["demo"]);
+    assert_ne!(other["flow"], asked["flow"]);
+    resume(&demo, "demo", &answer_to(&other)).success();
+
+    // One that was opened in time is good for longer.
+    change(SignedDuration::from_mins(2));
+    let mut terminal = at_terminal(&demo.sandbox, "login demo --resume");
+    let shown = terminal.expect(PROMPT);
+    assert!(shown.contains("was good until") && !shown.contains("/authorize?"), "{shown}");
+    terminal.send_line(&redirect);
+    ended(terminal, 0, "");
 }
 
 /// What is kept between the two commands is sealed, and bound to the server of the first.
