@@ -462,6 +462,28 @@ fn what_cannot_be_read_is_refused_when_it_was_named_and_passed_over_when_not() {
 }
 
 #[test]
+fn imports_at_the_same_time_keep_every_backup() {
+    let sandbox = Sandbox::new();
+    let files: Vec<PathBuf> = (0..8)
+        .map(|number| {
+            let text = format!("# {number}\nGITHUB_TOKEN={GITHUB}\n");
+            write(&sandbox, &format!("work/{number}/.env"), &text)
+        })
+        .collect();
+    import(&sandbox, &[files[0].to_str().unwrap(), "--apply"]).success();
+    let start = |file: &PathBuf| {
+        sandbox.start(sandbox.command(["import", file.to_str().unwrap(), "--rewrite"]))
+    };
+    let running: Vec<_> = files.iter().map(start).collect();
+    for one in running {
+        one.finish().success();
+    }
+    let kept: std::collections::BTreeSet<String> =
+        backups(&sandbox).into_iter().map(|(text, _)| text).collect();
+    assert_eq!(kept.len(), files.len(), "{kept:?}");
+}
+
+#[test]
 fn a_key_with_control_characters_stays_where_it_is() {
     let sandbox = Sandbox::new();
     let before =
