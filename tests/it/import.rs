@@ -423,7 +423,6 @@ fn what_cannot_be_read_is_refused_when_it_was_named_and_passed_over_when_not() {
     write(&sandbox, "work/.mcp.json", "{\"mcpServers\": {\"x\": {}, \"x\": {}}}");
     write(&sandbox, "work/.cursor/mcp.json", "<html>");
     std::fs::write(sandbox.path("work/.env.production"), b"GITHUB_TOKEN=\xff\xfe\n").unwrap();
-    write(&sandbox, "work/.env.development", &format!("A='x\nGITHUB_TOKEN={GITHUB}\n"));
     write(&sandbox, "home/.config/gh/hosts.yml", "a: &x [*x]\n");
     std::fs::create_dir_all(sandbox.path("work/.gemini")).unwrap();
     let fifo = sandbox.path("work/.gemini/settings.json");
@@ -434,7 +433,6 @@ fn what_cannot_be_read_is_refused_when_it_was_named_and_passed_over_when_not() {
         (".mcp.json", "has x twice"),
         (".cursor/mcp.json", "not JSON (line 1)"),
         (".env.production", "not UTF-8"),
-        (".env.development", "a quote is not closed (line 1)"),
         ("nothing.env", "there is no file"),
         ("notes.txt", "does not tell what it is"),
         (".cursor", "does not tell what it is"),
@@ -456,9 +454,29 @@ fn what_cannot_be_read_is_refused_when_it_was_named_and_passed_over_when_not() {
     );
     let output = import(&sandbox, &["--json", "--rewrite"]);
     assert_eq!(output.code(), 0, "{output:?}");
-    assert_eq!(output.json()["unreadable"].as_array().unwrap().len(), 8);
+    assert_eq!(output.json()["unreadable"].as_array().unwrap().len(), 7);
     assert_eq!(output.json()["stored"], json!(["stripe"]));
     assert_eq!(text(&target), good);
+}
+
+#[test]
+fn a_line_that_programs_read_differently_stays_as_it_is() {
+    let sandbox = Sandbox::new();
+    let unclear = format!(
+        "GH_TOKEN=\"{OTHER}\"def\nOPENAI_API_KEY='sk-1' OTHER=1\nGROQ_API_KEY=gsk\"2\"\nMISTRAL_API_KEY=`m\n"
+    );
+    let before = format!("GITHUB_TOKEN={GITHUB}\t# mine\n{unclear}");
+    let file = write(&sandbox, "work/.env", &before);
+    let output = import(&sandbox, &["--rewrite"]);
+    assert_eq!(output.stdout.matches("cannot be taken over: ").count(), 4, "{output:?}");
+    assert_eq!(output.code(), 0, "{output:?}");
+    assert_eq!(token(&sandbox, "github"), GITHUB);
+    let comment = "# GITHUB_TOKEN: authctl exec --with github=GITHUB_TOKEN -- COMMAND\t# mine\n";
+    assert_eq!(text(&file), format!("{comment}{unclear}"));
+    assert_eq!(
+        sandbox.run(["status", "--json"]).json()["credentials"].as_array().unwrap().len(),
+        1
+    );
 }
 
 #[test]
