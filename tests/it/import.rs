@@ -110,6 +110,9 @@ fn what_is_applied_is_stored_and_what_is_rewritten_is_gone_from_the_file() {
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
     assert_eq!(backups(&sandbox), [(ENV.to_owned(), 0o600)]);
     assert!(said.stderr.contains("backups/"), "{said:?}");
+    let command = "authctl exec --with github=GITHUB_TOKEN,stripe -- COMMAND";
+    assert!(said.stderr.contains(command), "{said:?}");
+    assert_eq!(said.stderr.matches("is run by").count(), 1, "{said:?}");
     // What the comment says works.
     let with = ["exec", "--with", "github=GITHUB_TOKEN", "--", "printenv", "GITHUB_TOKEN"];
     assert_eq!(sandbox.run(with).success().trim_end(), GITHUB);
@@ -445,6 +448,10 @@ fn what_cannot_be_read_is_refused_when_it_was_named_and_passed_over_when_not() {
         }
     }
     assert!(import(&sandbox, &[".env"]).stderr.contains("elsewhere"), "the link's target is named");
+    std::fs::create_dir(sandbox.path("work/sub")).unwrap();
+    std::os::unix::fs::symlink("../elsewhere", sandbox.path("work/sub/.env")).unwrap();
+    let said = import(&sandbox, &["sub/.env"]).failure(1);
+    assert!(said.contains("authctl import sub/../elsewhere"), "{said}");
     // Among others they do not stop the rest.
     write(
         &sandbox,

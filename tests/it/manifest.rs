@@ -213,7 +213,7 @@ fn nothing_is_approved_blindly() {
     let mut sandbox = sandbox();
     write(&sandbox, "with = [\"openai\"]\n");
     let words = ["there is no terminal to ask at", "authctl trust --hash HASH"];
-    assert_refused(sandbox.run(["trust"]), 1, &words);
+    assert_refused(sandbox.run(["trust"]), 4, &words);
     let wrong = "0".repeat(64);
     let words = [&*format!("has the hash {}", hash(&sandbox)), "not 0000"];
     assert_refused(sandbox.run(["trust", "--hash", &wrong]), 1, &words);

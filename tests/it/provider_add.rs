@@ -237,8 +237,10 @@ fn what_a_server_names_and_the_file_cannot_have_is_not_written() {
 fn an_address_that_cannot_be_asked_is_refused_before_anything_else() {
     let sandbox = Sandbox::new();
     for (url, code) in [
-        ("http://example.com/mcp", 1),
-        ("https://user:hunter2@example.com/", 1),
+        ("http://example.com/mcp", 2),
+        ("ftp://x/y", 2),
+        ("https://", 2),
+        ("https://user:hunter2@example.com/", 2),
         ("https://169.254.169.254/latest", 1),
         ("http://127.0.0.1:1/mcp", 75),
     ] {
