@@ -231,14 +231,15 @@ fn own(name: &str) -> Result<Handing, CommandError> {
     Ok(Handing { named: Named { name, account_named }, form: Form::Own })
 }
 
-/// Not for a shell or a launcher: that is every program at once.
+/// Not for a shell or a launcher, which is every program at once; nor under an agent, which could answer
+/// for good.
 fn offer_to_remember(
     context: &Context,
     program: &Path,
     project: &Path,
     picked: &[String],
 ) -> Result<(), CommandError> {
-    if !policy::can_remember(program) {
+    if !policy::can_remember(program) || context.agent_at_the_keyboard()?.is_some() {
         return Ok(());
     }
     let question = format!(

@@ -296,6 +296,21 @@ fn at_a_terminal_an_unapproved_manifest_leaves_the_question_and_what_was_remembe
     assert_eq!(sandbox.run(["exec", "--", "./agent"]).success(), "<sk-1> <> <>\n");
 }
 
+#[test]
+fn an_agent_is_not_asked_for_a_lasting_answer() {
+    let mut sandbox = sandbox();
+    let agent = sandbox.path("work/agent");
+    fs::write(&agent, format!("#!/bin/sh\n{PRINT}\n")).unwrap();
+    fs::set_permissions(&agent, Permissions::from_mode(0o755)).unwrap();
+    sandbox.env("CLAUDECODE", "1");
+    let mut terminal = at_terminal(&sandbox, &["exec", "--", "./agent"]);
+    terminal.expect("Which credentials should ./agent get?");
+    terminal.send(" \r"); // groq, the first
+    let shown = terminal.rest();
+    assert!(shown.contains("<gsk-2>") && !shown.contains("Always hand"), "{shown}");
+    assert_eq!(terminal.status(), 0);
+}
+
 // -------------------------------------------------------------------------- given credentials, nesting
 
 #[test]
