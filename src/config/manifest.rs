@@ -133,6 +133,21 @@ fn parse(document: &Document<'_>, config: &Config) -> Result<Asked, Error> {
     })
 }
 
+/// How variables end that say where programs go, through whom, and what they run.
+const STEERING: [&str; 11] = [
+    "_URL",
+    "_URI",
+    "_HOST",
+    "_ENDPOINT",
+    "_REGISTRY",
+    "_WRAPPER",
+    "FLAGS",
+    "_PROXY",
+    "_COMMAND",
+    "_API_BASE",
+    "_INDEX",
+];
+
 struct Check<'a> {
     document: &'a Document<'a>,
     config: &'a Config,
@@ -179,8 +194,21 @@ impl Check<'_> {
                  manifest cannot hand {name} over in it",
                 other.id
             )),
+            None if self.steers(variable) => Err(format!(
+                "{variable} tells programs where to go, what to run or who runs them; a manifest \
+                 cannot hand {name} over in it"
+            )),
             None => Ok(()),
         }
+    }
+
+    /// Whether its name says that it leads programs somewhere, or it is the mark of an agent.
+    fn steers(&self, variable: &str) -> bool {
+        let upper = variable.to_ascii_uppercase();
+        let is_steering = |end: &str| upper.ends_with(end) || upper == end.trim_start_matches('_');
+        let mut markers = self.config.agents().flat_map(|agent| &agent.markers);
+        STEERING.into_iter().any(is_steering)
+            || markers.any(|marker| marker.variable.eq_ignore_ascii_case(variable))
     }
 }
 
@@ -272,6 +300,29 @@ mod tests {
             assert!(message.contains("is read by programs of openai"), "{message}");
         }
         assert!(asked("with = [\"openai=OPENAI_API_KEY\"]").is_ok());
+    }
+
+    #[test]
+    fn nothing_goes_into_a_variable_that_steers_or_marks() {
+        for variable in [
+            "OPENAI_BASE_URL",
+            "DATABASE_URI",
+            "OLLAMA_HOST",
+            "X_ENDPOINT",
+            "NPM_CONFIG_REGISTRY",
+            "RUSTC_WRAPPER",
+            "RUSTFLAGS",
+            "my_proxy",
+            "X_COMMAND",
+            "OPENAI_API_BASE",
+            "UV_DEFAULT_INDEX",
+            "HOST",
+            "CLAUDECODE",
+        ] {
+            let message = refusal(&format!("with = [\n\"groq={variable}\"]"));
+            assert!(message.starts_with("authctl.toml:2: with: "), "{message}");
+        }
+        assert!(asked("with = [\"groq=MY_HOST_KEY\"]").is_ok());
     }
 
     #[test]
