@@ -122,6 +122,7 @@ fn parse(document: &Document<'_>, config: &Config) -> Result<Asked, Error> {
             return Err(document.wrong(&Problem::new(account.span(), what)));
         }
     }
+    check.rivals(&file)?;
     let texts = |list: Vec<Spanned<String>>| list.into_iter().map(Spanned::into_inner).collect();
     let pair = |(provider, account): (Spanned<String>, Spanned<String>)| {
         (provider.into_inner(), account.into_inner())
@@ -209,6 +210,43 @@ impl Check<'_> {
         let mut markers = self.config.agents().flat_map(|agent| &agent.markers);
         STEERING.into_iter().any(is_steering)
             || markers.any(|marker| marker.variable.eq_ignore_ascii_case(variable))
+    }
+
+    /// Two credentials cannot go into one variable.
+    fn rivals(&self, file: &File) -> Result<(), Error> {
+        let mut taken: Vec<(&str, &str)> = Vec::new();
+        let with = file.with.iter().map(|asked| {
+            let typed = asked.get_ref();
+            let (name, variable) =
+                typed.split_once('=').unwrap_or((typed, self.only_variable(typed)));
+            (asked, name, variable)
+        });
+        let headers = file.env_header.iter().map(|asked| {
+            let (variable, name) = asked.get_ref().split_once('=').unwrap_or_default();
+            (asked, name, variable)
+        });
+        for (asked, name, variable) in
+            with.chain(headers).filter(|(.., variable)| !variable.is_empty())
+        {
+            match taken.iter().find(|(other, _)| *other == variable) {
+                Some((_, other)) if *other != name => {
+                    let what =
+                        format!("{other} and {name} cannot both be handed over in {variable}");
+                    return Err(self.document.wrong(&Problem::new(asked.span(), what)));
+                }
+                _ => taken.push((variable, name)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The variable of a provider whose every kind of credential goes into the same one; else nothing.
+    fn only_variable(&self, name: &str) -> &str {
+        let id = name.split(':').next().unwrap_or_default();
+        let Ok(provider) = self.config.provider(id) else { return "" };
+        let mut firsts = provider.schemes.iter().map(|scheme| scheme.variables.first());
+        let first = firsts.next().flatten();
+        first.filter(|first| firsts.all(|other| other == Some(*first))).map_or("", String::as_str)
     }
 }
 
@@ -323,6 +361,20 @@ mod tests {
             assert!(message.starts_with("authctl.toml:2: with: "), "{message}");
         }
         assert!(asked("with = [\"groq=MY_HOST_KEY\"]").is_ok());
+    }
+
+    #[test]
+    fn two_credentials_cannot_want_one_variable() {
+        for text in [
+            "with = [\"github=MYV\",\n\"xai=MYV\"]",
+            "with = [\"groq\",\n\"groq:work\"]",
+            "with = [\"github=MYV\"]\nenv_header = [\"MYV=xai\"]",
+        ] {
+            let message = refusal(text);
+            assert!(message.starts_with("authctl.toml:2: "), "{message}");
+            assert!(message.contains("cannot both be handed over in "), "{message}");
+        }
+        assert!(asked("with = [\"github=A\", \"github=B\", \"github=A\", \"groq\"]").is_ok());
     }
 
     #[test]

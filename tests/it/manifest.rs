@@ -361,6 +361,10 @@ fn what_is_wrong_in_a_manifest_is_named_with_its_place() {
         (b"[accounts]\ngroq = \"../x\"\n", &["authctl.toml:2: accounts.groq: is not an account"]),
         (b"with = [\"groq=LD_PRELOAD\"]\n", &["LD_PRELOAD steers programs"]),
         (b"with = [\"groq=OPENAI_BASE_URL\"]\n", &["OPENAI_BASE_URL tells programs where to go"]),
+        (
+            b"with = [\"groq=MYV\",\n\"openai=MYV\"]\n",
+            &["authctl.toml:2: with: groq and openai cannot both be handed over in MYV"],
+        ),
         (b"with = [\n\"\xff\"]\n", &["authctl.toml:2: is not UTF-8 text"]),
         (b"with = [\n", &["authctl.toml:1"]),
         (b"with = [\"groq\x1b[2J\"]\n", &["authctl.toml:1"]),
