@@ -297,6 +297,31 @@ fn at_a_terminal_an_unapproved_manifest_leaves_the_question_and_what_was_remembe
 }
 
 #[test]
+fn a_broken_manifest_stops_only_where_one_was_approved() {
+    let sandbox = sandbox();
+    let agent = sandbox.path("work/agent");
+    fs::write(&agent, format!("#!/bin/sh\n{PRINT}\n")).unwrap();
+    fs::set_permissions(&agent, Permissions::from_mode(0o755)).unwrap();
+    write(&sandbox, "with = [\"nobody\"]\n");
+    let mut terminal = at_terminal(&sandbox, &["exec", "--", "./agent"]);
+    terminal.expect("nobody has approved it, and it is left out");
+    terminal.expect("Which credentials should ./agent get?");
+    terminal.send(" \r"); // groq, the first
+    terminal.expect("Always hand groq to");
+    terminal.send_line("y");
+    terminal.rest();
+    assert_eq!(terminal.status(), 0);
+    let run = || sandbox.run(["exec", "--", "./agent"]);
+    write(&sandbox, "with = [\n");
+    let output = run();
+    assert!(output.stderr.contains("nobody has approved it"), "{output:?}");
+    assert_eq!(output.success(), "<> <gsk-2> <>\n");
+    approve(&sandbox, "with = [\"openai\"]\n");
+    write(&sandbox, "with = [\n");
+    assert_refused(run(), 125, &["authctl.toml:1"]);
+}
+
+#[test]
 fn an_agent_is_not_asked_for_a_lasting_answer() {
     let mut sandbox = sandbox();
     let agent = sandbox.path("work/agent");
@@ -371,11 +396,15 @@ fn what_is_wrong_in_a_manifest_is_named_with_its_place() {
         (&vec![b'#'; 1 << 20], &["authctl.toml is larger than 16384 bytes"]),
     ] {
         write(&sandbox, text);
-        for (arguments, code) in [(&EXEC[..], 125), (&["trust", "--show"], 2), (&["trust"], 2)] {
+        for arguments in [&["trust", "--show"][..], &["trust"]] {
             let output = sandbox.run(arguments);
             assert!(!output.stderr.contains('\u{1b}'), "{output:?}");
-            assert_refused(output, code, words);
+            assert_refused(output, 2, words);
         }
+        // Never approved, it changes nothing: the choices are named.
+        let output = sandbox.run(EXEC);
+        assert!(!output.stderr.contains('\u{1b}'), "{output:?}");
+        assert_refused(output, 125, &[words[0], "nobody has approved it", "Stored are: groq"]);
         // Whoever names what to hand over is not stopped by somebody's file.
         assert_eq!(sandbox.run(["token", "groq"]).success(), "gsk-2\n");
     }
