@@ -31,6 +31,8 @@ pub enum Event {
     Exec,
     /// Printed.
     Token,
+    /// Sent to its provider, to see whether it is taken.
+    Check,
     /// New tokens from the authorization server.
     Refresh,
     Login,
@@ -46,6 +48,7 @@ impl Event {
         match self {
             Event::Exec => "exec",
             Event::Token => "token",
+            Event::Check => "check",
             Event::Refresh => "refresh",
             Event::Login => "login",
             Event::Logout => "logout",

@@ -222,6 +222,12 @@ impl Context {
         Ok(found.as_ref())
     }
 
+    /// Whether there is a manifest here, and nothing was ever approved at its place.
+    pub fn has_new_manifest(&self) -> Result<bool, CommandError> {
+        let Some(path) = manifest_path() else { return Ok(false) };
+        Ok(policy::approval(&self.paths()?.state, &path)?.is_none())
+    }
+
     /// The account that the directory's manifest names for a provider. One that was never approved
     /// counts for nothing, whatever is wrong with it; one that changed stops what it would change.
     fn account_from_manifest(&self, provider: &str) -> Result<Option<String>, CommandError> {

@@ -102,8 +102,33 @@ fn replace_with(
     contents: &[u8],
     set_mode: impl FnOnce(&File) -> Result<(), Error>,
 ) -> Result<(), Error> {
+    let file = beside(path, contents, set_mode)?;
+    persist(file, path).map_err(failed("write", path))?;
+    sync_directory(directory_of(path))
+}
+
+/// Writes a file of a name that is free, in the same way; whether it was free.
+pub fn create(path: &Path, contents: &[u8]) -> Result<bool, Error> {
+    let file = beside(path, contents, |file| restrict(file, path))?;
+    match file.persist_noclobber(path) {
+        Ok(_) => sync_directory(directory_of(path)).map(|()| true),
+        Err(taken) if taken.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(failed("write", path)(error.error)),
+    }
+}
+
+fn directory_of(path: &Path) -> &Path {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let directory = directory.unwrap_or(Path::new("."));
+    directory.unwrap_or(Path::new("."))
+}
+
+/// A temporary file beside `path` that has the contents durably.
+fn beside(
+    path: &Path,
+    contents: &[u8],
+    set_mode: impl FnOnce(&File) -> Result<(), Error>,
+) -> Result<tempfile::NamedTempFile, Error> {
+    let directory = directory_of(path);
     let mut file = tempfile::Builder::new()
         .prefix(".new-")
         .tempfile_in(directory)
@@ -111,8 +136,7 @@ fn replace_with(
     set_mode(file.as_file())?;
     file.write_all(contents).map_err(failed("write", path))?;
     file.as_file().sync_all().map_err(failed("write", path))?;
-    persist(file, path).map_err(failed("write", path))?;
-    sync_directory(directory)
+    Ok(file)
 }
 
 /// Renames `file` to `path`. On Windows that fails for as long as a reader has `path` open.
@@ -385,6 +409,18 @@ mod tests {
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
         assert!(remove(&path).unwrap());
         assert!(!remove(&path).unwrap());
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_not_written_over() {
+        let place = place();
+        let path = place.path().join("file");
+        assert!(create(&path, b"first").unwrap());
+        assert!(!create(&path, b"second").unwrap());
+        assert_eq!((read(&path, LIMIT).unwrap().unwrap(), mode(&path)), (b"first".into(), 0o600));
+        symlink("nothing", place.path().join("link")).unwrap();
+        assert!(!create(&place.path().join("link"), b"second").unwrap());
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 2);
     }
 
     #[test]

@@ -10,22 +10,24 @@ struct Assignment<'a> {
     end: usize,
     name: &'a str,
     value: String,
+    /// Why nobody knows what its value is.
+    unclear: Option<&'static str>,
 }
 
-pub fn literals(text: &str) -> Result<Vec<Literal>, Malformed> {
-    let found = assignments(text)?.into_iter().filter(|found| !is_stand_in(&found.value));
-    Ok(found
+pub fn literals(text: &str) -> Vec<Literal> {
+    let found = assignments(text).into_iter().filter(|found| !is_stand_in(&found.value));
+    found
         .map(|found| Literal {
             at: vec![place(text, &found)],
             sign: Sign::Variable(found.name.to_owned()),
             secret: Secret::new(found.value),
-            way: Way::Comment,
+            way: found.unclear.map_or(Way::Comment, Way::Useless),
         })
-        .collect())
+        .collect()
 }
 
 pub fn refer(text: &str, references: &[Reference<'_>]) -> Result<String, Malformed> {
-    let assignments = assignments(text)?;
+    let assignments = assignments(text);
     let mut after = text.to_owned();
     let mut done = 0;
     // From the end, so that places stay what they are.
@@ -46,12 +48,12 @@ fn place(text: &str, found: &Assignment<'_>) -> String {
     format!("line {}", line_of(text, found.start))
 }
 
-fn assignments(text: &str) -> Result<Vec<Assignment<'_>>, Malformed> {
+fn assignments(text: &str) -> Vec<Assignment<'_>> {
     let mut found = Vec::new();
     let mut at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     while at < text.len() {
         let line_end = text[at..].find('\n').map_or(text.len(), |end| at + end);
-        match assignment(text, at, line_end)? {
+        match assignment(text, at, line_end) {
             Some(assignment) => {
                 at = text[assignment.end..].find('\n').map_or(text.len(), |n| assignment.end + n);
                 found.push(assignment);
@@ -60,30 +62,26 @@ fn assignments(text: &str) -> Result<Vec<Assignment<'_>>, Malformed> {
         }
         at += 1;
     }
-    Ok(found)
+    found
 }
 
 /// The assignment that begins in the line from `start` to `line_end`, if one does.
-fn assignment(
-    text: &str,
-    start: usize,
-    line_end: usize,
-) -> Result<Option<Assignment<'_>>, Malformed> {
+fn assignment(text: &str, start: usize, line_end: usize) -> Option<Assignment<'_>> {
     let line = &text[start..line_end];
     let indent = line.len() - line.trim_start().len();
     let mut rest = &line[indent..];
     if let Some(exported) = rest.strip_prefix("export").filter(|r| r.starts_with([' ', '\t'])) {
         rest = exported.trim_start();
     }
-    let Some((name, value)) = rest.split_once('=') else { return Ok(None) };
+    let (name, value) = rest.split_once('=')?;
     let name = name.trim_end();
     if !is_name(name) {
-        return Ok(None);
+        return None;
     }
     let blanks = value.len() - value.trim_start_matches([' ', '\t']).len();
     let begin = line_end - value.len() + blanks;
-    let (value, end) = value_at(text, begin, line_end)?;
-    Ok(Some(Assignment { start: start + indent, end, name, value }))
+    let Value { text: value, end, unclear } = value_at(text, begin, line_end);
+    Some(Assignment { start: start + indent, end, name, value, unclear })
 }
 
 fn is_name(name: &str) -> bool {
@@ -91,23 +89,47 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
 }
 
-/// The value from `begin`, and where it ends. Only a quoted one goes beyond its line.
-fn value_at(text: &str, begin: usize, line_end: usize) -> Result<(String, usize), Malformed> {
-    let quote = text[begin..].chars().next().filter(|first| matches!(first, '\'' | '"' | '`'));
-    let Some(quote) = quote else {
-        let line = &text[begin..line_end];
-        let value = line.find(" #").map_or(line, |comment| &line[..comment]).trim_end();
-        let value = if value.starts_with('#') { "" } else { value };
-        return Ok((value.to_owned(), begin + value.len()));
+struct Value {
+    text: String,
+    end: usize,
+    unclear: Option<&'static str>,
+}
+
+/// The value from `begin`. Only a quoted one goes beyond its line.
+fn value_at(text: &str, begin: usize, line_end: usize) -> Value {
+    let Some(quote) = text[begin..].chars().next().filter(|first| QUOTES.contains(first)) else {
+        return unquoted(&text[begin..line_end], begin);
     };
-    let inner = &text[begin + 1..];
-    let length = closing(inner, quote).ok_or_else(|| Malformed::Syntax {
-        what: "a .env file: a quote is not closed",
-        line: Some(line_of(text, begin)),
-    })?;
-    let value = &inner[..length];
-    let value = if quote == '"' { unescaped(value) } else { value.to_owned() };
-    Ok((value, begin + length + 2))
+    if let Some(length) = closing(&text[begin + 1..], quote) {
+        return quoted(text, begin, length, quote);
+    }
+    let value = text[begin..line_end].trim_end();
+    let (end, unclear) = (begin + value.len(), Some("its quote is not closed"));
+    Value { text: value.to_owned(), end, unclear }
+}
+
+const QUOTES: [char; 3] = ['\'', '"', '`'];
+
+fn unquoted(line: &str, begin: usize) -> Value {
+    let comment = line.find(" #").into_iter().chain(line.find("\t#")).min();
+    let value = comment.map_or(line, |comment| &line[..comment]).trim_end();
+    let value = if value.starts_with('#') { "" } else { value };
+    let unclear = value.contains(QUOTES).then_some("programs read a quote within it differently");
+    Value { text: value.to_owned(), end: begin + value.len(), unclear }
+}
+
+/// Behind the quote a comment may stand, after a blank; of anything else nobody knows what it means.
+fn quoted(text: &str, begin: usize, length: usize, quote: char) -> Value {
+    let value = &text[begin + 1..][..length];
+    let end = begin + length + 2;
+    let rest = text[end..].split('\n').next().unwrap_or_default();
+    let is_clear = rest.trim().is_empty()
+        || (rest.starts_with([' ', '\t']) && rest.trim_start().starts_with('#'));
+    Value {
+        text: if quote == '"' { unescaped(value) } else { value.to_owned() },
+        end,
+        unclear: (!is_clear).then_some("something follows its closing quote"),
+    }
 }
 
 /// Where the quote closes; a backslash hides one in double quotes.
@@ -144,7 +166,7 @@ mod tests {
     use super::*;
 
     fn found(text: &str) -> Vec<(String, String, String)> {
-        let literals = literals(text).unwrap().into_iter();
+        let literals = literals(text).into_iter();
         literals
             .map(|found| {
                 let Sign::Variable(name) = found.sign else { panic!("{:?}", found.sign) };
@@ -180,9 +202,15 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_that_is_not_closed_is_said_with_its_line() {
-        let error = literals("A=1\nB='x\nC=2\n").unwrap_err().to_string();
-        assert!(error.contains("line 2") && !error.contains('x'), "{error}");
+    fn a_value_that_programs_read_differently_is_unclear_and_costs_the_others_nothing() {
+        let text = "A=\"abc\"def\nB='a' OTHER=1\nC=a\"b\nD=one\t# x\nE='two'\t# x\nF=\"x\"#y\nG=`z\nH=last";
+        let found = literals(text);
+        let unclear = found.iter().filter(|found| matches!(found.way, Way::Useless(_)));
+        let lines: Vec<String> = unclear.map(Literal::place).collect();
+        assert_eq!(lines, ["line 1", "line 2", "line 3", "line 6", "line 7"]);
+        let clear = found.iter().filter(|found| found.way == Way::Comment);
+        let clear: Vec<&str> = clear.map(|found| found.secret.expose()).collect();
+        assert_eq!(clear, ["one", "two", "last"]);
     }
 
     proptest::proptest! {

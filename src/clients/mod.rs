@@ -97,7 +97,7 @@ pub enum Malformed {
 /// Every value in `text` that may be a secret, in order. Which are is for whoever knows the providers.
 pub fn literals(format: Format, text: &str) -> Result<Vec<Literal>, Malformed> {
     match format {
-        Format::Dotenv => dotenv::literals(text),
+        Format::Dotenv => Ok(dotenv::literals(text)),
         Format::Mcp => json::literals(text),
         Format::Codex => codex::literals(text),
         Format::Gh => gh_hosts::literals(text),

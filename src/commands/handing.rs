@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::config::{self, Asked};
+use crate::config::{self, Asked, Manifest};
 use crate::context::{Context, Named, working_directory};
 use crate::credential::Name;
 use crate::error::{CommandError, Kind, chain};
@@ -109,7 +109,7 @@ pub fn unnamed(context: &Context, program: &OsStr, ask: bool) -> Result<Handings
     if ask {
         return choose(context, program, true);
     }
-    let Some((manifest, standing)) = context.manifest()? else {
+    let Some((manifest, standing)) = readable_manifest(context)? else {
         return choose(context, program, false);
     };
     if !manifest.asked.hands_over() {
@@ -119,6 +119,20 @@ pub fn unnamed(context: &Context, program: &OsStr, ask: bool) -> Result<Handings
         None => listed(context, &manifest.path, &manifest.asked),
         Some(error) if *standing == Standing::New => unapproved(context, program, error),
         Some(error) => Err(with_names(error.into(), program, &manifest.asked)),
+    }
+}
+
+/// The manifest. One that cannot be read is an error only if something was approved at its place: else it
+/// changes nothing.
+fn readable_manifest(context: &Context) -> Result<Option<&(Manifest, Standing)>, CommandError> {
+    match context.manifest() {
+        Err(error) if context.has_new_manifest()? => {
+            context
+                .ui
+                .warn(&format!("{}; nobody has approved it, and it is left out", error.message()));
+            Ok(None)
+        }
+        found => found,
     }
 }
 
@@ -231,14 +245,15 @@ fn own(name: &str) -> Result<Handing, CommandError> {
     Ok(Handing { named: Named { name, account_named }, form: Form::Own })
 }
 
-/// Not for a shell or a launcher: that is every program at once.
+/// Not for a shell or a launcher, which is every program at once; nor under an agent, which could answer
+/// for good.
 fn offer_to_remember(
     context: &Context,
     program: &Path,
     project: &Path,
     picked: &[String],
 ) -> Result<(), CommandError> {
-    if !policy::can_remember(program) {
+    if !policy::can_remember(program) || context.agent_at_the_keyboard()?.is_some() {
         return Ok(());
     }
     let question = format!(

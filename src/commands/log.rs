@@ -192,6 +192,7 @@ fn done(entry: &Entry) -> String {
             format!("to {program} in {variable}{source}")
         }
         Event::Token => format!("printed for {program}{source}"),
+        Event::Check => format!("taken by {}{source}", entry.hosts.join(", ")),
         Event::Refresh => "refreshed".into(),
         Event::Login => match &entry.source {
             Some(file) => format!("imported from {file}"),

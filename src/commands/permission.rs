@@ -80,7 +80,8 @@ fn allow(context: &Context, name: &Name) -> Result<(), CommandError> {
         return refused(format!("{agent} {why}"));
     }
     if !context.ui.can_ask() {
-        return refused("only a person at a terminal can give that permission".into());
+        let why = "only a person at a terminal can give that permission";
+        return Err(CommandError::new(Kind::ConfirmationRequired, why));
     }
     let entry = context.store()?.entry(name)?;
     let entry = entry.ok_or_else(|| resolve::Error::NotSignedIn(name.clone()))?;

@@ -135,7 +135,7 @@ fn check_hash(manifest: &Manifest, hash: &str) -> Result<(), CommandError> {
 fn ask(context: &Context, manifest: &Manifest, standing: &Standing) -> Result<(), CommandError> {
     if !context.ui.can_ask() {
         return Err(CommandError::new(
-            Kind::Failed,
+            Kind::ConfirmationRequired,
             format!("there is no terminal to ask at about {}", shown(&manifest.path)),
         )
         .hint("authctl trust --show")

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use crate::audit::{Entry, Event, Outcome};
 use crate::config::{Scheme, Verify, VerifyMethod};
 use crate::context::Context;
 use crate::credential::Name;
@@ -13,9 +14,34 @@ use crate::resolve::{Resolved, Source};
 use crate::secret::conceal;
 use crate::text::clean;
 
-/// Makes the call. 401 means that the credential is not taken any more, 403 that it is, but not for this;
-/// nothing but 2xx is good, and where the entry names a member of the answer, nothing but `true` in it.
+/// Makes the call, and writes down that the credential was sent.
 pub fn verify(
+    context: &Context,
+    name: &Name,
+    scheme: &Scheme,
+    call: &Verify,
+    resolved: &Resolved,
+) -> Result<(), CommandError> {
+    let tried = attempt(context, name, scheme, call, resolved);
+    let outcome = if tried.is_ok() { Outcome::Done } else { Outcome::Failed };
+    let url = parse_url(&call.url)?;
+    context.record(Entry {
+        name: Some(name.to_string()),
+        id: Some(resolved.id.clone()),
+        hosts: url.host().map(|host| host.to_string()).into_iter().collect(),
+        source: match &resolved.source {
+            Source::Given(variable) => Some(variable.clone()),
+            Source::Stored | Source::Acquired => None,
+        },
+        reason: tried.as_ref().err().map(|error| error.message().to_owned()),
+        ..Entry::new(Event::Check, outcome)
+    });
+    tried
+}
+
+/// 401 means that the credential is not taken any more, 403 that it is, but not for this;
+/// nothing but 2xx is good, and where the entry names a member of the answer, nothing but `true` in it.
+fn attempt(
     context: &Context,
     name: &Name,
     scheme: &Scheme,

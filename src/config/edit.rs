@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::{DocumentMut, Item, Table};
 
 use super::file::{Document, Problem};
-use super::{Config, Error, StoreChoice, read_text, trusted};
+use super::{Config, Error, Provider, StoreChoice, read_text, trusted};
 use crate::private_file;
 
 /// A change that has been found good, and is not written yet.
@@ -23,6 +23,11 @@ impl Edit {
     fn new(file: &Path, before: String, after: String) -> Result<Self, Error> {
         Config::parse(file, &after)?;
         Ok(Self { file: file.to_owned(), before, after })
+    }
+
+    /// A provider as it will be.
+    pub fn provider(&self, id: &str) -> Result<Provider, Error> {
+        Config::parse(&self.file, &self.after)?.provider(id).cloned()
     }
 
     /// Writes it, unless the file is no longer what the change was made of.

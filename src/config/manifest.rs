@@ -122,6 +122,7 @@ fn parse(document: &Document<'_>, config: &Config) -> Result<Asked, Error> {
             return Err(document.wrong(&Problem::new(account.span(), what)));
         }
     }
+    check.rivals(&file)?;
     let texts = |list: Vec<Spanned<String>>| list.into_iter().map(Spanned::into_inner).collect();
     let pair = |(provider, account): (Spanned<String>, Spanned<String>)| {
         (provider.into_inner(), account.into_inner())
@@ -132,6 +133,21 @@ fn parse(document: &Document<'_>, config: &Config) -> Result<Asked, Error> {
         accounts: file.accounts.into_iter().map(pair).collect(),
     })
 }
+
+/// How variables end that say where programs go, through whom, and what they run.
+const STEERING: [&str; 11] = [
+    "_URL",
+    "_URI",
+    "_HOST",
+    "_ENDPOINT",
+    "_REGISTRY",
+    "_WRAPPER",
+    "FLAGS",
+    "_PROXY",
+    "_COMMAND",
+    "_API_BASE",
+    "_INDEX",
+];
 
 struct Check<'a> {
     document: &'a Document<'a>,
@@ -179,8 +195,58 @@ impl Check<'_> {
                  manifest cannot hand {name} over in it",
                 other.id
             )),
+            None if self.steers(variable) => Err(format!(
+                "{variable} tells programs where to go, what to run or who runs them; a manifest \
+                 cannot hand {name} over in it"
+            )),
             None => Ok(()),
         }
+    }
+
+    /// Whether its name says that it leads programs somewhere, or it is the mark of an agent.
+    fn steers(&self, variable: &str) -> bool {
+        let upper = variable.to_ascii_uppercase();
+        let is_steering = |end: &str| upper.ends_with(end) || upper == end.trim_start_matches('_');
+        let mut markers = self.config.agents().flat_map(|agent| &agent.markers);
+        STEERING.into_iter().any(is_steering)
+            || markers.any(|marker| marker.variable.eq_ignore_ascii_case(variable))
+    }
+
+    /// Two credentials cannot go into one variable.
+    fn rivals(&self, file: &File) -> Result<(), Error> {
+        let mut taken: Vec<(&str, &str)> = Vec::new();
+        let with = file.with.iter().map(|asked| {
+            let typed = asked.get_ref();
+            let (name, variable) =
+                typed.split_once('=').unwrap_or((typed, self.only_variable(typed)));
+            (asked, name, variable)
+        });
+        let headers = file.env_header.iter().map(|asked| {
+            let (variable, name) = asked.get_ref().split_once('=').unwrap_or_default();
+            (asked, name, variable)
+        });
+        for (asked, name, variable) in
+            with.chain(headers).filter(|(.., variable)| !variable.is_empty())
+        {
+            match taken.iter().find(|(other, _)| *other == variable) {
+                Some((_, other)) if *other != name => {
+                    let what =
+                        format!("{other} and {name} cannot both be handed over in {variable}");
+                    return Err(self.document.wrong(&Problem::new(asked.span(), what)));
+                }
+                _ => taken.push((variable, name)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The variable of a provider whose every kind of credential goes into the same one; else nothing.
+    fn only_variable(&self, name: &str) -> &str {
+        let id = name.split(':').next().unwrap_or_default();
+        let Ok(provider) = self.config.provider(id) else { return "" };
+        let mut firsts = provider.schemes.iter().map(|scheme| scheme.variables.first());
+        let first = firsts.next().flatten();
+        first.filter(|first| firsts.all(|other| other == Some(*first))).map_or("", String::as_str)
     }
 }
 
@@ -272,6 +338,43 @@ mod tests {
             assert!(message.contains("is read by programs of openai"), "{message}");
         }
         assert!(asked("with = [\"openai=OPENAI_API_KEY\"]").is_ok());
+    }
+
+    #[test]
+    fn nothing_goes_into_a_variable_that_steers_or_marks() {
+        for variable in [
+            "OPENAI_BASE_URL",
+            "DATABASE_URI",
+            "OLLAMA_HOST",
+            "X_ENDPOINT",
+            "NPM_CONFIG_REGISTRY",
+            "RUSTC_WRAPPER",
+            "RUSTFLAGS",
+            "my_proxy",
+            "X_COMMAND",
+            "OPENAI_API_BASE",
+            "UV_DEFAULT_INDEX",
+            "HOST",
+            "CLAUDECODE",
+        ] {
+            let message = refusal(&format!("with = [\n\"groq={variable}\"]"));
+            assert!(message.starts_with("authctl.toml:2: with: "), "{message}");
+        }
+        assert!(asked("with = [\"groq=MY_HOST_KEY\"]").is_ok());
+    }
+
+    #[test]
+    fn two_credentials_cannot_want_one_variable() {
+        for text in [
+            "with = [\"github=MYV\",\n\"xai=MYV\"]",
+            "with = [\"groq\",\n\"groq:work\"]",
+            "with = [\"github=MYV\"]\nenv_header = [\"MYV=xai\"]",
+        ] {
+            let message = refusal(text);
+            assert!(message.starts_with("authctl.toml:2: "), "{message}");
+            assert!(message.contains("cannot both be handed over in "), "{message}");
+        }
+        assert!(asked("with = [\"github=A\", \"github=B\", \"github=A\", \"groq\"]").is_ok());
     }
 
     #[test]

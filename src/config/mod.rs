@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use agents::Agent;
-pub use edit::{add_provider, remember_store, remove_provider, snippet};
+pub use edit::{Edit, add_provider, remember_store, remove_provider, snippet};
 pub use identity::{ACTIONS_VARIABLES, Identity, IdentitySource, IssuedToken, OwnAssertion};
 pub use key_flow::{BrowserPoll, KeyFlow, PkceKey};
 pub use manifest::{Asked, FILE as MANIFEST, Manifest, nearest_manifest};

@@ -115,6 +115,17 @@ impl Provider {
             .map(String::as_str)
     }
 
+    /// Whether credentials of every kind that `before` takes go to the same hosts in the same header.
+    pub fn sends_like(&self, before: &Self) -> bool {
+        let alike = |old: &Scheme| {
+            let new = self.scheme(old.kind);
+            new.is_some_and(|new| new.header == old.header && new.verify == old.verify)
+        };
+        (&self.hosts, &self.base_url, &self.mcp_url)
+            == (&before.hosts, &before.base_url, &before.mcp_url)
+            && before.schemes.iter().all(alike)
+    }
+
     /// Checks one written provider.
     pub(super) fn check(
         id: &Spanned<String>,

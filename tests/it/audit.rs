@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::real_parts::{present, skipped};
 use crate::support::authorization_server::{Endpoint, Fault};
+use crate::support::http::{Answer, Server};
 use crate::support::launcher::pid_of;
 use crate::support::pty::Terminal;
 use crate::support::sandbox::{AUTHCTL, Output, Sandbox};
@@ -144,6 +145,31 @@ fn refreshes_leave_a_line_whether_they_work_or_not() {
 }
 
 // ------------------------------------------------------------------------------------------- reading
+
+#[test]
+fn a_call_that_carries_the_credential_leaves_a_line() {
+    let sandbox = Sandbox::new();
+    let api = Server::start(|request| match request.header("authorization") {
+        Some("Bearer good-1") => Answer::empty(200),
+        _ => Answer::empty(401),
+    });
+    sandbox.write_config(&format!("[provider.api.bearer]\nverify = \"{}/me\"\n", api.origin()));
+    let login = |key: &str| sandbox.run_with_input(["login", "api", "--with-key"], key);
+    login("good-1").success();
+    sandbox.run(["status", "api", "--check"]).success();
+    sandbox.run(["provider", "check", "api"]).success();
+    login("bad-1").success();
+    sandbox.run(["status", "api", "--check"]);
+    let all = entries(&sandbox, &[]);
+    let checks: Vec<&Value> = all.iter().filter(|entry| entry["event"] == "check").collect();
+    let outcomes: Vec<&str> = checks.iter().map(|c| c["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes, ["done", "done", "failed"]);
+    assert!(checks.iter().all(|check| check["name"] == "api" && check["id"].is_string()));
+    assert_eq!(checks[0]["hosts"], serde_json::json!(["127.0.0.1"]));
+    let shown = sandbox.run(["log"]).success();
+    assert!(shown.contains("taken by 127.0.0.1") && shown.contains("answers 401"), "{shown}");
+    assert!(!shown.contains("good-1") && !shown.contains("bad-1"), "{shown}");
+}
 
 #[test]
 fn the_log_is_filtered_by_name_time_program_and_number() {

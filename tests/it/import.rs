@@ -110,6 +110,9 @@ fn what_is_applied_is_stored_and_what_is_rewritten_is_gone_from_the_file() {
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
     assert_eq!(backups(&sandbox), [(ENV.to_owned(), 0o600)]);
     assert!(said.stderr.contains("backups/"), "{said:?}");
+    let command = "authctl exec --with github=GITHUB_TOKEN,stripe -- COMMAND";
+    assert!(said.stderr.contains(command), "{said:?}");
+    assert_eq!(said.stderr.matches("is run by").count(), 1, "{said:?}");
     // What the comment says works.
     let with = ["exec", "--with", "github=GITHUB_TOKEN", "--", "printenv", "GITHUB_TOKEN"];
     assert_eq!(sandbox.run(with).success().trim_end(), GITHUB);
@@ -423,7 +426,6 @@ fn what_cannot_be_read_is_refused_when_it_was_named_and_passed_over_when_not() {
     write(&sandbox, "work/.mcp.json", "{\"mcpServers\": {\"x\": {}, \"x\": {}}}");
     write(&sandbox, "work/.cursor/mcp.json", "<html>");
     std::fs::write(sandbox.path("work/.env.production"), b"GITHUB_TOKEN=\xff\xfe\n").unwrap();
-    write(&sandbox, "work/.env.development", &format!("A='x\nGITHUB_TOKEN={GITHUB}\n"));
     write(&sandbox, "home/.config/gh/hosts.yml", "a: &x [*x]\n");
     std::fs::create_dir_all(sandbox.path("work/.gemini")).unwrap();
     let fifo = sandbox.path("work/.gemini/settings.json");
@@ -434,7 +436,6 @@ fn what_cannot_be_read_is_refused_when_it_was_named_and_passed_over_when_not() {
         (".mcp.json", "has x twice"),
         (".cursor/mcp.json", "not JSON (line 1)"),
         (".env.production", "not UTF-8"),
-        (".env.development", "a quote is not closed (line 1)"),
         ("nothing.env", "there is no file"),
         ("notes.txt", "does not tell what it is"),
         (".cursor", "does not tell what it is"),
@@ -447,6 +448,10 @@ fn what_cannot_be_read_is_refused_when_it_was_named_and_passed_over_when_not() {
         }
     }
     assert!(import(&sandbox, &[".env"]).stderr.contains("elsewhere"), "the link's target is named");
+    std::fs::create_dir(sandbox.path("work/sub")).unwrap();
+    std::os::unix::fs::symlink("../elsewhere", sandbox.path("work/sub/.env")).unwrap();
+    let said = import(&sandbox, &["sub/.env"]).failure(1);
+    assert!(said.contains("authctl import sub/../elsewhere"), "{said}");
     // Among others they do not stop the rest.
     write(
         &sandbox,
@@ -456,9 +461,51 @@ fn what_cannot_be_read_is_refused_when_it_was_named_and_passed_over_when_not() {
     );
     let output = import(&sandbox, &["--json", "--rewrite"]);
     assert_eq!(output.code(), 0, "{output:?}");
-    assert_eq!(output.json()["unreadable"].as_array().unwrap().len(), 8);
+    assert_eq!(output.json()["unreadable"].as_array().unwrap().len(), 7);
     assert_eq!(output.json()["stored"], json!(["stripe"]));
     assert_eq!(text(&target), good);
+}
+
+#[test]
+fn a_line_that_programs_read_differently_stays_as_it_is() {
+    let sandbox = Sandbox::new();
+    let unclear = format!(
+        "GH_TOKEN=\"{OTHER}\"def\nOPENAI_API_KEY='sk-1' OTHER=1\nGROQ_API_KEY=gsk\"2\"\nMISTRAL_API_KEY=`m\n"
+    );
+    let before = format!("GITHUB_TOKEN={GITHUB}\t# mine\n{unclear}");
+    let file = write(&sandbox, "work/.env", &before);
+    let output = import(&sandbox, &["--rewrite"]);
+    assert_eq!(output.stdout.matches("cannot be taken over: ").count(), 4, "{output:?}");
+    assert_eq!(output.code(), 0, "{output:?}");
+    assert_eq!(token(&sandbox, "github"), GITHUB);
+    let comment = "# GITHUB_TOKEN: authctl exec --with github=GITHUB_TOKEN -- COMMAND\t# mine\n";
+    assert_eq!(text(&file), format!("{comment}{unclear}"));
+    assert_eq!(
+        sandbox.run(["status", "--json"]).json()["credentials"].as_array().unwrap().len(),
+        1
+    );
+}
+
+#[test]
+fn imports_at_the_same_time_keep_every_backup() {
+    let sandbox = Sandbox::new();
+    let files: Vec<PathBuf> = (0..8)
+        .map(|number| {
+            let text = format!("# {number}\nGITHUB_TOKEN={GITHUB}\n");
+            write(&sandbox, &format!("work/{number}/.env"), &text)
+        })
+        .collect();
+    import(&sandbox, &[files[0].to_str().unwrap(), "--apply"]).success();
+    let start = |file: &PathBuf| {
+        sandbox.start(sandbox.command(["import", file.to_str().unwrap(), "--rewrite"]))
+    };
+    let running: Vec<_> = files.iter().map(start).collect();
+    for one in running {
+        one.finish().success();
+    }
+    let kept: std::collections::BTreeSet<String> =
+        backups(&sandbox).into_iter().map(|(text, _)| text).collect();
+    assert_eq!(kept.len(), files.len(), "{kept:?}");
 }
 
 #[test]

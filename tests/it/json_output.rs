@@ -231,7 +231,7 @@ fn what_a_manifest_asks_for_is_shown_approved_and_listed() {
     let shown = document("trust", changed, &["trust", "--show"], "");
     assert_eq!(shown["removed"], json!(["openai in MY_KEY", "openai as work"]));
     refused(changed, &["exec", "--", "true"], "", 125);
-    refused(changed, &["trust"], "", 1);
+    refused(changed, &["trust"], "", 4);
     refused(Sandbox::new, &["trust"], "", 2);
 }
 
@@ -451,7 +451,7 @@ fn a_refusal_is_one_json_line_on_stderr_with_the_code_of_the_text_form() {
         (&["token", "groq", "--min-ttl", "soon"], 2, "usage"),
         (&["token", "groq", "--no-such-flag"], 2, "usage"),
         (&["token"], 2, "usage"),
-        (&["permission", "allow", "groq"], 1, "failed"),
+        (&["permission", "allow", "groq"], 4, "confirmation_required"),
         (&["permission"], 2, "usage"),
         (&["permission", "list", "gorq"], 2, "usage"),
         (&["log", "--since", "soon"], 2, "usage"),

@@ -213,7 +213,7 @@ fn nothing_is_approved_blindly() {
     let mut sandbox = sandbox();
     write(&sandbox, "with = [\"openai\"]\n");
     let words = ["there is no terminal to ask at", "authctl trust --hash HASH"];
-    assert_refused(sandbox.run(["trust"]), 1, &words);
+    assert_refused(sandbox.run(["trust"]), 4, &words);
     let wrong = "0".repeat(64);
     let words = [&*format!("has the hash {}", hash(&sandbox)), "not 0000"];
     assert_refused(sandbox.run(["trust", "--hash", &wrong]), 1, &words);
@@ -296,6 +296,46 @@ fn at_a_terminal_an_unapproved_manifest_leaves_the_question_and_what_was_remembe
     assert_eq!(sandbox.run(["exec", "--", "./agent"]).success(), "<sk-1> <> <>\n");
 }
 
+#[test]
+fn a_broken_manifest_stops_only_where_one_was_approved() {
+    let sandbox = sandbox();
+    let agent = sandbox.path("work/agent");
+    fs::write(&agent, format!("#!/bin/sh\n{PRINT}\n")).unwrap();
+    fs::set_permissions(&agent, Permissions::from_mode(0o755)).unwrap();
+    write(&sandbox, "with = [\"nobody\"]\n");
+    let mut terminal = at_terminal(&sandbox, &["exec", "--", "./agent"]);
+    terminal.expect("nobody has approved it, and it is left out");
+    terminal.expect("Which credentials should ./agent get?");
+    terminal.send(" \r"); // groq, the first
+    terminal.expect("Always hand groq to");
+    terminal.send_line("y");
+    terminal.rest();
+    assert_eq!(terminal.status(), 0);
+    let run = || sandbox.run(["exec", "--", "./agent"]);
+    write(&sandbox, "with = [\n");
+    let output = run();
+    assert!(output.stderr.contains("nobody has approved it"), "{output:?}");
+    assert_eq!(output.success(), "<> <gsk-2> <>\n");
+    approve(&sandbox, "with = [\"openai\"]\n");
+    write(&sandbox, "with = [\n");
+    assert_refused(run(), 125, &["authctl.toml:1"]);
+}
+
+#[test]
+fn an_agent_is_not_asked_for_a_lasting_answer() {
+    let mut sandbox = sandbox();
+    let agent = sandbox.path("work/agent");
+    fs::write(&agent, format!("#!/bin/sh\n{PRINT}\n")).unwrap();
+    fs::set_permissions(&agent, Permissions::from_mode(0o755)).unwrap();
+    sandbox.env("CLAUDECODE", "1");
+    let mut terminal = at_terminal(&sandbox, &["exec", "--", "./agent"]);
+    terminal.expect("Which credentials should ./agent get?");
+    terminal.send(" \r"); // groq, the first
+    let shown = terminal.rest();
+    assert!(shown.contains("<gsk-2>") && !shown.contains("Always hand"), "{shown}");
+    assert_eq!(terminal.status(), 0);
+}
+
 // -------------------------------------------------------------------------- given credentials, nesting
 
 #[test]
@@ -345,17 +385,26 @@ fn what_is_wrong_in_a_manifest_is_named_with_its_place() {
         (b"with = [\"groq:Work\"]\n", &["authctl.toml:1: with: \"groq:Work\" is not a name"]),
         (b"[accounts]\ngroq = \"../x\"\n", &["authctl.toml:2: accounts.groq: is not an account"]),
         (b"with = [\"groq=LD_PRELOAD\"]\n", &["LD_PRELOAD steers programs"]),
+        (b"with = [\"groq=OPENAI_BASE_URL\"]\n", &["OPENAI_BASE_URL tells programs where to go"]),
+        (
+            b"with = [\"groq=MYV\",\n\"openai=MYV\"]\n",
+            &["authctl.toml:2: with: groq and openai cannot both be handed over in MYV"],
+        ),
         (b"with = [\n\"\xff\"]\n", &["authctl.toml:2: is not UTF-8 text"]),
         (b"with = [\n", &["authctl.toml:1"]),
         (b"with = [\"groq\x1b[2J\"]\n", &["authctl.toml:1"]),
         (&vec![b'#'; 1 << 20], &["authctl.toml is larger than 16384 bytes"]),
     ] {
         write(&sandbox, text);
-        for (arguments, code) in [(&EXEC[..], 125), (&["trust", "--show"], 2), (&["trust"], 2)] {
+        for arguments in [&["trust", "--show"][..], &["trust"]] {
             let output = sandbox.run(arguments);
             assert!(!output.stderr.contains('\u{1b}'), "{output:?}");
-            assert_refused(output, code, words);
+            assert_refused(output, 2, words);
         }
+        // Never approved, it changes nothing: the choices are named.
+        let output = sandbox.run(EXEC);
+        assert!(!output.stderr.contains('\u{1b}'), "{output:?}");
+        assert_refused(output, 125, &[words[0], "nobody has approved it", "Stored are: groq"]);
         // Whoever names what to hand over is not stopped by somebody's file.
         assert_eq!(sandbox.run(["token", "groq"]).success(), "gsk-2\n");
     }

@@ -281,7 +281,7 @@ fn no_input_asks_nothing_at_a_terminal() {
         (&["--no-input", "login", "github"], 2),
         (&["--no-input", "login", "box"], 4),
         (&["--no-input", "exec", "--", "true"], 125),
-        (&["--no-input", "permission", "allow", "openai"], 1),
+        (&["--no-input", "permission", "allow", "openai"], 4),
     ] {
         let mut terminal = at_terminal(&sandbox, arguments);
         let shown = terminal.rest();

@@ -237,8 +237,10 @@ fn what_a_server_names_and_the_file_cannot_have_is_not_written() {
 fn an_address_that_cannot_be_asked_is_refused_before_anything_else() {
     let sandbox = Sandbox::new();
     for (url, code) in [
-        ("http://example.com/mcp", 1),
-        ("https://user:hunter2@example.com/", 1),
+        ("http://example.com/mcp", 2),
+        ("ftp://x/y", 2),
+        ("https://", 2),
+        ("https://user:hunter2@example.com/", 2),
         ("https://169.254.169.254/latest", 1),
         ("http://127.0.0.1:1/mcp", 75),
     ] {
@@ -279,6 +281,60 @@ fn a_key_provider_is_described_by_flags_and_works() {
     // Whoever is signed in cannot lose the description.
     let said = sandbox.run(["provider", "remove", "weather"]).failure(2);
     assert!(said.contains("authctl logout weather"), "{said}");
+}
+
+#[test]
+fn a_stored_key_does_not_follow_its_provider_to_another_host() {
+    let mut sandbox = Sandbox::new();
+    let weather = ["weather", "--api-key", "--host", "api.weather.example"];
+    add(&sandbox, &weather).success();
+    for name in ["weather:work", "github"] {
+        sandbox.run_with_input(["login", name, "--with-key"], "sk-1\n").success();
+    }
+    let before = config(&sandbox);
+    for arguments in [
+        &["weather", "--api-key", "--host", "evil.example"][..],
+        &[
+            "weather",
+            "--api-key",
+            "--host",
+            "api.weather.example",
+            "--base-url",
+            "https://evil.example",
+        ],
+        &[
+            "weather",
+            "--api-key",
+            "--host",
+            "api.weather.example",
+            "--verify",
+            "https://evil.example/me",
+        ],
+        &["weather", "--api-key", "--host", "api.weather.example", "--header", "X-Other: {key}"],
+        &["weather", "--bearer", "--host", "api.weather.example"],
+        &["github", "--bearer", "--host", "evil.example"],
+    ] {
+        let said = add(&sandbox, &[arguments, &["--replace"]].concat()).failure(2);
+        assert!(said.contains("is stored, and would be sent elsewhere"), "{said}");
+        assert!(said.contains(&format!("authctl logout {}", arguments[0])), "{said}");
+        assert_eq!(config(&sandbox), before, "{arguments:?}");
+    }
+    // What stays the same for the credential can change, and everything once it is gone.
+    add(&sandbox, &[&weather[..], &["--variable", "WEATHER_KEY", "--replace"]].concat()).success();
+    // Not by an agent.
+    sandbox.env("CLAUDECODE", "1");
+    let before = config(&sandbox);
+    for output in
+        [add(&sandbox, &["other", "--bearer"]), sandbox.run(["provider", "remove", "weather"])]
+    {
+        let said = output.failure(1);
+        assert!(said.contains("Claude Code is running this command; only a person"), "{said}");
+    }
+    add(&sandbox, &["other", "--bearer", "--dry-run"]).success();
+    assert_eq!(config(&sandbox), before);
+    sandbox.unset("CLAUDECODE");
+    sandbox.run(["logout", "weather:work"]).success();
+    add(&sandbox, &["weather", "--bearer", "--host", "evil.example", "--replace"]).success();
 }
 
 #[test]

@@ -24,8 +24,13 @@ pub fn back_up(context: &Context, path: &Path, contents: &[u8]) -> Result<PathBu
     let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.trim_start_matches('.');
-    let free = (1_u32..).map(|number| directory.join(format!("{now}-{number}-{name}")));
-    let backup = free.into_iter().find(|path| !path.exists()).unwrap_or(directory);
-    private_file::replace(&backup, contents)?;
-    Ok(backup)
+    let mut number = 1_u32;
+    loop {
+        let backup = directory.join(format!("{now}-{number}-{name}"));
+        // Another import may take the name at any moment.
+        if private_file::create(&backup, contents)? {
+            return Ok(backup);
+        }
+        number += 1;
+    }
 }

@@ -207,7 +207,11 @@ fn read(path: &std::path::Path) -> Result<String, CommandError> {
     let bytes = private_file::read_of_another(path, LIMIT).map_err(|error| {
         let shown = CommandError::from(error);
         match std::fs::read_link(path) {
-            Ok(target) => shown.hint(format!("authctl import {}", target.display())),
+            // A relative one is meant from the link's directory.
+            Ok(target) => {
+                let target = path.parent().map_or(target.clone(), |place| place.join(&target));
+                shown.hint(format!("authctl import {}", target.display()))
+            }
             Err(_) => shown,
         }
     })?;

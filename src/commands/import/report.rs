@@ -89,11 +89,32 @@ pub fn say_done(context: &Context, found: &Found, done: &Done) {
         context.ui.notice("The backups hold the secrets: delete them when everything works.");
     }
     for item in found.items.iter().filter(|item| item.state.is_taken()) {
-        if done.rewritten.iter().any(|(file, _)| *file == item.path) && can_rewrite(item) {
+        if is_rewritten(item, done) {
             say_new_way(context, item);
         } else {
             say_what_stays(context, item);
         }
+    }
+    done.rewritten.iter().for_each(|(file, _)| say_new_command(context, found, file));
+}
+
+fn is_rewritten(item: &Item, done: &Done) -> bool {
+    can_rewrite(item) && done.rewritten.iter().any(|(file, _)| *file == item.path)
+}
+
+/// How whatever read a file of variables is run from now on: one command for all of them.
+fn say_new_command(context: &Context, found: &Found, file: &Path) {
+    let mut with: Vec<String> = Vec::new();
+    let items = found.items.iter().filter(|item| item.path == file && item.way == Way::Comment);
+    for item in items.filter(|item| can_rewrite(item)) {
+        let reference = reference(context, item).ok().flatten();
+        with.extend(reference.filter(|reference| !with.contains(reference)));
+    }
+    if !with.is_empty() {
+        let (file, with) = (file.display(), with.join(","));
+        context
+            .ui
+            .notice(&format!("What read {file} is run by: authctl exec --with {with} -- COMMAND"));
     }
 }
 
@@ -101,15 +122,11 @@ pub fn say_done(context: &Context, found: &Found, done: &Done) {
 fn say_new_way(context: &Context, item: &Item) {
     let Ok(Some(with)) = reference(context, item) else { return };
     match item.way {
-        Way::Comment => context.ui.notice(&format!(
-            "What read {} is run by: authctl exec --with {with} -- COMMAND",
-            item.path.display()
-        )),
         Way::Remove if is_session(item) => {}
         Way::Remove => {
             context.ui.notice(&format!("Run it by: authctl exec --with {with} -- adcp …"));
         }
-        Way::Exec | Way::Stays(_) | Way::Useless(_) => {}
+        Way::Comment | Way::Exec | Way::Stays(_) | Way::Useless(_) => {}
     }
 }
 
@@ -173,6 +190,6 @@ fn item_as_json(context: &Context, item: &Item, done: &Done) -> Value {
         "reason": reason,
         "with": with,
         "stays": stays,
-        "rewritten": can_rewrite(item) && done.rewritten.iter().any(|(file, _)| *file == item.path),
+        "rewritten": is_rewritten(item, done),
     })
 }

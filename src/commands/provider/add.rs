@@ -9,10 +9,10 @@ use toml_edit::{Array, Item, Table, Value};
 use url::Url;
 
 use super::discovered::{Server, long_name, short_name};
-use crate::config::{self, Source};
+use crate::config::{self, Edit, Source};
 use crate::context::Context;
 use crate::credential::is_part;
-use crate::error::{CommandError, Kind};
+use crate::error::{CommandError, Kind, chain};
 use crate::http::parse_url;
 use crate::interact::Interact;
 use crate::oauth;
@@ -129,7 +129,11 @@ pub struct Arguments {
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
-    let url = arguments.target.contains("://").then(|| parse_url(&arguments.target)).transpose()?;
+    if !arguments.dry_run {
+        super::refuse_agents(context)?;
+    }
+    let url = arguments.target.contains("://").then(|| parse_url(&arguments.target)).transpose();
+    let url = url.map_err(|error| CommandError::usage(chain(&error)))?;
     let id = name(context, arguments, url.as_ref())?;
     let replaces = refuse_existing(context, arguments, url.as_ref(), &id)?;
     let mut described = Described::new(arguments);
@@ -145,6 +149,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     let snippet = config::snippet(&id, table.clone());
     let edit = config::add_provider(&file, &id, table).map_err(|error| in_flags(&id, error))?;
     if !arguments.dry_run {
+        refuse_to_lead_away(context, &id, &edit)?;
         edit.write()?;
     }
     if context.ui.is_json() {
@@ -168,6 +173,22 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         context.ui.notice(&format!("Sign in with: authctl login {id}"));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A stored key goes wherever its provider's description says: not to other places than those for which it
+/// was stored.
+fn refuse_to_lead_away(context: &Context, id: &str, edit: &Edit) -> Result<(), CommandError> {
+    let Ok(before) = context.config()?.provider(id) else { return Ok(()) };
+    if edit.provider(id)?.sends_like(before) {
+        return Ok(());
+    }
+    match super::stored(context, id)? {
+        None => Ok(()),
+        Some(name) => Err(CommandError::usage(format!(
+            "a credential for {name} is stored, and would be sent elsewhere or in another way"
+        ))
+        .hint(format!("authctl logout {name}"))),
+    }
 }
 
 /// What is wrong with the flags: the file has no such line yet.

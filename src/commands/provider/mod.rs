@@ -14,7 +14,8 @@ use clap::{Args, Subcommand};
 
 use super::complete;
 use crate::context::Context;
-use crate::error::CommandError;
+use crate::credential::Name;
+use crate::error::{CommandError, Kind};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -65,4 +66,22 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         What::Add(arguments) => add::run(context, arguments),
         What::Remove { provider } => remove::run(context, provider),
     }
+}
+
+/// Where credentials may go is for a person to say.
+fn refuse_agents(context: &Context) -> Result<(), CommandError> {
+    match context.agent_at_the_keyboard()? {
+        None => Ok(()),
+        Some(agent) => Err(CommandError::new(
+            Kind::Failed,
+            format!("{agent} is running this command; only a person can change providers"),
+        )),
+    }
+}
+
+/// A credential that is stored for this provider.
+fn stored(context: &Context, provider: &str) -> Result<Option<Name>, CommandError> {
+    let listing = context.store()?.entries()?;
+    let mut names = listing.entries.iter().filter_map(|entry| entry.name().ok());
+    Ok(names.find(|name| name.provider() == provider))
 }

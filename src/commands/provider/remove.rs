@@ -18,6 +18,7 @@ pub fn run(context: &Context, typed: &str) -> Result<ExitCode, CommandError> {
             provider.id
         )));
     }
+    super::refuse_agents(context)?;
     refuse_while_signed_in(context, &provider.id)?;
     let file = context.paths()?.config_file();
     if let Some(edit) = config::remove_provider(&file, &provider.id)? {
@@ -33,9 +34,7 @@ pub fn run(context: &Context, typed: &str) -> Result<ExitCode, CommandError> {
 
 /// Without its description a credential could neither be used nor revoked.
 fn refuse_while_signed_in(context: &Context, provider: &str) -> Result<(), CommandError> {
-    let listing = context.store()?.entries()?;
-    let mut names = listing.entries.iter().filter_map(|entry| entry.name().ok());
-    match names.find(|name| name.provider() == provider) {
+    match super::stored(context, provider)? {
         None => Ok(()),
         Some(name) => Err(CommandError::usage(format!("a credential for {name} is stored"))
             .hint(format!("authctl logout {name}"))),
