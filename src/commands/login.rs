@@ -120,6 +120,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         client_secret,
         client_key: read_client_key(arguments)?,
         keep_id_token: context.config()?.is_identity_provider(&provider.id),
+        none_was_stored: false,
         new_client: arguments.new_client,
         open_browser: !arguments.no_browser,
     };

@@ -38,7 +38,8 @@ impl Context {
             E::Store(store::Error::Unavailable { .. }) => false,
             _ => return Ok(None),
         };
-        let wish = Wish::by_default(wanted.name, wanted.provider);
+        let mut wish = Wish::by_default(wanted.name, wanted.provider);
+        wish.none_was_stored = matches!(error, E::NotSignedIn(_));
         let (credential, id, source) = if is_kept {
             let record = self.login()?.run(&wish)?.record;
             (record.credential, record.id, Source::Stored)

@@ -36,6 +36,7 @@ const REVOCATION_WAIT: Duration = Duration::from_secs(15);
 
 /// What was asked for on the command line.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a wish of its own")]
 pub struct Wish<'a> {
     pub name: &'a Name,
     pub provider: &'a Provider,
@@ -50,6 +51,8 @@ pub struct Wish<'a> {
     pub open_browser: bool,
     /// Another provider's sign-in begins with the ID token of this one.
     pub keep_id_token: bool,
+    /// None was stored a moment ago: one that is there now was made by another process, and will do.
+    pub none_was_stored: bool,
 }
 
 impl<'a> Wish<'a> {
@@ -66,6 +69,7 @@ impl<'a> Wish<'a> {
             new_client: false,
             open_browser: false,
             keep_id_token: false,
+            none_was_stored: false,
         }
     }
 

@@ -76,7 +76,10 @@ impl Login<'_> {
         if !wish.is_met_by_any() {
             return Ok(None);
         }
-        if waited && let Some(outcome) = self.adopt_newer(wish.name, asked_at)? {
+        let since = if wish.none_was_stored { Timestamp::MIN } else { asked_at };
+        if (waited || wish.none_was_stored)
+            && let Some(outcome) = self.adopt_newer(wish.name, since)?
+        {
             return Ok(Some(outcome));
         }
         let last = self.store.turn(wish.name).and_then(|turn| turn.ended);
