@@ -36,7 +36,7 @@ fi
 
 [[ $# -gt 0 ]] || { sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2; }
 
-base=$(mktemp -d "${TMPDIR:-/tmp}/keyring.XXXXXX")
+base=$(mktemp -d)
 trap 'rm -rf "$base"' EXIT
 home=${KEYRING_HOME:-$base/home}
 export HOME=$home XDG_CONFIG_HOME=$home/.config XDG_CACHE_HOME=$home/.cache
