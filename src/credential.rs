@@ -17,9 +17,9 @@ use crate::secret::Secret;
 /// Format of records that every authctl reads.
 pub const FORMAT: u32 = 1;
 
-/// Format of records with keys: an authctl that does not know of them would take bound tokens (RFC 9449) for
-/// bearer tokens, and lose the key of a client. Also of those with an ID token, and of machines. The highest that this build reads; a record with a higher number is
-/// refused untouched.
+/// Format of records with keys, ID tokens or grants of machines: an authctl that does not know of them would
+/// take bound tokens (RFC 9449) for bearer tokens, and lose the key of a client. The highest that this
+/// build reads; a record with a higher number is refused untouched.
 pub const NEWEST_FORMAT: u32 = 2;
 
 /// The lowest format whose readers understand all of a client.

@@ -138,7 +138,8 @@ impl Sandbox {
 
     /// `text` with everything replaced that differs from run to run: ports, times, places, ids.
     pub fn redact(&self, text: &str) -> String {
-        let home = text.replace(&*self.root.path().to_string_lossy(), "[SANDBOX]");
+        let project = text.replace(&*self.path("work").to_string_lossy(), "[PROJECT]");
+        let home = project.replace(&*self.root.path().to_string_lossy(), "[SANDBOX]");
         let rules = [
             (r"(127\.0\.0\.1|\[::1\]|localhost):\d+", "$1:[PORT]"),
             (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "[TIME]"),
