@@ -175,6 +175,11 @@ impl Message {
         }
     }
 
+    /// Whether it is a response that is an error.
+    pub fn is_error(&self) -> bool {
+        matches!(self.kind, Kind::Response { is_error: true, .. })
+    }
+
     /// The whole message, for what has to look inside.
     pub fn to_value(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or(Value::Null)

@@ -25,6 +25,7 @@ mod listen;
 mod oauth;
 // band 4: what is kept
 mod credential;
+mod login_signal;
 // band 5: what people wrote down
 mod clients;
 mod config;

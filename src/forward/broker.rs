@@ -46,6 +46,8 @@ pub enum Ask {
         reply: oneshot::Sender<Result<Option<Arc<Held>>, Trouble>>,
     },
     SignIn(SignInAsk),
+    /// Opens a page in the person's browser; the reply says whether one could be.
+    Open { url: Url, reply: oneshot::Sender<bool> },
 }
 
 /// A wish to have the person sign in.
@@ -54,8 +56,16 @@ pub struct SignInAsk {
     pub refusal: Option<Arc<Answer>>,
     pub bring: Bring,
     /// Gets the address where the person signs in, as soon as there is one.
-    pub url: oneshot::Sender<Url>,
+    pub address: oneshot::Sender<Address>,
     pub reply: oneshot::Sender<Result<SignedIn, Trouble>>,
+}
+
+/// Where a person signs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    pub url: Url,
+    /// A browser was opened there.
+    pub is_opened: bool,
 }
 
 /// Who brings the person to the address of a sign-in.
@@ -137,13 +147,41 @@ impl Broker {
         &self,
         refusal: Option<Arc<Answer>>,
         bring: Bring,
-        url: oneshot::Sender<Url>,
+        address: oneshot::Sender<Address>,
     ) -> Result<SignedIn, Trouble> {
         let (reply, answer) = oneshot::channel();
-        self.put(Ask::SignIn(SignInAsk { refusal, bring, url, reply }))?;
+        self.put(Ask::SignIn(SignInAsk { refusal, bring, address, reply }))?;
         let outcome = answer.await.map_err(|_| gone())?;
         *self.state.lock().await = State::Unasked;
         outcome
+    }
+
+    /// Whether a credential is in hand.
+    pub async fn holds(&self) -> bool {
+        matches!(&*self.state.lock().await, State::Held(_))
+    }
+
+    /// Whether the one in hand came from a sign-in, which can be made again.
+    pub async fn signs_in(&self) -> bool {
+        match &*self.state.lock().await {
+            State::Held(held) => held.credential.as_oauth().is_some(),
+            _ => false,
+        }
+    }
+
+    /// Has the credential in hand renewed: whether there is another one now.
+    pub async fn other_than_held(&self) -> Result<bool, Trouble> {
+        let held = match &*self.state.lock().await {
+            State::Held(held) => Some(held.clone()),
+            _ => None,
+        };
+        Ok(self.instead_of(held.as_ref()).await?.is_some())
+    }
+
+    /// Opens a page in the person's browser, if there is one.
+    pub async fn open(&self, url: Url) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.put(Ask::Open { url, reply }).is_ok() && answer.await.unwrap_or(false)
     }
 
     fn put(&self, ask: Ask) -> Result<(), Trouble> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use url::Url;
 
-pub use broker::{Ask, Bring, Broker, Held, SignInAsk, SignedIn, Trouble};
+pub use broker::{Address, Ask, Bring, Broker, Held, SignInAsk, SignedIn, Trouble};
 
 use crate::http::{self, Answer, Exchange, Http, Request};
 use crate::inject;
@@ -143,7 +143,7 @@ impl Forward {
 
 /// RFC 9449 §9: the proof was fine but for its nonce, and the next one is in the answer.
 fn wants_nonce(answer: &Answer) -> bool {
-    challenges(answer).iter().any(|challenge| {
+    challenges(&answer.headers).iter().any(|challenge| {
         challenge.scheme.eq_ignore_ascii_case(DPOP)
             && challenge.parameter("error") == Some("use_dpop_nonce")
     })

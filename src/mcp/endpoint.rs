@@ -100,6 +100,10 @@ impl Link for Rc<Endpoint> {
         &self.forward.broker
     }
 
+    fn url(&self) -> &Url {
+        &self.url
+    }
+
     fn title(&self) -> String {
         self.host()
     }

@@ -12,7 +12,9 @@ mod failure;
 mod host;
 mod legacy;
 mod modern;
+mod offer;
 mod session;
+mod settle;
 mod sign_in;
 mod stdio;
 
@@ -24,6 +26,8 @@ pub use endpoint::Endpoint;
 pub use era::{Connected, Hello};
 pub use failure::Failure;
 pub use session::{Settings, serve};
+
+use url::Url;
 
 use crate::forward::Broker;
 use crate::jsonrpc::Message;
@@ -77,6 +81,9 @@ pub trait Link {
 
     /// Where its credential comes from.
     fn broker(&self) -> &Broker;
+
+    /// Its address, or one without an origin for a server that has none.
+    fn url(&self) -> &Url;
 
     /// What people call it.
     fn title(&self) -> String;

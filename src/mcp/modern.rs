@@ -80,3 +80,9 @@ pub fn encoded(value: &str) -> String {
         && !(value.starts_with("=?base64?") && value.ends_with("?="));
     if plain { value.to_owned() } else { format!("=?base64?{}?=", STANDARD.encode(value)) }
 }
+
+/// Whether a request is of that revision: its `_meta` says so.
+pub fn is_modern(request: &Message) -> bool {
+    let meta = &request.member("params")["_meta"];
+    meta["io.modelcontextprotocol/protocolVersion"].is_string()
+}

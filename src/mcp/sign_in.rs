@@ -1,104 +1,141 @@
-//! Signing in while a session goes on: one sign-in at a time, for which calls wait as long as they can, and
-//! of which the host hears in its own terms.
+//! Signing in while a session goes on: one sign-in at a time, for which calls wait as long as they can. How
+//! the person hears of it is the host's matter (`offer`).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
-use url::Url;
 
 use super::Link;
-use crate::forward::Bring;
+use crate::forward::{Address, Bring};
 use crate::http::Answer;
-use crate::text::clean;
 
 /// Where a session's sign-in stands.
-#[derive(Debug, Clone, Default)]
-enum State {
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum State {
+    /// Nothing was refused, or the last sign-in succeeded.
     #[default]
-    Idle,
+    Settled,
     /// Begun; the address where the person goes on, once there is one.
-    Pending(Option<Url>),
-    Done,
+    Pending(Option<Address>),
+    /// Why it came to nothing, in words for the person.
     Failed(String),
 }
 
-/// Why a call cannot go on, in words for the person.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unsettled {
-    /// The person has not come to an end yet.
-    Pending(String),
-    Failed(String),
-}
+/// Called with each new state.
+type Watcher = Box<dyn Fn(&State)>;
 
 pub struct SignIn {
     link: Rc<dyn Link>,
     state: RefCell<State>,
+    /// The person said no to the one that goes on; its address stays good.
+    declined: Cell<bool>,
     changes: watch::Sender<u64>,
+    watcher: RefCell<Option<Watcher>>,
 }
 
 impl SignIn {
     pub fn new(link: Rc<dyn Link>) -> Rc<Self> {
-        Rc::new(Self { link, state: RefCell::default(), changes: watch::Sender::new(0) })
+        Rc::new(Self {
+            link,
+            state: RefCell::default(),
+            declined: Cell::default(),
+            changes: watch::Sender::new(0),
+            watcher: RefCell::default(),
+        })
     }
 
-    /// Begins a sign-in, unless one goes on.
+    pub fn watch(&self, watcher: impl Fn(&State) + 'static) {
+        *self.watcher.borrow_mut() = Some(Box::new(watcher));
+    }
+
+    pub fn state(&self) -> State {
+        self.state.borrow().clone()
+    }
+
+    pub fn is_pending(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Pending(_))
+    }
+
+    /// Begins a sign-in for what was refused, unless one goes on.
     pub fn begin(self: &Rc<Self>, refusal: Option<Arc<Answer>>, bring: Bring) {
-        if matches!(&*self.state.borrow(), State::Pending(_)) {
+        self.declined.set(false);
+        if self.is_pending() {
             return;
         }
         self.set(State::Pending(None));
         let this = Rc::clone(self);
-        tokio::task::spawn_local(async move { this.run(refusal, bring).await });
-    }
-
-    async fn run(self: Rc<Self>, refusal: Option<Arc<Answer>>, bring: Bring) {
-        let (tell_url, url) = oneshot::channel();
-        let outcome = self.link.broker().sign_in(refusal, bring, tell_url);
-        let address = async {
-            if let Ok(url) = url.await {
-                self.set(State::Pending(Some(url)));
-            }
-            std::future::pending::<()>().await;
-        };
-        let outcome = tokio::select! {
-            outcome = outcome => outcome,
-            () = address => return,
-        };
-        self.set(match outcome {
-            Ok(_) => State::Done,
-            Err(trouble) => State::Failed(trouble.0),
+        tokio::task::spawn_local(async move {
+            let outcome = this.run(refusal, bring).await;
+            this.set(outcome);
         });
     }
 
-    fn set(&self, state: State) {
-        *self.state.borrow_mut() = state;
-        self.changes.send_modify(|count| *count += 1);
-    }
-
-    /// Waits until the sign-in that goes on is over.
-    pub async fn settled(&self, patience: Duration) -> Result<(), Unsettled> {
-        let mut changes = self.changes.subscribe();
-        let over = changes.wait_for(|_| !matches!(&*self.state.borrow(), State::Pending(_)));
-        let _ = timeout(patience, over).await;
-        match &*self.state.borrow() {
-            State::Idle | State::Done => Ok(()),
-            State::Failed(why) => Err(Unsettled::Failed(why.clone())),
-            State::Pending(url) => Err(Unsettled::Pending(self.pending_text(url.as_ref()))),
+    async fn run(&self, refusal: Option<Arc<Answer>>, bring: Bring) -> State {
+        let (tell_address, address) = oneshot::channel();
+        let outcome = self.link.broker().sign_in(refusal, bring, tell_address);
+        tokio::pin!(outcome);
+        let outcome = tokio::select! {
+            outcome = &mut outcome => outcome,
+            Ok(address) = address => {
+                self.set(State::Pending(Some(address)));
+                outcome.await
+            }
+        };
+        match outcome {
+            Ok(_) => State::Settled,
+            Err(trouble) => State::Failed(trouble.0),
         }
     }
 
-    fn pending_text(&self, url: Option<&Url>) -> String {
-        let host = self.link.title();
-        match url {
-            Some(url) => format!(
-                "sign in to {host} first, then try again: open {} in a browser",
-                clean(url.as_str())
-            ),
-            None => format!("sign in to {host} first, then try again"),
+    fn set(&self, state: State) {
+        *self.state.borrow_mut() = state.clone();
+        self.changes.send_modify(|count| *count += 1);
+        if let Some(watcher) = &*self.watcher.borrow() {
+            watcher(&state);
+        }
+    }
+
+    /// The person does not want to: nobody waits for it any longer.
+    pub fn decline(&self) {
+        self.declined.set(true);
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Waits for the sign-in that goes on, until it is over or has an address, as `until` says.
+    pub async fn wait(&self, until: Until, patience: Duration) -> State {
+        let mut changes = self.changes.subscribe();
+        let over = changes.wait_for(|_| match &*self.state.borrow() {
+            State::Pending(address) => {
+                let is_met = address.as_ref().is_some_and(|address| until.is_met_by(address));
+                self.declined.get() || is_met
+            }
+            State::Settled | State::Failed(_) => true,
+        });
+        let _ = timeout(patience, over).await;
+        self.state()
+    }
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    Over,
+    /// Or there is an address to show.
+    Address,
+    /// Or there is one that no browser was opened for.
+    OverOrUnopened,
+}
+
+impl Until {
+    fn is_met_by(self, address: &Address) -> bool {
+        match self {
+            Until::Over => false,
+            Until::Address => true,
+            Until::OverOrUnopened => !address.is_opened,
         }
     }
 }

@@ -34,7 +34,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     let forward = Forward { http: Http::new(), broker: Broker::new(asks), extra: Vec::new() };
     let link = Rc::new(Rc::new(Endpoint { url, forward }));
     let serve = async {
-        LocalSet::new().run_until(mcp::serve(link, Settings::default())).await;
+        LocalSet::new().run_until(mcp::serve(link, Settings::new(context.ui.clone()))).await;
     };
     context.http.block_on(serve);
     let _ = desk.join();

@@ -12,7 +12,8 @@ use crate::commands::{given, purpose::Purpose, scheme_of};
 use crate::config::Provider;
 use crate::context::{Context, Named, Options};
 use crate::error::{CommandError, Kind};
-use crate::forward::{Ask, Held, SignInAsk, SignedIn, Trouble};
+use crate::forward::{Address, Ask, Held, SignInAsk, SignedIn, Trouble};
+use crate::interact::Interact;
 use crate::signals;
 
 /// Whose credentials a bridge sends where.
@@ -39,6 +40,9 @@ pub fn start(
             match ask {
                 Ask::Fresh { min_ttl, rejected, reply } => {
                     let _ = reply.send(desk.fresh(min_ttl, rejected.as_ref()));
+                }
+                Ask::Open { url, reply } => {
+                    let _ = reply.send(desk.context.ui.open_url(&url));
                 }
                 Ask::SignIn(ask) => sign_in(options.clone(), command_line, &desk.target, ask),
             }
@@ -123,14 +127,14 @@ fn sign_in(options: Options, command_line: fn() -> clap::Command, target: &Targe
     thread::spawn(move || {
         signals::leave_to_main_thread();
         let context = Context::new(options, command_line);
-        let _ = ask.reply.send(try_sign_in(&context, &target, ask.url).map_err(|e| trouble(&e)));
+        let _ = ask.reply.send(try_sign_in(&context, &target, ask.address).map_err(|e| trouble(&e)));
     });
 }
 
 fn try_sign_in(
     _context: &Context,
     target: &Target,
-    _url: oneshot::Sender<url::Url>,
+    _address: oneshot::Sender<Address>,
 ) -> Result<SignedIn, CommandError> {
     Err(CommandError::new(Kind::LoginRequired, format!("not signed in to {}", target.url)))
 }
