@@ -23,7 +23,7 @@ mod http;
 mod listen;
 // band 3: OAuth, one RFC a file
 mod oauth;
-// band 4: what is kept
+// band 4: what is kept, and what a server says about it
 mod credential;
 mod login_signal;
 // band 5: what people wrote down

@@ -35,7 +35,7 @@ pub struct Discovered {
 pub async fn discover_from(http: &Http, url: &str) -> Result<Discovered, Error> {
     let address = parse_url(url)?;
     let answer = http.send(Request::get(url)?).await?;
-    let challenge = challenges(&answer)
+    let challenge = challenges(&answer.headers)
         .into_iter()
         .find(|challenge| matches!(challenge.scheme.as_str(), "bearer" | "dpop"))
         .unwrap_or_default();
