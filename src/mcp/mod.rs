@@ -6,9 +6,11 @@
 //! ```
 
 mod answer;
+mod broken;
 mod endpoint;
 mod era;
 mod failure;
+mod filter;
 mod host;
 mod legacy;
 mod modern;
@@ -22,9 +24,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
+pub use broken::Broken;
 pub use endpoint::Endpoint;
 pub use era::{Connected, Hello};
 pub use failure::Failure;
+pub use filter::Filter;
 pub use session::{Settings, serve};
 
 use url::Url;

@@ -12,6 +12,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::era::{self, Connected, Hello};
+use super::filter::Filter;
 use super::host::Host;
 use super::offer::{self, Asking};
 use super::sign_in::{SignIn, State};
@@ -30,6 +31,7 @@ pub struct Settings {
     pub call_patience: Duration,
     /// Who brings the person to a sign-in, where the host cannot.
     pub bring: Bring,
+    pub filter: Filter,
     /// Lines for whoever reads stderr.
     pub interact: Arc<dyn Interact>,
 }
@@ -40,6 +42,7 @@ impl Settings {
             list_patience: Duration::from_secs(20),
             call_patience: Duration::from_secs(50),
             bring: Bring::Browser,
+            filter: Filter::default(),
             interact,
         }
     }
@@ -229,7 +232,9 @@ impl Session {
                     self.elicit(address.url.clone());
                 }
             }
-            State::Settled if self.has_stand_in.get() && matches!(self.hello(), Hello::Legacy(_)) => {
+            State::Settled
+                if self.has_stand_in.get() && matches!(self.hello(), Hello::Legacy(_)) =>
+            {
                 self.has_stand_in.set(false);
                 offer::changed(None).into_iter().for_each(|it| self.host.send(it));
             }
