@@ -29,7 +29,7 @@ const SETS = {
   '2025-11-25': { versions: ['2025-11-25'], count: 18, scenarios: () => required('2025-11-25') },
   '2026-07-28': { versions: ['2026-07-28'], count: 32, scenarios: () => required('2026-07-28') },
   extensions: {
-    versions: ['2025-11-25', '2026-07-28'],
+    versions: ['2025-11-25', '2026-07-28'], // they belong to none, and are forced upon each
     count: 6,
     scenarios: () => extensions('2026-07-28'),
   },
@@ -85,7 +85,7 @@ async function run({ scenario, version, host }) {
   const results = await mkdtemp(path.join(os.tmpdir(), 'conformance-results-'));
   const started = Date.now();
   const command = [process.execPath, CLIENT].map((word) => `'${word}'`).join(' ');
-  const args = ['client', '--command', command, '--scenario', scenario, '--spec-version', version, '-o', results];
+  const args = ['client', '--command', command, '--scenario', scenario, '--spec-version', version, '--force', '-o', results];
   try {
     const { code, said } = await suite(args, { MCP_TEST_HOST: host });
     const { checks, complaint } = await evidence(results);
