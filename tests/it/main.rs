@@ -46,6 +46,8 @@ mod machine;
 #[cfg(unix)]
 mod manifest;
 #[cfg(unix)]
+mod mcp_auth;
+#[cfg(unix)]
 mod one_login;
 #[cfg(target_os = "linux")]
 mod persistence;
