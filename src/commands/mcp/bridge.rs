@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio::task::LocalSet;
 
-use super::credentials::{self, Target};
+use super::credentials::{self, Seat, Target};
 use crate::commands::{given, parse_time};
 use crate::config::McpRule;
 use crate::context::{Context, Options};
@@ -104,7 +104,8 @@ fn prepare(context: &Context, arguments: &Arguments) -> Result<Session, CommandE
     let extra = extra_headers(context, arguments, &rule)?;
     let credential = arguments.name.clone().or(rule.credential.as_ref().map(Name::to_string));
     let target = Target { url: typed.to_owned(), name: credential };
-    let (asks, desk) = credentials::start(quiet(context), context.command_line, target);
+    let (options, command_line) = (quiet(context), context.command_line);
+    let (asks, desk) = credentials::start(Seat { options, command_line, target });
     let forward = Forward { http: Http::new(), broker: Broker::new(asks), extra };
     let link = Rc::new(Rc::new(Endpoint { url, forward }));
     Ok(Session { link, settings, desk })
