@@ -45,6 +45,7 @@ mod login;
 mod machine;
 #[cfg(unix)]
 mod manifest;
+mod mcp_gates;
 #[cfg(unix)]
 mod one_login;
 #[cfg(target_os = "linux")]
