@@ -46,6 +46,7 @@ mod machine;
 #[cfg(unix)]
 mod manifest;
 mod mcp_gates;
+mod mcp_signals;
 #[cfg(unix)]
 mod one_login;
 #[cfg(target_os = "linux")]
