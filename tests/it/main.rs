@@ -45,6 +45,8 @@ mod login;
 mod machine;
 #[cfg(unix)]
 mod manifest;
+mod mcp_gates;
+mod mcp_signals;
 #[cfg(unix)]
 mod mcp_auth;
 #[cfg(unix)]
