@@ -153,7 +153,10 @@ fn sign_in<'a>(context: &'a Context, arguments: &'a Arguments) -> Result<SignIn<
         scopes: (!arguments.scope.is_empty()).then(|| arguments.scope.clone()),
         client_id: arguments.client_id.clone(),
         client_secret,
-        client_key: read_client_key(arguments)?,
+        client_key: read_client_key(
+            arguments.client_key_file.as_deref(),
+            arguments.key_id.clone(),
+        )?,
         client_metadata_url: arguments.client_metadata_url.clone(),
         new_client: arguments.new_client,
         dpop: arguments.dpop,
@@ -250,16 +253,19 @@ fn named_source(file: &Path) -> KeySource {
     if file.as_os_str() == "-" { KeySource::Stdin } else { KeySource::File(file.to_owned()) }
 }
 
-fn read_client_secret(context: &Context, file: &Path) -> Result<Secret, CommandError> {
+pub fn read_client_secret(context: &Context, file: &Path) -> Result<Secret, CommandError> {
     let source = named_source(file);
     crate::grant::password(context.ui.as_ref(), &source, "client secret").map_err(|error| {
         CommandError::usage(format!("cannot take the client's secret: {}", error::chain(&error)))
     })
 }
 
-fn read_client_key(arguments: &Arguments) -> Result<Option<ClientKey>, CommandError> {
-    let Some(file) = &arguments.client_key_file else { return Ok(None) };
-    let key = crate::grant::client_key(&named_source(file), arguments.key_id.clone());
+pub fn read_client_key(
+    file: Option<&Path>,
+    key_id: Option<String>,
+) -> Result<Option<ClientKey>, CommandError> {
+    let Some(file) = file else { return Ok(None) };
+    let key = crate::grant::client_key(&named_source(file), key_id);
     key.map(Some).map_err(|error| {
         let shown = format!("cannot take the client's key: {}", error::chain(&error));
         match error {

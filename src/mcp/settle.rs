@@ -12,7 +12,7 @@ use super::session::{Session, is_listening};
 use super::sign_in::{State, Until};
 use crate::forward::Bring;
 use crate::http::Answer;
-use crate::jsonrpc::Message;
+use crate::jsonrpc::{METHOD_NOT_FOUND, Message};
 use crate::login_signal::{Demand, Invitations, Refresh, Signal, of_answer, of_message};
 
 /// How long the address of a sign-in may take: discovery and registration.
@@ -198,6 +198,7 @@ impl Session {
         self.sign_in.begin(refusal, bring);
         if let Some(greeting) = offer::greeting(request, &self.link.title()) {
             self.has_stand_in.set(true);
+            self.has_own_greeting.set(true);
             return Next::Instead(Ok(greeting));
         }
         let (until, patience) = match asking {
@@ -318,7 +319,13 @@ impl Session {
 
     /// What the host gets of the server's word.
     fn completed(&self, outcome: Outcome, request: &Message) -> Outcome {
-        let response = outcome?;
+        let response = match outcome? {
+            // What the own greeting promised is there, if only empty.
+            unknown if self.has_own_greeting.get() && is_unknown_method(&unknown) => {
+                offer::list(request, &self.link.title()).unwrap_or(unknown)
+            }
+            response => response,
+        };
         if request.method() != Some("tools/list") {
             return Ok(response);
         }
@@ -336,4 +343,8 @@ impl Session {
 /// A result that says of itself that it is an error (MCP, `CallToolResult`).
 fn is_failed(message: &Message) -> bool {
     message.member("result")["isError"] == true
+}
+
+fn is_unknown_method(response: &Message) -> bool {
+    response.is_error() && response.member("error")["code"] == METHOD_NOT_FOUND
 }

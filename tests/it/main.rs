@@ -45,10 +45,10 @@ mod login;
 mod machine;
 #[cfg(unix)]
 mod manifest;
-mod mcp_gates;
-mod mcp_signals;
 #[cfg(unix)]
 mod mcp_auth;
+mod mcp_gates;
+mod mcp_signals;
 #[cfg(unix)]
 mod one_login;
 #[cfg(target_os = "linux")]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio::task::LocalSet;
 
+use super::client::{self, Client};
 use super::credentials::{self, Seat, Target};
 use crate::commands::{given, parse_time};
 use crate::config::McpRule;
@@ -58,6 +59,9 @@ pub struct Arguments {
     /// How long other calls wait for it before they are answered
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     call_wait: Option<Duration>,
+
+    #[command(flatten)]
+    client: client::Arguments,
 }
 
 fn parse_header(typed: &str) -> Result<(String, String), String> {
@@ -104,8 +108,9 @@ fn prepare(context: &Context, arguments: &Arguments) -> Result<Session, CommandE
     let extra = extra_headers(context, arguments, &rule)?;
     let credential = arguments.name.clone().or(rule.credential.as_ref().map(Name::to_string));
     let target = Target { url: typed.to_owned(), name: credential };
+    let client = Client::read(context, &arguments.client)?;
     let (options, command_line) = (quiet(context), context.command_line);
-    let (asks, desk) = credentials::start(Seat { options, command_line, target });
+    let (asks, desk) = credentials::start(Seat { options, command_line, target, client });
     let forward = Forward { http: Http::new(), broker: Broker::new(asks), extra };
     let link = Rc::new(Rc::new(Endpoint { url, forward }));
     Ok(Session { link, settings, desk })

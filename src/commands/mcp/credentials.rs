@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::bringer::Bringer;
+use super::client::Client;
 use crate::audit::{Entry, Outcome};
 use crate::commands::purpose::Purpose;
 use crate::commands::server::{self, Server, SignIn};
@@ -36,6 +37,7 @@ pub struct Seat {
     pub options: Options,
     pub command_line: fn() -> clap::Command,
     pub target: Target,
+    pub client: Client,
 }
 
 impl Seat {
@@ -142,6 +144,12 @@ fn sign_in(seat: &Seat, since: Option<Timestamp>, ask: SignInAsk) {
         let wish = SignIn {
             name: seat.target.name.as_deref(),
             refusal: refusal.as_ref(),
+            method: seat.client.method.clone(),
+            scopes: seat.client.scopes.clone(),
+            client_id: seat.client.id.clone(),
+            client_secret: seat.client.secret.clone(),
+            client_key: seat.client.key.clone(),
+            client_metadata_url: seat.client.metadata_url.clone(),
             is_brought: true,
             since,
             ..SignIn::by_default(&seat.target.url, &bringer)

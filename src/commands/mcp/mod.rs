@@ -2,6 +2,7 @@
 
 mod bridge;
 mod bringer;
+mod client;
 mod credentials;
 
 use std::process::ExitCode;
