@@ -10,9 +10,12 @@ mod import;
 mod log;
 mod login;
 mod logout;
+mod mcp;
 mod permission;
 mod provider;
 mod purpose;
+mod server;
+mod server_table;
 mod status;
 mod token;
 mod trust;
@@ -92,6 +95,11 @@ pub enum Command {
     /// sign-in, sign-out, refresh and permission; never a secret.
     Log(Deferred<log::Arguments>),
 
+    /// Reach an MCP server: sign in, and bridge to it
+    ///
+    /// What an MCP client runs: it speaks the protocol on stdin and stdout, and everything else goes to stderr.
+    Mcp(Deferred<mcp::Arguments>),
+
     /// Say which credentials coding agents may print
     Permission(Deferred<permission::Arguments>),
 
@@ -120,6 +128,7 @@ impl Command {
             Command::Exec(arguments) => exec::run(context, arguments),
             Command::Trust(arguments) => trust::run(context, arguments),
             Command::Log(arguments) => log::run(context, arguments),
+            Command::Mcp(arguments) => mcp::run(context, arguments),
             Command::Permission(arguments) => permission::run(context, arguments),
             Command::Provider(arguments) => provider::run(context, arguments),
             Command::Import(arguments) => import::run(context, arguments),

@@ -20,9 +20,13 @@ pub struct File {
     pub store: Option<StoreChoice>,
     pub passphrase: Option<bool>,
     pub confirm_program: Option<Spanned<String>>,
+    pub client_metadata_url: Option<Spanned<String>>,
     pub log: Option<LogTable>,
     #[serde(default)]
     pub credential: BTreeMap<Spanned<String>, CredentialTable>,
+    /// By the address of the server.
+    #[serde(default)]
+    pub mcp: BTreeMap<Spanned<String>, McpTable>,
     #[serde(default)]
     pub provider: BTreeMap<Spanned<String>, ProviderTable>,
     #[serde(default)]
@@ -100,6 +104,7 @@ pub struct OAuthTable {
     pub verify_with: Option<Spanned<VerifyTable>>,
 
     pub issuer: Option<Spanned<String>>,
+    pub trusted_issuer: Option<Spanned<String>>,
     pub authorization_endpoint: Option<Spanned<String>>,
     pub token_endpoint: Option<Spanned<String>>,
     pub refresh_endpoint: Option<Spanned<String>>,
@@ -117,6 +122,7 @@ pub struct OAuthTable {
     pub resource: Option<Spanned<String>>,
     #[serde(default)]
     pub client: ClientWord,
+    pub client_metadata_url: Option<Spanned<String>>,
     pub register_at: Option<Spanned<String>>,
     pub authentication: Option<Spanned<ClientAuthentication>>,
     pub client_id: Option<Spanned<String>>,
@@ -232,6 +238,24 @@ pub struct CredentialTable {
     #[serde(default)]
     pub confirm: bool,
     pub confirm_for: Option<Spanned<String>>,
+}
+
+/// `[mcp."URL"]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct McpTable {
+    pub credential: Option<Spanned<String>>,
+    #[serde(default)]
+    pub headers: BTreeMap<Spanned<String>, Spanned<String>>,
+    #[serde(default)]
+    pub secret_headers: BTreeMap<Spanned<String>, Spanned<String>>,
+    #[serde(default)]
+    pub allow_tools: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub deny_tools: Vec<Spanned<String>>,
+    pub open_browser: Option<bool>,
+    pub list_wait: Option<Spanned<String>>,
+    pub call_wait: Option<Spanned<String>>,
 }
 
 /// `[agent.ID]`

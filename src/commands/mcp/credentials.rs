@@ -1,0 +1,180 @@
+//! The thread that has the store while a bridge relays: it finds the credential of a server, renews it and has
+//! the person sign in. A sign-in takes minutes, so it gets a thread of its own, beside which the others go on.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use super::bringer::Bringer;
+use super::client::Client;
+use crate::audit::{Entry, Outcome};
+use crate::commands::purpose::Purpose;
+use crate::commands::server::{self, Server, SignIn};
+use crate::commands::{given, scheme_of};
+use crate::config::Provider;
+use crate::context::{Context, Named, Options};
+use crate::error::{CommandError, Kind};
+use crate::forward::{Ask, Held, SignInAsk, SignedIn, Trouble};
+use crate::http::Answer;
+use crate::interact::Interact;
+use crate::oauth::Refusal;
+use crate::signals;
+
+/// Whose credentials a bridge sends where.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub url: String,
+    /// The local name that was asked for.
+    pub name: Option<String>,
+}
+
+/// What a thread needs to begin: a context of its own, and whose server it is.
+#[derive(Clone)]
+pub struct Seat {
+    pub options: Options,
+    pub command_line: fn() -> clap::Command,
+    pub target: Target,
+    pub client: Client,
+}
+
+impl Seat {
+    fn context(&self) -> Context {
+        Context::new(self.options.clone(), self.command_line)
+    }
+}
+
+/// Starts the thread; it ends when the bridge has let go of the questions' sender.
+pub fn start(seat: Seat) -> (mpsc::UnboundedSender<Ask>, thread::JoinHandle<()>) {
+    let (asks, mut queue) = mpsc::unbounded_channel();
+    let thread = thread::spawn(move || {
+        signals::leave_to_main_thread();
+        let mut desk = Desk { context: seat.context(), seat, resolved_at: None, noted: false };
+        while let Some(ask) = queue.blocking_recv() {
+            match ask {
+                Ask::Fresh { min_ttl, rejected, reply } => {
+                    let _ = reply.send(desk.fresh(min_ttl, rejected.as_ref()));
+                }
+                Ask::Open { url, reply } => {
+                    let _ = reply.send(desk.context.ui.open_url(&url));
+                }
+                Ask::SignIn(ask) => sign_in(&desk.seat, desk.resolved_at, ask),
+            }
+        }
+    });
+    (asks, thread)
+}
+
+struct Desk {
+    context: Context,
+    seat: Seat,
+    /// When the credential in use was read: a sign-in after that may have brought a better one.
+    resolved_at: Option<Timestamp>,
+    /// The hand-out stands in the audit log already.
+    noted: bool,
+}
+
+impl Desk {
+    fn fresh(
+        &mut self,
+        min_ttl: Duration,
+        rejected: Option<&Arc<Held>>,
+    ) -> Result<Option<Arc<Held>>, Trouble> {
+        self.try_fresh(min_ttl, rejected).or_else(|error| match error.kind() {
+            Kind::LoginRequired => Ok(None),
+            _ => Err(trouble(&error)),
+        })
+    }
+
+    fn try_fresh(
+        &mut self,
+        min_ttl: Duration,
+        rejected: Option<&Arc<Held>>,
+    ) -> Result<Option<Arc<Held>>, CommandError> {
+        let target = &self.seat.target;
+        let found = server::find(&self.context, &target.url, target.name.as_deref())?;
+        let Some(Server { named, provider, .. }) = found else { return Ok(None) };
+        let purpose = Purpose::mcp();
+        if !self.noted {
+            purpose.confirm(&self.context, &named.name, &provider)?;
+        }
+        let resolved_at = Timestamp::now();
+        let held = self.held(&named, &provider, min_ttl, false)?;
+        let held = match rejected.filter(|rejected| is_same(rejected, &held)) {
+            Some(_) if held.credential.is_renewable() => {
+                self.held(&named, &provider, Duration::ZERO, true)?
+            }
+            _ => held,
+        };
+        self.resolved_at = Some(resolved_at);
+        if !std::mem::replace(&mut self.noted, true) {
+            let line = purpose.entry(Outcome::Done, Some((&named.name, &provider)));
+            self.context.record(Entry { id: Some(held.id.clone()), ..line });
+        }
+        Ok(Some(Arc::new(held)))
+    }
+
+    fn held(
+        &self,
+        named: &Named,
+        provider: &Provider,
+        min_ttl: Duration,
+        force_refresh: bool,
+    ) -> Result<Held, CommandError> {
+        let resolved =
+            given::resolve(&self.context, named, provider, min_ttl, force_refresh, None)?;
+        let scheme = scheme_of(provider, &named.name, &resolved.credential)?.clone();
+        Ok(Held { scheme, credential: resolved.credential, id: resolved.id })
+    }
+}
+
+fn is_same(one: &Held, other: &Held) -> bool {
+    one.credential.secret().expose() == other.credential.secret().expose()
+}
+
+fn sign_in(seat: &Seat, since: Option<Timestamp>, ask: SignInAsk) {
+    let seat = seat.clone();
+    thread::spawn(move || {
+        signals::leave_to_main_thread();
+        let context = seat.context();
+        let bringer = Bringer::new(context.ui.clone(), ask.bring, ask.address);
+        let refusal = ask.refusal.as_deref().map(refusal);
+        let wish = SignIn {
+            name: seat.target.name.as_deref(),
+            refusal: refusal.as_ref(),
+            method: seat.client.method.clone(),
+            scopes: seat.client.scopes.clone(),
+            client_id: seat.client.id.clone(),
+            client_secret: seat.client.secret.clone(),
+            client_key: seat.client.key.clone(),
+            client_metadata_url: seat.client.metadata_url.clone(),
+            is_brought: true,
+            since,
+            ..SignIn::by_default(&seat.target.url, &bringer)
+        };
+        let outcome = try_sign_in(&context, &wish);
+        let _ = ask.reply.send(outcome.map_err(|error| trouble(&error)));
+    });
+}
+
+fn try_sign_in(context: &Context, wish: &SignIn<'_>) -> Result<SignedIn, CommandError> {
+    let (server, outcome) = server::sign_in(context, wish)?;
+    outcome?;
+    Ok(SignedIn { name: server.named.name.to_string() })
+}
+
+fn refusal(answer: &Answer) -> Refusal {
+    let headers = answer.headers.clone();
+    Refusal { status: answer.status, headers, from_public: answer.is_from_public() }
+}
+
+fn trouble(error: &CommandError) -> Trouble {
+    let mut text = error.message().to_owned();
+    for hint in error.hints() {
+        text.push_str("; ");
+        text.push_str(hint);
+    }
+    Trouble(text)
+}
