@@ -2,6 +2,7 @@
 """An MCP host by the official Python SDK. Options and output are those of mcp-client.mjs."""
 
 import json
+import os
 import sys
 
 import anyio
@@ -53,7 +54,7 @@ async def names(client):
 def server():
     if COMMAND.startswith("http"):
         return streamable_http_client(COMMAND, http_client=httpx2.AsyncClient(headers=OPTIONS["headers"]))
-    return StdioServerParameters(command=COMMAND, args=ARGUMENTS, env=None)
+    return StdioServerParameters(command=COMMAND, args=ARGUMENTS, env=dict(os.environ))
 
 
 async def use(client):
