@@ -6,13 +6,19 @@
 //! ```
 
 mod answer;
+mod connection;
+mod ending;
 mod endpoint;
 mod era;
 mod failure;
 mod host;
+mod http_sse;
+mod inbox;
 mod legacy;
 mod modern;
 mod offer;
+mod own_stream;
+mod reconnect;
 mod session;
 mod settle;
 mod sign_in;

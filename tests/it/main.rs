@@ -46,6 +46,10 @@ mod machine;
 #[cfg(unix)]
 mod manifest;
 #[cfg(unix)]
+mod mcp_hostile;
+#[cfg(unix)]
+mod mcp_legacy;
+#[cfg(unix)]
 mod one_login;
 #[cfg(target_os = "linux")]
 mod persistence;

@@ -2,13 +2,14 @@
 
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::time::Duration;
 
 use clap::Args;
 use tokio::task::LocalSet;
 
 use super::credentials::{self, Target};
 use crate::context::{Context, Options};
-use crate::error::CommandError;
+use crate::error::{CommandError, Kind};
 use crate::forward::{Broker, Forward};
 use crate::http::{Http, parse_url};
 use crate::mcp::{self, Endpoint, Settings};
@@ -24,6 +25,10 @@ pub struct Arguments {
     /// Name of the credential, where it is not the server's own
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+
+    /// How long the server may leave a call without a word
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    timeout: u64,
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
@@ -32,12 +37,14 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     let target = Target { url: typed.to_owned(), name: arguments.name.clone() };
     let (asks, desk) = credentials::start(quiet(context), context.command_line, target);
     let forward = Forward { http: Http::new(), broker: Broker::new(asks), extra: Vec::new() };
-    let link = Rc::new(Rc::new(Endpoint { url, forward }));
+    let patience = Duration::from_secs(arguments.timeout);
+    let link = Rc::new(Rc::new(Endpoint { url, forward, patience }));
     let serve = async {
-        LocalSet::new().run_until(mcp::serve(link, Settings::new(context.ui.clone()))).await;
+        LocalSet::new().run_until(mcp::serve(link, Settings::new(context.ui.clone()))).await
     };
-    context.http.block_on(serve);
+    let served = context.http.block_on(serve);
     let _ = desk.join();
+    served.map_err(|error| CommandError::new(Kind::Failed, format!("no stdout: {error}")))?;
     Ok(ExitCode::SUCCESS)
 }
 
