@@ -6,11 +6,13 @@
 //! ```
 
 mod answer;
+mod broken;
 mod connection;
 mod ending;
 mod endpoint;
 mod era;
 mod failure;
+mod filter;
 mod host;
 mod http_sse;
 mod inbox;
@@ -28,9 +30,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
+pub use broken::Broken;
 pub use endpoint::Endpoint;
 pub use era::{Connected, Hello};
 pub use failure::Failure;
+pub use filter::Filter;
 pub use session::{Settings, serve};
 
 use url::Url;

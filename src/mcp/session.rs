@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::ending;
 use super::era::{self, Connected, Hello};
+use super::filter::Filter;
 use super::host::Host;
 use super::offer::{self, Asking};
 use super::sign_in::{SignIn, State};
@@ -32,6 +33,7 @@ pub struct Settings {
     pub call_patience: Duration,
     /// Who brings the person to a sign-in, where the host cannot.
     pub bring: Bring,
+    pub filter: Filter,
     /// Lines for whoever reads stderr.
     pub interact: Arc<dyn Interact>,
 }
@@ -42,6 +44,7 @@ impl Settings {
             list_patience: Duration::from_secs(20),
             call_patience: Duration::from_secs(50),
             bring: Bring::Browser,
+            filter: Filter::default(),
             interact,
         }
     }

@@ -90,19 +90,19 @@ fn what_a_server_says_in_an_error_is_cleaned() {
 #[test]
 fn a_server_that_says_nothing_is_waited_for_as_long_as_asked() {
     let silent = misbehaving(Call::stay);
-    assert!(complaint(&silent, &["--timeout", "1"]).contains("nothing for 1 s"));
+    assert!(complaint(&silent, &["--answer-wait", "1s"]).contains("nothing for 1 s"));
     let half = misbehaving(|call| {
         call.raw(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{",
         )?;
         call.stay()
     });
-    assert!(complaint(&half, &["--timeout", "1"]).contains("nothing for 1 s"));
+    assert!(complaint(&half, &["--answer-wait", "1s"]).contains("nothing for 1 s"));
     let stream = misbehaving(|call| {
         call.events()?;
         call.stay()
     });
-    assert!(complaint(&stream, &["--timeout", "1"]).contains("nothing for 1 s"));
+    assert!(complaint(&stream, &["--answer-wait", "1s"]).contains("nothing for 1 s"));
 }
 
 #[test]
