@@ -3,7 +3,7 @@
 use tokio::time::timeout;
 
 use super::endpoint::Endpoint;
-use super::{Failure, stdio};
+use super::{Failure, backlog};
 use crate::http::{EventStream, Exchange};
 use crate::jsonrpc::{Id, Kind, Message};
 use crate::text::clean;
@@ -63,7 +63,7 @@ pub async fn read(
 pub async fn read_body(exchange: Exchange, endpoint: &Endpoint) -> Result<String, Failure> {
     let is_message = exchange.status == 200 && exchange.media_type() == "application/json";
     let limit = if is_message { LONGEST } else { OTHER };
-    stdio::room().await;
+    backlog::room().await;
     let whole = timeout(endpoint.patience, exchange.read(limit)).await;
     let mut answer = whole.map_err(|_| endpoint.silent())??;
     String::from_utf8(std::mem::take(&mut answer.body))
@@ -79,7 +79,7 @@ pub async fn events(
     aside: &dyn Fn(Message),
 ) -> Result<Answer, Failure> {
     loop {
-        stdio::room().await;
+        backlog::room().await;
         let piece = timeout(endpoint.patience, exchange.chunk()).await;
         let Ok(Some(piece)) = piece.map_err(|_| endpoint.silent())? else {
             return Ok(Answer::Cut(stream));

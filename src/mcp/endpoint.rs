@@ -1,13 +1,12 @@
 //! The address of a server, and how one message is posted to it (Streamable HTTP).
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::time::timeout;
 use url::Url;
 
-use super::{Connected, Failure, Hello, Link, MODERN, Pending, Sink, era};
-use crate::forward::{Broker, Forward, Method, Outgoing};
+use super::{Failure, MODERN};
+use crate::forward::{Forward, Method, Outgoing};
 use crate::http::Exchange;
 
 /// The way to one server.
@@ -92,27 +91,5 @@ impl Endpoint {
     /// For messages.
     pub fn host(&self) -> String {
         crate::http::host_of(&self.url)
-    }
-}
-
-impl Link for Rc<Endpoint> {
-    fn connect<'a>(
-        &'a self,
-        hello: &'a Hello,
-        sink: Sink,
-    ) -> Pending<'a, Result<Connected, Failure>> {
-        Box::pin(era::connect(self.clone(), hello, sink))
-    }
-
-    fn broker(&self) -> &Broker {
-        &self.forward.broker
-    }
-
-    fn url(&self) -> &Url {
-        &self.url
-    }
-
-    fn title(&self) -> String {
-        self.host()
     }
 }
