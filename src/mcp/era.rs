@@ -3,12 +3,14 @@
 use std::rc::Rc;
 
 use serde_json::{Value, json};
+use url::Url;
 
 use super::answer::{self, Answer};
 use super::endpoint::Endpoint;
 use super::legacy::Legacy;
 use super::modern::{self, Modern};
-use super::{Era, Failure, LEGACY, MODERN, Server, Sink};
+use super::{Era, Failure, LEGACY, Link, MODERN, Pending, Server, Sink};
+use crate::forward::Broker;
 use crate::jsonrpc::{Id, Message};
 
 /// What a host began with.
@@ -41,6 +43,28 @@ pub async fn connect(
             Ok(Connected { server: Rc::new(Modern::new(endpoint)), greeting: None })
         }
         _ => Err(Failure::failed("the server speaks another revision of MCP than the host")),
+    }
+}
+
+impl Link for Rc<Endpoint> {
+    fn connect<'a>(
+        &'a self,
+        hello: &'a Hello,
+        sink: Sink,
+    ) -> Pending<'a, Result<Connected, Failure>> {
+        Box::pin(connect(self.clone(), hello, sink))
+    }
+
+    fn broker(&self) -> &Broker {
+        &self.forward.broker
+    }
+
+    fn url(&self) -> &Url {
+        &self.url
+    }
+
+    fn title(&self) -> String {
+        self.host()
     }
 }
 

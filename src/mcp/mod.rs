@@ -6,15 +6,22 @@
 //! ```
 
 mod answer;
+mod backlog;
 mod broken;
+mod connection;
+mod ending;
 mod endpoint;
 mod era;
 mod failure;
 mod filter;
 mod host;
+mod http_sse;
+mod inbox;
 mod legacy;
 mod modern;
 mod offer;
+mod own_stream;
+mod reconnect;
 mod session;
 mod settle;
 mod sign_in;
