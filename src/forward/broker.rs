@@ -47,7 +47,10 @@ pub enum Ask {
     },
     SignIn(SignInAsk),
     /// Opens a page in the person's browser; the reply says whether one could be.
-    Open { url: Url, reply: oneshot::Sender<bool> },
+    Open {
+        url: Url,
+        reply: oneshot::Sender<bool>,
+    },
 }
 
 /// A wish to have the person sign in.

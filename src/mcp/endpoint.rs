@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use url::Url;
 
-use super::{Connected, Failure, Hello, Link, MODERN, Pending, Sink, era};
+use super::{Connected, Failure, Hello, Known, Link, Pending, Sink, era};
 use crate::forward::{Broker, Forward, Method, Outgoing};
 use crate::http::Exchange;
 
@@ -17,6 +17,7 @@ const HEAD_WAIT: Duration = Duration::from_secs(600);
 pub struct Endpoint {
     pub url: Url,
     pub forward: Forward,
+    pub known: Known,
 }
 
 /// Headers of one POST beside those that all have.
@@ -29,10 +30,6 @@ pub struct Headers {
 }
 
 impl Headers {
-    pub fn modern() -> Self {
-        Self { version: Some(MODERN.to_owned()), ..Self::default() }
-    }
-
     fn fixed(&self, accept: &str) -> Vec<(&'static str, String)> {
         let mut fixed = vec![("accept", accept.to_owned())];
         fixed.extend(self.version.clone().map(|version| ("mcp-protocol-version", version)));

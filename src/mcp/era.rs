@@ -1,25 +1,36 @@
-//! Which revision a server speaks, found out by asking, and the server in the words of the host's revision.
+//! Which revision a server speaks, found out by asking or remembered, and the server in the words of the
+//! host's revision.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
-use super::answer::{self, Answer};
+use super::answer::Answer;
+use super::convert::{ToLegacy, ToModern, client_of};
 use super::endpoint::Endpoint;
+use super::known::Versions;
 use super::legacy::Legacy;
-use super::modern::{self, Modern};
-use super::{Era, Failure, LEGACY, MODERN, Server, Sink};
-use crate::jsonrpc::{Id, Message};
+use super::meta::Client;
+use super::modern::Modern;
+use super::{Era, Failure, LEGACY, LEGACY_VERSIONS, Server, Sink};
+use crate::jsonrpc::{Id, Kind, Message};
+
+/// How long a server may think about a question that it perhaps does not know.
+const PROBE_WAIT: Duration = Duration::from_secs(15);
 
 /// What a host began with.
 #[derive(Clone)]
 pub enum Hello {
     /// Its `initialize`.
     Legacy(Message),
-    Modern,
+    /// Its first request, if there was one.
+    Modern(Option<Message>),
 }
 
-/// A server that can be used, and its response to the host's `initialize`, if that was one.
+/// A server that can be used, and its response to the host's first request, where finding out about the server
+/// brought that too.
 pub struct Connected {
     pub server: Rc<dyn Server>,
     pub greeting: Option<Message>,
@@ -31,56 +42,171 @@ pub async fn connect(
     hello: &Hello,
     sink: Sink,
 ) -> Result<Connected, Failure> {
-    let found = probe(&endpoint).await?;
-    match (hello, found) {
-        (Hello::Legacy(hello), Found::Legacy) => {
-            let (server, greeting) = Legacy::open(endpoint, hello, sink).await?;
-            Ok(Connected { server, greeting: Some(greeting) })
-        }
-        (Hello::Modern, Found::Modern(_)) => {
-            Ok(Connected { server: Rc::new(Modern::new(endpoint)), greeting: None })
-        }
-        _ => Err(Failure::failed("the server speaks another revision of MCP than the host")),
+    let (known, client) = (endpoint.known.read(), hello.client());
+    let way = Way { endpoint, hello, sink, client };
+    if let Some(connected) = way.remembered(known.as_ref()).await? {
+        return Ok(connected);
     }
+    let is_sure = match way.probe().await? {
+        Found::Modern(response) => return way.without_handshake(response).await,
+        Found::Legacy { is_sure } => is_sure,
+    };
+    let connected = way.with_handshake().await?;
+    if is_sure {
+        way.endpoint.known.write(&Versions::new(Vec::new()));
+    }
+    Ok(connected)
 }
 
+/// What a server made of a modern request.
 enum Found {
-    Legacy,
-    /// The result of `server/discover`.
-    Modern(Value),
+    /// It did not understand; or it did not answer, and a handshake is worth a try.
+    Legacy { is_sure: bool },
+    /// The response to `server/discover`.
+    Modern(Message),
 }
 
-/// A modern request: a server of that era answers it, or says with a code of that era why not. 401 and 403
-/// say nothing of the era, and are failures.
-async fn probe(endpoint: &Rc<Endpoint>) -> Result<Found, Failure> {
-    let id = Id::of(&json!("authctl-discover"));
-    let Some(id) = id else { return Ok(Found::Legacy) };
-    let discover = Message::request(&id, "server/discover", &json!({"_meta": meta()}));
-    let exchange = endpoint.post(&modern::headers(&discover), discover.text()).await?;
-    match answer::read(exchange, &id, endpoint, &|_| {}).await {
-        Ok(Answer::Response(response)) => Ok(judge(&response)),
-        _ => Ok(Found::Legacy),
+/// From one host to one server.
+struct Way<'a> {
+    endpoint: Rc<Endpoint>,
+    hello: &'a Hello,
+    sink: Sink,
+    client: Client,
+}
+
+impl Way<'_> {
+    /// Connects as it worked before. `None`: nothing is remembered, or it is not so any more.
+    async fn remembered(&self, known: Option<&Versions>) -> Result<Option<Connected>, Failure> {
+        let Some(known) = known else { return Ok(None) };
+        let connected = match self.hello {
+            // Its greeting is made from the answer to `server/discover`, and that is the probe.
+            Hello::Legacy(first) if known.is_modern() && !known.names(&asked_version(first)) => {
+                None
+            }
+            Hello::Modern(first) if known.is_modern() => {
+                let is_probe = first.as_ref().is_none_or(is_discover);
+                let server = || Rc::new(Modern::new(self.endpoint.clone()));
+                (!is_probe).then(|| Connected { server: server(), greeting: None })
+            }
+            Hello::Legacy(_) | Hello::Modern(_) => match self.with_handshake().await {
+                Ok(connected) => Some(connected),
+                Err(failure @ Failure::Refused(_)) => return Err(failure),
+                Err(_) => None,
+            },
+        };
+        if connected.is_none() && !known.is_modern() {
+            self.endpoint.known.forget();
+        }
+        Ok(connected)
+    }
+
+    /// A modern request: a server of that era answers it, or says with a code of that era why not. 401 and 403
+    /// say nothing of the era, and are failures. A host's own `server/discover` is that request.
+    async fn probe(&self) -> Result<Found, Failure> {
+        let own = self.own_discover();
+        let discover = match self.hello {
+            Hello::Modern(Some(first)) if is_discover(first) => first,
+            _ => &own,
+        };
+        let server = Modern::new(self.endpoint.clone());
+        match timeout(PROBE_WAIT, server.ask(discover, &|_| {})).await {
+            Ok(Ok(Answer::Response(response))) if is_modern(&response) => {
+                Ok(Found::Modern(response))
+            }
+            Ok(Err(failure @ Failure::Refused(_))) => Err(failure),
+            Ok(Ok(Answer::Response(_) | Answer::Status { status: 400..500, .. })) => {
+                Ok(Found::Legacy { is_sure: true })
+            }
+            // An unreachable server is as unreachable for a handshake, which then says so.
+            _ => Ok(Found::Legacy { is_sure: false }),
+        }
+    }
+
+    fn own_discover(&self) -> Message {
+        let id = Id::of(&json!("authctl-discover")).unwrap_or_else(|| Id::number(0));
+        Message::request(&id, "server/discover", &self.client.params())
+    }
+
+    async fn with_handshake(&self) -> Result<Connected, Failure> {
+        let (endpoint, sink) = (self.endpoint.clone(), self.sink.clone());
+        match self.hello {
+            Hello::Legacy(first) => {
+                let (server, greeting) = Legacy::open(endpoint, first, sink).await?;
+                if matches!(greeting.kind(), Kind::Response { is_error: true, .. }) {
+                    return Err(Failure::Error(greeting));
+                }
+                Ok(Connected { server, greeting: Some(greeting) })
+            }
+            Hello::Modern(_) => {
+                let server = ToLegacy::open(&self.client, sink, async |hello, sink| {
+                    let (server, greeting) = Legacy::open(endpoint, &hello, sink).await?;
+                    Ok((server as Rc<dyn Server>, greeting))
+                });
+                Ok(Connected { server: server.await?, greeting: None })
+            }
+        }
+    }
+
+    async fn without_handshake(&self, response: Message) -> Result<Connected, Failure> {
+        let discovered = response.member("result");
+        let supported = strings(&discovered["supportedVersions"]);
+        if !supported.is_empty() {
+            self.endpoint.known.write(&Versions::new(supported.clone()));
+        }
+        let server = || Rc::new(Modern::new(self.endpoint.clone()));
+        let first = match self.hello {
+            Hello::Legacy(first) => first,
+            Hello::Modern(first) => {
+                let greeting = first.as_ref().is_some_and(is_discover).then_some(response);
+                return Ok(Connected { server: server(), greeting });
+            }
+        };
+        if supported.contains(&asked_version(first))
+            && let Ok(connected) = self.with_handshake().await
+        {
+            return Ok(connected);
+        }
+        if discovered.is_null() {
+            return Err(Failure::Error(response));
+        }
+        let server = ToModern::new(server(), first, discovered, self.sink.clone());
+        let greeting = server.greeting(first);
+        Ok(Connected { server, greeting })
     }
 }
 
-fn judge(response: &Message) -> Found {
+impl Hello {
+    fn client(&self) -> Client {
+        match self {
+            Hello::Legacy(first) => client_of(first),
+            Hello::Modern(Some(first)) => Client::of(first),
+            Hello::Modern(None) => Client::own(),
+        }
+    }
+}
+
+fn is_discover(message: &Message) -> bool {
+    message.method() == Some("server/discover")
+}
+
+/// Whether only a modern server answers so. One that names no modern revision has a handshake.
+fn is_modern(response: &Message) -> bool {
     let response = response.to_value();
-    if response["result"]["supportedVersions"].is_array() {
-        return Found::Modern(response["result"].clone());
-    }
-    match response["error"]["code"].as_i64() {
-        Some(-32_022..=-32_020) => Found::Modern(Value::Null),
-        _ => Found::Legacy,
+    let error = &response["error"];
+    match error["code"].as_i64() {
+        Some(-32_022) => {
+            let supported = strings(&error["data"]["supported"]);
+            !supported.iter().all(|version| LEGACY_VERSIONS.contains(&version.as_str()))
+                || supported.is_empty()
+        }
+        Some(-32_021 | -32_020) => true,
+        _ => response["result"]["supportedVersions"].is_array(),
     }
 }
 
-/// What every modern request carries.
-pub fn meta() -> Value {
-    json!({
-        "io.modelcontextprotocol/protocolVersion": MODERN,
-        "io.modelcontextprotocol/clientInfo": {"name": "authctl", "version": env!("CARGO_PKG_VERSION")},
-        "io.modelcontextprotocol/clientCapabilities": {},
-    })
+fn strings(value: &Value) -> Vec<String> {
+    let values = value.as_array().into_iter().flatten();
+    values.filter_map(|value| value.as_str().map(str::to_owned)).collect()
 }
 
 /// The era of a host, by its first message.

@@ -29,11 +29,15 @@ pub fn asking(hello: &Hello, message: &Message) -> Asking {
     match hello {
         Hello::Legacy(hello) => {
             let capabilities = &hello.member("params")["capabilities"];
-            if capabilities["elicitation"]["url"].is_object() { Asking::Request } else { Asking::Tool }
+            if capabilities["elicitation"]["url"].is_object() {
+                Asking::Request
+            } else {
+                Asking::Tool
+            }
         }
-        Hello::Modern => {
-            let capabilities = &message.member("params")["_meta"]
-                ["io.modelcontextprotocol/clientCapabilities"];
+        Hello::Modern(_) => {
+            let capabilities =
+                &message.member("params")["_meta"]["io.modelcontextprotocol/clientCapabilities"];
             let can_repeat =
                 matches!(message.method(), Some("tools/call" | "prompts/get" | "resources/read"));
             if can_repeat && capabilities["elicitation"]["url"].is_object() {

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Failure;
 use super::offer::{self, Asking};
 use super::session::{Session, is_listening};
 use super::sign_in::{State, Until};
-use super::Failure;
 use crate::forward::Bring;
 use crate::http::Answer;
 use crate::jsonrpc::Message;
@@ -18,8 +18,12 @@ use crate::login_signal::{Demand, Invitations, Refresh, Signal, of_answer, of_me
 /// How long the address of a sign-in may take: discovery and registration.
 const ADDRESS_WAIT: Duration = Duration::from_secs(30);
 /// When a call is repeated after its link was opened: nobody says when the person is done there.
-const FOLLOWED: [Duration; 4] =
-    [Duration::from_secs(3), Duration::from_secs(6), Duration::from_secs(12), Duration::from_secs(24)];
+const FOLLOWED: [Duration; 4] = [
+    Duration::from_secs(3),
+    Duration::from_secs(6),
+    Duration::from_secs(12),
+    Duration::from_secs(24),
+];
 
 /// What was tried for one request.
 #[derive(Default)]
@@ -65,7 +69,12 @@ impl Session {
         }
     }
 
-    async fn next(self: &Rc<Self>, outcome: &Outcome, request: &Message, tried: &mut Tried) -> Next {
+    async fn next(
+        self: &Rc<Self>,
+        outcome: &Outcome,
+        request: &Message,
+        tried: &mut Tried,
+    ) -> Next {
         let refusal = match outcome {
             Err(Failure::Refused(refusal)) => Some(refusal.answer.clone()),
             _ => None,
@@ -131,7 +140,10 @@ impl Session {
     ) -> Next {
         let broker = self.link.broker();
         // Over HTTP that was tried before the refusal came here.
-        if refusal.is_none() && refresh == Refresh::Once && !std::mem::replace(&mut tried.renewed, true) {
+        if refusal.is_none()
+            && refresh == Refresh::Once
+            && !std::mem::replace(&mut tried.renewed, true)
+        {
             match broker.other_than_held().await {
                 Ok(true) => return Next::Again,
                 Ok(false) => {}
@@ -168,7 +180,10 @@ impl Session {
     fn give_up(&self, demand: &Demand) -> Next {
         let title = self.link.title();
         let said = demand.said.as_ref().map_or(String::new(), |said| format!(" ({said})"));
-        let line = format!("{title} still refuses the sign-in{said}; another one: authctl login {}", self.link.url());
+        let line = format!(
+            "{title} still refuses the sign-in{said}; another one: authctl login {}",
+            self.link.url()
+        );
         self.settings.interact.warn(&line);
         Next::Pass
     }
@@ -229,7 +244,10 @@ impl Session {
                 address.url
             ),
             State::Failed(why) => format!("The sign-in to {title} failed: {why}"),
-            _ => format!("Sign in to {title} first, then try again: authctl login {}", self.link.url()),
+            _ => format!(
+                "Sign in to {title} first, then try again: authctl login {}",
+                self.link.url()
+            ),
         }
     }
 
@@ -281,9 +299,7 @@ impl Session {
             brought |= match self.asking(Some(request)) {
                 // The host reads the error itself.
                 Asking::Request if invitation.elicitation_id.is_some() => false,
-                Asking::Request => {
-                    self.agreed_to(said.trim(), &url).await == Some(true)
-                }
+                Asking::Request => self.agreed_to(said.trim(), &url).await == Some(true),
                 _ if invitation.link.is_own() && self.settings.bring == Bring::Browser => {
                     self.link.broker().open(url).await
                 }

@@ -11,7 +11,7 @@ use crate::context::{Context, Options};
 use crate::error::CommandError;
 use crate::forward::{Broker, Forward};
 use crate::http::{Http, parse_url};
-use crate::mcp::{self, Endpoint, Settings};
+use crate::mcp::{self, Endpoint, Known, Settings};
 use crate::ui::Manner;
 
 #[derive(Debug, Args)]
@@ -32,7 +32,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     let target = Target { url: typed.to_owned(), name: arguments.name.clone() };
     let (asks, desk) = credentials::start(quiet(context), context.command_line, target);
     let forward = Forward { http: Http::new(), broker: Broker::new(asks), extra: Vec::new() };
-    let link = Rc::new(Rc::new(Endpoint { url, forward }));
+    let known = Known::of(&url, &context.paths()?.state);
+    let link = Rc::new(Rc::new(Endpoint { url, forward, known }));
     let serve = async {
         LocalSet::new().run_until(mcp::serve(link, Settings::new(context.ui.clone()))).await;
     };

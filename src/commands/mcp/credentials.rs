@@ -127,7 +127,8 @@ fn sign_in(options: Options, command_line: fn() -> clap::Command, target: &Targe
     thread::spawn(move || {
         signals::leave_to_main_thread();
         let context = Context::new(options, command_line);
-        let _ = ask.reply.send(try_sign_in(&context, &target, ask.address).map_err(|e| trouble(&e)));
+        let _ =
+            ask.reply.send(try_sign_in(&context, &target, ask.address).map_err(|e| trouble(&e)));
     });
 }
 
