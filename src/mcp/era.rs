@@ -1,10 +1,12 @@
 //! Which revision a server speaks, found out by asking or remembered, and the server in the words of the
 //! host's revision.
 
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::answer::Answer;
@@ -14,7 +16,7 @@ use super::known::Versions;
 use super::legacy::Legacy;
 use super::meta::Client;
 use super::modern::Modern;
-use super::{Era, Failure, LEGACY, LEGACY_VERSIONS, Server, Sink};
+use super::{Era, Failure, LEGACY, LEGACY_VERSIONS, Pending, Server, Sink};
 use crate::jsonrpc::{Id, Kind, Message};
 
 /// How long a server may think about a question that it perhaps does not know.
@@ -42,20 +44,12 @@ pub async fn connect(
     hello: &Hello,
     sink: Sink,
 ) -> Result<Connected, Failure> {
-    let (known, client) = (endpoint.known.read(), hello.client());
-    let way = Way { endpoint, hello, sink, client };
-    if let Some(connected) = way.remembered(known.as_ref()).await? {
-        return Ok(connected);
+    let known = endpoint.known.read();
+    let way = Way { endpoint, hello: hello.clone(), sink };
+    match way.remembered(known.as_ref()).await? {
+        Some(connected) => Ok(connected),
+        None => Ok(way.asked().await?.1),
     }
-    let is_sure = match way.probe().await? {
-        Found::Modern(response) => return way.without_handshake(response).await,
-        Found::Legacy { is_sure } => is_sure,
-    };
-    let connected = way.with_handshake().await?;
-    if is_sure {
-        way.endpoint.known.write(&Versions::new(Vec::new()));
-    }
-    Ok(connected)
 }
 
 /// What a server made of a modern request.
@@ -67,26 +61,40 @@ enum Found {
 }
 
 /// From one host to one server.
-struct Way<'a> {
+#[derive(Clone)]
+struct Way {
     endpoint: Rc<Endpoint>,
-    hello: &'a Hello,
+    hello: Hello,
     sink: Sink,
-    client: Client,
 }
 
-impl Way<'_> {
+impl Way {
+    /// Connects as the server itself says that it has to be.
+    async fn asked(&self) -> Result<(Era, Connected), Failure> {
+        let is_sure = match self.probe().await? {
+            Found::Modern(response) => {
+                return Ok((Era::Modern, self.without_handshake(response).await?));
+            }
+            Found::Legacy { is_sure } => is_sure,
+        };
+        let connected = self.with_handshake().await?;
+        if is_sure {
+            self.endpoint.known.write(&Versions::new(Vec::new()));
+        }
+        Ok((Era::Legacy, connected))
+    }
+
     /// Connects as it worked before. `None`: nothing is remembered, or it is not so any more.
     async fn remembered(&self, known: Option<&Versions>) -> Result<Option<Connected>, Failure> {
         let Some(known) = known else { return Ok(None) };
-        let connected = match self.hello {
+        let connected = match &self.hello {
             // Its greeting is made from the answer to `server/discover`, and that is the probe.
             Hello::Legacy(first) if known.is_modern() && !known.names(&asked_version(first)) => {
                 None
             }
             Hello::Modern(first) if known.is_modern() => {
                 let is_probe = first.as_ref().is_none_or(is_discover);
-                let server = || Rc::new(Modern::new(self.endpoint.clone()));
-                (!is_probe).then(|| Connected { server: server(), greeting: None })
+                (!is_probe).then(|| Connected { server: self.assumed(), greeting: None })
             }
             Hello::Legacy(_) | Hello::Modern(_) => match self.with_handshake().await {
                 Ok(connected) => Some(connected),
@@ -100,11 +108,21 @@ impl Way<'_> {
         Ok(connected)
     }
 
+    fn assumed(&self) -> Rc<dyn Server> {
+        let server = RefCell::new(Rc::new(Modern::new(self.endpoint.clone())) as Rc<dyn Server>);
+        Rc::new(Assumed {
+            way: self.clone(),
+            server,
+            proved: Cell::default(),
+            doubt: Mutex::default(),
+        })
+    }
+
     /// A modern request: a server of that era answers it, or says with a code of that era why not. 401 and 403
     /// say nothing of the era, and are failures. A host's own `server/discover` is that request.
     async fn probe(&self) -> Result<Found, Failure> {
         let own = self.own_discover();
-        let discover = match self.hello {
+        let discover = match &self.hello {
             Hello::Modern(Some(first)) if is_discover(first) => first,
             _ => &own,
         };
@@ -124,12 +142,12 @@ impl Way<'_> {
 
     fn own_discover(&self) -> Message {
         let id = Id::of(&json!("authctl-discover")).unwrap_or_else(|| Id::number(0));
-        Message::request(&id, "server/discover", &self.client.params())
+        Message::request(&id, "server/discover", &self.hello.client().params())
     }
 
     async fn with_handshake(&self) -> Result<Connected, Failure> {
         let (endpoint, sink) = (self.endpoint.clone(), self.sink.clone());
-        match self.hello {
+        match &self.hello {
             Hello::Legacy(first) => {
                 let (server, greeting) = Legacy::open(endpoint, first, sink).await?;
                 if matches!(greeting.kind(), Kind::Response { is_error: true, .. }) {
@@ -138,7 +156,8 @@ impl Way<'_> {
                 Ok(Connected { server, greeting: Some(greeting) })
             }
             Hello::Modern(_) => {
-                let server = ToLegacy::open(&self.client, sink, async |hello, sink| {
+                let client = self.hello.client();
+                let server = ToLegacy::open(&client, sink, async |hello, sink| {
                     let (server, greeting) = Legacy::open(endpoint, &hello, sink).await?;
                     Ok((server as Rc<dyn Server>, greeting))
                 });
@@ -154,7 +173,7 @@ impl Way<'_> {
             self.endpoint.known.write(&Versions::new(supported.clone()));
         }
         let server = || Rc::new(Modern::new(self.endpoint.clone()));
-        let first = match self.hello {
+        let first = match &self.hello {
             Hello::Legacy(first) => first,
             Hello::Modern(first) => {
                 let greeting = first.as_ref().is_some_and(is_discover).then_some(response);
@@ -172,6 +191,72 @@ impl Way<'_> {
         let server = ToModern::new(server(), first, discovered, self.sink.clone());
         let greeting = server.greeting(first);
         Ok(Connected { server, greeting })
+    }
+}
+
+/// A server that is taken for what it was, until it has proved to be that or something else.
+struct Assumed {
+    way: Way,
+    server: RefCell<Rc<dyn Server>>,
+    proved: Cell<Option<Era>>,
+    /// Held by the one who asks anew.
+    doubt: Mutex<()>,
+}
+
+impl Assumed {
+    async fn ask(&self, request: &Message, aside: &dyn Fn(Message)) -> Result<Message, Failure> {
+        let was_proved = self.proved.get().is_some();
+        let server = self.server.borrow().clone();
+        let outcome = server.request(request, aside).await;
+        if was_proved || matches!(outcome, Err(Failure::Refused(_))) {
+            return outcome;
+        }
+        let is_proof = |response: &Message| {
+            let is_error = matches!(response.kind(), Kind::Response { is_error: true, .. });
+            !is_error || is_modern(response)
+        };
+        if outcome.as_ref().is_ok_and(is_proof) {
+            self.proved.set(Some(Era::Modern));
+            return outcome;
+        }
+        match self.asked().await? {
+            Era::Modern => outcome,
+            Era::Legacy => self.server.borrow().clone().request(request, aside).await,
+        }
+    }
+
+    /// What the server is; it is asked once.
+    async fn asked(&self) -> Result<Era, Failure> {
+        let _turn = self.doubt.lock().await;
+        if let Some(era) = self.proved.get() {
+            return Ok(era);
+        }
+        let (era, connected) = self.way.asked().await?;
+        if era == Era::Legacy {
+            *self.server.borrow_mut() = connected.server;
+        }
+        self.proved.set(Some(era));
+        Ok(era)
+    }
+}
+
+impl Server for Assumed {
+    fn request<'a>(
+        &'a self,
+        request: &'a Message,
+        aside: &'a dyn Fn(Message),
+    ) -> Pending<'a, Result<Message, Failure>> {
+        Box::pin(self.ask(request, aside))
+    }
+
+    fn tell<'a>(&'a self, message: &'a Message) -> Pending<'a, Result<(), Failure>> {
+        let server = self.server.borrow().clone();
+        Box::pin(async move { server.tell(message).await })
+    }
+
+    fn close(&self) -> Pending<'_, ()> {
+        let server = self.server.borrow().clone();
+        Box::pin(async move { server.close().await })
     }
 }
 

@@ -46,6 +46,10 @@ mod machine;
 #[cfg(unix)]
 mod manifest;
 #[cfg(unix)]
+mod mcp_convert;
+#[cfg(unix)]
+mod mcp_modern;
+#[cfg(unix)]
 mod one_login;
 #[cfg(target_os = "linux")]
 mod persistence;

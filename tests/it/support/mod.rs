@@ -9,6 +9,9 @@ pub mod hostile;
 pub mod http;
 #[cfg(unix)]
 pub mod launcher;
+pub mod mcp_host;
+pub mod mcp_wire;
+pub mod modern;
 pub mod protected_resource;
 #[cfg(unix)]
 pub mod pty;
