@@ -9,6 +9,7 @@ mod file;
 mod identity;
 mod key_flow;
 mod manifest;
+mod mcp;
 mod oauth;
 mod provider;
 mod rules;
@@ -35,6 +36,7 @@ use crate::credential::Name;
 use crate::private_file;
 use crate::text;
 use file::{Document, Problem};
+pub use mcp::McpRule;
 use rules::CredentialRule;
 
 /// Longest configuration read, in bytes.
@@ -51,6 +53,7 @@ pub struct Config {
     pub confirm_program: Option<PathBuf>,
     pub log: LogRule,
     credentials: Vec<CredentialRule>,
+    mcp: BTreeMap<String, McpRule>,
     providers: BTreeMap<String, Provider>,
     agents: BTreeMap<String, Agent>,
 }
@@ -124,6 +127,7 @@ impl Config {
             confirm_program: confirm_program.map_err(wrong)?,
             log: log.map_err(wrong)?.unwrap_or_default(),
             credentials: Vec::new(),
+            mcp: BTreeMap::new(),
             providers: check_providers(&document, written.provider, |line| Source::File {
                 path: file.to_owned(),
                 line,
@@ -139,7 +143,16 @@ impl Config {
             }
             config.credentials.push(rule);
         }
+        for (url, table) in written.mcp {
+            let key = value::url(&url).map_err(wrong)?;
+            config.mcp.insert(key, McpRule::check(table).map_err(wrong)?);
+        }
         Ok(config)
+    }
+
+    /// What is said of the MCP server at `url`.
+    pub fn mcp(&self, url: &str) -> McpRule {
+        self.mcp.get(url).cloned().unwrap_or_default()
     }
 
     /// Whether the use of a credential is confirmed: what is said of the account, else of its provider.

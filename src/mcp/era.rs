@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
+use url::Url;
 
 use super::answer::Answer;
 use super::convert::{ToLegacy, ToModern, client_of};
@@ -16,8 +17,9 @@ use super::known::Versions;
 use super::legacy::Legacy;
 use super::meta::Client;
 use super::modern::Modern;
-use super::{Era, Failure, LEGACY, LEGACY_VERSIONS, Pending, Server, Sink};
-use crate::jsonrpc::{Id, Kind, Message};
+use super::{Era, Failure, LEGACY, LEGACY_VERSIONS, Link, Pending, Server, Sink};
+use crate::forward::Broker;
+use crate::jsonrpc::{Id, Message};
 
 /// How long a server may think about a question that it perhaps does not know.
 const PROBE_WAIT: Duration = Duration::from_secs(15);
@@ -150,7 +152,7 @@ impl Way {
         match &self.hello {
             Hello::Legacy(first) => {
                 let (server, greeting) = Legacy::open(endpoint, first, sink).await?;
-                if matches!(greeting.kind(), Kind::Response { is_error: true, .. }) {
+                if greeting.is_error() {
                     return Err(Failure::Error(greeting));
                 }
                 Ok(Connected { server, greeting: Some(greeting) })
@@ -211,10 +213,7 @@ impl Assumed {
         if was_proved || matches!(outcome, Err(Failure::Refused(_))) {
             return outcome;
         }
-        let is_proof = |response: &Message| {
-            let is_error = matches!(response.kind(), Kind::Response { is_error: true, .. });
-            !is_error || is_modern(response)
-        };
+        let is_proof = |response: &Message| !response.is_error() || is_modern(response);
         if outcome.as_ref().is_ok_and(is_proof) {
             self.proved.set(Some(Era::Modern));
             return outcome;
@@ -302,4 +301,26 @@ pub fn of_host(message: &Message) -> Era {
 /// The revision that a host asks for.
 pub fn asked_version(hello: &Message) -> String {
     hello.member("params")["protocolVersion"].as_str().unwrap_or(LEGACY).to_owned()
+}
+
+impl Link for Rc<Endpoint> {
+    fn connect<'a>(
+        &'a self,
+        hello: &'a Hello,
+        sink: Sink,
+    ) -> Pending<'a, Result<Connected, Failure>> {
+        Box::pin(connect(self.clone(), hello, sink))
+    }
+
+    fn broker(&self) -> &Broker {
+        &self.forward.broker
+    }
+
+    fn url(&self) -> &Url {
+        &self.url
+    }
+
+    fn title(&self) -> String {
+        self.host()
+    }
 }

@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use super::members::renamed;
 use crate::forward::{self, Refusal};
 use crate::http;
 use crate::jsonrpc::{self, Id, Message};
@@ -34,7 +33,7 @@ impl Failure {
     /// The error that the host gets for its request.
     pub fn message(&self, id: &Id) -> Message {
         match self {
-            Failure::Error(message) => renamed(message, id),
+            Failure::Error(message) => message.renamed(id),
             other => {
                 Message::error(Some(id), UPSTREAM_FAILED, &other.text(), other.data().as_ref())
             }

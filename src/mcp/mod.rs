@@ -6,18 +6,26 @@
 //! ```
 
 mod answer;
+mod broken;
+mod connection;
 mod convert;
+mod ending;
 mod endpoint;
 mod era;
 mod failure;
+mod filter;
 mod host;
+mod http_sse;
+mod inbox;
 mod known;
 mod legacy;
 mod members;
 mod meta;
 mod modern;
 mod offer;
+mod own_stream;
 mod params;
+mod reconnect;
 mod session;
 mod settle;
 mod sign_in;
@@ -27,9 +35,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
+pub use broken::Broken;
 pub use endpoint::Endpoint;
 pub use era::{Connected, Hello};
 pub use failure::Failure;
+pub use filter::Filter;
 pub use known::Known;
 pub use session::{Settings, serve};
 

@@ -159,7 +159,7 @@ fn unexpected(endpoint: &Endpoint, status: u16, body: &str) -> Failure {
 /// Code and data of an error.
 fn refusal(answer: &Answer) -> Option<(i64, Value)> {
     let Answer::Response(response) = answer else { return None };
-    if !matches!(response.kind(), Kind::Response { is_error: true, .. }) {
+    if !response.is_error() {
         return None;
     }
     let mut error = response.member("error");

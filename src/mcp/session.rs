@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,9 @@ use tokio::sync::{Mutex, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
+use super::ending;
 use super::era::{self, Connected, Hello};
+use super::filter::Filter;
 use super::host::Host;
 use super::offer::{self, Asking};
 use super::sign_in::{SignIn, State};
@@ -30,6 +33,7 @@ pub struct Settings {
     pub call_patience: Duration,
     /// Who brings the person to a sign-in, where the host cannot.
     pub bring: Bring,
+    pub filter: Filter,
     /// Lines for whoever reads stderr.
     pub interact: Arc<dyn Interact>,
 }
@@ -40,6 +44,7 @@ impl Settings {
             list_patience: Duration::from_secs(20),
             call_patience: Duration::from_secs(50),
             bring: Bring::Browser,
+            filter: Filter::default(),
             interact,
         }
     }
@@ -48,20 +53,28 @@ impl Settings {
 /// How long requests may take to end once the host has gone.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
-/// Stands between the host on stdin and stdout and the server behind `link`, until the host has gone.
-pub async fn serve(link: Rc<dyn Link>, settings: Settings) {
-    let (out, writer) = stdio::stdout();
+/// Stands between the host on stdin and stdout and the server behind `link`, until the host has gone or the
+/// process is asked to end.
+pub async fn serve(link: Rc<dyn Link>, settings: Settings) -> io::Result<()> {
+    let out = Rc::new(stdio::stdout()?);
     let mut lines = stdio::stdin();
-    let session = Session::new(Rc::new(out), link, settings);
-    while let Some(line) = lines.recv().await {
-        match line {
-            Line::Message(message) => session.take(message),
-            Line::Bad(answer) => session.host.send(answer),
+    let session = Session::new(out.clone(), link, settings);
+    let relay = async {
+        while let Some(line) = lines.recv().await {
+            match line {
+                Line::Message(message) => session.take(message),
+                Line::Bad(answer) => session.host.send(answer),
+            }
         }
+    };
+    tokio::select! {
+        () = relay => session.settle_open().await,
+        () = out.closed() => {}
+        () = ending::asked() => {}
     }
     session.end().await;
-    drop(session);
-    let _ = writer.join();
+    out.drained().await;
+    Ok(())
 }
 
 pub struct Session {
@@ -277,17 +290,24 @@ impl Session {
         Some(agreed)
     }
 
-    /// Lets the last requests come to their end, and ends the server's session.
-    async fn end(&self) {
+    /// Lets the last requests come to their end.
+    async fn settle_open(&self) {
         let settled = async {
             while !self.open.borrow().is_empty() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
         let _ = timeout(LAST_WAIT, settled).await;
-        if let Some(server) = self.server.lock().await.take() {
-            let _ = timeout(LAST_WAIT, server.close()).await;
-        }
+    }
+
+    /// Ends the server's session, if it can be had.
+    async fn end(&self) {
+        let ended = async {
+            if let Some(server) = self.server.lock().await.take() {
+                server.close().await;
+            }
+        };
+        let _ = timeout(LAST_WAIT, ended).await;
     }
 }
 

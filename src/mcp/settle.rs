@@ -47,6 +47,9 @@ type Outcome = Result<Message, Failure>;
 impl Session {
     /// The response to a request of the host.
     pub(super) async fn settle(self: &Rc<Self>, request: Message) -> Outcome {
+        if let Some(refusal) = self.settings.filter.refusal(&request) {
+            return Ok(refusal);
+        }
         if offer::calls_tool(&request) && self.sign_in.state() != State::Settled {
             return self.authorize(&request).await;
         }
@@ -316,12 +319,11 @@ impl Session {
     /// What the host gets of the server's word.
     fn completed(&self, outcome: Outcome, request: &Message) -> Outcome {
         let response = outcome?;
-        let is_list = request.method().is_some_and(|method| method.ends_with("/list"));
-        if !is_list {
+        if request.method() != Some("tools/list") {
             return Ok(response);
         }
+        let response = self.settings.filter.listed(response);
         if self.sign_in.state() != State::Settled
-            && request.method() == Some("tools/list")
             && let Some(listed) = offer::with_tool(&response, &self.link.title())
         {
             self.has_stand_in.set(true);

@@ -1,13 +1,18 @@
 //! The host on stdin and stdout: one message a line. Reading and writing block, so each has a thread; a host
 //! that does not read stops neither other requests nor the end of the process.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
 
 use super::answer::LONGEST;
 use super::failure::unreadable;
@@ -25,6 +30,35 @@ pub enum Line {
     Bad(Message),
 }
 
+/// Bytes that the host has not read yet; a process has one stdout.
+static BACKLOG: AtomicUsize = AtomicUsize::new(0);
+static WRITTEN: Notify = Notify::const_new();
+
+/// From so many on, nothing more is read from servers.
+const FULL: usize = 1 << 20;
+/// What is written at a time.
+const PIECE: usize = 64 << 10;
+/// How long a host that has ended may take to read on.
+const LAST_READ: Duration = Duration::from_millis(500);
+
+/// Waits until the host has read enough of what waits for it: what a server says is left where it is until
+/// then. Only for what comes from servers; the host's own messages, and the end, wait for nothing.
+pub async fn room() {
+    written_until(|backlog| backlog < FULL).await;
+}
+
+async fn written_until(is_enough: impl Fn(usize) -> bool) {
+    loop {
+        let mut written = pin!(WRITTEN.notified());
+        // From here on, no news is missed.
+        written.as_mut().enable();
+        if is_enough(BACKLOG.load(Ordering::SeqCst)) {
+            return;
+        }
+        written.await;
+    }
+}
+
 /// Messages to stdout.
 pub struct Stdout {
     lines: mpsc::UnboundedSender<String>,
@@ -32,34 +66,83 @@ pub struct Stdout {
 
 impl Host for Stdout {
     fn send(&self, message: Message) {
+        let mut line = message.into_text();
+        line.push('\n');
+        BACKLOG.fetch_add(line.len(), Ordering::SeqCst);
         // The thread ends only with the pipe, and then nobody reads any more.
-        let _ = self.lines.send(message.into_text());
+        let _ = self.lines.send(line);
     }
 }
 
-/// Starts the thread that writes; it ends when the last sender is gone. The handle is for waiting until all
-/// is written.
-pub fn stdout() -> (Stdout, thread::JoinHandle<()>) {
-    let (lines, mut queue) = mpsc::unbounded_channel::<String>();
-    let writer = thread::spawn(move || {
-        signals::leave_to_main_thread();
-        let mut out = io::stdout().lock();
-        while let Some(line) = queue.blocking_recv() {
-            let mut written = write_line(&mut out, &line);
-            while let Ok(line) = queue.try_recv() {
-                written = written.and_then(|()| write_line(&mut out, &line));
+impl Stdout {
+    /// Comes back when the host has closed its end.
+    pub async fn closed(&self) {
+        self.lines.closed().await;
+    }
+
+    /// Waits until all is written, while the host goes on reading.
+    pub async fn drained(&self) {
+        let drained = async {
+            let mut left = BACKLOG.load(Ordering::SeqCst);
+            while left > 0 && timeout(LAST_READ, written_until(|now| now < left)).await.is_ok() {
+                left = BACKLOG.load(Ordering::SeqCst);
             }
-            if written.and_then(|()| out.flush()).is_err() {
+        };
+        tokio::select! {
+            () = drained => {}
+            () = self.closed() => {}
+        }
+    }
+}
+
+/// Starts the thread that writes.
+pub fn stdout() -> io::Result<Stdout> {
+    let mut out = BufWriter::with_capacity(PIECE, duplicate_stdout()?);
+    let (lines, mut queue) = mpsc::unbounded_channel::<String>();
+    thread::spawn(move || {
+        signals::leave_to_main_thread();
+        let mut unflushed = 0;
+        while let Some(line) = queue.blocking_recv() {
+            let mut next = Some(line);
+            while let Some(line) = next {
+                if write_line(&mut out, &line, &mut unflushed).is_err() {
+                    return;
+                }
+                next = queue.try_recv().ok();
+            }
+            if flush(&mut out, &mut unflushed).is_err() {
                 return;
             }
         }
     });
-    (Stdout { lines }, writer)
+    Ok(Stdout { lines })
 }
 
-fn write_line(out: &mut impl Write, line: &str) -> io::Result<()> {
-    out.write_all(line.as_bytes())?;
-    out.write_all(b"\n")
+/// The stream itself: the standard library's handle would flush at every line, and be locked at the end.
+fn duplicate_stdout() -> io::Result<File> {
+    #[cfg(unix)]
+    let own = std::os::fd::AsFd::as_fd(&io::stdout()).try_clone_to_owned()?;
+    #[cfg(windows)]
+    let own = std::os::windows::io::AsHandle::as_handle(&io::stdout()).try_clone_to_owned()?;
+    Ok(File::from(own))
+}
+
+fn write_line(out: &mut impl Write, line: &str, unflushed: &mut usize) -> io::Result<()> {
+    for piece in line.as_bytes().chunks(PIECE) {
+        out.write_all(piece)?;
+        *unflushed += piece.len();
+        if *unflushed >= PIECE {
+            flush(out, unflushed)?;
+        }
+    }
+    Ok(())
+}
+
+fn flush(out: &mut impl Write, unflushed: &mut usize) -> io::Result<()> {
+    out.flush()?;
+    BACKLOG.fetch_sub(std::mem::take(unflushed), Ordering::SeqCst);
+    WRITTEN.notify_waiters();
+    Ok(())
 }
 
 /// Starts the thread that reads stdin to its end.

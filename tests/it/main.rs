@@ -48,6 +48,10 @@ mod manifest;
 #[cfg(unix)]
 mod mcp_convert;
 #[cfg(unix)]
+mod mcp_hostile;
+#[cfg(unix)]
+mod mcp_legacy;
+#[cfg(unix)]
 mod mcp_modern;
 #[cfg(unix)]
 mod one_login;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::jsonrpc::{Id, Kind, Message};
+use crate::jsonrpc::{Id, Message};
 use crate::mcp::members::Members;
 use crate::mcp::{Failure, LEGACY, Sink};
 
@@ -153,7 +153,7 @@ impl Question<'_> {
         let Ok(response) = (&mut open.answer).await else {
             return Err(Failure::failed("the host did not answer"));
         };
-        if let Kind::Response { is_error: true, .. } = response.kind() {
+        if response.is_error() {
             let is_elicitation = matches!(open.kind, Wanted::Form | Wanted::Link);
             let instead = match open.kind.without_host() {
                 Some(_) if is_elicitation => json!({"action": "cancel"}),

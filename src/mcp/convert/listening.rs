@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::jsonrpc::{Id, Kind, Message};
+use crate::jsonrpc::{Id, Message};
 use crate::mcp::members::rewritten;
 use crate::mcp::meta::{Client, SUBSCRIPTION_ID};
 use crate::mcp::{Server, Sink};
@@ -143,7 +143,7 @@ impl Listening {
                 }
             };
             let outcome = self.server.request(&self.request(filter), &aside).await;
-            if outcome.is_ok_and(|it| matches!(it.kind(), Kind::Response { is_error: true, .. })) {
+            if outcome.is_ok_and(|it| it.is_error()) {
                 return;
             }
             sleep(wait.get()).await;

@@ -56,7 +56,7 @@ impl ToLegacy {
         let (hear, heard) = mpsc::unbounded_channel();
         let hearing = move |message| drop(hear.send(message));
         let (server, greeting) = open(initialize, Rc::new(hearing)).await?;
-        if let Kind::Response { is_error: true, .. } = greeting.kind() {
+        if greeting.is_error() {
             return Err(Failure::Error(greeting));
         }
         let initialized = Message::notification("notifications/initialized", None);
@@ -259,7 +259,7 @@ impl ToLegacy {
         client: &Client,
         response: Message,
     ) -> Result<Message, Failure> {
-        if !matches!(response.kind(), Kind::Response { is_error: true, .. }) {
+        if !response.is_error() {
             return Ok(response);
         }
         let error = response.member("error");
@@ -296,7 +296,7 @@ impl ToLegacy {
         for uri in filter.resources.iter().filter(|uri| !self.subscriptions.has(uri)) {
             let subscribe = self.own_request("resources/subscribe", &json!({"uri": uri}));
             let response = self.server.request(&subscribe, &|_| {}).await?;
-            if let Kind::Response { is_error: true, .. } = response.kind() {
+            if response.is_error() {
                 refused.push(uri.clone());
             }
         }
