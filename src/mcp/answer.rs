@@ -1,9 +1,11 @@
 //! The answer to a posted request: JSON, or a stream of events that ends with the response.
 
+use std::time::Duration;
+
 use tokio::time::timeout;
 
 use super::endpoint::Endpoint;
-use super::{Failure, stdio};
+use super::{Failure, backlog};
 use crate::http::{EventStream, Exchange};
 use crate::jsonrpc::{Id, Kind, Message};
 use crate::text::clean;
@@ -63,7 +65,7 @@ pub async fn read(
 pub async fn read_body(exchange: Exchange, endpoint: &Endpoint) -> Result<String, Failure> {
     let is_message = exchange.status == 200 && exchange.media_type() == "application/json";
     let limit = if is_message { LONGEST } else { OTHER };
-    stdio::room().await;
+    backlog::room().await;
     let whole = timeout(endpoint.patience, exchange.read(limit)).await;
     let mut answer = whole.map_err(|_| endpoint.silent())??;
     String::from_utf8(std::mem::take(&mut answer.body))
@@ -72,15 +74,36 @@ pub async fn read_body(exchange: Exchange, endpoint: &Endpoint) -> Result<String
 
 /// Reads events until the response is there.
 pub async fn events(
-    mut exchange: Exchange,
-    mut stream: EventStream,
+    exchange: Exchange,
+    stream: EventStream,
     id: &Id,
     endpoint: &Endpoint,
     aside: &dyn Fn(Message),
 ) -> Result<Answer, Failure> {
+    follow(exchange, stream, id, endpoint, endpoint.patience, aside).await
+}
+
+/// The same for a stream that may be silent for as long as nothing happens.
+pub async fn news(
+    exchange: Exchange,
+    id: &Id,
+    endpoint: &Endpoint,
+    aside: &dyn Fn(Message),
+) -> Result<Answer, Failure> {
+    follow(exchange, EventStream::new(LONGEST), id, endpoint, Duration::MAX, aside).await
+}
+
+async fn follow(
+    mut exchange: Exchange,
+    mut stream: EventStream,
+    id: &Id,
+    endpoint: &Endpoint,
+    patience: Duration,
+    aside: &dyn Fn(Message),
+) -> Result<Answer, Failure> {
     loop {
-        stdio::room().await;
-        let piece = timeout(endpoint.patience, exchange.chunk()).await;
+        backlog::room().await;
+        let piece = timeout(patience, exchange.chunk()).await;
         let Ok(Some(piece)) = piece.map_err(|_| endpoint.silent())? else {
             return Ok(Answer::Cut(stream));
         };

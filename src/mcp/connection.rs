@@ -49,10 +49,18 @@ impl Connection {
         let session = session_id(&exchange, endpoint)?;
         let headers = Headers { session, ..Headers::default() };
         let new = Self::new(endpoint, inbox, headers, Stream::Streamable(OwnStream::new()));
+        let status = exchange.status;
         let answer = answer::read(exchange, id_of(hello)?, endpoint, &|it| inbox.take(it)).await?;
-        if let Answer::Status { status: status @ (400 | 404 | 405), body } = answer {
-            let other = Self::open_http_sse(endpoint, inbox, hello).await?;
-            return other.ok_or_else(|| answer::refused(endpoint, status, &body));
+        if matches!(status, 400 | 404 | 405) {
+            let other = Self::open_http_sse(endpoint, inbox, hello).await;
+            return match (other, answer) {
+                // It has its own words for it, which are not about the transport.
+                (Ok(None) | Err(_), Answer::Response(refusal)) => Err(Failure::Error(refusal)),
+                (Ok(None), Answer::Status { status, body }) => {
+                    Err(answer::refused(endpoint, status, &body))
+                }
+                (other, _) => other?.ok_or_else(|| answer::broken(endpoint, "it is empty")),
+            };
         }
         let greeting = new.conclude(answer, id_of(hello)?, &|it| inbox.take(it)).await?;
         let greeting = greeting.ok_or_else(|| answer::broken(endpoint, "it is empty"))?;

@@ -54,6 +54,28 @@ pub async fn connect(
     }
 }
 
+impl Link for Rc<Endpoint> {
+    fn connect<'a>(
+        &'a self,
+        hello: &'a Hello,
+        sink: Sink,
+    ) -> Pending<'a, Result<Connected, Failure>> {
+        Box::pin(connect(self.clone(), hello, sink))
+    }
+
+    fn broker(&self) -> &Broker {
+        &self.forward.broker
+    }
+
+    fn url(&self) -> &Url {
+        &self.url
+    }
+
+    fn title(&self) -> String {
+        self.host()
+    }
+}
+
 /// What a server made of a modern request.
 enum Found {
     /// It did not understand; or it did not answer, and a handshake is worth a try.
@@ -301,26 +323,4 @@ pub fn of_host(message: &Message) -> Era {
 /// The revision that a host asks for.
 pub fn asked_version(hello: &Message) -> String {
     hello.member("params")["protocolVersion"].as_str().unwrap_or(LEGACY).to_owned()
-}
-
-impl Link for Rc<Endpoint> {
-    fn connect<'a>(
-        &'a self,
-        hello: &'a Hello,
-        sink: Sink,
-    ) -> Pending<'a, Result<Connected, Failure>> {
-        Box::pin(connect(self.clone(), hello, sink))
-    }
-
-    fn broker(&self) -> &Broker {
-        &self.forward.broker
-    }
-
-    fn url(&self) -> &Url {
-        &self.url
-    }
-
-    fn title(&self) -> String {
-        self.host()
-    }
 }

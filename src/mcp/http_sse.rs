@@ -12,12 +12,12 @@ use url::Url;
 use super::answer::LONGEST;
 use super::endpoint::{Endpoint, Headers};
 use super::inbox::Inbox;
-use super::{Failure, stdio};
+use super::{Failure, backlog};
 use crate::http::{EventStream, Exchange, parse_url};
 use crate::text::clean;
 
 /// How long a server may take to name the address.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An open stream; closed when dropped. The session ends with it.
 pub struct Stream {
@@ -80,7 +80,7 @@ async fn follow(
     is_open: Rc<Cell<bool>>,
 ) {
     loop {
-        stdio::room().await;
+        backlog::room().await;
         let Ok(Some(piece)) = exchange.chunk().await else { break };
         let Ok(events) = stream.push(&piece) else { break };
         for event in events.into_iter().filter(|event| event.event == "message") {

@@ -6,6 +6,7 @@
 //! ```
 
 mod answer;
+mod backlog;
 mod broken;
 mod connection;
 mod convert;

@@ -71,6 +71,9 @@ impl Modern {
             }
             aside(message);
         };
+        if request.method() == Some("subscriptions/listen") && exchange.is_event_stream() {
+            return answer::news(exchange, id, &self.endpoint, &aside).await;
+        }
         answer::read(exchange, id, &self.endpoint, &aside).await
     }
 
@@ -128,7 +131,7 @@ impl Server for Modern {
             let headers = Sent::read(message).headers(message);
             match self.endpoint.post(&headers, message.text()).await?.status {
                 200..300 => Ok(()),
-                status => Err(unexpected(&self.endpoint, status, "")),
+                status => Err(answer::refused(&self.endpoint, status, "")),
             }
         })
     }
@@ -142,18 +145,12 @@ impl Server for Modern {
 pub fn response(answer: Answer, endpoint: &Endpoint) -> Result<Message, Failure> {
     match answer {
         Answer::Response(message) => Ok(message),
-        Answer::Status { status, body } => Err(unexpected(endpoint, status, &body)),
+        Answer::Status { status, body } => Err(answer::refused(endpoint, status, &body)),
         Answer::Cut(_) => Err(Failure::failed(format!(
             "the connection to {} broke before the response",
             endpoint.host()
         ))),
     }
-}
-
-fn unexpected(endpoint: &Endpoint, status: u16, body: &str) -> Failure {
-    let host = endpoint.host();
-    let separator = if body.is_empty() { "" } else { ": " };
-    Failure::failed(format!("{host} answered HTTP {status}{separator}{body}"))
 }
 
 /// Code and data of an error.

@@ -11,7 +11,7 @@ use super::answer::LONGEST;
 use super::endpoint::{Endpoint, Headers};
 use super::inbox::Inbox;
 use super::reconnect::Reconnect;
-use super::{Failure, stdio};
+use super::{Failure, backlog};
 use crate::http::{EventStream, Exchange};
 
 /// How often it is begun anew after it had to be given up.
@@ -93,7 +93,7 @@ async fn listen(endpoint: &Endpoint, headers: &Headers, inbox: &Inbox) -> State 
 async fn follow(mut exchange: Exchange, stream: &mut EventStream, inbox: &Inbox) -> bool {
     let mut came = false;
     loop {
-        stdio::room().await;
+        backlog::room().await;
         let Ok(Some(piece)) = exchange.chunk().await else { return came };
         let Ok(events) = stream.push(&piece) else { return came };
         for event in events {

@@ -3,18 +3,17 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
-use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::answer::LONGEST;
+use super::backlog;
 use super::failure::unreadable;
 use super::host::Host;
 use crate::jsonrpc::{self, Id, Message};
@@ -30,34 +29,10 @@ pub enum Line {
     Bad(Message),
 }
 
-/// Bytes that the host has not read yet; a process has one stdout.
-static BACKLOG: AtomicUsize = AtomicUsize::new(0);
-static WRITTEN: Notify = Notify::const_new();
-
-/// From so many on, nothing more is read from servers.
-const FULL: usize = 1 << 20;
 /// What is written at a time.
 const PIECE: usize = 64 << 10;
 /// How long a host that has ended may take to read on.
 const LAST_READ: Duration = Duration::from_millis(500);
-
-/// Waits until the host has read enough of what waits for it: what a server says is left where it is until
-/// then. Only for what comes from servers; the host's own messages, and the end, wait for nothing.
-pub async fn room() {
-    written_until(|backlog| backlog < FULL).await;
-}
-
-async fn written_until(is_enough: impl Fn(usize) -> bool) {
-    loop {
-        let mut written = pin!(WRITTEN.notified());
-        // From here on, no news is missed.
-        written.as_mut().enable();
-        if is_enough(BACKLOG.load(Ordering::SeqCst)) {
-            return;
-        }
-        written.await;
-    }
-}
 
 /// Messages to stdout.
 pub struct Stdout {
@@ -68,7 +43,7 @@ impl Host for Stdout {
     fn send(&self, message: Message) {
         let mut line = message.into_text();
         line.push('\n');
-        BACKLOG.fetch_add(line.len(), Ordering::SeqCst);
+        backlog::grow(line.len());
         // The thread ends only with the pipe, and then nobody reads any more.
         let _ = self.lines.send(line);
     }
@@ -83,9 +58,9 @@ impl Stdout {
     /// Waits until all is written, while the host goes on reading.
     pub async fn drained(&self) {
         let drained = async {
-            let mut left = BACKLOG.load(Ordering::SeqCst);
-            while left > 0 && timeout(LAST_READ, written_until(|now| now < left)).await.is_ok() {
-                left = BACKLOG.load(Ordering::SeqCst);
+            let mut left = backlog::bytes();
+            while left > 0 && timeout(LAST_READ, backlog::until(|now| now < left)).await.is_ok() {
+                left = backlog::bytes();
             }
         };
         tokio::select! {
@@ -140,8 +115,7 @@ fn write_line(out: &mut impl Write, line: &str, unflushed: &mut usize) -> io::Re
 
 fn flush(out: &mut impl Write, unflushed: &mut usize) -> io::Result<()> {
     out.flush()?;
-    BACKLOG.fetch_sub(std::mem::take(unflushed), Ordering::SeqCst);
-    WRITTEN.notify_waiters();
+    backlog::shrink(std::mem::take(unflushed));
     Ok(())
 }
 

@@ -66,6 +66,7 @@ mod pushed;
 mod real_dpop;
 mod real_keychain;
 mod real_machine;
+mod real_mcp;
 mod real_oidc;
 mod real_parts;
 mod real_ssh;

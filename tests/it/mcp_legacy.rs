@@ -469,7 +469,9 @@ fn http_sse(
                 drop(open);
                 call.stay()
             }
-            (_, "/mcp") => call.reply(405, &[], "text/plain", "Method not allowed\n"),
+            (_, "/mcp") if in_body => call.reply(405, &[], "text/plain", "Method not allowed\n"),
+            // Others refuse in JSON-RPC.
+            (_, "/mcp") => call.reply(400, &[], "application/json", &no_session()),
             (what, _) => {
                 let number = all.count.load(Ordering::SeqCst);
                 if !call.query().ends_with(&number.to_string()) {
