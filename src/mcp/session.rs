@@ -158,14 +158,14 @@ impl Session {
     fn note_hello(&self, message: &Message) {
         let hello = match era::of_host(message) {
             Era::Legacy => Hello::Legacy(message.clone()),
-            Era::Modern if self.hello.borrow().is_none() => Hello::Modern,
+            Era::Modern if self.hello.borrow().is_none() => Hello::Modern(Some(message.clone())),
             Era::Modern => return,
         };
         *self.hello.borrow_mut() = Some(hello);
     }
 
     pub(super) fn hello(&self) -> Hello {
-        self.hello.borrow().clone().unwrap_or(Hello::Modern)
+        self.hello.borrow().clone().unwrap_or(Hello::Modern(None))
     }
 
     pub(super) fn is_initialized(&self) -> bool {
@@ -261,7 +261,7 @@ impl Session {
         match (request, &hello) {
             (Some(request), hello) => offer::asking(hello, request),
             (None, Hello::Legacy(message)) => offer::asking(&hello, message),
-            (None, Hello::Modern) => Asking::Tool,
+            (None, Hello::Modern(_)) => Asking::Tool,
         }
     }
 

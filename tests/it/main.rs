@@ -48,11 +48,15 @@ mod manifest;
 #[cfg(unix)]
 mod mcp_auth;
 #[cfg(unix)]
+mod mcp_convert;
+#[cfg(unix)]
 mod mcp_gates;
 #[cfg(unix)]
 mod mcp_hostile;
 #[cfg(unix)]
 mod mcp_legacy;
+#[cfg(unix)]
+mod mcp_modern;
 #[cfg(unix)]
 mod mcp_signals;
 #[cfg(unix)]

@@ -17,7 +17,7 @@ use crate::credential::Name;
 use crate::error::{CommandError, Kind};
 use crate::forward::{Bring, Broker, Forward};
 use crate::http::{Http, parse_url};
-use crate::mcp::{self, Broken, Endpoint, Filter, Link, Settings};
+use crate::mcp::{self, Broken, Endpoint, Filter, Known, Link, Settings};
 use crate::secret::Secret;
 use crate::ui::Manner;
 
@@ -121,7 +121,8 @@ fn prepare(context: &Context, arguments: &Arguments) -> Result<Session, CommandE
     let (asks, desk) = credentials::start(Seat { options, command_line, target, client });
     let forward = Forward { http: Http::new(), broker: Broker::new(asks), extra };
     let patience = arguments.answer_wait.or(rule.answer_wait).unwrap_or(ANSWER_WAIT);
-    let link = Rc::new(Rc::new(Endpoint { url, forward, patience }));
+    let known = Known::of(&url, &context.paths()?.state);
+    let link = Rc::new(Rc::new(Endpoint { url, forward, known, patience }));
     Ok(Session { link, settings, desk })
 }
 

@@ -13,6 +13,7 @@ pub mod mcp_guard;
 pub mod mcp_host;
 pub mod mcp_server;
 pub mod mcp_wire;
+pub mod modern;
 pub mod protected_resource;
 #[cfg(unix)]
 pub mod pty;
