@@ -40,6 +40,10 @@ pub struct Arguments {
     #[arg(long)]
     client_credentials: bool,
 
+    /// Take only tokens that are bound to a key (DPoP)
+    #[arg(long)]
+    dpop: bool,
+
     /// Scopes to ask for, instead of those that the server names
     #[arg(long, value_name = "SCOPE", value_delimiter = ' ')]
     scope: Vec<String>,
@@ -53,6 +57,7 @@ pub struct Client {
     pub key: Option<ClientKey>,
     pub metadata_url: Option<String>,
     pub method: Method,
+    pub dpop: bool,
     pub scopes: Option<Vec<String>>,
 }
 
@@ -76,6 +81,7 @@ impl Client {
                 true => Method::Grant(Grant::ClientCredentials),
                 false => Method::Default,
             },
+            dpop: arguments.dpop,
             scopes: (!arguments.scope.is_empty()).then(|| arguments.scope.clone()),
         })
     }
