@@ -50,6 +50,8 @@ mod mcp_auth;
 mod mcp_gates;
 mod mcp_signals;
 #[cfg(unix)]
+mod mcp_clients;
+#[cfg(unix)]
 mod one_login;
 #[cfg(target_os = "linux")]
 mod persistence;
