@@ -181,12 +181,14 @@ impl<'a> File<'a> {
         let mut cuts = Vec::new();
         if let Some(indent) = self.indent_before(start) {
             let line = self.after_comments_of_the_line(behind);
-            let is_whole_line =
-                self.text[line..].trim_start_matches([' ', '\t', '\r']).starts_with('\n')
-                    || self.text[line..].trim_start_matches([' ', '\t']).starts_with('}');
+            let rest = self.text[line..].trim_start_matches([' ', '\t', '\r']);
             let newline = if self.text[..start - indent.len()].ends_with("\r\n") { 2 } else { 1 };
-            let from = start - indent.len() - newline;
-            cuts.push((from..if is_whole_line { line } else { behind }, String::new()));
+            let above = start - indent.len() - newline;
+            // Behind a comment the break has to stay, unless another one follows.
+            let from =
+                if rest.starts_with('\n') || !self.ends_comment(above) { above } else { start };
+            let is_last = rest.starts_with(['\n', '}']);
+            cuts.push((from..if is_last { line } else { behind }, String::new()));
             if own.is_none()
                 && let Some(comma) = before
             {
@@ -234,6 +236,13 @@ impl<'a> File<'a> {
             end = self.without_return(token.range.end);
         }
         end
+    }
+
+    /// Whether a comment that takes the rest of its line ends at a place.
+    fn ends_comment(&self, place: usize) -> bool {
+        let is_it = |token: &TokenAndRange<'_>| matches!(token.token, Token::CommentLine(_));
+        let mut ends = self.tokens.iter().filter(|token| is_it(token)).map(|token| token.range.end);
+        ends.any(|end| self.without_return(end) == place)
     }
 
     fn without_return(&self, end: usize) -> usize {
@@ -407,5 +416,59 @@ mod tests {
             assert!(matches!(outcome, Err(Malformed::Form(_))), "{text}");
         }
         assert!(matches!(remove("{}", &at("x"), true), Err(Malformed::Gone(_))));
+    }
+
+    fn value(text: &str) -> serde_json::Value {
+        let root = super::super::json::parse(text).unwrap();
+        root.to_serde_value().unwrap()
+    }
+
+    /// Blanks, breaks and comments as people leave them between the parts.
+    fn gap() -> impl proptest::strategy::Strategy<Value = &'static str> {
+        proptest::sample::select(vec![
+            "",
+            "",
+            " ",
+            "\n",
+            "\n  ",
+            "\r\n\t",
+            " // é\n",
+            "/* , } */",
+            "\n\n    // \"x\"\n  ",
+        ])
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_stands_between_the_parts_one_comes_and_goes(
+            gaps in proptest::collection::vec(gap(), 16),
+            count in 0_usize..4,
+            has_comma in proptest::bool::ANY,
+            taken in 0_usize..4,
+        ) {
+            let mut gaps = gaps.into_iter();
+            let mut next = || gaps.next().unwrap_or_default();
+            let mut inner = String::new();
+            for number in 0..count {
+                let comma = if number + 1 < count || has_comma { "," } else { "" };
+                inner.extend([next(), &format!("\"s{number}\":"), next(), "{}", next(), comma]);
+            }
+            let text = format!("{}{{{}\"mcpServers\": {{{inner}{}}}{}}}{}", next(), next(), next(), next(), next());
+            let before = value(&text);
+            let after = put(&text, &["mcpServers"], "new", entry()).unwrap();
+            let mut expected = before.clone();
+            expected["mcpServers"]["new"] = serde_json::json!({ "command": "authctl", "args": ["mcp", "https://x.example/"] });
+            proptest::prop_assert_eq!(value(&after), expected, "{}", after);
+            let left = remove(&after, &at("new"), false).unwrap();
+            proptest::prop_assert_eq!(value(&left), before.clone(), "{}", left);
+            // Any other one goes as well.
+            if taken < count {
+                let name = format!("s{taken}");
+                let left = remove(&text, &at(&name), false).unwrap();
+                let mut expected = before;
+                expected["mcpServers"].as_object_mut().unwrap().remove(&name);
+                proptest::prop_assert_eq!(value(&left), expected, "{}", left);
+            }
+        }
     }
 }
