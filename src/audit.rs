@@ -31,6 +31,8 @@ pub enum Event {
     Exec,
     /// Printed.
     Token,
+    /// Sent to its MCP server, for as long as a session goes on.
+    Mcp,
     /// Sent to its provider, to see whether it is taken.
     Check,
     /// New tokens from the authorization server.
@@ -48,6 +50,7 @@ impl Event {
         match self {
             Event::Exec => "exec",
             Event::Token => "token",
+            Event::Mcp => "mcp",
             Event::Check => "check",
             Event::Refresh => "refresh",
             Event::Login => "login",

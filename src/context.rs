@@ -87,6 +87,11 @@ impl Context {
         }
     }
 
+    /// The flags that it was made of.
+    pub fn options(&self) -> Options {
+        self.options.clone()
+    }
+
     pub fn paths(&self) -> Result<&Paths, CommandError> {
         get_or_try_init(&self.paths, || Ok(Paths::from_environment()?))
     }

@@ -15,6 +15,7 @@ mod text;
 // band 1: places and people
 mod headless;
 mod interact;
+mod jsonrpc;
 mod paths;
 // band 2: the wire, out and in; what happened
 mod audit;
@@ -22,8 +23,9 @@ mod http;
 mod listen;
 // band 3: OAuth, one RFC a file
 mod oauth;
-// band 4: what is kept
+// band 4: what is kept, and what a server says about it
 mod credential;
+mod login_signal;
 // band 5: what people wrote down
 mod clients;
 mod config;
@@ -36,8 +38,12 @@ mod launch;
 mod login;
 mod policy;
 mod resolve;
+// band 8: requests passed on
+mod forward;
 // band 9: failures as people see them
 mod error;
+// band 11: protocols between an agent and its server
+mod mcp;
 // band 12: the terminal
 mod ui;
 // band 13: what a command is handed

@@ -192,6 +192,7 @@ fn done(entry: &Entry) -> String {
             format!("to {program} in {variable}{source}")
         }
         Event::Token => format!("printed for {program}{source}"),
+        Event::Mcp => format!("sent to {} for {program}{source}", entry.hosts.join(", ")),
         Event::Check => format!("taken by {}{source}", entry.hosts.join(", ")),
         Event::Refresh => "refreshed".into(),
         Event::Login => match &entry.source {
@@ -207,7 +208,7 @@ fn done(entry: &Entry) -> String {
 
 fn because(entry: &Entry) -> String {
     let program = match (&entry.program, entry.event) {
-        (Some(program), Event::Exec | Event::Token) => format!(" for {program}"),
+        (Some(program), Event::Exec | Event::Token | Event::Mcp) => format!(" for {program}"),
         _ => String::new(),
     };
     let reason = entry.reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));

@@ -40,6 +40,11 @@ impl Purpose {
         Self { event: Event::Token, program: caller::program() }
     }
 
+    /// For the host of an MCP session.
+    pub fn mcp() -> Self {
+        Self { event: Event::Mcp, program: caller::program() }
+    }
+
     /// A line of the log about this use.
     pub fn entry(&self, outcome: Outcome, about: Option<(&Name, &Provider)>) -> Entry {
         Entry {

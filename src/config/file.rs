@@ -24,6 +24,9 @@ pub struct File {
     pub log: Option<LogTable>,
     #[serde(default)]
     pub credential: BTreeMap<Spanned<String>, CredentialTable>,
+    /// By the address of the server.
+    #[serde(default)]
+    pub mcp: BTreeMap<Spanned<String>, McpTable>,
     #[serde(default)]
     pub provider: BTreeMap<Spanned<String>, ProviderTable>,
     #[serde(default)]
@@ -235,6 +238,24 @@ pub struct CredentialTable {
     #[serde(default)]
     pub confirm: bool,
     pub confirm_for: Option<Spanned<String>>,
+}
+
+/// `[mcp."URL"]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct McpTable {
+    pub credential: Option<Spanned<String>>,
+    #[serde(default)]
+    pub headers: BTreeMap<Spanned<String>, Spanned<String>>,
+    #[serde(default)]
+    pub secret_headers: BTreeMap<Spanned<String>, Spanned<String>>,
+    #[serde(default)]
+    pub allow_tools: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub deny_tools: Vec<Spanned<String>>,
+    pub open_browser: Option<bool>,
+    pub list_wait: Option<Spanned<String>>,
+    pub call_wait: Option<Spanned<String>>,
 }
 
 /// `[agent.ID]`

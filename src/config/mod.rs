@@ -9,6 +9,7 @@ mod file;
 mod identity;
 mod key_flow;
 mod manifest;
+mod mcp;
 mod oauth;
 mod provider;
 mod rules;
@@ -38,6 +39,7 @@ use crate::credential::Name;
 use crate::private_file;
 use crate::text;
 use file::{Document, Problem};
+pub use mcp::McpRule;
 use rules::CredentialRule;
 
 /// Longest configuration read, in bytes.
@@ -56,6 +58,7 @@ pub struct Config {
     /// The document about our client that is hosted somewhere (`client_id` of servers that take such).
     pub client_metadata_url: Option<String>,
     credentials: Vec<CredentialRule>,
+    mcp: BTreeMap<String, McpRule>,
     providers: BTreeMap<String, Provider>,
     /// Those that authctl found at addresses.
     servers: BTreeMap<String, Provider>,
@@ -138,6 +141,7 @@ impl Config {
                 .transpose()
                 .map_err(wrong)?,
             credentials: Vec::new(),
+            mcp: BTreeMap::new(),
             servers: BTreeMap::new(),
             providers: check_providers(&document, written.provider, |line| Source::File {
                 path: file.to_owned(),
@@ -154,7 +158,16 @@ impl Config {
             }
             config.credentials.push(rule);
         }
+        for (url, table) in written.mcp {
+            let key = value::url(&url).map_err(wrong)?;
+            config.mcp.insert(key, McpRule::check(table).map_err(wrong)?);
+        }
         Ok(config)
+    }
+
+    /// What is said of the MCP server at `url`.
+    pub fn mcp(&self, url: &str) -> McpRule {
+        self.mcp.get(url).cloned().unwrap_or_default()
     }
 
     /// Whether the use of a credential is confirmed: what is said of the account, else of its provider.

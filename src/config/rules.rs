@@ -85,7 +85,7 @@ impl CredentialRule {
     }
 }
 
-fn time(written: &Spanned<String>) -> Result<Duration, Problem> {
+pub(super) fn time(written: &Spanned<String>) -> Result<Duration, Problem> {
     let time: Option<SignedDuration> = written.get_ref().parse().ok();
     time.and_then(|time| Duration::try_from(time).ok())
         .filter(|time| !time.is_zero() && *time <= LONGEST)

@@ -16,7 +16,7 @@ use url::Url;
 use super::address::{Class, Forbidden, Reach, Resolver, class, is_loopback};
 use super::nonces::{DPOP_NONCE, Nonces};
 use super::request::check_reach;
-use super::{Answer, Error, Request};
+use super::{Answer, Error, Exchange, Request};
 use crate::signals;
 use crate::text::clean;
 
@@ -42,11 +42,25 @@ enum Route {
     Proxied,
 }
 
+/// Whose request it is.
+#[derive(Clone, Copy)]
+enum Use {
+    Own,
+    Streaming,
+}
+
+/// How long a connection may wait for its next request: less than the five seconds after which Node's
+/// servers close theirs.
+const IDLE: Duration = Duration::from_secs(3);
+
 /// The outbound side, cheap to make: runtime and client are built when first asked for.
 pub struct Http {
     limits: Limits,
     runtime: OnceLock<Runtime>,
+    /// For requests of authctl's own: read whole, each on a connection of its own.
     clients: [OnceLock<reqwest::Client>; 3],
+    /// For those that it passes on: connections are used again, and bodies may take their time.
+    streaming: [OnceLock<reqwest::Client>; 3],
     proxies: OnceLock<Matcher>,
     /// Hosts that only a public server's document named.
     confined: Mutex<BTreeSet<String>>,
@@ -70,6 +84,7 @@ impl Http {
             limits,
             runtime: OnceLock::new(),
             clients: Default::default(),
+            streaming: Default::default(),
             proxies: OnceLock::new(),
             confined: Mutex::default(),
             nonces: Nonces::default(),
@@ -100,6 +115,15 @@ impl Http {
 
     /// Sends a request and reads the whole answer. A redirect is an answer like any other.
     pub async fn send(&self, request: Request) -> Result<Answer, Error> {
+        self.exchange(request, Use::Own).await?.read(self.limits.body).await
+    }
+
+    /// Sends a request and comes back with the head of its answer, however long that takes.
+    pub async fn open(&self, request: Request) -> Result<Exchange, Error> {
+        self.exchange(request, Use::Streaming).await
+    }
+
+    async fn exchange(&self, request: Request, purpose: Use) -> Result<Exchange, Error> {
         let host = request.host();
         if let Some(name) = request.unfit {
             return Err(Error::BadHeader { host, name });
@@ -108,7 +132,7 @@ impl Http {
         check_reach(&request.url, reach)?;
         let route = self.route(&request.url, reach);
         let sent = self
-            .client(route)?
+            .client(route, purpose)?
             .request(request.method, request.url.clone())
             .headers(request.headers)
             .body(request.body)
@@ -120,9 +144,9 @@ impl Http {
             (Route::Proxied, _) => check_reach(&request.url, Reach::Public).is_ok(),
             _ => true,
         };
-        let answer = Answer::read(response, host, from_public, self.limits.body).await?;
-        self.nonces.note(&request.url, answer.header(DPOP_NONCE));
-        Ok(answer)
+        let exchange = Exchange::new(response, host, from_public);
+        self.nonces.note(&request.url, exchange.header(DPOP_NONCE));
+        Ok(exchange)
     }
 
     /// Whether requests to the host of `url` reach public addresses only.
@@ -143,12 +167,16 @@ impl Http {
         }
     }
 
-    fn client(&self, route: Route) -> Result<&reqwest::Client, Error> {
-        let slot = &self.clients[route as usize];
+    fn client(&self, route: Route, purpose: Use) -> Result<&reqwest::Client, Error> {
+        let clients = match purpose {
+            Use::Own => &self.clients,
+            Use::Streaming => &self.streaming,
+        };
+        let slot = &clients[route as usize];
         if let Some(client) = slot.get() {
             return Ok(client);
         }
-        let client = build(route, &self.limits)?;
+        let client = build(route, purpose, &self.limits)?;
         Ok(slot.get_or_init(|| client))
     }
 }
@@ -164,10 +192,10 @@ impl Drop for Http {
 
 /// Builds a client with the system's roots, else with the bundled ones. Roots that the user named
 /// are never replaced.
-fn build(route: Route, limits: &Limits) -> Result<reqwest::Client, Error> {
+fn build(route: Route, purpose: Use, limits: &Limits) -> Result<reqwest::Client, Error> {
     // Only the first call installs; a later one finds the same provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let error = match builder(route, limits).build() {
+    let error = match builder(route, purpose, limits).build() {
         Ok(client) => return Ok(client),
         Err(error) => error,
     };
@@ -177,21 +205,23 @@ fn build(route: Route, limits: &Limits) -> Result<reqwest::Client, Error> {
     let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS
         .iter()
         .filter_map(|der| reqwest::Certificate::from_der(der).ok());
-    let client = builder(route, limits).tls_certs_only(bundled).build();
+    let client = builder(route, purpose, limits).tls_certs_only(bundled).build();
     client.map_err(|error| Error::Setup { reason: innermost(&error) })
 }
 
-fn builder(route: Route, limits: &Limits) -> reqwest::ClientBuilder {
+fn builder(route: Route, purpose: Use, limits: &Limits) -> reqwest::ClientBuilder {
     let builder = reqwest::Client::builder()
         .user_agent(concat!("authctl/", env!("CARGO_PKG_VERSION")))
         .redirect(Policy::none())
         .referer(false)
         .connect_timeout(limits.connect)
-        .timeout(limits.total)
-        .http2_max_header_list_size(64 * 1024)
+        .http2_max_header_list_size(64 * 1024);
+    let builder = match purpose {
         // A refresh token sent into a connection that died while idle may be spent and lost: each
         // request has a connection of its own.
-        .pool_max_idle_per_host(0);
+        Use::Own => builder.timeout(limits.total).pool_max_idle_per_host(0),
+        Use::Streaming => builder.pool_idle_timeout(IDLE),
+    };
     match route {
         Route::Named => builder.no_proxy().dns_resolver(Arc::new(Resolver(Reach::Named))),
         Route::Public => builder.no_proxy().dns_resolver(Arc::new(Resolver(Reach::Public))),

@@ -6,6 +6,8 @@ mod address;
 mod answer;
 mod client;
 mod error;
+mod event_stream;
+mod exchange;
 #[cfg(test)]
 pub(crate) mod fake;
 mod nonces;
@@ -15,5 +17,7 @@ pub use address::Reach;
 pub use answer::Answer;
 pub use client::Http;
 pub use error::Error;
+pub use event_stream::{Event, EventStream, Unreadable};
+pub use exchange::Exchange;
 pub use nonces::DPOP_NONCE;
 pub use request::{Request, check_reach, host_of, parse_url};

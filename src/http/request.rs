@@ -47,6 +47,19 @@ impl Request {
         Ok(request)
     }
 
+    /// A POST of a JSON text as it is.
+    pub fn post_text(url: &str, body: impl Into<Vec<u8>>) -> Result<Self, Error> {
+        let mut request = Self::new(Method::POST, url)?;
+        request.body = body.into();
+        request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(request)
+    }
+
+    /// A DELETE.
+    pub fn delete(url: &str) -> Result<Self, Error> {
+        Self::new(Method::DELETE, url)
+    }
+
     fn new(method: Method, url: &str) -> Result<Self, Error> {
         let url = parse_url(url)?;
         let headers =

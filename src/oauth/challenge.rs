@@ -1,6 +1,6 @@
 //! `WWW-Authenticate` (RFC 9110 §11.6.1): the challenges of an answer, each a scheme and its parameters.
 
-use hyper::HeaderMap;
+use hyper::header::{HeaderMap, WWW_AUTHENTICATE};
 
 /// One challenge. The scheme and the names of the parameters are in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,9 +20,9 @@ impl Challenge {
     }
 }
 
-/// All challenges in the headers of an answer, in order. What is no challenge ends the reading of its header.
+/// All challenges of an answer, in order. What is no challenge ends the reading of its header.
 pub fn challenges(headers: &HeaderMap) -> Vec<Challenge> {
-    let headers = headers.get_all("www-authenticate").iter();
+    let headers = headers.get_all(WWW_AUTHENTICATE).iter();
     headers.filter_map(|value| value.to_str().ok()).flat_map(read).collect()
 }
 

@@ -33,6 +33,7 @@ pub use authorization_endpoint::{
     read_stateless_redirect,
 };
 pub use authorization_server::Metadata;
+pub use challenge::{Challenge, challenges};
 pub use client::{Client, ClientAuthentication};
 pub use client_assertion::{Assertion, sign_assertion};
 pub use client_key::ClientKey;

@@ -1,7 +1,6 @@
 #!/usr/bin/env node
-// An API that wants a token of one issuer. A token in three parts is a JWT (RFC 9068), checked by the
-// issuer's keys; any other is introspected at the issuer (RFC 7662). One that is bound to a key is taken
-// with a proof alone (RFC 9449 §7), and with this API's own nonce in it (§9).
+// An API that wants a token of one issuer (tokens.mjs). One that is bound to a key is taken with a proof
+// alone (RFC 9449 §7), and with this API's own nonce in it (§9).
 //
 //   node protected-api.mjs '{"issuer": "http://127.0.0.1:…"}'
 //
@@ -15,38 +14,12 @@
 
 import http from 'node:http';
 import { hash, randomBytes } from 'node:crypto';
-import { EmbeddedJWK, calculateJwkThumbprint, createRemoteJWKSet, jwtVerify } from 'jose';
+import { EmbeddedJWK, calculateJwkThumbprint, jwtVerify } from 'jose';
+import { tokenJudge } from './tokens.mjs';
 
-const options = {
-  port: 0,
-  client_id: 'resource-server',
-  client_secret: 'secret:of+resource-server/100%',
-  ...JSON.parse(process.argv[2] ?? '{}'),
-};
-const { issuer, audience } = options;
-const metadata = await (await fetch(`${issuer}/.well-known/openid-configuration`)).json();
-const keys = createRemoteJWKSet(new URL(metadata.jwks_uri));
-const form = (text) => new URLSearchParams({ '': text }).toString().slice(1);
-const basic = Buffer.from(`${form(options.client_id)}:${form(options.client_secret)}`).toString('base64');
-
-async function introspect(token) {
-  const answer = await fetch(metadata.introspection_endpoint, {
-    method: 'POST',
-    headers: { authorization: `Basic ${basic}` },
-    body: new URLSearchParams({ token }),
-  });
-  if (!answer.ok) throw new Error(`introspection answered ${answer.status}`);
-  const claims = await answer.json();
-  return claims.active && (!audience || claims.aud === audience) ? claims : undefined;
-}
-
-async function verify(token) {
-  try {
-    return (await jwtVerify(token, keys, { issuer, audience, typ: 'at+jwt' })).payload;
-  } catch {
-    return undefined;
-  }
-}
+const options = { port: 0, ...JSON.parse(process.argv[2] ?? '{}') };
+const { audience } = options;
+const claimsOf = await tokenJudge(options);
 
 const nonce = randomBytes(16).toString('base64url');
 const proofs = new Set();
@@ -77,7 +50,7 @@ async function judge(request) {
   const [, scheme, token] = shown;
   const { error, jkt } = scheme.toLowerCase() === 'dpop' ? await prove(request, token) : {};
   if (error) return { error };
-  const claims = await (token.split('.').length === 3 ? verify(token) : introspect(token));
+  const claims = await claimsOf(token, audience);
   // A bound token is none without its proof, nor a plain one with one.
   return claims && claims.cnf?.jkt === jkt ? { claims, jkt } : { error: 'invalid_token' };
 }

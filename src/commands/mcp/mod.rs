@@ -1,6 +1,7 @@
 //! `authctl mcp`: stand between an MCP client and a server, and look after the clients' own lists of servers.
 
 mod bridge;
+mod credentials;
 
 use std::process::ExitCode;
 

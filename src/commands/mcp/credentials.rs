@@ -1,0 +1,150 @@
+//! The thread that has the store while a bridge relays: it finds the credential of a server, renews it and has
+//! the person sign in. A sign-in takes minutes, so it gets a thread of its own, beside which the others go on.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::audit::{Entry, Outcome};
+use crate::commands::{given, purpose::Purpose, scheme_of};
+use crate::config::Provider;
+use crate::context::{Context, Named, Options};
+use crate::error::{CommandError, Kind};
+use crate::forward::{Address, Ask, Held, SignInAsk, SignedIn, Trouble};
+use crate::interact::Interact;
+use crate::signals;
+
+/// Whose credentials a bridge sends where.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub url: String,
+    /// The local name that was asked for.
+    pub name: Option<String>,
+}
+
+/// Starts the thread; it ends when the bridge has let go of the questions' sender.
+pub fn start(
+    options: Options,
+    command_line: fn() -> clap::Command,
+    target: Target,
+) -> (mpsc::UnboundedSender<Ask>, thread::JoinHandle<()>) {
+    let (asks, mut queue) = mpsc::unbounded_channel();
+    let thread = thread::spawn(move || {
+        signals::leave_to_main_thread();
+        let desk =
+            Desk { context: Context::new(options.clone(), command_line), target, noted: false };
+        let mut desk = desk;
+        while let Some(ask) = queue.blocking_recv() {
+            match ask {
+                Ask::Fresh { min_ttl, rejected, reply } => {
+                    let _ = reply.send(desk.fresh(min_ttl, rejected.as_ref()));
+                }
+                Ask::Open { url, reply } => {
+                    let _ = reply.send(desk.context.ui.open_url(&url));
+                }
+                Ask::SignIn(ask) => sign_in(options.clone(), command_line, &desk.target, ask),
+            }
+        }
+    });
+    (asks, thread)
+}
+
+struct Desk {
+    context: Context,
+    target: Target,
+    /// The hand-out stands in the audit log already.
+    noted: bool,
+}
+
+impl Desk {
+    fn fresh(
+        &mut self,
+        min_ttl: Duration,
+        rejected: Option<&Arc<Held>>,
+    ) -> Result<Option<Arc<Held>>, Trouble> {
+        self.try_fresh(min_ttl, rejected).or_else(|error| match error.kind() {
+            Kind::LoginRequired => Ok(None),
+            _ => Err(trouble(&error)),
+        })
+    }
+
+    fn try_fresh(
+        &mut self,
+        min_ttl: Duration,
+        rejected: Option<&Arc<Held>>,
+    ) -> Result<Option<Arc<Held>>, CommandError> {
+        let Some((named, provider)) = find(&self.context, &self.target)? else { return Ok(None) };
+        let purpose = Purpose::mcp();
+        if !self.noted {
+            purpose.confirm(&self.context, &named.name, &provider)?;
+        }
+        let mut held = self.held(&named, &provider, min_ttl, false)?;
+        if let Some(rejected) = rejected
+            && held.credential.secret().expose() == rejected.credential.secret().expose()
+        {
+            if !held.credential.is_renewable() {
+                return Ok(Some(Arc::new(held)));
+            }
+            held = self.held(&named, &provider, Duration::ZERO, true)?;
+        }
+        if !std::mem::replace(&mut self.noted, true) {
+            let line = purpose.entry(Outcome::Done, Some((&named.name, &provider)));
+            self.context.record(Entry { id: Some(held.id.clone()), ..line });
+        }
+        Ok(Some(Arc::new(held)))
+    }
+
+    fn held(
+        &self,
+        named: &Named,
+        provider: &Provider,
+        min_ttl: Duration,
+        force_refresh: bool,
+    ) -> Result<Held, CommandError> {
+        let resolved =
+            given::resolve(&self.context, named, provider, min_ttl, force_refresh, None)?;
+        let scheme = scheme_of(provider, &named.name, &resolved.credential)?.clone();
+        Ok(Held { scheme, credential: resolved.credential, id: resolved.id })
+    }
+}
+
+/// The credential's name for a server, and its provider.
+fn find(context: &Context, target: &Target) -> Result<Option<(Named, Provider)>, CommandError> {
+    let provider = context
+        .config()?
+        .providers()
+        .find(|provider| provider.mcp_url.as_deref() == Some(&target.url))
+        .cloned();
+    let Some(provider) = provider else { return Ok(None) };
+    let named = context.name(target.name.as_deref().unwrap_or(&provider.id))?;
+    Ok(Some((named, provider)))
+}
+
+fn sign_in(options: Options, command_line: fn() -> clap::Command, target: &Target, ask: SignInAsk) {
+    let target = target.clone();
+    thread::spawn(move || {
+        signals::leave_to_main_thread();
+        let context = Context::new(options, command_line);
+        let _ =
+            ask.reply.send(try_sign_in(&context, &target, ask.address).map_err(|e| trouble(&e)));
+    });
+}
+
+fn try_sign_in(
+    _context: &Context,
+    target: &Target,
+    _address: oneshot::Sender<Address>,
+) -> Result<SignedIn, CommandError> {
+    Err(CommandError::new(Kind::LoginRequired, format!("not signed in to {}", target.url)))
+}
+
+fn trouble(error: &CommandError) -> Trouble {
+    let mut text = error.message().to_owned();
+    for hint in error.hints() {
+        text.push_str("; ");
+        text.push_str(hint);
+    }
+    Trouble(text)
+}

@@ -1,0 +1,198 @@
+//! The credential of a long-lived session: kept in memory while it lives, asked for when it does not. Store,
+//! refresh and sign-in block, so a thread of their own answers; here are the questions and the waiting.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use url::Url;
+
+use crate::config::Scheme;
+use crate::credential::Credential;
+use crate::http::Answer;
+
+/// Least time that a token lives which is sent to a server.
+const MIN_TTL: Duration = Duration::from_secs(60);
+
+/// A credential in hand, and how its server wants to see it.
+#[derive(Debug)]
+pub struct Held {
+    pub scheme: Scheme,
+    pub credential: Credential,
+    /// Stable, random, not secret.
+    pub id: String,
+}
+
+impl Held {
+    fn lives(&self, now: Timestamp) -> bool {
+        let end = self.credential.as_oauth().and_then(|(tokens, _)| tokens.expires_at);
+        end.is_none_or(|end| end.duration_since(now).unsigned_abs() > MIN_TTL && end > now)
+    }
+}
+
+/// Why a credential cannot be had, in words for the person; a sign-in would not help.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct Trouble(pub String);
+
+/// A question to the thread that has the store.
+pub enum Ask {
+    /// The credential, fresh for at least `min_ttl`; `None`: nobody is signed in, or the sign-in has ended.
+    /// One that was `rejected` is refreshed, unless another process did that.
+    Fresh {
+        min_ttl: Duration,
+        rejected: Option<Arc<Held>>,
+        reply: oneshot::Sender<Result<Option<Arc<Held>>, Trouble>>,
+    },
+    SignIn(SignInAsk),
+    /// Opens a page in the person's browser; the reply says whether one could be.
+    Open {
+        url: Url,
+        reply: oneshot::Sender<bool>,
+    },
+}
+
+/// A wish to have the person sign in.
+pub struct SignInAsk {
+    /// What the server said that made it necessary.
+    pub refusal: Option<Arc<Answer>>,
+    pub bring: Bring,
+    /// Gets the address where the person signs in, as soon as there is one.
+    pub address: oneshot::Sender<Address>,
+    pub reply: oneshot::Sender<Result<SignedIn, Trouble>>,
+}
+
+/// Where a person signs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    pub url: Url,
+    /// A browser was opened there.
+    pub is_opened: bool,
+}
+
+/// Who brings the person to the address of a sign-in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bring {
+    /// authctl opens a browser, where there is one.
+    Browser,
+    /// Whoever gets the address shows it.
+    Shown,
+}
+
+/// A sign-in that succeeded.
+#[derive(Debug, Clone)]
+pub struct SignedIn {
+    /// The local name of the credential.
+    pub name: String,
+}
+
+/// What the session knows of its credential.
+enum State {
+    Unasked,
+    Nobody,
+    Held(Arc<Held>),
+}
+
+pub struct Broker {
+    asks: mpsc::UnboundedSender<Ask>,
+    state: Mutex<State>,
+}
+
+impl Broker {
+    pub fn new(asks: mpsc::UnboundedSender<Ask>) -> Self {
+        Self { asks, state: Mutex::new(State::Unasked) }
+    }
+
+    /// The credential that works now. Asked once for all who wait.
+    pub async fn fresh(&self) -> Result<Option<Arc<Held>>, Trouble> {
+        let mut state = self.state.lock().await;
+        match &*state {
+            State::Nobody => return Ok(None),
+            State::Held(held) if held.lives(Timestamp::now()) => return Ok(Some(held.clone())),
+            State::Held(_) | State::Unasked => {}
+        }
+        self.ask(&mut state, None).await
+    }
+
+    /// Another credential than the one that was rejected, if there is one or it can be renewed. `None` for
+    /// `rejected` means that none was sent.
+    pub async fn instead_of(
+        &self,
+        rejected: Option<&Arc<Held>>,
+    ) -> Result<Option<Arc<Held>>, Trouble> {
+        let mut state = self.state.lock().await;
+        if let State::Held(held) = &*state
+            && rejected.is_none_or(|rejected| !super::is_same(held, rejected))
+        {
+            return Ok(Some(held.clone()));
+        }
+        let found = self.ask(&mut state, rejected.cloned()).await?;
+        let is_other =
+            |held: &Arc<Held>| rejected.is_none_or(|rejected| !super::is_same(held, rejected));
+        Ok(found.filter(is_other))
+    }
+
+    async fn ask(
+        &self,
+        state: &mut State,
+        rejected: Option<Arc<Held>>,
+    ) -> Result<Option<Arc<Held>>, Trouble> {
+        let (reply, answer) = oneshot::channel();
+        self.put(Ask::Fresh { min_ttl: MIN_TTL, rejected, reply })?;
+        let found = answer.await.map_err(|_| gone())??;
+        *state = found.clone().map_or(State::Nobody, State::Held);
+        Ok(found)
+    }
+
+    /// Has the person sign in; comes back when that is over. The address arrives through `url` before.
+    pub async fn sign_in(
+        &self,
+        refusal: Option<Arc<Answer>>,
+        bring: Bring,
+        address: oneshot::Sender<Address>,
+    ) -> Result<SignedIn, Trouble> {
+        let (reply, answer) = oneshot::channel();
+        self.put(Ask::SignIn(SignInAsk { refusal, bring, address, reply }))?;
+        let outcome = answer.await.map_err(|_| gone())?;
+        *self.state.lock().await = State::Unasked;
+        outcome
+    }
+
+    /// Whether a credential is in hand.
+    pub async fn holds(&self) -> bool {
+        matches!(&*self.state.lock().await, State::Held(_))
+    }
+
+    /// Whether the one in hand came from a sign-in, which can be made again.
+    pub async fn signs_in(&self) -> bool {
+        match &*self.state.lock().await {
+            State::Held(held) => held.credential.as_oauth().is_some(),
+            _ => false,
+        }
+    }
+
+    /// Has the credential in hand renewed: whether there is another one now.
+    pub async fn other_than_held(&self) -> Result<bool, Trouble> {
+        let held = match &*self.state.lock().await {
+            State::Held(held) => Some(held.clone()),
+            _ => None,
+        };
+        Ok(self.instead_of(held.as_ref()).await?.is_some())
+    }
+
+    /// Opens a page in the person's browser, if there is one.
+    pub async fn open(&self, url: Url) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.put(Ask::Open { url, reply }).is_ok() && answer.await.unwrap_or(false)
+    }
+
+    fn put(&self, ask: Ask) -> Result<(), Trouble> {
+        self.asks.send(ask).map_err(|_| gone())
+    }
+}
+
+/// Only at the end of the process, or after a bug that was reported already.
+fn gone() -> Trouble {
+    Trouble("authctl is ending".to_owned())
+}

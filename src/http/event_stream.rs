@@ -1,0 +1,184 @@
+//! Server-sent events (WHATWG HTML §9.2): bytes in pieces of any size come out as events.
+
+/// One event. `data` is what its lines held, joined by line feeds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Event {
+    /// `message` where the stream names none.
+    pub event: String,
+    pub data: String,
+}
+
+/// A decoder of one stream.
+#[derive(Debug)]
+pub struct EventStream {
+    limit: usize,
+    /// The line that has not ended yet.
+    line: Vec<u8>,
+    /// The last byte was a CR: an LF that follows belongs to it.
+    after_cr: bool,
+    is_first_line: bool,
+    event: String,
+    data: Vec<u8>,
+    has_data: bool,
+    last_id: Option<String>,
+    retry: Option<u64>,
+}
+
+/// Why a stream cannot be read on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    #[error("an event of its stream is longer than {0} bytes")]
+    TooLong(usize),
+    #[error("its event stream is not UTF-8")]
+    NotText,
+}
+
+impl EventStream {
+    /// A decoder of events up to `limit` bytes each.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            line: Vec::new(),
+            after_cr: false,
+            is_first_line: true,
+            event: String::new(),
+            data: Vec::new(),
+            has_data: false,
+            last_id: None,
+            retry: None,
+        }
+    }
+
+    /// The id of the last event that had one: for `Last-Event-ID`. Empty means that there is none again.
+    pub fn last_id(&self) -> Option<&str> {
+        self.last_id.as_deref().filter(|id| !id.is_empty())
+    }
+
+    /// How many milliseconds the server wants us to wait before we come again.
+    pub fn retry(&self) -> Option<u64> {
+        self.retry
+    }
+
+    /// Takes the next piece of the stream, and gives the events that end in it.
+    pub fn push(&mut self, mut piece: &[u8]) -> Result<Vec<Event>, Unreadable> {
+        let mut events = Vec::new();
+        while !piece.is_empty() {
+            if std::mem::take(&mut self.after_cr) && piece[0] == b'\n' {
+                piece = &piece[1..];
+                continue;
+            }
+            let end = piece.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            let (part, rest) = piece.split_at(end.unwrap_or(piece.len()));
+            if self.line.len() + self.data.len() + part.len() > self.limit {
+                return Err(Unreadable::TooLong(self.limit));
+            }
+            self.line.extend_from_slice(part);
+            if end.is_none() {
+                return Ok(events);
+            }
+            self.after_cr = rest[0] == b'\r';
+            piece = &rest[1..];
+            let line = std::mem::take(&mut self.line);
+            events.extend(self.end_line(&line)?);
+        }
+        Ok(events)
+    }
+
+    fn end_line(&mut self, line: &[u8]) -> Result<Option<Event>, Unreadable> {
+        let is_first = std::mem::take(&mut self.is_first_line);
+        let line = if is_first { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line) } else { line };
+        if line.is_empty() {
+            return self.end_event();
+        }
+        let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
+        let (field, value) = (&line[..colon], line.get(colon + 1..).unwrap_or_default());
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        match field {
+            b"data" => {
+                if self.has_data {
+                    self.data.push(b'\n');
+                }
+                self.has_data = true;
+                self.data.extend_from_slice(value);
+            }
+            b"event" => self.event = text(value)?,
+            b"id" if !value.contains(&0) => self.last_id = Some(text(value)?),
+            b"retry" if value.iter().all(u8::is_ascii_digit) => {
+                self.retry = text(value)?.parse().ok();
+            }
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    fn end_event(&mut self) -> Result<Option<Event>, Unreadable> {
+        let (event, data) = (std::mem::take(&mut self.event), std::mem::take(&mut self.data));
+        if !std::mem::take(&mut self.has_data) {
+            return Ok(None);
+        }
+        let event = if event.is_empty() { "message".to_owned() } else { event };
+        let data = String::from_utf8(data).map_err(|_| Unreadable::NotText)?;
+        Ok(Some(Event { event, data }))
+    }
+}
+
+fn text(value: &[u8]) -> Result<String, Unreadable> {
+    String::from_utf8(value.to_vec()).map_err(|_| Unreadable::NotText)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole(stream: &[u8]) -> Vec<(String, String)> {
+        let events = EventStream::new(1_000).push(stream).unwrap();
+        events.into_iter().map(|event| (event.event, event.data)).collect()
+    }
+
+    fn message(data: &str) -> (String, String) {
+        ("message".into(), data.into())
+    }
+
+    #[test]
+    fn fields_become_events() {
+        let stream = b"\xef\xbb\xbf: hello\ndata: a\ndata:b\ndata\n\nevent: endpoint\r\ndata: /x\r\n\r\nevent: lost\n\ndata:  two\rdata:c\r\rdata: open";
+        assert_eq!(
+            whole(stream),
+            [message("a\nb\n"), ("endpoint".into(), "/x".into()), message(" two\nc")]
+        );
+    }
+
+    #[test]
+    fn ids_and_waits_are_kept() {
+        let mut stream = EventStream::new(1_000);
+        assert_eq!(stream.last_id(), None);
+        stream.push(b"id: 7\nretry: 500\ndata: x\n\nid: a\0b\nretry: soon\n\n").unwrap();
+        assert_eq!((stream.last_id(), stream.retry()), (Some("7"), Some(500)));
+        stream.push(b"id\n\n").unwrap();
+        assert_eq!(stream.last_id(), None);
+    }
+
+    #[test]
+    fn what_is_too_long_or_no_text_ends_the_stream() {
+        let mut stream = EventStream::new(10);
+        assert_eq!(stream.push(b"data: 12345678"), Err(Unreadable::TooLong(10)));
+        let mut lines = EventStream::new(20);
+        assert_eq!(lines.push(b"data: 1234567\ndata: 12345678"), Err(Unreadable::TooLong(20)));
+        assert_eq!(EventStream::new(10).push(b"data: \xff\n\n"), Err(Unreadable::NotText));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn where_it_is_cut_makes_no_difference(
+            stream in "(data: [a-z]{0,5}|id:[0-9]|event: x|\n|\r|\r\n|: c){0,30}",
+            size in 1_usize..9,
+        ) {
+            let mut decoder = EventStream::new(1_000);
+            let pieces = stream.as_bytes().chunks(size);
+            let events: Vec<Event> = pieces.flat_map(|piece| decoder.push(piece).unwrap()).collect();
+            let mut at_once = EventStream::new(1_000);
+            proptest::prop_assert_eq!(events, at_once.push(stream.as_bytes()).unwrap());
+            proptest::prop_assert_eq!(decoder.last_id(), at_once.last_id());
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The Model Context Protocol between a host and a server: what the host says goes to the server in the words
+//! of the server's revision, with a credential, and no sign-in ever looks like a broken server to the host.
+//!
+//! ```text
+//! host (stdin, stdout) ⇄ session (sign-in, filter, errors) ⇄ server (streamable HTTP, HTTP+SSE, a child)
+//! ```
+
+mod answer;
+mod broken;
+mod endpoint;
+mod era;
+mod failure;
+mod filter;
+mod host;
+mod legacy;
+mod modern;
+mod offer;
+mod session;
+mod settle;
+mod sign_in;
+mod stdio;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+
+pub use broken::Broken;
+pub use endpoint::Endpoint;
+pub use era::{Connected, Hello};
+pub use failure::Failure;
+pub use filter::Filter;
+pub use session::{Settings, serve};
+
+use url::Url;
+
+use crate::forward::Broker;
+use crate::jsonrpc::Message;
+
+/// A future on the one thread of a bridge.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// Where messages go that nobody waits for: what a server says aside, or by itself.
+pub type Sink = Rc<dyn Fn(Message)>;
+
+/// The revisions that differ in how a message travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Era {
+    /// Up to 2025-11-25: a handshake, sessions, requests in both directions.
+    Legacy,
+    /// 2026-07-28: each request stands alone.
+    Modern,
+}
+
+/// The revision that modern requests are of.
+pub const MODERN: &str = "2026-07-28";
+
+/// The newest revision with a handshake.
+pub const LEGACY: &str = "2025-11-25";
+
+/// One server as the session sees it, in the era of the session's host. Dropping a future ends what it
+/// waits for, on the wire too.
+pub trait Server {
+    /// Sends a request and comes back with its response. What the server says on the way goes to `aside`.
+    fn request<'a>(
+        &'a self,
+        request: &'a Message,
+        aside: &'a dyn Fn(Message),
+    ) -> Pending<'a, Result<Message, Failure>>;
+
+    /// Sends a notification, or the response to a request of the server.
+    fn tell<'a>(&'a self, message: &'a Message) -> Pending<'a, Result<(), Failure>>;
+
+    /// Ends the session with the server, if there is one.
+    fn close(&self) -> Pending<'_, ()>;
+}
+
+/// The way to one server.
+pub trait Link {
+    /// Makes a server that speaks in the revision of `hello`. What it says unasked goes to `sink`.
+    fn connect<'a>(
+        &'a self,
+        hello: &'a Hello,
+        sink: Sink,
+    ) -> Pending<'a, Result<Connected, Failure>>;
+
+    /// Where its credential comes from.
+    fn broker(&self) -> &Broker;
+
+    /// Its address, or one without an origin for a server that has none.
+    fn url(&self) -> &Url;
+
+    /// What people call it.
+    fn title(&self) -> String;
+}

@@ -1,0 +1,202 @@
+//! What a host sees of a sign-in: a greeting before its server has spoken, lists while the server cannot be
+//! asked, a link to open in the host's own way, or a tool that gives the link.
+
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use super::era::{self, Hello};
+use super::{MODERN, modern};
+use crate::jsonrpc::{Id, Message};
+
+/// The tool that a signed-out session has.
+pub const AUTHORIZE: &str = "authorize";
+/// The same where the server has one of that name.
+const OWN_AUTHORIZE: &str = "authctl_authorize";
+
+/// What a host can do about a link (MCP 2025-11-25 client/elicitation; 2026-07-28 patterns/mrtr).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asking {
+    /// `elicitation/create` at any time.
+    Request,
+    /// `input_required` as the result of a call.
+    Result,
+    /// Not at all: it gets a tool.
+    Tool,
+}
+
+/// How the host that sent `message` can be asked to open a link.
+pub fn asking(hello: &Hello, message: &Message) -> Asking {
+    match hello {
+        Hello::Legacy(hello) => {
+            let capabilities = &hello.member("params")["capabilities"];
+            if capabilities["elicitation"]["url"].is_object() {
+                Asking::Request
+            } else {
+                Asking::Tool
+            }
+        }
+        Hello::Modern => {
+            let capabilities =
+                &message.member("params")["_meta"]["io.modelcontextprotocol/clientCapabilities"];
+            let can_repeat =
+                matches!(message.method(), Some("tools/call" | "prompts/get" | "resources/read"));
+            if can_repeat && capabilities["elicitation"]["url"].is_object() {
+                Asking::Result
+            } else {
+                Asking::Tool
+            }
+        }
+    }
+}
+
+/// The response to `initialize` or `server/discover` while the server cannot be asked. `None` for any other
+/// request.
+pub fn greeting(request: &Message, title: &str) -> Option<Message> {
+    let id = request.id()?;
+    let info = json!({"name": title, "version": env!("CARGO_PKG_VERSION")});
+    let capabilities = json!({
+        "tools": {"listChanged": true},
+        "prompts": {"listChanged": true},
+        "resources": {"listChanged": true},
+    });
+    let instructions = format!("Calls need a sign-in to {title} first.");
+    let result = match request.method()? {
+        "initialize" => json!({
+            "protocolVersion": era::asked_version(request),
+            "capabilities": capabilities,
+            "serverInfo": info,
+            "instructions": instructions,
+        }),
+        "server/discover" => json!({
+            "resultType": "complete",
+            "supportedVersions": [MODERN],
+            "capabilities": capabilities,
+            "instructions": instructions,
+            "ttlMs": 0,
+            "cacheScope": "private",
+            "_meta": {"io.modelcontextprotocol/serverInfo": info},
+        }),
+        _ => return None,
+    };
+    Some(Message::result(id, &result))
+}
+
+/// The list that stands for the server's while it cannot be asked: empty, but for the tool that mends it.
+pub fn list(request: &Message, title: &str) -> Option<Message> {
+    let (member, items) = match request.method()? {
+        "tools/list" => ("tools", json!([tool(AUTHORIZE, title)])),
+        "prompts/list" => ("prompts", json!([])),
+        "resources/list" => ("resources", json!([])),
+        "resources/templates/list" => ("resourceTemplates", json!([])),
+        _ => return None,
+    };
+    let mut result = json!({member: items});
+    if modern::is_modern(request) {
+        result["resultType"] = "complete".into();
+        result["ttlMs"] = 0.into();
+        result["cacheScope"] = "private".into();
+    }
+    Some(Message::result(request.id()?, &result))
+}
+
+/// The server's own list of tools, and the one that signs in.
+pub fn with_tool(response: &Message, title: &str) -> Option<Message> {
+    let mut response = response.to_value();
+    let tools = response["result"]["tools"].as_array_mut()?;
+    let taken = tools.iter().any(|tool| tool["name"] == AUTHORIZE);
+    tools.push(tool(if taken { OWN_AUTHORIZE } else { AUTHORIZE }, title));
+    Message::read(response.to_string()).ok()
+}
+
+fn tool(name: &str, title: &str) -> Value {
+    json!({
+        "name": name,
+        "title": format!("Sign in to {title}"),
+        "description": format!(
+            "Gives the link with which the user signs in to {title}. The other tools appear, or work, once \
+             that is done: show the link to the user, wait, then go on."
+        ),
+        "inputSchema": {"type": "object", "properties": {}, "additionalProperties": false},
+    })
+}
+
+/// Whether `request` calls the tool that [`list`] and [`with_tool`] name.
+pub fn calls_tool(request: &Message) -> bool {
+    request.method() == Some("tools/call")
+        && matches!(request.member("params")["name"].as_str(), Some(AUTHORIZE | OWN_AUTHORIZE))
+}
+
+/// A text as the result of a tool call, for the model to read and to tell.
+pub fn tool_result(request: &Message, text: &str, is_error: bool) -> Option<Message> {
+    let mut result = json!({"content": [{"type": "text", "text": text}], "isError": is_error});
+    if modern::is_modern(request) {
+        result["resultType"] = "complete".into();
+    }
+    Some(Message::result(request.id()?, &result))
+}
+
+/// `elicitation/create` in URL mode (MCP 2025-11-25).
+pub fn elicitation(id: &Id, elicitation: &str, message: &str, url: &Url) -> Message {
+    let params = json!({
+        "mode": "url",
+        "elicitationId": elicitation,
+        "url": url.as_str(),
+        "message": message,
+    });
+    Message::request(id, "elicitation/create", &params)
+}
+
+/// The host may close what it shows for that elicitation.
+pub fn elicitation_complete(elicitation: &str) -> Message {
+    let params = json!({"elicitationId": elicitation});
+    Message::notification("notifications/elicitation/complete", Some(&params))
+}
+
+/// The key of the one input that is ever asked for, and the state that comes back with it.
+const INPUT: &str = "authctl_sign_in";
+
+/// A result that wants the link opened before the call is repeated (MCP 2026-07-28).
+pub fn input_required(request: &Message, message: &str, url: &Url) -> Option<Message> {
+    let params = json!({"mode": "url", "url": url.as_str(), "message": message});
+    let result = json!({
+        "resultType": "input_required",
+        "inputRequests": {INPUT: {"method": "elicitation/create", "params": params}},
+        "requestState": INPUT,
+    });
+    Some(Message::result(request.id()?, &result))
+}
+
+/// A call that is repeated after [`input_required`]: as the server is to see it, and whether the person
+/// agreed to open the link.
+pub fn repeated(request: &Message) -> Option<(Message, bool)> {
+    if !request.text().contains(INPUT) {
+        return None;
+    }
+    let mut value = request.to_value();
+    let params = value["params"].as_object_mut()?;
+    if params.get("requestState")? != INPUT {
+        return None;
+    }
+    params.remove("requestState");
+    let answers = params.remove("inputResponses").unwrap_or_default();
+    let answer = &answers[INPUT];
+    let agreed = [&answer["action"], &answer["result"]["action"]].contains(&&json!("accept"));
+    Some((Message::read(value.to_string()).ok()?, agreed))
+}
+
+/// The notifications that have a host ask for its lists again.
+pub fn changed(subscription: Option<&Id>) -> Vec<Message> {
+    ["tools", "prompts", "resources"]
+        .iter()
+        .map(|list| {
+            let method = format!("notifications/{list}/list_changed");
+            let meta = subscription.map(|id| {
+                let mut meta = Map::new();
+                let key = "io.modelcontextprotocol/subscriptionId".to_owned();
+                meta.insert(key, id.to_value());
+                json!({"_meta": meta})
+            });
+            Message::notification(&method, meta.as_ref())
+        })
+        .collect()
+}

@@ -1,0 +1,299 @@
+//! One host and one server: every message of the host goes its way at once, and each request is answered
+//! once, whatever happens to the server. What a refusal leads to stands in `settle`.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use super::era::{self, Connected, Hello};
+use super::filter::Filter;
+use super::host::Host;
+use super::offer::{self, Asking};
+use super::sign_in::{SignIn, State};
+use super::stdio::{self, Line};
+use super::{Era, Failure, Link, Server};
+use crate::forward::Bring;
+use crate::interact::Interact;
+use crate::jsonrpc::{Id, Kind, Message};
+
+/// What differs from session to session.
+#[derive(Clone)]
+pub struct Settings {
+    /// How long lists wait for a sign-in: a host gives up a server that is slow to list its tools.
+    pub list_patience: Duration,
+    /// How long other calls wait for it.
+    pub call_patience: Duration,
+    /// Who brings the person to a sign-in, where the host cannot.
+    pub bring: Bring,
+    pub filter: Filter,
+    /// Lines for whoever reads stderr.
+    pub interact: Arc<dyn Interact>,
+}
+
+impl Settings {
+    pub fn new(interact: Arc<dyn Interact>) -> Self {
+        Self {
+            list_patience: Duration::from_secs(20),
+            call_patience: Duration::from_secs(50),
+            bring: Bring::Browser,
+            filter: Filter::default(),
+            interact,
+        }
+    }
+}
+
+/// How long requests may take to end once the host has gone.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// Stands between the host on stdin and stdout and the server behind `link`, until the host has gone.
+pub async fn serve(link: Rc<dyn Link>, settings: Settings) {
+    let (out, writer) = stdio::stdout();
+    let mut lines = stdio::stdin();
+    let session = Session::new(Rc::new(out), link, settings);
+    while let Some(line) = lines.recv().await {
+        match line {
+            Line::Message(message) => session.take(message),
+            Line::Bad(answer) => session.host.send(answer),
+        }
+    }
+    session.end().await;
+    drop(session);
+    let _ = writer.join();
+}
+
+pub struct Session {
+    pub(super) host: Rc<dyn Host>,
+    pub(super) link: Rc<dyn Link>,
+    pub(super) settings: Settings,
+    hello: RefCell<Option<Hello>>,
+    /// The host's `notifications/initialized`, for a server that is met after it.
+    initialized: RefCell<Option<Message>>,
+    server: Mutex<Option<Rc<dyn Server>>>,
+    pub(super) sign_in: Rc<SignIn>,
+    /// Scopes that were asked for in vain.
+    pub(super) refused_scopes: RefCell<BTreeSet<Vec<String>>>,
+    /// The host was given something in place of what the server says.
+    pub(super) has_stand_in: Cell<bool>,
+    /// Requests of the host that have no response yet.
+    open: RefCell<HashMap<Id, AbortHandle>>,
+    /// Requests to the host that are authctl's own.
+    asked: RefCell<HashMap<Id, oneshot::Sender<Message>>>,
+    count: Cell<u64>,
+}
+
+impl Session {
+    pub fn new(host: Rc<dyn Host>, link: Rc<dyn Link>, settings: Settings) -> Rc<Self> {
+        let session = Rc::new(Self {
+            host,
+            sign_in: SignIn::new(link.clone()),
+            link,
+            settings,
+            hello: RefCell::default(),
+            initialized: RefCell::default(),
+            server: Mutex::new(None),
+            refused_scopes: RefCell::default(),
+            has_stand_in: Cell::default(),
+            open: RefCell::default(),
+            asked: RefCell::default(),
+            count: Cell::default(),
+        });
+        let watching = Rc::downgrade(&session);
+        session.sign_in.watch(move |state| {
+            if let Some(session) = watching.upgrade() {
+                session.heed(state);
+            }
+        });
+        session
+    }
+
+    /// Takes one message of the host; never waits.
+    pub fn take(self: &Rc<Self>, message: Message) {
+        let this = Rc::clone(self);
+        match message.kind() {
+            Kind::Request { id, .. } => {
+                let id = id.clone();
+                self.note_hello(&message);
+                let task = tokio::task::spawn_local(async move { this.answer(message).await });
+                self.open.borrow_mut().insert(id, task.abort_handle());
+            }
+            Kind::Notification { method } if method == "notifications/cancelled" => {
+                self.cancel(&message);
+                tokio::task::spawn_local(async move { this.tell(message).await });
+            }
+            Kind::Notification { method } if method == "notifications/initialized" => {
+                *self.initialized.borrow_mut() = Some(message.clone());
+                tokio::task::spawn_local(async move { this.tell_if_met(message).await });
+                self.heed(&self.sign_in.state());
+            }
+            Kind::Response { id: Some(id), .. } if self.asked.borrow().contains_key(id) => {
+                if let Some(reply) = self.asked.borrow_mut().remove(id) {
+                    let _ = reply.send(message);
+                }
+            }
+            Kind::Notification { .. } | Kind::Response { .. } => {
+                tokio::task::spawn_local(async move { this.tell(message).await });
+            }
+        }
+    }
+
+    fn note_hello(&self, message: &Message) {
+        let hello = match era::of_host(message) {
+            Era::Legacy => Hello::Legacy(message.clone()),
+            Era::Modern if self.hello.borrow().is_none() => Hello::Modern,
+            Era::Modern => return,
+        };
+        *self.hello.borrow_mut() = Some(hello);
+    }
+
+    pub(super) fn hello(&self) -> Hello {
+        self.hello.borrow().clone().unwrap_or(Hello::Modern)
+    }
+
+    pub(super) fn is_initialized(&self) -> bool {
+        self.initialized.borrow().is_some()
+    }
+
+    /// Nobody waits for that response any more: late ones confuse hosts.
+    fn cancel(&self, message: &Message) {
+        let id = Id::of(&message.member("params")["requestId"]);
+        if let Some(task) = id.and_then(|id| self.open.borrow_mut().remove(&id)) {
+            task.abort();
+        }
+    }
+
+    async fn answer(self: Rc<Self>, request: Message) {
+        let Some(id) = request.id().cloned() else { return };
+        let response = match self.settle(request).await {
+            Ok(response) => response,
+            Err(failure) => failure.message(&id),
+        };
+        self.open.borrow_mut().remove(&id);
+        self.host.send(response);
+    }
+
+    /// Asks the server, without regard to what a refusal would need.
+    pub(super) async fn ask(&self, request: &Message) -> Result<Message, Failure> {
+        let (server, greeting) = self.connected().await?;
+        if let Some(greeting) = greeting.filter(|greeting| greeting.id() == request.id()) {
+            return Ok(greeting);
+        }
+        let late = Cell::new(self.has_stand_in.get() && is_listening(request));
+        let aside = |message| {
+            self.host.send(message);
+            if late.replace(false) {
+                offer::changed(request.id()).into_iter().for_each(|it| self.host.send(it));
+            }
+        };
+        server.request(request, &aside).await
+    }
+
+    /// The server, shaken hands with; and its greeting, if that happened just now.
+    async fn connected(&self) -> Result<(Rc<dyn Server>, Option<Message>), Failure> {
+        let mut server = self.server.lock().await;
+        if let Some(server) = &*server {
+            return Ok((server.clone(), None));
+        }
+        let host = self.host.clone();
+        let sink = Rc::new(move |message| host.send(message));
+        let Connected { server: new, greeting } = self.link.connect(&self.hello(), sink).await?;
+        let initialized = self.initialized.borrow().clone();
+        if let Some(initialized) = initialized {
+            new.tell(&initialized).await?;
+        }
+        *server = Some(new.clone());
+        Ok((new, greeting))
+    }
+
+    async fn tell(&self, message: Message) {
+        if let Ok((server, _)) = self.connected().await {
+            let _ = server.tell(&message).await;
+        }
+    }
+
+    /// A server that is met later is told then.
+    async fn tell_if_met(&self, message: Message) {
+        let server = self.server.lock().await.clone();
+        if let Some(server) = server {
+            let _ = server.tell(&message).await;
+        }
+    }
+
+    /// What a change of the sign-in means to the host.
+    fn heed(self: &Rc<Self>, state: &State) {
+        match state {
+            State::Pending(Some(address)) if !address.is_opened && self.is_initialized() => {
+                if self.asking(None) == Asking::Request {
+                    self.elicit(address.url.clone());
+                }
+            }
+            State::Settled
+                if self.has_stand_in.get() && matches!(self.hello(), Hello::Legacy(_)) =>
+            {
+                self.has_stand_in.set(false);
+                offer::changed(None).into_iter().for_each(|it| self.host.send(it));
+            }
+            _ => {}
+        }
+    }
+
+    /// How the host can be asked to open a link.
+    pub(super) fn asking(&self, request: Option<&Message>) -> Asking {
+        let hello = self.hello();
+        match (request, &hello) {
+            (Some(request), hello) => offer::asking(hello, request),
+            (None, Hello::Legacy(message)) => offer::asking(&hello, message),
+            (None, Hello::Modern) => Asking::Tool,
+        }
+    }
+
+    /// Has the host show the address of the sign-in, and take back what it showed when that is over.
+    fn elicit(self: &Rc<Self>, url: url::Url) {
+        let this = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            let message = format!("Sign in to {}", this.link.title());
+            if this.agreed_to(&message, &url).await == Some(false) {
+                this.sign_in.decline();
+            }
+        });
+    }
+
+    /// Asks the host to open a link. `None`: it did not understand.
+    pub(super) async fn agreed_to(&self, message: &str, url: &url::Url) -> Option<bool> {
+        self.count.set(self.count.get() + 1);
+        let name = format!("authctl-{}", self.count.get());
+        let id = Id::of(&name.as_str().into())?;
+        let (reply, answer) = oneshot::channel();
+        self.asked.borrow_mut().insert(id.clone(), reply);
+        self.host.send(offer::elicitation(&id, &name, message, url));
+        let answer = answer.await.ok()?;
+        let agreed = answer.member("result")["action"] == "accept";
+        if agreed {
+            self.sign_in.wait(super::sign_in::Until::Over, Duration::from_secs(3_600)).await;
+            self.host.send(offer::elicitation_complete(&name));
+        }
+        Some(agreed)
+    }
+
+    /// Lets the last requests come to their end, and ends the server's session.
+    async fn end(&self) {
+        let settled = async {
+            while !self.open.borrow().is_empty() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let _ = timeout(LAST_WAIT, settled).await;
+        if let Some(server) = self.server.lock().await.take() {
+            let _ = timeout(LAST_WAIT, server.close()).await;
+        }
+    }
+}
+
+pub(super) fn is_listening(request: &Message) -> bool {
+    request.method() == Some("subscriptions/listen")
+}

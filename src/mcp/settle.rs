@@ -1,0 +1,339 @@
+//! From a refusal to an answer: one refresh where a credential is rejected, one sign-in where one is missing or
+//! too narrow, a link for the person where the server wants that; then once more, and after that no more.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Failure;
+use super::offer::{self, Asking};
+use super::session::{Session, is_listening};
+use super::sign_in::{State, Until};
+use crate::forward::Bring;
+use crate::http::Answer;
+use crate::jsonrpc::Message;
+use crate::login_signal::{Demand, Invitations, Refresh, Signal, of_answer, of_message};
+
+/// How long the address of a sign-in may take: discovery and registration.
+const ADDRESS_WAIT: Duration = Duration::from_secs(30);
+/// When a call is repeated after its link was opened: nobody says when the person is done there.
+const FOLLOWED: [Duration; 4] = [
+    Duration::from_secs(3),
+    Duration::from_secs(6),
+    Duration::from_secs(12),
+    Duration::from_secs(24),
+];
+
+/// What was tried for one request.
+#[derive(Default)]
+struct Tried {
+    renewed: bool,
+    signed_in: bool,
+    scopes: BTreeSet<Vec<String>>,
+    followed: usize,
+}
+
+/// What comes next.
+enum Next {
+    /// The server's own word stands.
+    Pass,
+    Again,
+    Instead(Result<Message, Failure>),
+}
+
+type Outcome = Result<Message, Failure>;
+
+impl Session {
+    /// The response to a request of the host.
+    pub(super) async fn settle(self: &Rc<Self>, request: Message) -> Outcome {
+        if let Some(refusal) = self.settings.filter.refusal(&request) {
+            return Ok(refusal);
+        }
+        if offer::calls_tool(&request) && self.sign_in.state() != State::Settled {
+            return self.authorize(&request).await;
+        }
+        let request = match offer::repeated(&request) {
+            Some((_, false)) => return self.unsettled(&request, "the sign-in was declined"),
+            Some((request, true)) => {
+                self.sign_in.wait(Until::Over, self.settings.call_patience).await;
+                request
+            }
+            None => request,
+        };
+        let mut tried = Tried::default();
+        loop {
+            let outcome = self.ask(&request).await;
+            match self.next(&outcome, &request, &mut tried).await {
+                Next::Pass => return self.completed(outcome, &request),
+                Next::Again => {}
+                Next::Instead(other) => return other,
+            }
+        }
+    }
+
+    async fn next(
+        self: &Rc<Self>,
+        outcome: &Outcome,
+        request: &Message,
+        tried: &mut Tried,
+    ) -> Next {
+        let refusal = match outcome {
+            Err(Failure::Refused(refusal)) => Some(refusal.answer.clone()),
+            _ => None,
+        };
+        match self.signal(outcome).await {
+            Signal::Nothing => Next::Pass,
+            Signal::Hint(said) => {
+                self.settings.interact.notice(&format!("{} says: {said}", self.link.title()));
+                Next::Pass
+            }
+            Signal::Missing(demand) => self.sign_in_once(refusal, &demand, request, tried).await,
+            Signal::Rejected(demand, refresh) => {
+                self.rejected(refusal, &demand, refresh, request, tried).await
+            }
+            Signal::ScopeNeeded(demand) => self.step_up(refusal, demand, request, tried).await,
+            Signal::Follow(links) => self.follow(outcome, &links, request, tried).await,
+        }
+    }
+
+    async fn signal(&self, outcome: &Outcome) -> Signal {
+        let server = self.link.url();
+        match outcome {
+            Err(Failure::Refused(refusal)) => {
+                let answer = &refusal.answer;
+                let (status, presented) = (answer.status, refusal.presented);
+                of_answer(status, &answer.headers, &answer.body, server, presented)
+            }
+            Ok(message) | Err(Failure::Error(message)) => {
+                match of_message(message.text().as_bytes(), server) {
+                    Signal::Missing(demand) if self.link.broker().holds().await => {
+                        Signal::Rejected(demand, Refresh::Once)
+                    }
+                    other => other,
+                }
+            }
+            Err(_) => Signal::Nothing,
+        }
+    }
+
+    /// Where nothing was presented.
+    async fn sign_in_once(
+        self: &Rc<Self>,
+        refusal: Option<Arc<Answer>>,
+        demand: &Demand,
+        request: &Message,
+        tried: &mut Tried,
+    ) -> Next {
+        if std::mem::replace(&mut tried.signed_in, true) {
+            return self.give_up(demand);
+        }
+        self.sign_in_for(refusal, request).await
+    }
+
+    /// Where the credential that was presented is refused: at most one refresh, and for a sign-in that has
+    /// ended, or was made elsewhere, one more.
+    async fn rejected(
+        self: &Rc<Self>,
+        refusal: Option<Arc<Answer>>,
+        demand: &Demand,
+        refresh: Refresh,
+        request: &Message,
+        tried: &mut Tried,
+    ) -> Next {
+        let broker = self.link.broker();
+        // Over HTTP that was tried before the refusal came here.
+        if refusal.is_none()
+            && refresh == Refresh::Once
+            && !std::mem::replace(&mut tried.renewed, true)
+        {
+            match broker.other_than_held().await {
+                Ok(true) => return Next::Again,
+                Ok(false) => {}
+                Err(trouble) => return Next::Instead(Err(Failure::failed(trouble.0))),
+            }
+        }
+        if broker.holds().await && (refresh == Refresh::Never || !broker.signs_in().await) {
+            return self.give_up(demand);
+        }
+        self.sign_in_once(refusal, demand, request, tried).await
+    }
+
+    /// RFC 6750 §3.1 `insufficient_scope`: the same scopes are asked for once.
+    async fn step_up(
+        self: &Rc<Self>,
+        refusal: Option<Arc<Answer>>,
+        demand: Demand,
+        request: &Message,
+        tried: &mut Tried,
+    ) -> Next {
+        let mut scopes = demand.scopes.clone();
+        scopes.sort_unstable();
+        if self.refused_scopes.borrow().contains(&scopes) {
+            return self.give_up(&demand);
+        }
+        if !tried.scopes.insert(scopes.clone()) {
+            self.refused_scopes.borrow_mut().insert(scopes);
+            return self.give_up(&demand);
+        }
+        self.sign_in_for(refusal, request).await
+    }
+
+    /// The server's own refusal stands; the person hears what there is to do.
+    fn give_up(&self, demand: &Demand) -> Next {
+        let title = self.link.title();
+        let said = demand.said.as_ref().map_or(String::new(), |said| format!(" ({said})"));
+        let line = format!(
+            "{title} still refuses the sign-in{said}; another one: authctl login {}",
+            self.link.url()
+        );
+        self.settings.interact.warn(&line);
+        Next::Pass
+    }
+
+    /// Begins a sign-in, and waits for it as long as this request can.
+    async fn sign_in_for(self: &Rc<Self>, refusal: Option<Arc<Answer>>, request: &Message) -> Next {
+        let asking = self.asking(Some(request));
+        let bring = if asking == Asking::Tool { self.settings.bring } else { Bring::Shown };
+        self.sign_in.begin(refusal, bring);
+        if let Some(greeting) = offer::greeting(request, &self.link.title()) {
+            self.has_stand_in.set(true);
+            return Next::Instead(Ok(greeting));
+        }
+        let (until, patience) = match asking {
+            Asking::Result => (Until::Address, ADDRESS_WAIT),
+            Asking::Request => (Until::Over, self.patience(request)),
+            Asking::Tool => (Until::OverOrUnopened, self.patience(request)),
+        };
+        match self.sign_in.wait(until, patience).await {
+            State::Settled => Next::Again,
+            State::Failed(why) => Next::Instead(self.unsettled(request, &why)),
+            State::Pending(address) => {
+                let text = self.sign_in_text();
+                let asked = address
+                    .filter(|_| asking == Asking::Result)
+                    .and_then(|address| offer::input_required(request, &text, &address.url));
+                Next::Instead(asked.map_or_else(|| self.unsettled(request, &text), Ok))
+            }
+        }
+    }
+
+    fn patience(&self, request: &Message) -> Duration {
+        match request.method() {
+            _ if is_listening(request) => Duration::from_secs(7 * 86_400),
+            Some(method) if method.ends_with("/list") => self.settings.list_patience,
+            _ => self.settings.call_patience,
+        }
+    }
+
+    /// What a request gets that could not wait any longer.
+    fn unsettled(&self, request: &Message, why: &str) -> Outcome {
+        if let Some(list) = offer::list(request, &self.link.title()) {
+            self.has_stand_in.set(true);
+            return Ok(list);
+        }
+        if request.method() == Some("tools/call") {
+            self.has_stand_in.set(true);
+            return offer::tool_result(request, why, true).ok_or_else(|| Failure::failed(why));
+        }
+        Err(Failure::failed(why))
+    }
+
+    fn sign_in_text(&self) -> String {
+        let title = self.link.title();
+        match self.sign_in.state() {
+            State::Pending(Some(address)) => format!(
+                "Sign in to {title} first: open {} in a browser. Then try again.",
+                address.url
+            ),
+            State::Failed(why) => format!("The sign-in to {title} failed: {why}"),
+            _ => format!(
+                "Sign in to {title} first, then try again: authctl login {}",
+                self.link.url()
+            ),
+        }
+    }
+
+    /// The tool that gives the link.
+    async fn authorize(self: &Rc<Self>, request: &Message) -> Outcome {
+        self.sign_in.begin(None, Bring::Shown);
+        let state = self.sign_in.wait(Until::Address, ADDRESS_WAIT).await;
+        let (text, is_error) = match state {
+            State::Settled => (format!("Signed in to {}.", self.link.title()), false),
+            State::Failed(_) => (self.sign_in_text(), true),
+            State::Pending(_) => (self.sign_in_text(), false),
+        };
+        self.has_stand_in.set(true);
+        offer::tool_result(request, &text, is_error).ok_or_else(|| Failure::failed(text))
+    }
+
+    /// A link of the server's: the session stays, and the call may succeed once the person was there.
+    async fn follow(
+        self: &Rc<Self>,
+        outcome: &Outcome,
+        links: &Invitations,
+        request: &Message,
+        tried: &mut Tried,
+    ) -> Next {
+        let is_refused = matches!(outcome, Ok(message) if message.is_error() || is_failed(message))
+            || outcome.is_err();
+        if tried.followed == 0 && !self.bring_to(links, request).await {
+            return Next::Pass;
+        }
+        let Some(wait) = FOLLOWED.get(tried.followed).filter(|_| is_refused) else {
+            return Next::Pass;
+        };
+        tried.followed += 1;
+        tokio::time::sleep(*wait).await;
+        Next::Again
+    }
+
+    /// Brings the person to the links, the way the host can: whether anybody goes there now. The links are
+    /// strangers' text: only one of the server's own origin is opened unasked.
+    async fn bring_to(&self, links: &Invitations, request: &Message) -> bool {
+        let title = self.link.title();
+        for dropped in &links.dropped {
+            self.settings.interact.warn(&dropped.to_string());
+        }
+        let mut brought = false;
+        for invitation in &links.links {
+            let Ok(url) = crate::http::parse_url(invitation.link.as_str()) else { continue };
+            let said = format!("{title} asks you to open this page. {}", invitation.message);
+            brought |= match self.asking(Some(request)) {
+                // The host reads the error itself.
+                Asking::Request if invitation.elicitation_id.is_some() => false,
+                Asking::Request => self.agreed_to(said.trim(), &url).await == Some(true),
+                _ if invitation.link.is_own() && self.settings.bring == Bring::Browser => {
+                    self.link.broker().open(url).await
+                }
+                _ => {
+                    let shown = invitation.link.redacted();
+                    self.settings.interact.warn(&format!("{title} wants a page opened: {shown}"));
+                    false
+                }
+            };
+        }
+        brought
+    }
+
+    /// What the host gets of the server's word.
+    fn completed(&self, outcome: Outcome, request: &Message) -> Outcome {
+        let response = outcome?;
+        if request.method() != Some("tools/list") {
+            return Ok(response);
+        }
+        let response = self.settings.filter.listed(response);
+        if self.sign_in.state() != State::Settled
+            && let Some(listed) = offer::with_tool(&response, &self.link.title())
+        {
+            self.has_stand_in.set(true);
+            return Ok(listed);
+        }
+        Ok(response)
+    }
+}
+
+/// A result that says of itself that it is an error (MCP, `CallToolResult`).
+fn is_failed(message: &Message) -> bool {
+    message.member("result")["isError"] == true
+}

@@ -1,0 +1,190 @@
+//! The host on stdin and stdout: one message a line. Reading and writing block, so each has a thread; a host
+//! that does not read stops neither other requests nor the end of the process.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::thread;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::answer::LONGEST;
+use super::failure::unreadable;
+use super::host::Host;
+use crate::jsonrpc::{self, Id, Message};
+use crate::signals;
+
+/// Lines that wait for a slow reader on the other side of the queue.
+const QUEUE: usize = 64;
+
+/// What stdin had to say.
+pub enum Line {
+    Message(Message),
+    /// No message; the error that answers it.
+    Bad(Message),
+}
+
+/// Messages to stdout.
+pub struct Stdout {
+    lines: mpsc::UnboundedSender<String>,
+}
+
+impl Host for Stdout {
+    fn send(&self, message: Message) {
+        // The thread ends only with the pipe, and then nobody reads any more.
+        let _ = self.lines.send(message.into_text());
+    }
+}
+
+/// Starts the thread that writes; it ends when the last sender is gone. The handle is for waiting until all
+/// is written.
+pub fn stdout() -> (Stdout, thread::JoinHandle<()>) {
+    let (lines, mut queue) = mpsc::unbounded_channel::<String>();
+    let writer = thread::spawn(move || {
+        signals::leave_to_main_thread();
+        let mut out = io::stdout().lock();
+        while let Some(line) = queue.blocking_recv() {
+            let mut written = write_line(&mut out, &line);
+            while let Ok(line) = queue.try_recv() {
+                written = written.and_then(|()| write_line(&mut out, &line));
+            }
+            if written.and_then(|()| out.flush()).is_err() {
+                return;
+            }
+        }
+    });
+    (Stdout { lines }, writer)
+}
+
+fn write_line(out: &mut impl Write, line: &str) -> io::Result<()> {
+    out.write_all(line.as_bytes())?;
+    out.write_all(b"\n")
+}
+
+/// Starts the thread that reads stdin to its end.
+pub fn stdin() -> mpsc::Receiver<Line> {
+    let (lines, queue) = mpsc::channel(QUEUE);
+    thread::spawn(move || {
+        signals::leave_to_main_thread();
+        let mut input = BufReader::with_capacity(64 << 10, io::stdin());
+        while let Some(found) = read_line(&mut input) {
+            for line in found {
+                if lines.blocking_send(line).is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    queue
+}
+
+/// The next line that is not empty; `None` at the end.
+fn read_line(input: &mut impl BufRead) -> Option<Vec<Line>> {
+    loop {
+        let mut line = Vec::new();
+        let limit = u64::try_from(LONGEST).unwrap_or(u64::MAX);
+        if input.by_ref().take(limit).read_until(b'\n', &mut line).ok()? == 0 {
+            return None;
+        }
+        if line.len() >= LONGEST && line.last() != Some(&b'\n') {
+            return Some(vec![too_long(&line, input)]);
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        return Some(read_messages(line));
+    }
+}
+
+fn read_messages(line: Vec<u8>) -> Vec<Line> {
+    let text = String::from_utf8(line).map_err(|_| jsonrpc::Error::NotJson);
+    let text = text.map(|mut text| {
+        text.truncate(text.trim_end().len());
+        text
+    });
+    match text.and_then(Message::read_all) {
+        Ok(messages) => messages.into_iter().map(Line::Message).collect(),
+        Err(error) => vec![Line::Bad(unreadable(&error))],
+    }
+}
+
+/// Reads a line to its end without keeping it, so that its id can be answered.
+fn too_long(begun: &[u8], input: &mut impl BufRead) -> Line {
+    #[derive(Deserialize)]
+    struct Envelope {
+        id: Option<Value>,
+        #[serde(rename = "params")]
+        _params: Option<IgnoredAny>,
+    }
+    let mut rest = begun.chain(UntilLineEnd { input, done: false });
+    let envelope = Envelope::deserialize(&mut serde_json::Deserializer::from_reader(&mut rest));
+    let _ = io::copy(&mut rest, &mut io::sink());
+    let id = envelope.ok().and_then(|envelope| envelope.id).as_ref().and_then(Id::of);
+    let what = format!("a message of more than {} MiB is not passed on", LONGEST >> 20);
+    Line::Bad(Message::error(id.as_ref(), jsonrpc::INVALID_REQUEST, &what, None))
+}
+
+/// What is left of a line.
+struct UntilLineEnd<'a, R> {
+    input: &'a mut R,
+    done: bool,
+}
+
+impl<R: BufRead> Read for UntilLineEnd<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.done {
+            return Ok(0);
+        }
+        let available = self.input.fill_buf()?;
+        let length = available.len().min(buffer.len());
+        let line = &available[..length];
+        let end = line.iter().position(|byte| *byte == b'\n');
+        let taken = end.unwrap_or(length);
+        buffer[..taken].copy_from_slice(&line[..taken]);
+        self.done = end.is_some();
+        self.input.consume(taken + usize::from(end.is_some()));
+        Ok(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(input: &[u8]) -> Vec<Result<String, String>> {
+        let mut input = BufReader::new(input);
+        let mut found = Vec::new();
+        while let Some(lines) = read_line(&mut input) {
+            found.extend(lines.into_iter().map(|line| match line {
+                Line::Message(message) => Ok(message.into_text()),
+                Line::Bad(answer) => Err(answer.into_text()),
+            }));
+        }
+        found
+    }
+
+    #[test]
+    fn one_message_a_line() {
+        let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+        let found = lines(format!("\n{ping}\r\n  \nnonsense\n{ping}").as_bytes());
+        assert_eq!(found[0], Ok(ping.to_owned()));
+        assert!(found[1].as_ref().unwrap_err().contains("-32700"), "{found:?}");
+        assert_eq!(found[2], Ok(ping.to_owned()));
+        assert_eq!(found.len(), 3);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_answered_by_its_id() {
+        let long = "x".repeat(LONGEST);
+        let next = r#"{"jsonrpc":"2.0","method":"after"}"#;
+        for text in [
+            format!(r#"{{"jsonrpc":"2.0","id":"a7","method":"m","params":{{"x":"{long}"}}}}"#),
+            format!(r#"{{"params":{{"x":"{long}"}},"jsonrpc":"2.0","method":"m","id":"a7"}}"#),
+        ] {
+            let found = lines(format!("{text}\n{next}\n").as_bytes());
+            assert!(found[0].as_ref().unwrap_err().contains(r#""id":"a7""#));
+            assert_eq!(found[1..], [Ok(next.to_owned())]);
+        }
+    }
+}
