@@ -86,7 +86,7 @@ pub struct Arguments {
 
     /// Address of the published document about your client, for servers that take such a client
     /// (authctl generate client-metadata prints one)
-    #[arg(long, value_name = "URL", conflicts_with_all = PASTED, conflicts_with = "client_id")]
+    #[arg(long, value_name = "URL", conflicts_with_all = PASTED)]
     client_metadata_url: Option<String>,
 
     /// Ask for tokens that are bound to a key (DPoP), and take no others; for an address
@@ -147,13 +147,14 @@ fn sign_in<'a>(context: &'a Context, arguments: &'a Arguments) -> Result<SignIn<
         return Err(CommandError::usage(format!("--client-metadata-url {what}"))
             .hint("authctl generate client-metadata --url URL  (the document that stands there)"));
     }
+    let (client_key, key_id) = (arguments.client_key_file.as_deref(), arguments.key_id.clone());
     Ok(SignIn {
         name: arguments.local_name.as_deref(),
         method: method(arguments),
         scopes: (!arguments.scope.is_empty()).then(|| arguments.scope.clone()),
         client_id: arguments.client_id.clone(),
         client_secret,
-        client_key: read_client_key(arguments)?,
+        client_key: client_key.map(|file| read_client_key(file, key_id)).transpose()?,
         client_metadata_url: arguments.client_metadata_url.clone(),
         new_client: arguments.new_client,
         dpop: arguments.dpop,
@@ -250,17 +251,16 @@ fn named_source(file: &Path) -> KeySource {
     if file.as_os_str() == "-" { KeySource::Stdin } else { KeySource::File(file.to_owned()) }
 }
 
-fn read_client_secret(context: &Context, file: &Path) -> Result<Secret, CommandError> {
+pub fn read_client_secret(context: &Context, file: &Path) -> Result<Secret, CommandError> {
     let source = named_source(file);
     crate::grant::password(context.ui.as_ref(), &source, "client secret").map_err(|error| {
         CommandError::usage(format!("cannot take the client's secret: {}", error::chain(&error)))
     })
 }
 
-fn read_client_key(arguments: &Arguments) -> Result<Option<ClientKey>, CommandError> {
-    let Some(file) = &arguments.client_key_file else { return Ok(None) };
-    let key = crate::grant::client_key(&named_source(file), arguments.key_id.clone());
-    key.map(Some).map_err(|error| {
+pub fn read_client_key(file: &Path, key_id: Option<String>) -> Result<ClientKey, CommandError> {
+    let key = crate::grant::client_key(&named_source(file), key_id);
+    key.map_err(|error| {
         let shown = format!("cannot take the client's key: {}", error::chain(&error));
         match error {
             crate::grant::Error::PrivateFile(error) => {

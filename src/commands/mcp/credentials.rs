@@ -5,15 +5,20 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use jiff::Timestamp;
+use tokio::sync::mpsc;
 
+use super::bringing::Bringing;
+use super::client::Client;
 use crate::audit::{Entry, Outcome};
+use crate::commands::server::{self, SignIn};
 use crate::commands::{given, purpose::Purpose, scheme_of};
 use crate::config::Provider;
 use crate::context::{Context, Named, Options};
 use crate::error::{CommandError, Kind};
-use crate::forward::{Address, Ask, Held, SignInAsk, SignedIn, Trouble};
+use crate::forward::{Ask, Held, SignInAsk, SignedIn, Trouble};
 use crate::interact::Interact;
+use crate::oauth::Refusal;
 use crate::signals;
 
 /// Whose credentials a bridge sends where.
@@ -22,6 +27,7 @@ pub struct Target {
     pub url: String,
     /// The local name that was asked for.
     pub name: Option<String>,
+    pub client: Client,
 }
 
 /// Starts the thread; it ends when the bridge has let go of the questions' sender.
@@ -33,8 +39,12 @@ pub fn start(
     let (asks, mut queue) = mpsc::unbounded_channel();
     let thread = thread::spawn(move || {
         signals::leave_to_main_thread();
-        let desk =
-            Desk { context: Context::new(options.clone(), command_line), target, noted: false };
+        let desk = Desk {
+            context: Context::new(options.clone(), command_line),
+            target,
+            noted: false,
+            looked_at: Timestamp::now(),
+        };
         let mut desk = desk;
         while let Some(ask) = queue.blocking_recv() {
             match ask {
@@ -44,7 +54,9 @@ pub fn start(
                 Ask::Open { url, reply } => {
                     let _ = reply.send(desk.context.ui.open_url(&url));
                 }
-                Ask::SignIn(ask) => sign_in(options.clone(), command_line, &desk.target, ask),
+                Ask::SignIn(ask) => {
+                    sign_in(options.clone(), command_line, &desk.target, desk.looked_at, ask);
+                }
             }
         }
     });
@@ -56,6 +68,8 @@ struct Desk {
     target: Target,
     /// The hand-out stands in the audit log already.
     noted: bool,
+    /// When the store was last looked into.
+    looked_at: Timestamp,
 }
 
 impl Desk {
@@ -75,6 +89,7 @@ impl Desk {
         min_ttl: Duration,
         rejected: Option<&Arc<Held>>,
     ) -> Result<Option<Arc<Held>>, CommandError> {
+        self.looked_at = Timestamp::now();
         let Some((named, provider)) = find(&self.context, &self.target)? else { return Ok(None) };
         let purpose = Purpose::mcp();
         if !self.noted {
@@ -112,32 +127,73 @@ impl Desk {
 
 /// The credential's name for a server, and its provider.
 fn find(context: &Context, target: &Target) -> Result<Option<(Named, Provider)>, CommandError> {
-    let provider = context
-        .config()?
-        .providers()
-        .find(|provider| provider.mcp_url.as_deref() == Some(&target.url))
-        .cloned();
-    let Some(provider) = provider else { return Ok(None) };
-    let named = context.name(target.name.as_deref().unwrap_or(&provider.id))?;
-    Ok(Some((named, provider)))
+    if let Some(server) = server::find(context, &target.url, target.name.as_deref())? {
+        return Ok(Some((server.named, server.provider)));
+    }
+    elsewhere(context, target)
 }
 
-fn sign_in(options: Options, command_line: fn() -> clap::Command, target: &Target, ask: SignInAsk) {
+/// The credential of another provider, which somebody chose for this server.
+fn elsewhere(
+    context: &Context,
+    target: &Target,
+) -> Result<Option<(Named, Provider)>, CommandError> {
+    let Some(name) = &target.name else { return Ok(None) };
+    let named = context.name(name)?;
+    let provider = context.provider(&named.name).ok().cloned();
+    Ok(provider.map(|provider| (named, provider)))
+}
+
+/// Signs in beside the other questions. What another process came to since `looked_at` will do.
+fn sign_in(
+    options: Options,
+    command_line: fn() -> clap::Command,
+    target: &Target,
+    looked_at: Timestamp,
+    ask: SignInAsk,
+) {
     let target = target.clone();
     thread::spawn(move || {
         signals::leave_to_main_thread();
         let context = Context::new(options, command_line);
-        let _ =
-            ask.reply.send(try_sign_in(&context, &target, ask.address).map_err(|e| trouble(&e)));
+        let SignInAsk { refusal, bring, address, reply } = ask;
+        let refusal = refusal.map(|answer| Refusal::of(&answer));
+        let outcome = context.login().map(|login| login.surroundings).and_then(|surroundings| {
+            let bringing = Bringing::new(&context.ui, bring, surroundings, address);
+            try_sign_in(&context, &target, refusal.as_ref(), looked_at, &bringing)
+        });
+        let _ = reply.send(outcome.map_err(|error| trouble(&error)));
     });
 }
 
 fn try_sign_in(
-    _context: &Context,
+    context: &Context,
     target: &Target,
-    _address: oneshot::Sender<Address>,
+    refusal: Option<&Refusal>,
+    looked_at: Timestamp,
+    bringing: &Bringing<'_>,
 ) -> Result<SignedIn, CommandError> {
-    Err(CommandError::new(Kind::LoginRequired, format!("not signed in to {}", target.url)))
+    let is_here = server::find(context, &target.url, target.name.as_deref())?.is_some();
+    let other = if is_here { None } else { elsewhere(context, target)? };
+    let other = other.map(|(named, _)| named.name.to_string());
+    let client = target.client.clone();
+    let wish = SignIn {
+        name: target.name.as_deref().filter(|_| other.is_none()),
+        refusal,
+        method: client.method,
+        scopes: client.scopes,
+        client_id: client.id,
+        client_secret: client.secret,
+        client_key: client.key,
+        client_metadata_url: client.metadata_url,
+        dpop: client.dpop,
+        is_brought: true,
+        since: Some(looked_at),
+        ..SignIn::by_default(other.as_deref().unwrap_or(&target.url), bringing)
+    };
+    let (server, outcome) = server::sign_in(context, &wish)?;
+    outcome?;
+    Ok(SignedIn { name: server.named.name.to_string() })
 }
 
 fn trouble(error: &CommandError) -> Trouble {
