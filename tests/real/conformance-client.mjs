@@ -55,8 +55,6 @@ issuer = "${context.idp_issuer}"
 token_endpoint = "${context.idp_token_endpoint}"
 client_id = "${context.idp_client_id}"
 authentication = "none"
-grants = ["id_token"]
-identity = { source = "file", path = "${await file('id-token', context.idp_id_token)}", token_type = "id_token" }
 
 [provider.conformance]
 mcp_url = "${url}"
@@ -64,6 +62,7 @@ mcp_url = "${url}"
 [provider.conformance.oauth]
 grants = ["id_jag"]
 identity_provider = "idp"
+identity = { source = "file", path = "${await file('id-token', context.idp_id_token)}" }
 `,
   }),
   'auth/wif-jwt-bearer': async (file) => ({
