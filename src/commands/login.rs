@@ -89,7 +89,7 @@ pub struct Arguments {
     #[arg(long, value_name = "URL", conflicts_with_all = PASTED)]
     client_metadata_url: Option<String>,
 
-    /// Ask for tokens that are bound to a key (DPoP), and take no others; for an address
+    /// Ask for tokens that are bound to a key (DPoP), and take no others
     #[arg(long, conflicts_with_all = PASTED)]
     dpop: bool,
 
@@ -147,14 +147,16 @@ fn sign_in<'a>(context: &'a Context, arguments: &'a Arguments) -> Result<SignIn<
         return Err(CommandError::usage(format!("--client-metadata-url {what}"))
             .hint("authctl generate client-metadata --url URL  (the document that stands there)"));
     }
-    let (client_key, key_id) = (arguments.client_key_file.as_deref(), arguments.key_id.clone());
     Ok(SignIn {
         name: arguments.local_name.as_deref(),
         method: method(arguments),
         scopes: (!arguments.scope.is_empty()).then(|| arguments.scope.clone()),
         client_id: arguments.client_id.clone(),
         client_secret,
-        client_key: client_key.map(|file| read_client_key(file, key_id)).transpose()?,
+        client_key: read_client_key(
+            arguments.client_key_file.as_deref(),
+            arguments.key_id.clone(),
+        )?,
         client_metadata_url: arguments.client_metadata_url.clone(),
         new_client: arguments.new_client,
         dpop: arguments.dpop,
@@ -258,9 +260,13 @@ pub fn read_client_secret(context: &Context, file: &Path) -> Result<Secret, Comm
     })
 }
 
-pub fn read_client_key(file: &Path, key_id: Option<String>) -> Result<ClientKey, CommandError> {
+pub fn read_client_key(
+    file: Option<&Path>,
+    key_id: Option<String>,
+) -> Result<Option<ClientKey>, CommandError> {
+    let Some(file) = file else { return Ok(None) };
     let key = crate::grant::client_key(&named_source(file), key_id);
-    key.map_err(|error| {
+    key.map(Some).map_err(|error| {
         let shown = format!("cannot take the client's key: {}", error::chain(&error));
         match error {
             crate::grant::Error::PrivateFile(error) => {

@@ -10,7 +10,7 @@ use crate::config::OAuth;
 use crate::credential::{Credential, Name, Tokens};
 use crate::error::{CommandError, Kind};
 use crate::grant::{self, AtProvider, Logins, Unobtained};
-use crate::login::Wish;
+use crate::login::{self, Wish};
 use crate::resolve::{self, Resolved, Source, Wanted};
 use crate::secret::Secret;
 use crate::store;
@@ -44,7 +44,14 @@ impl Context {
         let mut wish = Wish::by_default(wanted.name, &provider);
         wish.since = matches!(error, E::NotSignedIn(_)).then_some(Timestamp::MIN);
         let (credential, id, source) = if is_kept {
-            let record = login.run(&wish)?.record;
+            let record = match login.run(&wish) {
+                Ok(outcome) => outcome.record,
+                // Whoever signs in to the server's address may bring one.
+                Err(login::Error::ClientNeeded { .. }) if wanted.provider.asked_at().is_some() => {
+                    return Ok(None);
+                }
+                Err(error) => return Err(error.into()),
+            };
             (record.credential, record.id, Source::Stored)
         } else {
             let credential = login.acquire(&wish)?;

@@ -80,6 +80,8 @@ pub struct Session {
     pub(super) refused_scopes: RefCell<BTreeSet<Vec<String>>>,
     /// The host was given something in place of what the server says.
     pub(super) has_stand_in: Cell<bool>,
+    /// The host was greeted for a server that may have less than the greeting said.
+    pub(super) has_own_greeting: Cell<bool>,
     /// Requests of the host that have no response yet.
     open: RefCell<HashMap<Id, AbortHandle>>,
     /// Requests to the host that are authctl's own.
@@ -99,6 +101,7 @@ impl Session {
             server: Mutex::new(None),
             refused_scopes: RefCell::default(),
             has_stand_in: Cell::default(),
+            has_own_greeting: Cell::default(),
             open: RefCell::default(),
             asked: RefCell::default(),
             count: Cell::default(),

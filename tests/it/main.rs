@@ -47,6 +47,8 @@ mod machine;
 mod manifest;
 #[cfg(unix)]
 mod mcp_auth;
+mod mcp_gates;
+mod mcp_signals;
 #[cfg(unix)]
 mod one_login;
 #[cfg(target_os = "linux")]

@@ -11,7 +11,7 @@ use crate::support::authorization_server::{
 };
 use crate::support::browser;
 use crate::support::http::Answer;
-use crate::support::mcp_server::{McpServer, OF_HOST, OF_PATH};
+use crate::support::mcp_guard::{McpServer, OF_HOST, OF_PATH};
 use crate::support::sandbox::{Output, Sandbox};
 use crate::support::sealed::Sealed;
 

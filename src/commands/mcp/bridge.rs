@@ -8,9 +8,9 @@ use std::time::Duration;
 use clap::Args;
 use tokio::task::LocalSet;
 
-use super::client;
-use super::credentials::{self, Target};
-use crate::commands::{given, parse_time, server};
+use super::client::{self, Client};
+use super::credentials::{self, Seat, Target};
+use crate::commands::{given, parse_time};
 use crate::config::McpRule;
 use crate::context::{Context, Options};
 use crate::credential::Name;
@@ -52,9 +52,6 @@ pub struct Arguments {
     #[arg(long)]
     no_browser: bool,
 
-    #[command(flatten)]
-    client: client::Arguments,
-
     /// How long lists wait for a sign-in before a tool stands in their place
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     list_wait: Option<Duration>,
@@ -62,6 +59,9 @@ pub struct Arguments {
     /// How long other calls wait for it before they are answered
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     call_wait: Option<Duration>,
+
+    #[command(flatten)]
+    client: client::Arguments,
 }
 
 fn parse_header(typed: &str) -> Result<(String, String), String> {
@@ -101,31 +101,19 @@ struct Session {
 }
 
 fn prepare(context: &Context, arguments: &Arguments) -> Result<Session, CommandError> {
-    let typed = address(context, arguments)?;
-    let url = parse_url(&typed)?;
-    let rule = context.config()?.mcp(&typed);
+    let typed = arguments.server.as_deref().unwrap_or_default();
+    let url = parse_url(typed)?;
+    let rule = context.config()?.mcp(typed);
     let settings = settings(context, arguments, &rule);
     let extra = extra_headers(context, arguments, &rule)?;
     let credential = arguments.name.clone().or(rule.credential.as_ref().map(Name::to_string));
-    let client = arguments.client.read(context)?;
-    let target = Target { url: typed, name: credential, client };
-    let (asks, desk) = credentials::start(quiet(context), context.command_line, target);
+    let target = Target { url: typed.to_owned(), name: credential };
+    let client = Client::read(context, &arguments.client)?;
+    let (options, command_line) = (quiet(context), context.command_line);
+    let (asks, desk) = credentials::start(Seat { options, command_line, target, client });
     let forward = Forward { http: Http::new(), broker: Broker::new(asks), extra };
     let link = Rc::new(Rc::new(Endpoint { url, forward }));
     Ok(Session { link, settings, desk })
-}
-
-/// The address of the server, which may have a name here.
-fn address(context: &Context, arguments: &Arguments) -> Result<String, CommandError> {
-    let typed = arguments.server.as_deref().unwrap_or_default();
-    if typed.contains("://") {
-        return Ok(typed.to_owned());
-    }
-    let server = server::find(context, typed, None)?.filter(|server| !server.url.is_empty());
-    server.map(|server| server.url).ok_or_else(|| {
-        CommandError::usage(format!("{typed} has no MCP server"))
-            .hint("authctl mcp URL --name NAME")
-    })
 }
 
 fn settings(context: &Context, arguments: &Arguments, rule: &McpRule) -> Settings {

@@ -1,11 +1,11 @@
-//! Who the bridge is at an authorization server: options for a client that was brought, and for what it asks.
+//! The OAuth client of a session's sign-ins, as flags and variables give it.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::commands::login::{read_client_key, read_client_secret};
-use crate::context::Context;
+use crate::context::{Context, environment};
 use crate::credential::Grant;
 use crate::error::CommandError;
 use crate::login::Method;
@@ -14,47 +14,43 @@ use crate::secret::Secret;
 
 #[derive(Debug, Args)]
 #[group(skip)]
+#[command(next_help_heading = "Sign-in")]
 pub struct Arguments {
-    /// Your OAuth client at the server's authorization server
-    #[arg(long, value_name = "ID", help_heading = "Sign-in")]
+    /// Your OAuth client at the authorization server; remembered
+    #[arg(long, value_name = "ID", env = "AUTHCTL_CLIENT_ID")]
     client_id: Option<String>,
 
-    /// File with the client's secret
-    #[arg(long, value_name = "FILE", help_heading = "Sign-in")]
+    /// File with the client's secret; AUTHCTL_CLIENT_SECRET can hold it as well
+    #[arg(long, value_name = "FILE")]
     client_secret_file: Option<PathBuf>,
 
     /// File with the client's private key (PEM, JWK, or a service account's JSON)
-    #[arg(
-        long,
-        value_name = "FILE",
-        conflicts_with = "client_secret_file",
-        help_heading = "Sign-in"
-    )]
+    #[arg(long, value_name = "FILE", conflicts_with = "client_secret_file")]
     client_key_file: Option<PathBuf>,
 
     /// Id of that key, where the server knows several
-    #[arg(long, value_name = "KID", requires = "client_key_file", help_heading = "Sign-in")]
+    #[arg(long, value_name = "KID", requires = "client_key_file")]
     key_id: Option<String>,
 
-    /// Address of the published document about your client
-    #[arg(long, value_name = "URL", help_heading = "Sign-in")]
+    /// Where the client's metadata document is hosted
+    #[arg(long, value_name = "URL")]
     client_metadata_url: Option<String>,
 
     /// Sign in as the client itself
-    #[arg(long, help_heading = "Sign-in")]
+    #[arg(long)]
     client_credentials: bool,
 
     /// Scopes to ask for, instead of those that the server names
-    #[arg(long, value_name = "SCOPE", value_delimiter = ' ', help_heading = "Sign-in")]
+    #[arg(long, value_name = "SCOPE", value_delimiter = ' ')]
     scope: Vec<String>,
 
     /// Ask for tokens that are bound to a key (DPoP), and take no others
-    #[arg(long, help_heading = "Sign-in")]
+    #[arg(long)]
     dpop: bool,
 }
 
-/// The same with the files read.
-#[derive(Debug, Clone)]
+/// The same, read.
+#[derive(Clone)]
 pub struct Client {
     pub id: Option<String>,
     pub secret: Option<Secret>,
@@ -65,22 +61,28 @@ pub struct Client {
     pub dpop: bool,
 }
 
-impl Arguments {
-    pub fn read(&self, context: &Context) -> Result<Client, CommandError> {
-        let secret = self.client_secret_file.as_deref();
-        let key = self.client_key_file.as_deref();
-        Ok(Client {
-            id: self.client_id.clone(),
-            secret: secret.map(|file| read_client_secret(context, file)).transpose()?,
-            key: key.map(|file| read_client_key(file, self.key_id.clone())).transpose()?,
-            metadata_url: self.client_metadata_url.clone(),
-            method: if self.client_credentials {
-                Method::Grant(Grant::ClientCredentials)
-            } else {
-                Method::Default
+/// The client's secret, where a file would be in the way.
+const SECRET: &str = "AUTHCTL_CLIENT_SECRET";
+
+impl Client {
+    pub fn read(context: &Context, arguments: &Arguments) -> Result<Self, CommandError> {
+        let secret = match &arguments.client_secret_file {
+            Some(file) => Some(read_client_secret(context, file)?),
+            None if arguments.client_key_file.is_some() => None,
+            None => environment(SECRET).map(Secret::new),
+        };
+        let key_file = arguments.client_key_file.as_deref();
+        Ok(Self {
+            id: arguments.client_id.clone(),
+            secret,
+            key: read_client_key(key_file, arguments.key_id.clone())?,
+            metadata_url: arguments.client_metadata_url.clone(),
+            method: match arguments.client_credentials {
+                true => Method::Grant(Grant::ClientCredentials),
+                false => Method::Default,
             },
-            scopes: (!self.scope.is_empty()).then(|| self.scope.clone()),
-            dpop: self.dpop,
+            scopes: (!arguments.scope.is_empty()).then(|| arguments.scope.clone()),
+            dpop: arguments.dpop,
         })
     }
 }

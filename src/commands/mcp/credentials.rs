@@ -8,15 +8,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use super::bringing::Bringing;
+use super::bringer::Bringer;
 use super::client::Client;
 use crate::audit::{Entry, Outcome};
-use crate::commands::server::{self, SignIn};
-use crate::commands::{given, purpose::Purpose, scheme_of};
+use crate::commands::purpose::Purpose;
+use crate::commands::server::{self, Server, SignIn};
+use crate::commands::{given, scheme_of};
 use crate::config::Provider;
 use crate::context::{Context, Named, Options};
 use crate::error::{CommandError, Kind};
 use crate::forward::{Ask, Held, SignInAsk, SignedIn, Trouble};
+use crate::http::Answer;
 use crate::interact::Interact;
 use crate::oauth::Refusal;
 use crate::signals;
@@ -27,25 +29,29 @@ pub struct Target {
     pub url: String,
     /// The local name that was asked for.
     pub name: Option<String>,
+}
+
+/// What a thread needs to begin: a context of its own, and whose server it is.
+#[derive(Clone)]
+pub struct Seat {
+    pub options: Options,
+    pub command_line: fn() -> clap::Command,
+    pub target: Target,
     pub client: Client,
 }
 
+impl Seat {
+    fn context(&self) -> Context {
+        Context::new(self.options.clone(), self.command_line)
+    }
+}
+
 /// Starts the thread; it ends when the bridge has let go of the questions' sender.
-pub fn start(
-    options: Options,
-    command_line: fn() -> clap::Command,
-    target: Target,
-) -> (mpsc::UnboundedSender<Ask>, thread::JoinHandle<()>) {
+pub fn start(seat: Seat) -> (mpsc::UnboundedSender<Ask>, thread::JoinHandle<()>) {
     let (asks, mut queue) = mpsc::unbounded_channel();
     let thread = thread::spawn(move || {
         signals::leave_to_main_thread();
-        let desk = Desk {
-            context: Context::new(options.clone(), command_line),
-            target,
-            noted: false,
-            looked_at: Timestamp::now(),
-        };
-        let mut desk = desk;
+        let mut desk = Desk { context: seat.context(), seat, resolved_at: None, noted: false };
         while let Some(ask) = queue.blocking_recv() {
             match ask {
                 Ask::Fresh { min_ttl, rejected, reply } => {
@@ -54,9 +60,7 @@ pub fn start(
                 Ask::Open { url, reply } => {
                     let _ = reply.send(desk.context.ui.open_url(&url));
                 }
-                Ask::SignIn(ask) => {
-                    sign_in(options.clone(), command_line, &desk.target, desk.looked_at, ask);
-                }
+                Ask::SignIn(ask) => sign_in(&desk.seat, desk.resolved_at, ask),
             }
         }
     });
@@ -65,11 +69,11 @@ pub fn start(
 
 struct Desk {
     context: Context,
-    target: Target,
+    seat: Seat,
+    /// When the credential in use was read: a sign-in after that may have brought a better one.
+    resolved_at: Option<Timestamp>,
     /// The hand-out stands in the audit log already.
     noted: bool,
-    /// When the store was last looked into.
-    looked_at: Timestamp,
 }
 
 impl Desk {
@@ -89,21 +93,22 @@ impl Desk {
         min_ttl: Duration,
         rejected: Option<&Arc<Held>>,
     ) -> Result<Option<Arc<Held>>, CommandError> {
-        self.looked_at = Timestamp::now();
-        let Some((named, provider)) = find(&self.context, &self.target)? else { return Ok(None) };
+        let target = &self.seat.target;
+        let found = server::find(&self.context, &target.url, target.name.as_deref())?;
+        let Some(Server { named, provider, .. }) = found else { return Ok(None) };
         let purpose = Purpose::mcp();
         if !self.noted {
             purpose.confirm(&self.context, &named.name, &provider)?;
         }
-        let mut held = self.held(&named, &provider, min_ttl, false)?;
-        if let Some(rejected) = rejected
-            && held.credential.secret().expose() == rejected.credential.secret().expose()
-        {
-            if !held.credential.is_renewable() {
-                return Ok(Some(Arc::new(held)));
+        let resolved_at = Timestamp::now();
+        let held = self.held(&named, &provider, min_ttl, false)?;
+        let held = match rejected.filter(|rejected| is_same(rejected, &held)) {
+            Some(_) if held.credential.is_renewable() => {
+                self.held(&named, &provider, Duration::ZERO, true)?
             }
-            held = self.held(&named, &provider, Duration::ZERO, true)?;
-        }
+            _ => held,
+        };
+        self.resolved_at = Some(resolved_at);
         if !std::mem::replace(&mut self.noted, true) {
             let line = purpose.entry(Outcome::Done, Some((&named.name, &provider)));
             self.context.record(Entry { id: Some(held.id.clone()), ..line });
@@ -125,75 +130,46 @@ impl Desk {
     }
 }
 
-/// The credential's name for a server, and its provider.
-fn find(context: &Context, target: &Target) -> Result<Option<(Named, Provider)>, CommandError> {
-    if let Some(server) = server::find(context, &target.url, target.name.as_deref())? {
-        return Ok(Some((server.named, server.provider)));
-    }
-    elsewhere(context, target)
+fn is_same(one: &Held, other: &Held) -> bool {
+    one.credential.secret().expose() == other.credential.secret().expose()
 }
 
-/// The credential of another provider, which somebody chose for this server.
-fn elsewhere(
-    context: &Context,
-    target: &Target,
-) -> Result<Option<(Named, Provider)>, CommandError> {
-    let Some(name) = &target.name else { return Ok(None) };
-    let named = context.name(name)?;
-    let provider = context.provider(&named.name).ok().cloned();
-    Ok(provider.map(|provider| (named, provider)))
-}
-
-/// Signs in beside the other questions. What another process came to since `looked_at` will do.
-fn sign_in(
-    options: Options,
-    command_line: fn() -> clap::Command,
-    target: &Target,
-    looked_at: Timestamp,
-    ask: SignInAsk,
-) {
-    let target = target.clone();
+fn sign_in(seat: &Seat, since: Option<Timestamp>, ask: SignInAsk) {
+    let seat = seat.clone();
     thread::spawn(move || {
         signals::leave_to_main_thread();
-        let context = Context::new(options, command_line);
-        let SignInAsk { refusal, bring, address, reply } = ask;
-        let refusal = refusal.map(|answer| Refusal::of(&answer));
-        let outcome = context.login().map(|login| login.surroundings).and_then(|surroundings| {
-            let bringing = Bringing::new(&context.ui, bring, surroundings, address);
-            try_sign_in(&context, &target, refusal.as_ref(), looked_at, &bringing)
-        });
-        let _ = reply.send(outcome.map_err(|error| trouble(&error)));
+        let context = seat.context();
+        let bringer = Bringer::new(context.ui.clone(), ask.wish.bring, ask.address);
+        let refusal = ask.wish.refusal.as_deref().map(refusal);
+        let wish = SignIn {
+            name: seat.target.name.as_deref(),
+            refusal: refusal.as_ref(),
+            method: seat.client.method.clone(),
+            scopes: seat.client.scopes.clone(),
+            client_id: seat.client.id.clone(),
+            client_secret: seat.client.secret.clone(),
+            client_key: seat.client.key.clone(),
+            client_metadata_url: seat.client.metadata_url.clone(),
+            dpop: seat.client.dpop,
+            is_brought: true,
+            since,
+            only_elsewhere: ask.wish.only_elsewhere,
+            ..SignIn::by_default(&seat.target.url, &bringer)
+        };
+        let outcome = try_sign_in(&context, &wish);
+        let _ = ask.reply.send(outcome.map_err(|error| trouble(&error)));
     });
 }
 
-fn try_sign_in(
-    context: &Context,
-    target: &Target,
-    refusal: Option<&Refusal>,
-    looked_at: Timestamp,
-    bringing: &Bringing<'_>,
-) -> Result<SignedIn, CommandError> {
-    let is_here = server::find(context, &target.url, target.name.as_deref())?.is_some();
-    let other = if is_here { None } else { elsewhere(context, target)? };
-    let other = other.map(|(named, _)| named.name.to_string());
-    let client = target.client.clone();
-    let wish = SignIn {
-        name: target.name.as_deref().filter(|_| other.is_none()),
-        refusal,
-        method: client.method,
-        scopes: client.scopes,
-        client_id: client.id,
-        client_secret: client.secret,
-        client_key: client.key,
-        client_metadata_url: client.metadata_url,
-        dpop: client.dpop,
-        is_brought: true,
-        since: Some(looked_at),
-        ..SignIn::by_default(other.as_deref().unwrap_or(&target.url), bringing)
-    };
-    let (server, outcome) = server::sign_in(context, &wish)?;
+fn try_sign_in(context: &Context, wish: &SignIn<'_>) -> Result<SignedIn, CommandError> {
+    let (server, outcome) = server::sign_in(context, wish)?;
     outcome?;
     Ok(SignedIn { name: server.named.name.to_string() })
+}
+
+fn refusal(answer: &Answer) -> Refusal {
+    let headers = answer.headers.clone();
+    Refusal { status: answer.status, headers, from_public: answer.is_from_public() }
 }
 
 fn trouble(error: &CommandError) -> Trouble {

@@ -1,7 +1,7 @@
 //! `authctl mcp`: stand between an MCP client and a server, and look after the clients' own lists of servers.
 
 mod bridge;
-mod bringing;
+mod bringer;
 mod client;
 mod credentials;
 

@@ -9,6 +9,7 @@ pub mod hostile;
 pub mod http;
 #[cfg(unix)]
 pub mod launcher;
+pub mod mcp_guard;
 pub mod mcp_server;
 pub mod protected_resource;
 #[cfg(unix)]
