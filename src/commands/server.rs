@@ -7,7 +7,7 @@ use url::Url;
 use super::provider::{long_name, short_name};
 use super::purpose::record_login;
 use super::server_table::{Wanted, table};
-use crate::config::{Provider, Servers, read_servers};
+use crate::config::{Dpop, OAuth, Provider, Servers, read_servers};
 use crate::context::{Context, Named};
 use crate::credential::Name;
 use crate::error::{CommandError, Kind, chain};
@@ -184,12 +184,22 @@ fn describe(context: &Context, sign_in: &SignIn<'_>) -> Result<Described, Comman
         }
         None => ask_first(context, sign_in)?,
     };
+    let described = if sign_in.dpop { described.bound() } else { described };
     let given = sign_in.client_metadata_url.clone();
     let configured = || context.config().ok()?.client_metadata_url.clone();
     Ok(Described { client_metadata_url: given.or_else(configured), ..described })
 }
 
 impl Described {
+    /// The same with bound tokens alone.
+    fn bound(mut self) -> Self {
+        if let Some(oauth) = self.server.provider.oauth() {
+            let oauth = OAuth { dpop: Dpop::Required, ..oauth.clone() };
+            self.server.provider = self.server.provider.with_oauth(&oauth);
+        }
+        self
+    }
+
     /// Whether the stored credential is of another authorization server than this sign-in would be.
     fn is_elsewhere(&self, context: &Context) -> Result<bool, CommandError> {
         let held = store::unless_damaged(context.store()?.load(&self.server.named.name))?;

@@ -47,6 +47,10 @@ pub struct Arguments {
     /// Scopes to ask for, instead of those that the server names
     #[arg(long, value_name = "SCOPE", value_delimiter = ' ')]
     scope: Vec<String>,
+
+    /// Ask for tokens that are bound to a key (DPoP), and take no others
+    #[arg(long)]
+    dpop: bool,
 }
 
 /// The same, read.
@@ -59,6 +63,7 @@ pub struct Client {
     pub method: Method,
     pub dpop: bool,
     pub scopes: Option<Vec<String>>,
+    pub dpop: bool,
 }
 
 /// The client's secret, where a file would be in the way.
@@ -83,6 +88,7 @@ impl Client {
             },
             dpop: arguments.dpop,
             scopes: (!arguments.scope.is_empty()).then(|| arguments.scope.clone()),
+            dpop: arguments.dpop,
         })
     }
 }
