@@ -15,6 +15,7 @@ mod endpoint;
 mod era;
 mod failure;
 mod filter;
+mod follow;
 mod host;
 mod http_sse;
 mod inbox;
