@@ -242,7 +242,10 @@ impl Assumed {
         }
         match self.asked().await? {
             Era::Modern => outcome,
-            Era::Legacy => self.server.borrow().clone().request(request, aside).await,
+            Era::Legacy => {
+                let server = self.server.borrow().clone();
+                server.request(request, aside).await
+            }
         }
     }
 
