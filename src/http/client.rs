@@ -521,7 +521,7 @@ mod tests {
     fn a_name_is_judged_by_the_address_it_has() {
         let http = Http::new();
         // A name that the resolver finds on this machine, over the route for public hosts.
-        let client = http.client(Route::Public).unwrap();
+        let client = http.client(Route::Public, Use::Own).unwrap();
         let error =
             http.block_on(async { client.get("https://localhost:1/").send().await }).unwrap_err();
         let refusal = failure("localhost:1", &error);
