@@ -97,13 +97,14 @@ impl EventStream {
             self.after_cr = rest[0] == b'\r';
             piece = &rest[1..];
             let line = std::mem::take(&mut self.line);
-            events.extend(self.end_line(&line)?);
+            events.extend(self.end_line(line)?);
         }
         Ok(events)
     }
 
-    fn end_line(&mut self, line: &[u8]) -> Result<Option<Event>, Unreadable> {
+    fn end_line(&mut self, mut whole: Vec<u8>) -> Result<Option<Event>, Unreadable> {
         let is_first = std::mem::take(&mut self.is_first_line);
+        let line = whole.as_slice();
         let line = if is_first { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line) } else { line };
         if line.is_empty() {
             return self.end_event();
@@ -112,11 +113,15 @@ impl EventStream {
         let (field, value) = (&line[..colon], line.get(colon + 1..).unwrap_or_default());
         let value = value.strip_prefix(b" ").unwrap_or(value);
         match field {
-            b"data" => {
-                if self.has_data {
-                    self.data.push(b'\n');
-                }
+            b"data" if !self.has_data => {
                 self.has_data = true;
+                // Most events have one line, and it may be long: it is not copied.
+                let start = whole.len() - value.len();
+                whole.drain(..start);
+                self.data = whole;
+            }
+            b"data" => {
+                self.data.push(b'\n');
                 self.data.extend_from_slice(value);
             }
             b"event" => self.event = text(value)?,
