@@ -15,7 +15,7 @@ use crate::config::{self, Config, Manifest, Provider, StoreChoice};
 use crate::credential::{self, Name};
 use crate::error::{CommandError, Kind, chain};
 use crate::headless::Surroundings;
-use crate::http::Http;
+use crate::http::{Http, parse_url};
 use crate::interact::Interact;
 use crate::login::Login;
 use crate::paths::{self, Paths};
@@ -97,7 +97,10 @@ impl Context {
     }
 
     pub fn config(&self) -> Result<&Config, CommandError> {
-        get_or_try_init(&self.config, || Ok(Config::load(&self.paths()?.config_file())?))
+        get_or_try_init(&self.config, || {
+            let paths = self.paths()?;
+            Ok(Config::load(&paths.config_file(), &paths.servers_file())?)
+        })
     }
 
     pub fn provider(&self, name: &Name) -> Result<&Provider, CommandError> {
@@ -279,6 +282,11 @@ impl Context {
     /// `AUTHCTL_ACCOUNT`, else that of the directory's manifest, else `default`. Only the command line can
     /// name the default account: elsewhere it means that none is named.
     pub fn name(&self, typed: &str) -> Result<Named, CommandError> {
+        if let Ok(url) = parse_url(typed)
+            && let Some(provider) = self.config()?.at(&url)
+        {
+            return self.name(&provider.id);
+        }
         let name: Name = typed.parse()?;
         if typed.contains(':') {
             return Ok(Named { name, account_named: true });

@@ -181,10 +181,7 @@ impl From<credential::BadName> for CommandError {
     fn from(error: credential::BadName) -> Self {
         let shown = Self::from_error(Kind::Usage, &error);
         if error.is_url() {
-            return shown.hint(
-                "authctl provider add URL --name NAME  (finds out how to sign in there), then \
-                 authctl login NAME",
-            );
+            return shown.hint("authctl login URL  (finds out how to sign in there)");
         }
         let near = error.in_lower_case().map(|name| format!("did you mean {name}?"));
         near.into_iter().fold(shown, Self::hint).hint("authctl provider list")
@@ -366,6 +363,15 @@ impl From<login::Error> for CommandError {
             }
             E::ClientForgotten { name, .. } => shown(Kind::Failed)
                 .hint(format!("{}  (registers a new one)", login_hint(name))),
+            E::ClientElsewhere { provider, .. } => shown(Kind::Usage)
+                .hint(format!(
+                    "authctl login {provider} --client-id ID …  (a client that was registered there)"
+                ))
+                .hint(format!("authctl login {provider} --new-client  (registers one, where it can)")),
+            E::DocumentNeeded { provider } => shown(Kind::Usage)
+                .hint(format!("authctl login {provider} --client-metadata-url URL"))
+                .hint(format!("authctl login {provider} --client-id ID"))
+                .hint("authctl generate client-metadata  (the document that stands there)"),
             E::ClientSecretNeeded { provider } => shown(Kind::Usage)
                 .hint(format!("authctl login {provider} --client-id ID --client-secret-file FILE")),
             E::ClientKeyNeeded { provider } => shown(Kind::Usage)
@@ -388,7 +394,11 @@ impl From<login::Error> for CommandError {
                 .hint(format!("{} --resume  (the answer is still good)", login_hint(name))),
             E::Password { name, user, source } => shown(grant_kind(source))
                 .hint(format!("authctl login {name} --user {user} --key-file FILE")),
-            E::OAuth { name, source, .. } => {
+            E::NotRegistered { name, source: source @ oauth::Error::Refused { .. } } => {
+                shown(oauth_kind(source))
+                    .hint(format!("{} --client-id ID  (a client of yours there)", login_hint(name)))
+            }
+            E::OAuth { name, source, .. } | E::NotRegistered { name, source } => {
                 wire_hint(shown(oauth_kind(source)), source, &login_hint(name), name)
             }
             E::BadUser => shown(Kind::Usage),

@@ -81,6 +81,11 @@ impl Paths {
         self.state.join("audit.jsonl")
     }
 
+    /// The MCP servers that were found by their addresses.
+    pub fn servers_file(&self) -> PathBuf {
+        self.state.join("servers.toml")
+    }
+
     /// The configuration that people write.
     pub fn config_file(&self) -> PathBuf {
         self.config.join("config.toml")

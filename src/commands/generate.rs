@@ -10,6 +10,8 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::context::Context;
 use crate::error::{CommandError, Kind};
+use crate::listen::RedirectRule;
+use crate::oauth;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -39,6 +41,16 @@ enum What {
     },
     /// Print the JSON Schema of what --json prints
     Schema,
+    /// Print the document about authctl as a client, for hosting it at an address of yours
+    ///
+    /// Authorization servers that take client ID metadata documents need no registration: the document's
+    /// address is the client id. Served as JSON at that very https address, it makes
+    /// `authctl login URL --client-metadata-url ADDRESS` work, or client_metadata_url in config.toml.
+    ClientMetadata {
+        /// Where the document will stand; else the one that config.toml names
+        #[arg(long)]
+        url: Option<String>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -58,6 +70,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     let command_line = (context.command_line)().disable_help_subcommand(true);
     match &arguments.what {
         What::Schema => context.ui.data(SCHEMA)?,
+        What::ClientMetadata { url } => print_client_metadata(context, url.as_deref())?,
         What::Completions { shell: Some(shell), .. } => {
             let mut script = Vec::new();
             write_completion(*shell, command_line, &mut script);
@@ -74,6 +87,21 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         What::Man { directory } => write_pages(&command_line, directory)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The redirect URIs are those of the default listener; their port is any (RFC 8252 §7.3).
+fn print_client_metadata(context: &Context, url: Option<&str>) -> Result<(), CommandError> {
+    let configured = context.config()?.client_metadata_url.as_deref();
+    let url = url.or(configured).ok_or_else(|| {
+        CommandError::usage("where will the document stand?")
+            .hint("authctl generate client-metadata --url https://example.com/authctl.json")
+    })?;
+    oauth::check_metadata_url(url)
+        .map_err(|what| CommandError::usage(format!("{} {what}", crate::text::clean(url))))?;
+    let path = RedirectRule::default().path;
+    let redirect_uris = ["127.0.0.1", "localhost"].map(|host| format!("http://{host}{path}"));
+    let document = oauth::client_metadata(url, &redirect_uris);
+    Ok(context.ui.data(&format!("{document:#}\n"))?)
 }
 
 fn write_completion(shell: Shell, mut command: clap::Command, to: &mut dyn io::Write) {

@@ -9,27 +9,31 @@ use serde_json::json;
 use super::complete;
 use super::given::when;
 use super::purpose;
-use crate::audit::{self, Entry, Event};
+use super::server::{self, Server, SignIn};
 use crate::config::{self, StoreChoice};
 use crate::context::{Context, Named, environment};
-use crate::credential::{Grant, Kind};
+use crate::credential::{Grant, Kind, Name};
 use crate::error::{self, CommandError};
 use crate::grant::KeySource;
 use crate::interact::Interact;
-use crate::login::{self, Answer, Method, Outcome, Wish};
-use crate::oauth::ClientKey;
+use crate::login::{self, Answer, Method, Outcome};
+use crate::oauth::{self, ClientKey};
 use crate::secret::Secret;
 use crate::store::{self, Awaited, PendingRecord};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  authctl login audiostack\n  authctl login github --client-id Iv1.0123456789abcdef\n  authctl login github:work --with-key < token.txt\n  authctl login my-oidc --scope 'openid profile'\n  authctl login my-oidc --resume\n  authctl login robots --client-id nightly --client-key-file nightly.pem"
+    after_help = "Examples:\n  authctl login audiostack\n  authctl login https://mcp.example.com/mcp\n  authctl login github --client-id Iv1.0123456789abcdef\n  authctl login github:work --with-key < token.txt\n  authctl login my-oidc --scope 'openid profile'\n  authctl login my-oidc --resume\n  authctl login robots --client-id nightly --client-key-file nightly.pem"
 )]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Arguments {
-    /// Provider, or provider:account
-    #[arg(add = complete::providers())]
+    /// Provider, or provider:account; or the address of an MCP server
+    #[arg(value_name = "NAME|URL", add = complete::providers())]
     name: String,
+
+    /// What the server at the address is called here, instead of a name from its host
+    #[arg(long = "name", value_name = "NAME")]
+    local_name: Option<String>,
 
     /// Paste or pipe an API key instead of signing in with OAuth
     #[arg(long, group = "method")]
@@ -80,6 +84,15 @@ pub struct Arguments {
     #[arg(long, value_name = "KID", requires = "client_key_file")]
     key_id: Option<String>,
 
+    /// Address of the published document about your client, for servers that take such a client
+    /// (authctl generate client-metadata prints one)
+    #[arg(long, value_name = "URL", conflicts_with_all = PASTED, conflicts_with = "client_id")]
+    client_metadata_url: Option<String>,
+
+    /// Ask for tokens that are bound to a key (DPoP), and take no others; for an address
+    #[arg(long, conflicts_with_all = PASTED)]
+    dpop: bool,
+
     /// Register a new client at the server instead of using the one registered earlier
     #[arg(long, conflicts_with_all = PASTED)]
     new_client: bool,
@@ -97,43 +110,59 @@ pub struct Arguments {
 const PASTED: [&str; 4] = ["with_key", "with_token", "key_file", "user"];
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
+    if arguments.resume {
+        return resume(context, arguments);
+    }
+    let sign_in = sign_in(context, arguments)?;
+    if let Some(Server { named, .. }) = server::find(context, sign_in.server, sign_in.name)? {
+        say_what_wins(context, &named);
+    }
+    settle_store(context)?;
+    let (Server { named, .. }, outcome) = server::sign_in(context, &sign_in)?;
+    if let Err(login::Error::Unfinished(record)) = outcome {
+        return leave_question(context, &named, *record);
+    }
+    report(context, &named, &outcome?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn resume(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let named = context.name(&arguments.name)?;
     let provider = context.provider(&named.name)?;
-    if arguments.resume {
-        let answer = if context.ui.can_ask() { Answer::Asked } else { Answer::Piped };
-        let outcome = context.login()?.resume(&named.name, provider, answer);
-        record(context, &named, provider, &outcome);
-        let outcome = outcome?;
-        report(context, &named, &outcome)?;
-        return Ok(ExitCode::SUCCESS);
-    }
+    let answer = if context.ui.can_ask() { Answer::Asked } else { Answer::Piped };
+    let outcome = context.login()?.resume(&named.name, provider, answer);
+    purpose::record_login(context, &named.name, provider, &outcome);
+    report(context, &named, &outcome?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn sign_in<'a>(context: &'a Context, arguments: &'a Arguments) -> Result<SignIn<'a>, CommandError> {
     let client_secret = match &arguments.client_secret_file {
         Some(file) => Some(read_client_secret(context, file)?),
         None => None,
     };
-    let wish = Wish {
-        name: &named.name,
-        provider,
+    if let Some(url) = &arguments.client_metadata_url
+        && let Err(what) = oauth::check_metadata_url(url)
+    {
+        return Err(CommandError::usage(format!("--client-metadata-url {what}"))
+            .hint("authctl generate client-metadata --url URL  (the document that stands there)"));
+    }
+    Ok(SignIn {
+        name: arguments.local_name.as_deref(),
         method: method(arguments),
         scopes: (!arguments.scope.is_empty()).then(|| arguments.scope.clone()),
         client_id: arguments.client_id.clone(),
         client_secret,
-        client_key: read_client_key(arguments)?,
-        keep_id_token: context.config()?.is_identity_provider(&provider.id),
-        none_was_stored: false,
+        client_key: read_client_key(
+            arguments.client_key_file.as_deref(),
+            arguments.key_id.clone(),
+        )?,
+        client_metadata_url: arguments.client_metadata_url.clone(),
         new_client: arguments.new_client,
+        dpop: arguments.dpop,
         open_browser: !arguments.no_browser,
-    };
-    say_what_wins(context, &named);
-    settle_store(context, &named)?;
-    let outcome = context.login()?.run(&wish);
-    if let Err(login::Error::Unfinished(record)) = outcome {
-        return leave_question(context, &named, *record);
-    }
-    record(context, &named, provider, &outcome);
-    let outcome = outcome?;
-    report(context, &named, &outcome)?;
-    Ok(ExitCode::SUCCESS)
+        ..SignIn::by_default(&arguments.name, context.ui.as_ref())
+    })
 }
 
 /// Nobody can be asked here: what a person has to do is printed, and who finishes the sign-in then.
@@ -195,27 +224,6 @@ fn question(named: &Named, record: &PendingRecord) -> serde_json::Value {
     })
 }
 
-/// One that another process made is in the log already.
-fn record(
-    context: &Context,
-    named: &Named,
-    provider: &config::Provider,
-    outcome: &Result<Outcome, login::Error>,
-) {
-    let line = |outcome| purpose::entry(Event::Login, outcome, &named.name, provider);
-    match outcome {
-        Ok(Outcome { adopted: true, .. }) => {}
-        Ok(Outcome { record, .. }) => {
-            let id = Some(record.id.clone());
-            context.record(Entry { id, ..line(audit::Outcome::Done) });
-        }
-        Err(error) => {
-            let reason = Some(error::chain(error));
-            context.record(Entry { reason, ..line(audit::Outcome::Failed) });
-        }
-    }
-}
-
 fn method(arguments: &Arguments) -> Method {
     let source = || match &arguments.key_file {
         Some(file) => named_source(file),
@@ -245,16 +253,19 @@ fn named_source(file: &Path) -> KeySource {
     if file.as_os_str() == "-" { KeySource::Stdin } else { KeySource::File(file.to_owned()) }
 }
 
-fn read_client_secret(context: &Context, file: &Path) -> Result<Secret, CommandError> {
+pub fn read_client_secret(context: &Context, file: &Path) -> Result<Secret, CommandError> {
     let source = named_source(file);
     crate::grant::password(context.ui.as_ref(), &source, "client secret").map_err(|error| {
         CommandError::usage(format!("cannot take the client's secret: {}", error::chain(&error)))
     })
 }
 
-fn read_client_key(arguments: &Arguments) -> Result<Option<ClientKey>, CommandError> {
-    let Some(file) = &arguments.client_key_file else { return Ok(None) };
-    let key = crate::grant::client_key(&named_source(file), arguments.key_id.clone());
+pub fn read_client_key(
+    file: Option<&Path>,
+    key_id: Option<String>,
+) -> Result<Option<ClientKey>, CommandError> {
+    let Some(file) = file else { return Ok(None) };
+    let key = crate::grant::client_key(&named_source(file), key_id);
     key.map(Some).map_err(|error| {
         let shown = format!("cannot take the client's key: {}", error::chain(&error));
         match error {
@@ -279,11 +290,11 @@ fn say_what_wins(context: &Context, named: &Named) {
 
 /// Where nobody chose a store and there is no keychain, a person may choose the encrypted file; the
 /// choice is written down. Nobody to ask: the login fails with the same advice.
-fn settle_store(context: &Context, named: &Named) -> Result<(), CommandError> {
+fn settle_store(context: &Context) -> Result<(), CommandError> {
     if context.store_is_chosen()? || !context.ui.can_ask() {
         return Ok(());
     }
-    let Err(error @ store::Error::Unavailable { .. }) = context.store()?.load(&named.name) else {
+    let Err(error @ store::Error::Unavailable { .. }) = context.store()?.load(&Name::any()) else {
         return Ok(()); // it works, or the login itself says why not
     };
     let file = context.paths()?.config_file();

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::complete;
 use super::given::{self, when};
+use super::server;
 use crate::audit::{Entry, Event, Outcome};
 use crate::config::Provider;
 use crate::context::Context;
@@ -98,6 +99,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         };
         report(context, name, &told);
         record(context, name, &told);
+        server::forget(context, name.provider())?;
         results.push(as_json(name, &told));
         if matches!(told, Told::Interrupted) {
             code = INTERRUPTED;

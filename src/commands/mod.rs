@@ -14,6 +14,8 @@ mod mcp;
 mod permission;
 mod provider;
 mod purpose;
+mod server;
+mod server_table;
 mod status;
 mod token;
 mod trust;

@@ -11,9 +11,10 @@ use crate::caller;
 use crate::config::{Confirmation, Provider};
 use crate::context::Context;
 use crate::credential::Name;
-use crate::error::{CommandError, Kind};
+use crate::error::{CommandError, Kind, chain};
 use crate::interact::Interact;
 use crate::launch;
+use crate::login;
 use crate::policy;
 use crate::text;
 
@@ -130,6 +131,27 @@ impl Purpose {
             _ => "This is asked at each use.".into(),
         };
         Ok(format!("{verb} {name}{} {to} {program}{agent}? {holds}", hosts(provider)))
+    }
+}
+
+/// Leaves a line about a sign-in; that of another process has left its own.
+pub fn record_login(
+    context: &Context,
+    name: &Name,
+    provider: &Provider,
+    outcome: &Result<login::Outcome, login::Error>,
+) {
+    let line = |outcome| entry(Event::Login, outcome, name, provider);
+    match outcome {
+        Ok(login::Outcome { adopted: true, .. }) => {}
+        Ok(login::Outcome { record, .. }) => {
+            let id = Some(record.id.clone());
+            context.record(Entry { id, ..line(Outcome::Done) });
+        }
+        Err(error) => {
+            let reason = Some(chain(error));
+            context.record(Entry { reason, ..line(Outcome::Failed) });
+        }
     }
 }
 

@@ -20,6 +20,7 @@ pub struct File {
     pub store: Option<StoreChoice>,
     pub passphrase: Option<bool>,
     pub confirm_program: Option<Spanned<String>>,
+    pub client_metadata_url: Option<Spanned<String>>,
     pub log: Option<LogTable>,
     #[serde(default)]
     pub credential: BTreeMap<Spanned<String>, CredentialTable>,
@@ -103,6 +104,7 @@ pub struct OAuthTable {
     pub verify_with: Option<Spanned<VerifyTable>>,
 
     pub issuer: Option<Spanned<String>>,
+    pub trusted_issuer: Option<Spanned<String>>,
     pub authorization_endpoint: Option<Spanned<String>>,
     pub token_endpoint: Option<Spanned<String>>,
     pub refresh_endpoint: Option<Spanned<String>>,
@@ -120,6 +122,7 @@ pub struct OAuthTable {
     pub resource: Option<Spanned<String>>,
     #[serde(default)]
     pub client: ClientWord,
+    pub client_metadata_url: Option<Spanned<String>>,
     pub register_at: Option<Spanned<String>>,
     pub authentication: Option<Spanned<ClientAuthentication>>,
     pub client_id: Option<Spanned<String>>,

@@ -13,6 +13,7 @@ mod mcp;
 mod oauth;
 mod provider;
 mod rules;
+mod servers;
 mod trusted;
 mod value;
 
@@ -21,6 +22,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 pub use agents::Agent;
 pub use edit::{Edit, add_provider, remember_store, remove_provider, snippet};
@@ -30,6 +32,7 @@ pub use manifest::{Asked, FILE as MANIFEST, Manifest, nearest_manifest};
 pub use oauth::{ClientRule, Dpop, OAuth, Pkce};
 pub use provider::{Provider, Scheme, Source, Verify, VerifyMethod};
 pub use rules::{Confirmation, LogRule};
+pub use servers::{Servers, read_servers};
 pub use value::{BadVariable, check_variable};
 
 use crate::credential::Name;
@@ -52,9 +55,13 @@ pub struct Config {
     /// The program that asks whether a credential may be used, in place of the terminal.
     pub confirm_program: Option<PathBuf>,
     pub log: LogRule,
+    /// The document about our client that is hosted somewhere (`client_id` of servers that take such).
+    pub client_metadata_url: Option<String>,
     credentials: Vec<CredentialRule>,
     mcp: BTreeMap<String, McpRule>,
     providers: BTreeMap<String, Provider>,
+    /// Those that authctl found at addresses.
+    servers: BTreeMap<String, Provider>,
     agents: BTreeMap<String, Agent>,
 }
 
@@ -106,12 +113,13 @@ pub enum Error {
 }
 
 impl Config {
-    /// Reads the user's file; without one, everything is as built in.
-    pub fn load(file: &Path) -> Result<Self, Error> {
-        match read_text(file)? {
-            Some(text) => Self::parse(file, &text),
-            None => Ok(Self::default()),
-        }
+    /// Reads the user's file and the servers that were found; without them, everything is as built in.
+    pub fn load(file: &Path, servers: &Path) -> Result<Self, Error> {
+        let config = match read_text(file)? {
+            Some(text) => Self::parse(file, &text)?,
+            None => Self::default(),
+        };
+        Ok(Self { servers: read_servers(servers)?, ..config })
     }
 
     /// Reads the text of the user's file.
@@ -126,8 +134,15 @@ impl Config {
             passphrase: written.passphrase.unwrap_or_default(),
             confirm_program: confirm_program.map_err(wrong)?,
             log: log.map_err(wrong)?.unwrap_or_default(),
+            client_metadata_url: written
+                .client_metadata_url
+                .as_ref()
+                .map(value::client_metadata_url)
+                .transpose()
+                .map_err(wrong)?,
             credentials: Vec::new(),
             mcp: BTreeMap::new(),
+            servers: BTreeMap::new(),
             providers: check_providers(&document, written.provider, |line| Source::File {
                 path: file.to_owned(),
                 line,
@@ -165,18 +180,31 @@ impl Config {
         of(Some(name.account())).or_else(|| of(None))?.confirmation
     }
 
-    /// The provider of this name: the file's, else the built-in one. A provider in the file replaces a
-    /// built-in one of the same name as a whole.
+    /// The provider of this name: the file's, else one that was found, else the built-in one. A provider
+    /// in the file replaces others of the same name as a whole.
     pub fn provider(&self, id: &str) -> Result<&Provider, Error> {
-        self.providers.get(id).or_else(|| catalog::provider(id)).ok_or_else(|| {
-            Error::UnknownProvider { name: text::clean(id), nearest: self.nearest(id) }
+        let found = self.providers.get(id).or_else(|| self.servers.get(id));
+        found.or_else(|| catalog::provider(id)).ok_or_else(|| Error::UnknownProvider {
+            name: text::clean(id),
+            nearest: self.nearest(id),
         })
     }
 
     /// All providers, by name.
     pub fn providers(&self) -> impl Iterator<Item = &Provider> {
         let built_in = catalog::providers().map(|provider| (provider.id.as_str(), provider));
-        overlay(built_in, &self.providers)
+        let found = overlay(built_in, &self.servers);
+        overlay(found.map(|provider| (provider.id.as_str(), provider)), &self.providers)
+    }
+
+    /// The one for the MCP server at `url`: written down, else found.
+    pub fn at(&self, url: &Url) -> Option<&Provider> {
+        self.providers.values().chain(self.servers.values()).find(|provider| provider.is_at(url))
+    }
+
+    /// Those that a person wrote down.
+    pub fn written(&self) -> impl Iterator<Item = &Provider> {
+        self.providers.values()
     }
 
     /// All agents, by name.

@@ -19,6 +19,8 @@ use crate::oauth::{ClientAuthentication, OWN_PARAMETERS};
 #[derive(Debug, Clone)]
 pub struct OAuth {
     pub issuer: Option<String>,
+    /// The issuer that the metadata may name instead, where a server does not keep to RFC 8414 §3.3.
+    pub trusted_issuer: Option<String>,
     pub authorization_endpoint: Option<String>,
     pub token_endpoint: Option<String>,
     /// Where tokens are refreshed, where that is not the token endpoint (RFC 6749 §6).
@@ -41,6 +43,8 @@ pub struct OAuth {
     /// Resource indicator (RFC 8707).
     pub resource: Option<String>,
     pub client: ClientRule,
+    /// The document about our client, which is the `client_id` of servers that take such.
+    pub client_metadata_url: Option<String>,
     /// The user's own client, where their file names it.
     pub client_id: Option<String>,
     /// The private key of that client, and its `kid`.
@@ -98,6 +102,12 @@ impl OAuth {
         Ok(Self {
             client: client(&table)?,
             issuer: table.issuer.as_ref().map(value::issuer).transpose()?,
+            trusted_issuer: table.trusted_issuer.as_ref().map(value::issuer).transpose()?,
+            client_metadata_url: table
+                .client_metadata_url
+                .as_ref()
+                .map(value::client_metadata_url)
+                .transpose()?,
             authorization_endpoint: value::optional_url(table.authorization_endpoint.as_ref())?,
             token_endpoint: value::optional_url(table.token_endpoint.as_ref())?,
             refresh_endpoint: value::optional_url(table.refresh_endpoint.as_ref())?,
@@ -111,7 +121,8 @@ impl OAuth {
             )?,
             pushed_authorization: table.pushed_authorization,
             dpop: table.dpop.as_ref().map(dpop).transpose()?.unwrap_or_default(),
-            grants_are_open: table.grants.is_none() && table.issuer.is_some(),
+            grants_are_open: table.grants.is_none()
+                && (table.issuer.is_some() || table.token_endpoint.is_none()),
             grants: grants(table.grants)?,
             scopes: table.scopes.iter().map(value::scope).collect::<Result<_, _>>()?,
             scope_separator: match table.scope_separator {
@@ -139,14 +150,21 @@ impl OAuth {
         })
     }
 
+    /// Whether it says who gives the tokens; else that is asked at the address of the MCP server.
+    pub fn names_server(&self) -> bool {
+        self.issuer.is_some() || self.token_endpoint.is_some()
+    }
+
     /// Why a login could not find its way, if so: each endpoint that a grant needs is either given or
-    /// to be found in the metadata of the issuer.
-    pub(super) fn unreachable(&self) -> Option<&'static str> {
+    /// to be found in the metadata of the issuer, and that at the address of an MCP server.
+    pub(super) fn unreachable(&self, has_mcp_url: bool) -> Option<&'static str> {
         let needs = |grant| self.grants.contains(&grant);
-        if self.issuer.is_some() {
+        if self.issuer.is_some() || (has_mcp_url && !self.names_server()) {
             None
         } else if self.token_endpoint.is_none() {
-            Some("there is no way to a token endpoint: issuer or token_endpoint is missing")
+            Some(
+                "there is no way to a token endpoint: issuer or token_endpoint is missing, or the mcp_url where they are found",
+            )
         } else if needs(Grant::AuthorizationCode) && self.authorization_endpoint.is_none() {
             Some("the grant authorization_code needs issuer or authorization_endpoint")
         } else if self.pushed_authorization && self.pushed_authorization_request_endpoint.is_none()
@@ -164,7 +182,7 @@ impl OAuth {
 
 impl OAuth {
     /// What a grant of machines lacks, or what is there without such a grant, if so.
-    pub(super) fn unfounded(&self) -> Option<&'static str> {
+    pub(super) fn unfounded(&self, has_mcp_url: bool) -> Option<&'static str> {
         let has = |grant| self.grants.contains(&grant);
         let shows_identity = self.grants.iter().any(|grant| grant.shows_identity());
         if shows_identity != self.identity.is_some() {
@@ -175,7 +193,7 @@ impl OAuth {
             Some("the table exchange belongs to the grant token_exchange")
         } else if has(Grant::IdJag) != self.identity_provider.is_some() {
             Some("the grant id_jag, and only it, needs identity_provider")
-        } else if has(Grant::IdJag) && self.issuer.is_none() {
+        } else if has(Grant::IdJag) && self.issuer.is_none() && !has_mcp_url {
             Some(
                 "the grant id_jag needs issuer, for which the identity provider makes the assertion",
             )

@@ -37,7 +37,15 @@ pub struct Provider {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     Catalog,
-    File { path: PathBuf, line: usize },
+    File {
+        path: PathBuf,
+        line: usize,
+    },
+    /// By authctl itself, when somebody signed in to the address.
+    Servers {
+        path: PathBuf,
+        line: usize,
+    },
 }
 
 /// How a provider takes one kind of credential.
@@ -96,6 +104,34 @@ impl Provider {
         self.schemes.iter().find(|scheme| scheme.kind == kind)
     }
 
+    /// The MCP server whose authorization server is found by asking there: what is written of it is what
+    /// was found the last time, or nothing.
+    pub fn asked_at(&self) -> Option<&str> {
+        let url = self.mcp_url.as_deref()?;
+        let is_found = matches!(self.source, Source::Servers { .. });
+        let is_left_open = self.oauth().is_some_and(|oauth| !oauth.names_server());
+        (is_found || is_left_open).then_some(url)
+    }
+
+    /// Whether it is the one for the MCP server at `url`.
+    pub fn is_at(&self, url: &Url) -> bool {
+        let resource = self.oauth().and_then(|oauth| oauth.resource.as_ref());
+        let mut own = self.mcp_url.iter().chain(resource);
+        own.any(|own| Url::parse(own).is_ok_and(|own| own == *url))
+    }
+
+    /// The same with another description of how it gives tokens.
+    #[must_use]
+    pub fn with_oauth(&self, oauth: &OAuth) -> Self {
+        let mut provider = self.clone();
+        for scheme in &mut provider.schemes {
+            if scheme.oauth.is_some() {
+                scheme.oauth = Some(oauth.clone());
+            }
+        }
+        provider
+    }
+
     /// How this provider gives tokens, if it does.
     pub fn oauth(&self) -> Option<&OAuth> {
         self.schemes.iter().find_map(|scheme| scheme.oauth.as_ref())
@@ -141,7 +177,9 @@ impl Provider {
         let named = table.hosts.iter().map(value::host).collect::<Result<Vec<_>, _>>()?;
         let title = table.title.as_deref().map_or_else(|| id.get_ref().clone(), crate::text::clean);
         let note = table.note.as_deref().map(|note| crate::text::clean_to(note, 600));
-        let schemes = schemes(id, table.api_key, table.bearer, table.basic, table.oauth)?;
+        let has_mcp_url = mcp_url.is_some();
+        let schemes =
+            schemes(id, table.api_key, table.bearer, table.basic, table.oauth, has_mcp_url)?;
         let verified = schemes.iter().filter_map(|s| s.verify.as_ref()).map(|verify| &verify.url);
         let urls = base_url.iter().chain(&mcp_url).chain(verified);
         let hosts = hosts(urls, named);
@@ -177,6 +215,7 @@ fn schemes(
     bearer: Option<Spanned<SchemeTable>>,
     basic: Option<Spanned<SchemeTable>>,
     oauth: Option<Spanned<OAuthTable>>,
+    has_mcp_url: bool,
 ) -> Result<Vec<Scheme>, Problem> {
     let mut found = Vec::new();
     for (kind, table) in [(Kind::ApiKey, api_key), (Kind::Bearer, bearer), (Kind::Basic, basic)] {
@@ -185,7 +224,7 @@ fn schemes(
         }
     }
     if let Some(table) = oauth {
-        found.push((table.span().start, oauth_scheme(table)?));
+        found.push((table.span().start, oauth_scheme(table, has_mcp_url)?));
     }
     if found.is_empty() {
         let what =
@@ -249,7 +288,7 @@ fn verify(
     Ok(Some(verify))
 }
 
-fn oauth_scheme(table: Spanned<OAuthTable>) -> Result<Scheme, Problem> {
+fn oauth_scheme(table: Spanned<OAuthTable>, has_mcp_url: bool) -> Result<Scheme, Problem> {
     let span = table.span();
     let mut table = table.into_inner();
     let common = SchemeTable {
@@ -261,7 +300,7 @@ fn oauth_scheme(table: Spanned<OAuthTable>) -> Result<Scheme, Problem> {
         ..SchemeTable::default()
     };
     let oauth = OAuth::check(table)?;
-    if let Some(what) = oauth.unreachable().or_else(|| oauth.unfounded()) {
+    if let Some(what) = oauth.unreachable(has_mcp_url).or_else(|| oauth.unfounded(has_mcp_url)) {
         return Err(Problem::new(span, what));
     }
     let mut scheme = scheme(Kind::OAuth, &common)?;

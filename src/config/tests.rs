@@ -183,7 +183,8 @@ fn an_unknown_provider_is_answered_with_names_like_it() {
 #[test]
 fn a_file_that_is_not_there_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let config = Config::load(&directory.path().join("config.toml")).unwrap();
+    let config =
+        Config::load(&directory.path().join("config.toml"), Path::new("/nowhere")).unwrap();
     assert_eq!((config.store, config.passphrase), (None, false));
 }
 
@@ -192,7 +193,7 @@ fn a_file_that_is_not_text_is_refused_with_its_line() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("config.toml");
     std::fs::write(&path, b"# one\nstore = \"\xff\"\n").unwrap();
-    let message = Config::load(&path).unwrap_err().to_string();
+    let message = Config::load(&path, Path::new("/nowhere")).unwrap_err().to_string();
     assert!(message.contains("config.toml:2: is not UTF-8"), "{message}");
 }
 
@@ -201,7 +202,7 @@ fn the_store_is_remembered_beside_what_people_wrote() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("sub/config.toml");
     remember_store(&path, StoreChoice::File).unwrap();
-    let config = Config::load(&path).unwrap();
+    let config = Config::load(&path, Path::new("/nowhere")).unwrap();
     assert_eq!((config.store, config.passphrase), (Some(StoreChoice::File), false));
 
     let written = "# mine\n[provider.x.api_key] # a key\nvariables = [ 'X' ]\n";
@@ -251,7 +252,7 @@ fn the_examples_of_the_manual_page_load() {
         .skip(1)
         .map(|rest| rest.split(".Ed").next().unwrap_or_default())
         .collect();
-    assert_eq!(examples.len(), 11);
+    assert_eq!(examples.len(), 12);
     for example in examples {
         Config::parse(Path::new("example"), example).unwrap_or_else(|error| panic!("{error}"));
     }

@@ -9,6 +9,7 @@ use url::{Host, Url};
 
 use super::file::Problem;
 use crate::credential::{Kind, Name};
+use crate::oauth::check_metadata_url;
 
 /// The header that carries a credential. `format` has exactly one of `{key}`, `{token}`, `{basic}`:
 /// an API key; a bearer or access token; `user:password` in base64 (RFC 7617 §2).
@@ -77,6 +78,14 @@ pub fn issuer(value: &Spanned<String>) -> Result<String, Problem> {
         return Err(problem(value, "is not an issuer: it has a query"));
     }
     Ok(value.get_ref().clone())
+}
+
+/// The URL of a document about our client, which is a `client_id`.
+pub fn client_metadata_url(value: &Spanned<String>) -> Result<String, Problem> {
+    match check_metadata_url(value.get_ref()) {
+        Ok(()) => visible(value),
+        Err(what) => Err(problem(value, what)),
+    }
 }
 
 /// A URL with places for what a server answers, as in `https://api.example/tickets/{id}`; none of them in

@@ -38,13 +38,15 @@ impl Context {
             E::Store(store::Error::Unavailable { .. }) => false,
             _ => return Ok(None),
         };
-        let mut wish = Wish::by_default(wanted.name, wanted.provider);
-        wish.none_was_stored = matches!(error, E::NotSignedIn(_));
+        let login = self.login()?;
+        let provider = login.described(wanted.name, wanted.provider)?;
+        let mut wish = Wish::by_default(wanted.name, &provider);
+        wish.since = matches!(error, E::NotSignedIn(_)).then_some(Timestamp::MIN);
         let (credential, id, source) = if is_kept {
-            let record = self.login()?.run(&wish)?.record;
+            let record = login.run(&wish)?.record;
             (record.credential, record.id, Source::Stored)
         } else {
-            let credential = self.login()?.acquire(&wish)?;
+            let credential = login.acquire(&wish)?;
             (credential, self.given_id(wanted.provider)?, Source::Acquired)
         };
         let concern = resolve::short_lived(&credential, Timestamp::now(), wanted.min_ttl);

@@ -45,6 +45,11 @@ impl Name {
         Err(BadName::new(&format!("{provider}:{account}")))
     }
 
+    /// A name that stands for no credential: to see whether the store answers.
+    pub fn any() -> Self {
+        Self { provider: "authctl".to_owned(), account: DEFAULT_ACCOUNT.to_owned() }
+    }
+
     pub fn provider(&self) -> &str {
         &self.provider
     }

@@ -9,6 +9,7 @@ use crate::grant::{self, KeySource, RedirectListener};
 use crate::oauth::{self, Client, ClientAuthentication, ClientKey, RegistrationRequest};
 use crate::secret::Secret;
 use crate::store::{self, Key, RegistrationRecord, WRITE_WAIT};
+use crate::text;
 
 /// A client that need not be registered.
 pub(super) struct Known {
@@ -25,6 +26,24 @@ impl Known {
         self.record.provider.is_some()
             || listener.is_none_or(|it| uris.iter().any(|uri| uri == it.redirect_uri()))
     }
+
+    /// Sends the secret of a client that a person brought in a way that the server takes (RFC 8414 §2),
+    /// where the configuration says none.
+    fn prove_as(&mut self, oauth: &OAuth, supported: Option<&[String]>) {
+        use ClientAuthentication::{ClientSecretBasic, ClientSecretPost};
+        let takes = |it: ClientAuthentication| {
+            supported.is_none_or(|all| all.iter().any(|other| other == it.as_str()))
+        };
+        let client = &mut self.record.client;
+        if self.record.provider.is_some()
+            && named_method(oauth).is_none()
+            && client.authentication == ClientSecretBasic
+            && !takes(ClientSecretBasic)
+            && takes(ClientSecretPost)
+        {
+            client.authentication = ClientSecretPost;
+        }
+    }
 }
 
 impl Login<'_> {
@@ -37,6 +56,7 @@ impl Login<'_> {
     ) -> Result<Option<Known>, Error> {
         let issuer = registration_key(oauth);
         let brought = self.load(&Key::Client(&wish.provider.id))?;
+        self.refuse_elsewhere(wish, oauth, brought.as_ref())?;
         // What was brought for another server is not shown to this one.
         let brought = brought.filter(|record| record.issuer == issuer);
         let remembered_id = brought.as_ref().map(|record| &record.client.client_id);
@@ -69,6 +89,10 @@ impl Login<'_> {
         endpoints: &Endpoints,
         mut known: Option<Known>,
     ) -> Result<(Known, Option<RedirectListener>), Error> {
+        // A client that authctl registered is the last resort (MCP, client registration).
+        if known.as_ref().is_none_or(|known| known.record.provider.is_none()) {
+            known = self.published_client(wish, oauth, grant, endpoints).or(known);
+        }
         let lock = || self.store.lock(&Key::Registration(registration_key(oauth)), WRITE_WAIT);
         let mut guard = None;
         if known.is_none() {
@@ -84,12 +108,79 @@ impl Login<'_> {
             }
             _ => None,
         };
-        if let Some(known) = known.filter(|known| known.redirects_to(listener.as_ref())) {
+        if let Some(mut known) = known.filter(|known| known.redirects_to(listener.as_ref())) {
+            known.prove_as(oauth, endpoints.auth_methods.as_deref());
             return Ok((known, listener));
         }
         let guard = guard.map_or_else(lock, Ok)?;
         let record = self.register(wish, endpoints, grant, listener.as_ref(), &guard)?;
         Ok((Known { record, is_new: false }, listener))
+    }
+
+    /// The client whose document is published somewhere, where the server takes such.
+    fn published_client(
+        &self,
+        wish: &Wish<'_>,
+        oauth: &OAuth,
+        grant: Grant,
+        endpoints: &Endpoints,
+    ) -> Option<Known> {
+        let url = oauth.client_metadata_url.as_ref().or(wish.client_metadata_url.as_ref())?;
+        let is_fit = grant == Grant::AuthorizationCode
+            && endpoints.takes_documents
+            && oauth.client == ClientRule::Register
+            && !endpoints.dpop_required
+            && !wish.brings_client();
+        let client = Client {
+            client_id: url.clone(),
+            client_secret: None,
+            key: None,
+            authentication: ClientAuthentication::None,
+        };
+        is_fit.then(|| self.unregistered(wish, oauth, client, false))
+    }
+
+    /// A client that was brought for one authorization server is not shown to the next (MCP, client
+    /// registration): the person says which one is for it.
+    fn refuse_elsewhere(
+        &self,
+        wish: &Wish<'_>,
+        oauth: &OAuth,
+        brought: Option<&RegistrationRecord>,
+    ) -> Result<(), Error> {
+        if wish.provider.mcp_url.is_none() || wish.new_client || !wish.client_is_standing {
+            return Ok(());
+        }
+        let named = wish.client_id.as_ref().or(oauth.client_id.as_ref());
+        let issuer = registration_key(oauth);
+        let before = brought
+            .filter(|it| named.is_none_or(|named| *named == it.client.client_id))
+            .map(|it| (it.client.client_id.clone(), it.issuer.clone()));
+        let before = match (before, named) {
+            (None, Some(named)) => {
+                let record = store::unless_damaged(self.store.load(wish.name))?;
+                record.and_then(|record| {
+                    let (_, binding) = record.credential.as_oauth()?;
+                    let client_id = &binding.client.client_id;
+                    Some((client_id.clone(), binding.issuer.clone()?))
+                        .filter(|_| client_id == named)
+                })
+            }
+            (before, _) => before,
+        };
+        match before {
+            Some((client_id, before))
+                if before != issuer && oauth.trusted_issuer.as_ref() != Some(&before) =>
+            {
+                Err(Error::ClientElsewhere {
+                    provider: wish.provider.id.clone(),
+                    client_id: text::clean(&client_id),
+                    before: text::clean(&before),
+                    issuer: text::clean(issuer),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Registers a client (RFC 7591) and keeps it for every later login at this server. It can do all
@@ -102,11 +193,10 @@ impl Login<'_> {
         listener: Option<&RedirectListener>,
         guard: &store::Guard,
     ) -> Result<RegistrationRecord, Error> {
-        let issuer = endpoints.registration_key();
-        let endpoint = endpoints.registration_endpoint.as_deref().ok_or(Error::NoEndpoint {
-            provider: wish.provider.id.clone(),
-            endpoint: "registration endpoint",
-        })?;
+        let issuer = endpoints.registration_key.as_str();
+        let Some(endpoint) = endpoints.registration_endpoint.as_deref() else {
+            return Err(no_registration(wish, endpoints));
+        };
         let earlier = self.load(&Key::Registration(issuer))?;
         let (mut grants, mut redirect_uris) =
             earlier.map_or_else(Default::default, |record| (record.grants, record.redirect_uris));
@@ -126,11 +216,7 @@ impl Login<'_> {
         let registration = self
             .http
             .block_on(oauth::register(self.http, endpoint, &request))
-            .map_err(|source| Error::OAuth {
-                name: wish.name.clone(),
-                step: "registering a client",
-                source,
-            })?;
+            .map_err(|source| Error::NotRegistered { name: wish.name.clone(), source })?;
         let record = RegistrationRecord {
             format: crate::credential::FORMAT,
             issuer: issuer.to_owned(),
@@ -168,6 +254,10 @@ impl Login<'_> {
             client_secret: secret,
             key,
         };
+        Ok(self.unregistered(wish, oauth, client, is_new || asked))
+    }
+
+    fn unregistered(&self, wish: &Wish<'_>, oauth: &OAuth, client: Client, is_new: bool) -> Known {
         let record = RegistrationRecord {
             format: client_format(&client),
             issuer: registration_key(oauth).to_owned(),
@@ -179,7 +269,7 @@ impl Login<'_> {
             secret_expires_at: None,
             dpop_bound_access_tokens: false,
         };
-        Ok(Known { record, is_new: is_new || asked })
+        Known { record, is_new }
     }
 
     fn ask_client_secret(&self, wish: &Wish<'_>, oauth: &OAuth) -> Result<Secret, Error> {
@@ -233,6 +323,14 @@ pub(super) fn with_key(
         grant::check_algorithm(&client, supported, &server.token_endpoint).map_err(failed)?;
     }
     Ok(client)
+}
+
+/// Nobody registers here: where the server takes documents, one would do.
+fn no_registration(wish: &Wish<'_>, endpoints: &Endpoints) -> Error {
+    if endpoints.takes_documents {
+        return Error::DocumentNeeded { provider: wish.provider.id.clone() };
+    }
+    Error::NoEndpoint { provider: wish.provider.id.clone(), endpoint: "registration endpoint" }
 }
 
 fn client_needed(wish: &Wish<'_>, oauth: &OAuth, grant: Grant) -> Error {

@@ -7,10 +7,15 @@ use crate::credential::Grant;
 use crate::grant::Server;
 use crate::interact::Interact;
 use crate::oauth::Metadata;
+use crate::text;
 
 /// The authorization server of one login: what the provider names, else what its metadata names.
 pub(super) struct Endpoints {
     pub(super) server: Server,
+    /// What a registration is remembered under.
+    pub(super) registration_key: String,
+    /// A URL that we name will do as `client_id`.
+    pub(super) takes_documents: bool,
     pub(super) revocation_endpoint: Option<String>,
     pub(super) registration_endpoint: Option<String>,
     pub(super) auth_methods: Option<Vec<String>>,
@@ -57,12 +62,15 @@ impl Endpoints {
             Grant::AuthorizationCode => require_pkce(interact, provider, oauth, metadata)?,
             _ => {}
         }
+        let token_endpoint = named(&oauth.token_endpoint, |m| &m.token_endpoint)
+            .ok_or_else(|| missing("token endpoint"))?;
         Ok(Self {
+            registration_key: oauth.issuer.as_ref().unwrap_or(&token_endpoint).clone(),
+            takes_documents: metadata.is_some_and(|m| m.client_id_metadata_document_supported),
             server: Server {
-                issuer: oauth.issuer.clone(),
+                issuer: own_issuer(interact, provider, oauth, metadata),
                 authorization_endpoint,
-                token_endpoint: named(&oauth.token_endpoint, |m| &m.token_endpoint)
-                    .ok_or_else(|| missing("token endpoint"))?,
+                token_endpoint,
                 device_authorization_endpoint,
                 pushed_authorization_request_endpoint: push_endpoint,
                 pushes,
@@ -81,11 +89,25 @@ impl Endpoints {
             dpop_required: oauth.dpop == Dpop::Required,
         })
     }
+}
 
-    /// What a registration is remembered under: the issuer, else the token endpoint.
-    pub(super) fn registration_key(&self) -> &str {
-        self.server.issuer.as_deref().unwrap_or(&self.server.token_endpoint)
+/// The issuer as the server spells it. Where that is not how it is named, a person has said that it may.
+fn own_issuer(
+    interact: &dyn Interact,
+    provider: &Provider,
+    oauth: &OAuth,
+    metadata: Option<&Metadata>,
+) -> Option<String> {
+    let named = oauth.issuer.as_ref()?;
+    let own = metadata.map_or(named, |metadata| &metadata.issuer);
+    if own != named {
+        let (own, named) = (text::clean(own), text::clean(named));
+        interact.warn(&format!(
+            "the metadata of {named} names the issuer {own}; [provider.{}.oauth] trusts that",
+            provider.id
+        ));
     }
+    Some(own.clone())
 }
 
 /// S256 is always sent. A server that does not promise to check it, in its metadata or by the

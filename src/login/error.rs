@@ -29,6 +29,15 @@ pub enum Error {
         #[source]
         source: grant::Error,
     },
+    /// MCP, client registration: registered credentials belong to one issuer.
+    #[error(
+        "the OAuth client {client_id} is for {before}, and {provider} now sends people to {issuer}; it was not shown there"
+    )]
+    ClientElsewhere { provider: String, client_id: String, before: String, issuer: String },
+    #[error(
+        "the authorization server of {provider} registers nobody, and takes clients that publish a document about themselves"
+    )]
+    DocumentNeeded { provider: String },
     #[error("{provider} needs the client's secret")]
     ClientSecretNeeded { provider: String },
     #[error("{provider} needs the client's private key")]
@@ -87,6 +96,13 @@ pub enum Error {
         #[source]
         source: oauth::Error,
     },
+    /// RFC 7591 §3.2.2.
+    #[error("cannot sign in to {name} (registering a client)")]
+    NotRegistered {
+        name: Name,
+        #[source]
+        source: oauth::Error,
+    },
     #[error(
         "a user name for basic authentication cannot be empty or contain ':' or control characters"
     )]
@@ -113,6 +129,7 @@ impl Error {
             Error::NoEndpoint { .. } => true,
             Error::Grant { source: grant::Error::Oauth(error), .. }
             | Error::ClientForgotten { source: grant::Error::Oauth(error), .. }
+            | Error::NotRegistered { source: error, .. }
             | Error::OAuth { source: error, .. } => refused(error),
             _ => false,
         }

@@ -8,6 +8,7 @@ mod endpoints;
 mod error;
 mod pending;
 mod resume;
+mod server;
 mod turn;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ use endpoints::Endpoints;
 pub use error::Error;
 use pending::{BROWSER_WAIT, Begun, Failure};
 pub use resume::{Answer, Why};
+pub use server::Found;
 
 use crate::config::{KeyFlow, OAuth, Provider, Scheme};
 use crate::credential::{Binding, Credential, Grant, Kind, Name, Record, Tokens};
@@ -46,13 +48,21 @@ pub struct Wish<'a> {
     pub client_id: Option<String>,
     pub client_secret: Option<Secret>,
     pub client_key: Option<ClientKey>,
+    /// The client was named once for all sign-ins, not for this one.
+    pub client_is_standing: bool,
+    /// Where the document about our client is, if the provider's entry does not say.
+    pub client_metadata_url: Option<String>,
+    /// The authorization server's, where it has been read already.
+    pub metadata: Option<&'a Metadata>,
     /// Registers a client even where one is registered.
     pub new_client: bool,
     pub open_browser: bool,
+    /// Somebody brings the address to a person: the redirect is waited for, wherever this runs.
+    pub is_brought: bool,
     /// Another provider's sign-in begins with the ID token of this one.
     pub keep_id_token: bool,
-    /// None was stored a moment ago: one that is there now was made by another process, and will do.
-    pub none_was_stored: bool,
+    /// A sign-in by another process after this moment will do.
+    pub since: Option<Timestamp>,
 }
 
 impl<'a> Wish<'a> {
@@ -66,10 +76,14 @@ impl<'a> Wish<'a> {
             client_id: None,
             client_secret: None,
             client_key: None,
+            client_is_standing: true,
+            client_metadata_url: None,
+            metadata: None,
             new_client: false,
             open_browser: false,
+            is_brought: false,
             keep_id_token: false,
-            none_was_stored: false,
+            since: None,
         }
     }
 
@@ -85,6 +99,19 @@ impl<'a> Wish<'a> {
     /// Whether a login that another process makes does for this one.
     fn is_met_by_any(&self) -> bool {
         self.method == Method::Default && !self.is_about_oauth()
+    }
+
+    /// Whether what another process came to does for this one.
+    fn is_met_by(&self, record: &Record) -> bool {
+        let Some((_, binding)) = record.credential.as_oauth() else { return self.is_met_by_any() };
+        let is_way = match &self.method {
+            Method::Default => true,
+            Method::Grant(grant) => *grant == binding.grant,
+            Method::Key { .. } | Method::Basic { .. } => false,
+        };
+        let has_scopes = self.scopes.iter().flatten().all(|it| binding.scopes.contains(it));
+        let is_client = self.client_id.as_ref().is_none_or(|id| *id == binding.client.client_id);
+        is_way && has_scopes && is_client && !self.new_client
     }
 }
 
@@ -252,7 +279,8 @@ impl Login<'_> {
         grant: Grant,
     ) -> Result<Credential, Error> {
         let may_have = oauth.grants.contains(&Grant::DeviceCode) || oauth.grants_are_open;
-        let is_away = wish.open_browser && self.surroundings.without_browser().is_some();
+        let is_away =
+            wish.open_browser && !wish.is_brought && self.surroundings.without_browser().is_some();
         if grant == Grant::AuthorizationCode && is_away && may_have {
             match self.acquire_tokens(wish, oauth, Grant::DeviceCode) {
                 Err(error) if error.is_no_such_grant() => {}
@@ -432,6 +460,9 @@ impl Login<'_> {
         grant: Grant,
     ) -> Result<Option<Metadata>, Error> {
         let Some(issuer) = &oauth.issuer else { return Ok(None) };
+        if let Some(metadata) = wish.metadata {
+            return Ok(Some(metadata.clone()));
+        }
         let named = match grant {
             Grant::AuthorizationCode => oauth.authorization_endpoint.is_some(),
             Grant::DeviceCode => oauth.device_authorization_endpoint.is_some(),
@@ -440,14 +471,13 @@ impl Login<'_> {
         if named && oauth.token_endpoint.is_some() {
             return Ok(None);
         }
-        let metadata =
-            self.http.block_on(oauth::discover(self.http, issuer)).map_err(|source| {
-                Error::OAuth {
-                    name: wish.name.clone(),
-                    step: "reading the server's metadata",
-                    source,
-                }
-            })?;
+        let trusted = oauth.trusted_issuer.as_deref();
+        let found = self.http.block_on(oauth::discover_trusting(self.http, issuer, trusted));
+        let metadata = found.map_err(|source| Error::OAuth {
+            name: wish.name.clone(),
+            step: "reading the server's metadata",
+            source,
+        })?;
         Ok(Some(metadata))
     }
 

@@ -71,6 +71,7 @@ impl Login<'_> {
     /// a terminal nor a browser to count on. `--browser` counts on one wherever there can be one.
     pub(super) fn is_deferred(&self, wish: &Wish<'_>) -> bool {
         self.is_background()
+            && !wish.is_brought
             && match self.surroundings.without_browser() {
                 None => false,
                 Some(Headless::NoTerminal) => !is_by_browser(wish),
@@ -132,9 +133,12 @@ impl Login<'_> {
     pub(super) fn opening(&self, wish: &Wish<'_>) -> Opening {
         if !wish.open_browser {
             Opening::Nothing
-        } else if self.surroundings.browser == Browser::Printed {
+        } else if self.surroundings.browser == Browser::Printed && !wish.is_brought {
             Opening::Printed
-        } else if self.surroundings.without_browser().is_none() || is_by_browser(wish) {
+        } else if wish.is_brought
+            || self.surroundings.without_browser().is_none()
+            || is_by_browser(wish)
+        {
             Opening::Browser
         } else {
             Opening::Nothing

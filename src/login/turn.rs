@@ -73,12 +73,13 @@ impl Login<'_> {
         asked_at: Timestamp,
         waited: bool,
     ) -> Result<Option<Outcome>, Error> {
-        if !wish.is_met_by_any() {
+        if !wish.is_met_by_any() && wish.since.is_none() {
             return Ok(None);
         }
-        let since = if wish.none_was_stored { Timestamp::MIN } else { asked_at };
-        if (waited || wish.none_was_stored)
+        let since = wish.since.unwrap_or(asked_at);
+        if (waited || wish.since.is_some())
             && let Some(outcome) = self.adopt_newer(wish.name, since)?
+            && wish.is_met_by(&outcome.record)
         {
             return Ok(Some(outcome));
         }

@@ -276,7 +276,7 @@ fn what_no_sign_in_mends_passes() {
         (
             "a server's own request",
             message(
-                r#"{"jsonrpc":"2.0","id":1,"method":"elicitation/create","params":{"mode":"url","url":"https://a.example/"},"error":{"code":-32042,"message":"[auth](https://a.example/)"}}"#,
+                r#"{"jsonrpc":"2.0","id":1,"method":"elicitation/create","params":{"mode":"url","url":"https://a.example/"},"error":{"code":-32603,"message":"[auth](https://a.example/)"}}"#,
             ),
             "nothing",
         ),
@@ -296,6 +296,17 @@ fn what_no_sign_in_mends_passes() {
         (
             "a code twice",
             message(&adcp(r#"{"code":"AUTH_INVALID","code":"AUTH_MISSING"}"#)),
+            "nothing",
+        ),
+        (
+            "far too long",
+            message(&result(
+                true,
+                &format!(
+                    r#"{{"adcp_error":{{"code":"AUTH_REQUIRED"}},"a":"{}"}}"#,
+                    "a".repeat(300_000)
+                ),
+            )),
             "nothing",
         ),
         ("cut off", message(&ADCP_MISSING[..ADCP_MISSING.len() - 1]), "nothing"),

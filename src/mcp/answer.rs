@@ -1,5 +1,7 @@
 //! The answer to a posted request: JSON, or a stream of events that ends with the response.
 
+use std::time::Duration;
+
 use tokio::time::timeout;
 
 use super::endpoint::Endpoint;
@@ -72,15 +74,36 @@ pub async fn read_body(exchange: Exchange, endpoint: &Endpoint) -> Result<String
 
 /// Reads events until the response is there.
 pub async fn events(
-    mut exchange: Exchange,
-    mut stream: EventStream,
+    exchange: Exchange,
+    stream: EventStream,
     id: &Id,
     endpoint: &Endpoint,
     aside: &dyn Fn(Message),
 ) -> Result<Answer, Failure> {
+    follow(exchange, stream, id, endpoint, endpoint.patience, aside).await
+}
+
+/// The same for a stream that may be silent for as long as nothing happens.
+pub async fn news(
+    exchange: Exchange,
+    id: &Id,
+    endpoint: &Endpoint,
+    aside: &dyn Fn(Message),
+) -> Result<Answer, Failure> {
+    follow(exchange, EventStream::new(LONGEST), id, endpoint, Duration::MAX, aside).await
+}
+
+async fn follow(
+    mut exchange: Exchange,
+    mut stream: EventStream,
+    id: &Id,
+    endpoint: &Endpoint,
+    patience: Duration,
+    aside: &dyn Fn(Message),
+) -> Result<Answer, Failure> {
     loop {
         backlog::room().await;
-        let piece = timeout(endpoint.patience, exchange.chunk()).await;
+        let piece = timeout(patience, exchange.chunk()).await;
         let Ok(Some(piece)) = piece.map_err(|_| endpoint.silent())? else {
             return Ok(Answer::Cut(stream));
         };

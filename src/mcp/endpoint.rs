@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use url::Url;
 
-use super::{Failure, MODERN};
+use super::{Failure, Known};
 use crate::forward::{Forward, Method, Outgoing};
 use crate::http::Exchange;
 
@@ -13,6 +13,7 @@ use crate::http::Exchange;
 pub struct Endpoint {
     pub url: Url,
     pub forward: Forward,
+    pub known: Known,
     /// How long it may leave a request without a word.
     pub patience: Duration,
 }
@@ -29,10 +30,6 @@ pub struct Headers {
 }
 
 impl Headers {
-    pub fn modern() -> Self {
-        Self { version: Some(MODERN.to_owned()), ..Self::default() }
-    }
-
     fn fixed(&self, accept: &str) -> Vec<(&'static str, String)> {
         let mut fixed = vec![("accept", accept.to_owned())];
         fixed.extend(self.version.clone().map(|version| ("mcp-protocol-version", version)));

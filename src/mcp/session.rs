@@ -90,6 +90,8 @@ pub struct Session {
     pub(super) refused_scopes: RefCell<BTreeSet<Vec<String>>>,
     /// The host was given something in place of what the server says.
     pub(super) has_stand_in: Cell<bool>,
+    /// The host was greeted for a server that may have less than the greeting said.
+    pub(super) has_own_greeting: Cell<bool>,
     /// Requests of the host that have no response yet.
     open: RefCell<HashMap<Id, AbortHandle>>,
     /// Requests to the host that are authctl's own.
@@ -109,6 +111,7 @@ impl Session {
             server: Mutex::new(None),
             refused_scopes: RefCell::default(),
             has_stand_in: Cell::default(),
+            has_own_greeting: Cell::default(),
             open: RefCell::default(),
             asked: RefCell::default(),
             count: Cell::default(),
@@ -155,14 +158,14 @@ impl Session {
     fn note_hello(&self, message: &Message) {
         let hello = match era::of_host(message) {
             Era::Legacy => Hello::Legacy(message.clone()),
-            Era::Modern if self.hello.borrow().is_none() => Hello::Modern,
+            Era::Modern if self.hello.borrow().is_none() => Hello::Modern(Some(message.clone())),
             Era::Modern => return,
         };
         *self.hello.borrow_mut() = Some(hello);
     }
 
     pub(super) fn hello(&self) -> Hello {
-        self.hello.borrow().clone().unwrap_or(Hello::Modern)
+        self.hello.borrow().clone().unwrap_or(Hello::Modern(None))
     }
 
     pub(super) fn is_initialized(&self) -> bool {
@@ -258,7 +261,7 @@ impl Session {
         match (request, &hello) {
             (Some(request), hello) => offer::asking(hello, request),
             (None, Hello::Legacy(message)) => offer::asking(&hello, message),
-            (None, Hello::Modern) => Asking::Tool,
+            (None, Hello::Modern(_)) => Asking::Tool,
         }
     }
 

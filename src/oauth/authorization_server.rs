@@ -28,6 +28,9 @@ pub struct Metadata {
     /// RFC 8414: absent means that the server does not say whether it checks PKCE.
     pub code_challenge_methods_supported: Option<Vec<String>>,
     pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    pub scopes_supported: Option<Vec<String>>,
+    /// draft-ietf-oauth-client-id-metadata-document: a URL that we name will do as `client_id`.
+    pub client_id_metadata_document_supported: bool,
     /// The algorithms of `private_key_jwt`.
     pub token_endpoint_auth_signing_alg_values_supported: Option<Vec<String>>,
     /// RFC 8414: absent means nothing, since many servers leave it out.
@@ -46,7 +49,7 @@ impl Metadata {
         methods.into_iter().any(|method| method == "S256")
     }
 
-    /// Reads the document that was found for `issuer`. Its issuer must be that very string
+    /// Reads the document that was found for `issuer`, which must be the very string that stands in it
     /// (RFC 8414 §3.3).
     pub(super) fn read(http: &Http, issuer: &str, answer: &Answer) -> Result<Self, Error> {
         let document = Document::json(answer)?;
@@ -72,6 +75,9 @@ impl Metadata {
             code_challenge_methods_supported: document.texts("code_challenge_methods_supported")?,
             token_endpoint_auth_methods_supported: document
                 .texts("token_endpoint_auth_methods_supported")?,
+            scopes_supported: document.texts("scopes_supported")?,
+            client_id_metadata_document_supported: document
+                .flag("client_id_metadata_document_supported")?,
             token_endpoint_auth_signing_alg_values_supported: document
                 .texts("token_endpoint_auth_signing_alg_values_supported")?,
             grant_types_supported: document.texts("grant_types_supported")?,
@@ -107,6 +113,8 @@ impl Metadata {
             other.pushed_authorization_request_endpoint,
         );
         fill(&mut self.dpop_signing_alg_values_supported, other.dpop_signing_alg_values_supported);
+        fill(&mut self.scopes_supported, other.scopes_supported);
+        self.client_id_metadata_document_supported |= other.client_id_metadata_document_supported;
         self.require_pushed_authorization_requests |= other.require_pushed_authorization_requests;
         fill(&mut self.code_challenge_methods_supported, other.code_challenge_methods_supported);
         fill(

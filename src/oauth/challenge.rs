@@ -62,7 +62,8 @@ fn token(text: &str) -> (&str, &str) {
 fn parameter_value(text: &str) -> Option<(String, &str)> {
     let text = text.trim_start_matches([' ', '\t']);
     let Some(quoted) = text.strip_prefix('"') else {
-        let (value, rest) = token(text);
+        // More than a token: many servers write URLs without quotes.
+        let (value, rest) = text.split_at(text.find([',', ' ', '\t']).unwrap_or(text.len()));
         return Some((value.to_owned(), rest));
     };
     let mut value = String::new();
@@ -95,6 +96,14 @@ mod tests {
         assert_eq!(parameters(&found[0]), [("realm", "a, b=\"c\"")]);
         assert_eq!(parameters(&found[2]), [("scope", "read write"), ("error", "invalid_token")]);
         assert_eq!(found[3].parameter("algs"), Some("ES256"));
+    }
+
+    #[test]
+    fn a_url_without_quotes_is_read_whole() {
+        let found = read("Bearer resource_metadata=https://a.example:1/x?y=z, scope=read DPoP");
+        assert_eq!(found[0].parameter("resource_metadata"), Some("https://a.example:1/x?y=z"));
+        assert_eq!(found[0].parameter("scope"), Some("read"));
+        assert_eq!(found[1].scheme, "dpop");
     }
 
     #[test]

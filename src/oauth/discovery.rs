@@ -10,11 +10,35 @@ use crate::text::clean;
 /// issuer, or an ambiguous one, is never used; the first such fault is reported when nothing better
 /// is found. A server that cannot be reached ends the search.
 pub async fn discover(http: &Http, issuer: &str) -> Result<Metadata, Error> {
-    let places = places(issuer)?;
+    discover_wanted(http, &Wanted { issuer, trusted: None, revision: None }).await
+}
+
+/// The same, where a person says that the document may name another issuer.
+pub async fn discover_trusting(
+    http: &Http,
+    issuer: &str,
+    trusted: Option<&str>,
+) -> Result<Metadata, Error> {
+    discover_wanted(http, &Wanted { issuer, trusted, revision: None }).await
+}
+
+/// Whose metadata is looked for.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// Its well-known places are asked, and the document must name it.
+    pub issuer: &'a str,
+    /// Another one that the document may name.
+    pub trusted: Option<&'a str>,
+    /// The revision of MCP in which the question is put, where it depends on that.
+    pub revision: Option<&'a str>,
+}
+
+pub(super) async fn discover_wanted(http: &Http, wanted: &Wanted<'_>) -> Result<Metadata, Error> {
+    let places = places(wanted.issuer)?;
     let mut found: Option<Metadata> = None;
     let mut fault = None;
     for place in &places {
-        match (look(http, issuer, place).await, &mut found) {
+        match (look(http, wanted, place).await, &mut found) {
             (Ok(Some(metadata)), None) => found = Some(metadata),
             (Ok(Some(metadata)), Some(found)) => found.complete_from(metadata),
             (Ok(None), _) => {}
@@ -27,19 +51,30 @@ pub async fn discover(http: &Http, issuer: &str) -> Result<Metadata, Error> {
             break;
         }
     }
-    let nothing = || Error::NoMetadata { issuer: clean(issuer), tried: places };
+    let nothing = || Error::NoMetadata { issuer: clean(wanted.issuer), tried: places };
     found.ok_or_else(|| fault.unwrap_or_else(nothing))
 }
 
 /// Looks in one place. `Ok(None)`: there is nothing that was meant as metadata.
-async fn look(http: &Http, issuer: &str, place: &str) -> Result<Option<Metadata>, Error> {
-    let answer = http.send(Request::get(place)?).await?;
+async fn look(http: &Http, wanted: &Wanted<'_>, place: &str) -> Result<Option<Metadata>, Error> {
+    let mut request = Request::get(place)?;
+    if let Some(revision) = wanted.revision {
+        request = request.header("mcp-protocol-version", revision);
+    }
+    let answer = http.send(request).await?;
     match answer.status {
-        200 if is_document(&answer) => Metadata::read(http, issuer, &answer).map(Some),
+        200 if is_document(&answer) => read(http, wanted, &answer).map(Some),
         // Said, unless a later place has the document: the issuer may only be misspelt.
         300..400 => Err(redirected(&answer)),
         429 | 500.. => Err(unavailable(&answer)),
         _ => Ok(None),
+    }
+}
+
+fn read(http: &Http, wanted: &Wanted<'_>, answer: &Answer) -> Result<Metadata, Error> {
+    match (Metadata::read(http, wanted.issuer, answer), wanted.trusted) {
+        (Err(Error::IssuerMismatch { .. }), Some(trusted)) => Metadata::read(http, trusted, answer),
+        (found, _) => found,
     }
 }
 
@@ -124,6 +159,7 @@ mod tests {
                 "token_endpoint_auth_methods_supported":["none"],
                 "token_endpoint_auth_signing_alg_values_supported":["ES256"],
                 "dpop_signing_alg_values_supported":["RS256","ES256"],
+                "client_id_metadata_document_supported":true,
                 "authorization_response_iss_parameter_supported":true}"#,
         )]);
         let metadata = found(&server, "").unwrap();
@@ -145,6 +181,8 @@ mod tests {
                 grant_types_supported: list("authorization_code"),
                 dpop_signing_alg_values_supported: Some(vec!["RS256".into(), "ES256".into()]),
                 authorization_response_iss_parameter_supported: true,
+                scopes_supported: list("s"),
+                client_id_metadata_document_supported: true,
             }
         );
         assert!(metadata.checks_pkce() && metadata.takes_dpop());

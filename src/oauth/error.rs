@@ -26,6 +26,9 @@ pub enum Error {
     IssuerMismatch { expected: String, found: String },
     #[error("{issuer} publishes no authorization server metadata")]
     NoMetadata { issuer: String, tried: Vec<String> },
+    /// Neither a refusal nor a document: nobody signs in there.
+    #[error("{host} asks for no sign-in, and publishes nothing about one")]
+    NotProtected { host: String },
     /// Tokens that whoever finds them can use, where bound ones are wanted (RFC 9449 §5).
     #[error("{host} gave a token that is not bound to a key (Bearer, not DPoP)")]
     NotBound { host: String },

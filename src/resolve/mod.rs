@@ -219,13 +219,16 @@ fn moved(credential: &Credential, provider: &Provider) -> Option<&'static str> {
     };
     // One that the command line chose against the configuration stays chosen.
     let overridden = oauth.client_id.is_some() && oauth.client_id == binding.client_instead_of;
-    if differs(&oauth.issuer, binding.issuer.as_ref()) {
+    // Some servers call themselves otherwise in their own metadata, and a person trusts that.
+    let is_trusted = oauth.trusted_issuer.is_some() && oauth.trusted_issuer == binding.issuer;
+    let is_left_open = provider.mcp_url.is_some() && !oauth.names_server();
+    if !is_trusted && differs(&oauth.issuer, binding.issuer.as_ref()) {
         Some("issuer")
     } else if differs(&oauth.token_endpoint, Some(&binding.token_endpoint)) {
         Some("token endpoint")
     } else if differs(&oauth.refresh_endpoint, Some(binding.refresh_endpoint())) {
         Some("refresh endpoint")
-    } else if oauth.resource != binding.resource {
+    } else if oauth.resource != binding.resource && !(is_left_open && oauth.resource.is_none()) {
         Some("resource")
     } else if !overridden && differs(&oauth.client_id, Some(&binding.client.client_id)) {
         Some("client")

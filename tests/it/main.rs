@@ -46,9 +46,19 @@ mod machine;
 #[cfg(unix)]
 mod manifest;
 #[cfg(unix)]
+mod mcp_auth;
+#[cfg(unix)]
+mod mcp_convert;
+#[cfg(unix)]
+mod mcp_gates;
+#[cfg(unix)]
 mod mcp_hostile;
 #[cfg(unix)]
 mod mcp_legacy;
+#[cfg(unix)]
+mod mcp_modern;
+#[cfg(unix)]
+mod mcp_signals;
 #[cfg(unix)]
 mod one_login;
 #[cfg(target_os = "linux")]

@@ -47,6 +47,7 @@ const AUTHCTL = {
       ...['--client-key-file', await file('key.pem', context.private_key_pem)],
     ],
   }),
+  // What the person's sign-in at the identity provider left is an ID token.
   'auth/enterprise-managed-authorization': async (file) => ({
     options: ['--client-id', context.client_id, '--client-secret-file', await file('secret', context.client_secret)],
     config: `
@@ -55,8 +56,6 @@ issuer = "${context.idp_issuer}"
 token_endpoint = "${context.idp_token_endpoint}"
 client_id = "${context.idp_client_id}"
 authentication = "none"
-grants = ["id_token"]
-identity = { source = "file", path = "${await file('id-token', context.idp_id_token)}", token_type = "id_token" }
 
 [provider.conformance]
 mcp_url = "${url}"
@@ -64,6 +63,7 @@ mcp_url = "${url}"
 [provider.conformance.oauth]
 grants = ["id_jag"]
 identity_provider = "idp"
+identity = { source = "file", path = "${await file('id-token', context.idp_id_token)}", token_type = "id_token" }
 `,
   }),
   'auth/wif-jwt-bearer': async (file) => ({
@@ -78,16 +78,9 @@ authentication = "none"
 identity = { source = "file", path = "${await file('workload-token', context.valid_jwt)}" }
 `,
   }),
-  'auth/dpop': async () => ({ config: DPOP }),
-  'auth/dpop-nonce': async () => ({ config: DPOP }),
+  'auth/dpop': async () => ({ options: ['--dpop'] }),
+  'auth/dpop-nonce': async () => ({ options: ['--dpop'] }),
 };
-const DPOP = `
-[provider.conformance]
-mcp_url = "${url}"
-
-[provider.conformance.oauth]
-dpop = "required"
-`;
 
 // ------------------------------------------------------------------------------------------- the bridges
 
@@ -117,6 +110,7 @@ const BRIDGES = {
 
 // Everything: lists all that the server has, and uses each of it once.
 async function everything(host) {
+  await tools(host);
   const { capabilities = {} } = host.server;
   if (capabilities.prompts) {
     for (const { name, arguments: known = [] } of await host.list('prompts')) {
@@ -127,7 +121,6 @@ async function everything(host) {
   if (capabilities.resources) {
     for (const { uri } of await host.list('resources')) await host.request('resources/read', { uri });
   }
-  await tools(host);
 }
 
 // A host whose only tool is one to sign in with uses it, and looks again when it is told to.

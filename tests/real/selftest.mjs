@@ -1,99 +1,10 @@
-// Proves the real parts against each other, without authctl: `node --test tests/real/selftest.mjs`.
+// Proves the real parts against each other, without authctl: `tests/run --parts`. Those of MCP are in
+// selftest-mcp.mjs.
 
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
-import http from 'node:http';
 import path from 'node:path';
-import readline from 'node:readline';
-import { after, test } from 'node:test';
-import { promisify } from 'node:util';
-
-const here = import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname);
-const run = promisify(execFile);
-const children = [];
-after(() => children.forEach((child) => child.stdin.end()));
-
-// Starts one of the servers here; resolves to its first line, later ones go to `lines`.
-async function start(script, options = {}) {
-  const child = spawn(process.execPath, [path.join(here, script), JSON.stringify(options)], {
-    stdio: ['pipe', 'pipe', 'ignore'],
-  });
-  children.push(child);
-  const lines = [];
-  const first = new Promise((resolve, reject) => {
-    readline.createInterface({ input: child.stdout }).on('line', (line) => {
-      lines.push(JSON.parse(line));
-      resolve(lines[0]);
-    });
-    child.on('exit', () => reject(new Error(`${script} ended`)));
-  });
-  return { ...(await first), lines };
-}
-
-async function browse(url, person = {}) {
-  const env = { ...process.env, PERSON: JSON.stringify(person) };
-  delete env.PERSON_REPORT;
-  const { stdout } = await run(process.execPath, [path.join(here, 'browser.mjs'), url], { env });
-  return JSON.parse(stdout);
-}
-
-async function post(url, form, headers = {}) {
-  const answer = await fetch(url, { method: 'POST', body: new URLSearchParams(form), headers });
-  const text = await answer.text();
-  return { status: answer.status, ...(text ? JSON.parse(text) : {}) };
-}
-
-const basic = (id, secret) => {
-  const form = (text) => new URLSearchParams({ '': text }).toString().slice(1);
-  return { authorization: `Basic ${Buffer.from(`${form(id)}:${form(secret)}`).toString('base64')}` };
-};
-
-// A code login of the public client with a person in Chromium; the tokens, and what the redirect said.
-async function signIn(server, parameters = {}, person = {}, client = 'public') {
-  const verifier = randomBytes(32).toString('base64url');
-  let arrived;
-  const query = new Promise((resolve) => (arrived = resolve));
-  const listener = http.createServer((request, response) => {
-    const url = new URL(request.url, 'http://127.0.0.1');
-    if (url.pathname === '/callback') arrived(url.searchParams);
-    response.setHeader('content-type', 'text/html');
-    response.end('<title>over</title>You may close this page.');
-  });
-  await new Promise((resolve) => listener.listen(0, '127.0.0.1', resolve));
-  const redirect_uri = `http://127.0.0.1:${listener.address().port}/callback`;
-  const url = new URL(`${server.issuer}/auth`);
-  url.search = new URLSearchParams({
-    client_id: client,
-    response_type: 'code',
-    redirect_uri,
-    scope: 'openid offline_access api:read',
-    state: 'a state',
-    code_challenge: createHash('sha256').update(verifier).digest('base64url'),
-    code_challenge_method: 'S256',
-    prompt: 'consent',
-    ...parameters,
-  });
-  try {
-    const report = await browse(url.href, person);
-    if (!report.url.startsWith(redirect_uri)) return { report };
-    const redirect = await query;
-    const code = redirect.get('code');
-    const tokens =
-      code &&
-      (await post(`${server.issuer}/token`, {
-        grant_type: 'authorization_code',
-        client_id: client,
-        code,
-        redirect_uri,
-        code_verifier: verifier,
-      }));
-    return { report, redirect, tokens };
-  } finally {
-    listener.closeAllConnections();
-    listener.close();
-  }
-}
+import { test } from 'node:test';
+import { basic, browse, here, post, register, run, signIn, start } from './parts.mjs';
 
 const refresh = (server, refresh_token) =>
   post(`${server.issuer}/token`, { grant_type: 'refresh_token', client_id: 'public', refresh_token });
@@ -181,19 +92,7 @@ test('a registered client signs in, with a JWT for the resource it names', async
   const resource = 'http://127.0.0.1:9/api';
   const api = await start('protected-api.mjs', { issuer: server.issuer, audience: resource });
   const other = await start('protected-api.mjs', { issuer: server.issuer, audience: 'http://127.0.0.1:9/other' });
-  const answer = await fetch(`${server.issuer}/reg`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({
-      application_type: 'native',
-      client_name: 'selftest',
-      redirect_uris: ['http://127.0.0.1/callback'],
-      grant_types: ['authorization_code', 'refresh_token'],
-      token_endpoint_auth_method: 'none',
-    }),
-  });
-  assert.equal(answer.status, 201);
-  const { client_id } = await answer.json();
+  const client_id = await register(server);
   const { tokens } = await signIn(server, { resource }, {}, client_id);
   assert.equal(tokens.access_token.split('.').length, 3);
   assert.equal((await call(api, tokens.access_token)).status, 200);

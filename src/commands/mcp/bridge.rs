@@ -8,7 +8,8 @@ use std::time::Duration;
 use clap::Args;
 use tokio::task::LocalSet;
 
-use super::credentials::{self, Target};
+use super::client::{self, Client};
+use super::credentials::{self, Seat, Target};
 use crate::commands::{given, parse_time};
 use crate::config::McpRule;
 use crate::context::{Context, Options};
@@ -16,7 +17,7 @@ use crate::credential::Name;
 use crate::error::{CommandError, Kind};
 use crate::forward::{Bring, Broker, Forward};
 use crate::http::{Http, parse_url};
-use crate::mcp::{self, Broken, Endpoint, Filter, Link, Settings};
+use crate::mcp::{self, Broken, Endpoint, Filter, Known, Link, Settings};
 use crate::secret::Secret;
 use crate::ui::Manner;
 
@@ -62,6 +63,9 @@ pub struct Arguments {
     /// How long the server may leave a request without a word [default: 10m]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     answer_wait: Option<Duration>,
+
+    #[command(flatten)]
+    client: client::Arguments,
 }
 
 /// Long enough for a call that a person, or a model, has a part in.
@@ -112,10 +116,13 @@ fn prepare(context: &Context, arguments: &Arguments) -> Result<Session, CommandE
     let extra = extra_headers(context, arguments, &rule)?;
     let credential = arguments.name.clone().or(rule.credential.as_ref().map(Name::to_string));
     let target = Target { url: typed.to_owned(), name: credential };
-    let (asks, desk) = credentials::start(quiet(context), context.command_line, target);
+    let client = Client::read(context, &arguments.client)?;
+    let (options, command_line) = (quiet(context), context.command_line);
+    let (asks, desk) = credentials::start(Seat { options, command_line, target, client });
     let forward = Forward { http: Http::new(), broker: Broker::new(asks), extra };
     let patience = arguments.answer_wait.or(rule.answer_wait).unwrap_or(ANSWER_WAIT);
-    let link = Rc::new(Rc::new(Endpoint { url, forward, patience }));
+    let known = Known::of(&url, &context.paths()?.state);
+    let link = Rc::new(Rc::new(Endpoint { url, forward, known, patience }));
     Ok(Session { link, settings, desk })
 }
 

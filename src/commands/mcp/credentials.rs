@@ -5,15 +5,22 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use jiff::Timestamp;
+use tokio::sync::mpsc;
 
+use super::bringer::Bringer;
+use super::client::Client;
 use crate::audit::{Entry, Outcome};
-use crate::commands::{given, purpose::Purpose, scheme_of};
+use crate::commands::purpose::Purpose;
+use crate::commands::server::{self, Server, SignIn};
+use crate::commands::{given, scheme_of};
 use crate::config::Provider;
 use crate::context::{Context, Named, Options};
 use crate::error::{CommandError, Kind};
-use crate::forward::{Address, Ask, Held, SignInAsk, SignedIn, Trouble};
+use crate::forward::{Ask, Held, SignInAsk, SignedIn, Trouble};
+use crate::http::Answer;
 use crate::interact::Interact;
+use crate::oauth::Refusal;
 use crate::signals;
 
 /// Whose credentials a bridge sends where.
@@ -24,18 +31,27 @@ pub struct Target {
     pub name: Option<String>,
 }
 
+/// What a thread needs to begin: a context of its own, and whose server it is.
+#[derive(Clone)]
+pub struct Seat {
+    pub options: Options,
+    pub command_line: fn() -> clap::Command,
+    pub target: Target,
+    pub client: Client,
+}
+
+impl Seat {
+    fn context(&self) -> Context {
+        Context::new(self.options.clone(), self.command_line)
+    }
+}
+
 /// Starts the thread; it ends when the bridge has let go of the questions' sender.
-pub fn start(
-    options: Options,
-    command_line: fn() -> clap::Command,
-    target: Target,
-) -> (mpsc::UnboundedSender<Ask>, thread::JoinHandle<()>) {
+pub fn start(seat: Seat) -> (mpsc::UnboundedSender<Ask>, thread::JoinHandle<()>) {
     let (asks, mut queue) = mpsc::unbounded_channel();
     let thread = thread::spawn(move || {
         signals::leave_to_main_thread();
-        let desk =
-            Desk { context: Context::new(options.clone(), command_line), target, noted: false };
-        let mut desk = desk;
+        let mut desk = Desk { context: seat.context(), seat, resolved_at: None, noted: false };
         while let Some(ask) = queue.blocking_recv() {
             match ask {
                 Ask::Fresh { min_ttl, rejected, reply } => {
@@ -44,7 +60,7 @@ pub fn start(
                 Ask::Open { url, reply } => {
                     let _ = reply.send(desk.context.ui.open_url(&url));
                 }
-                Ask::SignIn(ask) => sign_in(options.clone(), command_line, &desk.target, ask),
+                Ask::SignIn(ask) => sign_in(&desk.seat, desk.resolved_at, ask),
             }
         }
     });
@@ -53,7 +69,9 @@ pub fn start(
 
 struct Desk {
     context: Context,
-    target: Target,
+    seat: Seat,
+    /// When the credential in use was read: a sign-in after that may have brought a better one.
+    resolved_at: Option<Timestamp>,
     /// The hand-out stands in the audit log already.
     noted: bool,
 }
@@ -75,20 +93,22 @@ impl Desk {
         min_ttl: Duration,
         rejected: Option<&Arc<Held>>,
     ) -> Result<Option<Arc<Held>>, CommandError> {
-        let Some((named, provider)) = find(&self.context, &self.target)? else { return Ok(None) };
+        let target = &self.seat.target;
+        let found = server::find(&self.context, &target.url, target.name.as_deref())?;
+        let Some(Server { named, provider, .. }) = found else { return Ok(None) };
         let purpose = Purpose::mcp();
         if !self.noted {
             purpose.confirm(&self.context, &named.name, &provider)?;
         }
-        let mut held = self.held(&named, &provider, min_ttl, false)?;
-        if let Some(rejected) = rejected
-            && held.credential.secret().expose() == rejected.credential.secret().expose()
-        {
-            if !held.credential.is_renewable() {
-                return Ok(Some(Arc::new(held)));
+        let resolved_at = Timestamp::now();
+        let held = self.held(&named, &provider, min_ttl, false)?;
+        let held = match rejected.filter(|rejected| is_same(rejected, &held)) {
+            Some(_) if held.credential.is_renewable() => {
+                self.held(&named, &provider, Duration::ZERO, true)?
             }
-            held = self.held(&named, &provider, Duration::ZERO, true)?;
-        }
+            _ => held,
+        };
+        self.resolved_at = Some(resolved_at);
         if !std::mem::replace(&mut self.noted, true) {
             let line = purpose.entry(Outcome::Done, Some((&named.name, &provider)));
             self.context.record(Entry { id: Some(held.id.clone()), ..line });
@@ -110,34 +130,45 @@ impl Desk {
     }
 }
 
-/// The credential's name for a server, and its provider.
-fn find(context: &Context, target: &Target) -> Result<Option<(Named, Provider)>, CommandError> {
-    let provider = context
-        .config()?
-        .providers()
-        .find(|provider| provider.mcp_url.as_deref() == Some(&target.url))
-        .cloned();
-    let Some(provider) = provider else { return Ok(None) };
-    let named = context.name(target.name.as_deref().unwrap_or(&provider.id))?;
-    Ok(Some((named, provider)))
+fn is_same(one: &Held, other: &Held) -> bool {
+    one.credential.secret().expose() == other.credential.secret().expose()
 }
 
-fn sign_in(options: Options, command_line: fn() -> clap::Command, target: &Target, ask: SignInAsk) {
-    let target = target.clone();
+fn sign_in(seat: &Seat, since: Option<Timestamp>, ask: SignInAsk) {
+    let seat = seat.clone();
     thread::spawn(move || {
         signals::leave_to_main_thread();
-        let context = Context::new(options, command_line);
-        let _ =
-            ask.reply.send(try_sign_in(&context, &target, ask.address).map_err(|e| trouble(&e)));
+        let context = seat.context();
+        let bringer = Bringer::new(context.ui.clone(), ask.wish.bring, ask.address);
+        let refusal = ask.wish.refusal.as_deref().map(refusal);
+        let wish = SignIn {
+            name: seat.target.name.as_deref(),
+            refusal: refusal.as_ref(),
+            method: seat.client.method.clone(),
+            scopes: seat.client.scopes.clone(),
+            client_id: seat.client.id.clone(),
+            client_secret: seat.client.secret.clone(),
+            client_key: seat.client.key.clone(),
+            client_metadata_url: seat.client.metadata_url.clone(),
+            is_brought: true,
+            since,
+            only_elsewhere: ask.wish.only_elsewhere,
+            ..SignIn::by_default(&seat.target.url, &bringer)
+        };
+        let outcome = try_sign_in(&context, &wish);
+        let _ = ask.reply.send(outcome.map_err(|error| trouble(&error)));
     });
 }
 
-fn try_sign_in(
-    _context: &Context,
-    target: &Target,
-    _address: oneshot::Sender<Address>,
-) -> Result<SignedIn, CommandError> {
-    Err(CommandError::new(Kind::LoginRequired, format!("not signed in to {}", target.url)))
+fn try_sign_in(context: &Context, wish: &SignIn<'_>) -> Result<SignedIn, CommandError> {
+    let (server, outcome) = server::sign_in(context, wish)?;
+    outcome?;
+    Ok(SignedIn { name: server.named.name.to_string() })
+}
+
+fn refusal(answer: &Answer) -> Refusal {
+    let headers = answer.headers.clone();
+    Refusal { status: answer.status, headers, from_public: answer.is_from_public() }
 }
 
 fn trouble(error: &CommandError) -> Trouble {

@@ -1,6 +1,8 @@
 //! `authctl mcp`: stand between an MCP client and a server, and look after the clients' own lists of servers.
 
 mod bridge;
+mod bringer;
+mod client;
 mod credentials;
 
 use std::process::ExitCode;

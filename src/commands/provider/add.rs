@@ -239,7 +239,9 @@ fn refuse_existing(
     }
     let place = match &there.source {
         Source::Catalog => "built in".to_owned(),
-        Source::File { path, line } => format!("{}:{line}", path.display()),
+        Source::File { path, line } | Source::Servers { path, line } => {
+            format!("{}:{line}", path.display())
+        }
     };
     let error = CommandError::usage(format!("there is a provider {id} already ({place})"));
     let target = crate::text::clean(&arguments.target);

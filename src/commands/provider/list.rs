@@ -23,8 +23,11 @@ pub fn run(context: &Context) -> Result<ExitCode, CommandError> {
     let mut text = String::new();
     for provider in providers {
         let ways: Vec<&str> = provider.schemes.iter().map(way).collect();
-        let own =
-            if matches!(provider.source, Source::File { .. }) { "  (config.toml)" } else { "" };
+        let own = match provider.source {
+            Source::Catalog => "",
+            Source::File { .. } => "  (config.toml)",
+            Source::Servers { .. } => "  (found)",
+        };
         let _ = writeln!(
             text,
             "{:width$}  {:title$}  {FAINT}{}{own}{FAINT:#}",

@@ -12,6 +12,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+pub use discovered::{long_name, short_name};
+
 use super::complete;
 use crate::context::Context;
 use crate::credential::Name;
@@ -50,7 +52,7 @@ enum What {
     /// (RFC 9728, RFC 8414, OpenID Connect Discovery) is asked for and checked. Everything else in the
     /// file stays as it is, and nothing is written that authctl would not read.
     Add(Box<add::Arguments>),
-    /// Remove a provider from config.toml
+    /// Remove a provider from config.toml, or one that was found at its address
     Remove {
         /// Name of the provider
         #[arg(add = complete::providers())]

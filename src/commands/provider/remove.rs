@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+use crate::commands::server;
 use crate::config::{self, Source};
 use crate::context::Context;
 use crate::error::CommandError;
@@ -20,10 +21,16 @@ pub fn run(context: &Context, typed: &str) -> Result<ExitCode, CommandError> {
     }
     super::refuse_agents(context)?;
     refuse_while_signed_in(context, &provider.id)?;
-    let file = context.paths()?.config_file();
-    if let Some(edit) = config::remove_provider(&file, &provider.id)? {
-        edit.write()?;
-    }
+    let file = if let Source::Servers { path, .. } = &provider.source {
+        server::forget(context, &provider.id)?;
+        path.clone()
+    } else {
+        let file = context.paths()?.config_file();
+        if let Some(edit) = config::remove_provider(&file, &provider.id)? {
+            edit.write()?;
+        }
+        file
+    };
     if context.ui.is_json() {
         context.ui.json(&json!({ "version": 1, "provider": provider.id, "file": file }))?;
     } else {

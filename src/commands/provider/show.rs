@@ -55,6 +55,7 @@ pub fn source(source: &Source) -> String {
     match source {
         Source::Catalog => "built in".into(),
         Source::File { path, line } => format!("{}:{line}", path.display()),
+        Source::Servers { .. } => "found at its address".into(),
     }
 }
 
@@ -90,6 +91,7 @@ fn oauth_rows(oauth: &OAuth, row: &mut dyn FnMut(&str, &str)) {
     row("grants", &grants.join(" "));
     let urls = [
         ("issuer", &oauth.issuer),
+        ("trusted issuer", &oauth.trusted_issuer),
         ("authorization", &oauth.authorization_endpoint),
         ("device", &oauth.device_authorization_endpoint),
         ("token", &oauth.token_endpoint),
@@ -118,7 +120,10 @@ fn oauth_rows(oauth: &OAuth, row: &mut dyn FnMut(&str, &str)) {
     match (&oauth.client_id, &oauth.client) {
         (Some(id), _) => row("client", id),
         (None, _) if oauth.goes_without_client() => {}
-        (None, ClientRule::Register) => row("client", "registered at the first login"),
+        (None, ClientRule::Register) => match &oauth.client_metadata_url {
+            Some(url) => row("client", &format!("{url}, else registered at the first login")),
+            None => row("client", "registered at the first login"),
+        },
         (None, ClientRule::Own { register_at: Some(page), .. }) => {
             row("client", &format!("your own: register one at {page}"));
         }
@@ -198,6 +203,7 @@ fn oauth_as_json(oauth: &OAuth) -> Value {
     });
     json!({
         "issuer": oauth.issuer,
+        "trusted_issuer": oauth.trusted_issuer,
         "authorization_endpoint": oauth.authorization_endpoint,
         "token_endpoint": oauth.token_endpoint,
         "refresh_endpoint": oauth.refresh_endpoint,
@@ -216,6 +222,7 @@ fn oauth_as_json(oauth: &OAuth) -> Value {
         "scope_separator": oauth.scope_separator,
         "resource": oauth.resource,
         "client": client,
+        "client_metadata_url": oauth.client_metadata_url,
         "client_id": oauth.client_id,
         "register_at": register_at,
         "authentication": authentication,

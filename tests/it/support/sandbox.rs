@@ -219,7 +219,7 @@ impl Running {
     pub fn opened_url_or_end(&mut self, patience: Duration) -> Option<String> {
         eventually_within(patience, "a URL in the browser, or the end", || {
             let ended = self.child.try_wait().unwrap().is_some();
-            let url = opened_urls(&self.opened).pop();
+            let url = opened_urls(&self.opened).into_iter().nth(self.opened_before);
             (url.is_some() || ended).then_some(url)
         })
     }

@@ -12,6 +12,7 @@
 //! POST /renew        refresh_token
 //! POST /device       GET /device: the person says yes
 //! POST /register     POST /revoke     POST /par
+//! ANY  /mcp          takes our tokens
 //! ```
 //!
 //! It checks every parameter. What a conforming client would never send is a complaint, and a test
@@ -48,6 +49,8 @@ pub enum Endpoint {
     Register,
     Revoke,
     Push,
+    /// `/mcp`: an MCP server that is its own authorization server.
+    Resource,
 }
 
 /// What the next request to an endpoint meets.
@@ -487,6 +490,7 @@ fn endpoint(request: &Request) -> Option<Endpoint> {
         ("POST", "/register") => Endpoint::Register,
         ("POST", "/revoke") => Endpoint::Revoke,
         ("POST", "/par") => Endpoint::Push,
+        (_, "/mcp") => Endpoint::Resource,
         _ => return None,
     })
 }
@@ -517,6 +521,14 @@ impl State {
             }
             Endpoint::Register => self.registration(request),
             Endpoint::Revoke => self.revoke(request),
+            Endpoint::Resource => {
+                let shown =
+                    request.header("authorization").and_then(|it| it.strip_prefix("Bearer "));
+                match shown {
+                    Some(token) if self.accepts(token) => Answer::json(200, &json!({})),
+                    _ => Answer::empty(401).header("www-authenticate", "Bearer"),
+                }
+            }
         }
     }
 
