@@ -67,9 +67,12 @@ impl EventStream {
         Self { id: last_id.clone(), last_id, retry, ..Self::new(limit) }
     }
 
-    /// The id of the last whole event that had one: for `Last-Event-ID`. Empty means that there is none again.
+    /// The id of the last whole event that had one, for `Last-Event-ID`. Empty means that there is none again;
+    /// one that cannot stand in a header cannot be named either.
     pub fn last_id(&self) -> Option<&str> {
-        self.last_id.as_deref().filter(|id| !id.is_empty())
+        let is_fit =
+            |id: &&str| !id.is_empty() && id.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        self.last_id.as_deref().filter(is_fit)
     }
 
     /// How many milliseconds the server wants us to wait before we come again.
@@ -185,8 +188,10 @@ mod tests {
         assert_eq!(stream.last_id(), None);
         stream.push(b"id: 7\nretry: 500\ndata: x\n\nid: a\0b\nretry: soon\n\n").unwrap();
         assert_eq!((stream.last_id(), stream.retry()), (Some("7"), Some(500)));
-        stream.push(b"id\n\n").unwrap();
-        assert_eq!(stream.last_id(), None);
+        for unfit in ["id", "id: \u{e9}", "id: a\u{1b}b"] {
+            stream.push(format!("{unfit}\n\n").as_bytes()).unwrap();
+            assert_eq!(stream.last_id(), None);
+        }
     }
 
     #[test]
