@@ -60,6 +60,8 @@ mod mcp_modern;
 #[cfg(unix)]
 mod mcp_signals;
 #[cfg(unix)]
+mod mcp_clients;
+#[cfg(unix)]
 mod one_login;
 #[cfg(target_os = "linux")]
 mod persistence;

@@ -40,9 +40,17 @@ pub struct Arguments {
     #[arg(long)]
     client_credentials: bool,
 
+    /// Take only tokens that are bound to a key (DPoP)
+    #[arg(long)]
+    dpop: bool,
+
     /// Scopes to ask for, instead of those that the server names
     #[arg(long, value_name = "SCOPE", value_delimiter = ' ')]
     scope: Vec<String>,
+
+    /// Ask for tokens that are bound to a key (DPoP), and take no others
+    #[arg(long)]
+    dpop: bool,
 }
 
 /// The same, read.
@@ -53,7 +61,9 @@ pub struct Client {
     pub key: Option<ClientKey>,
     pub metadata_url: Option<String>,
     pub method: Method,
+    pub dpop: bool,
     pub scopes: Option<Vec<String>>,
+    pub dpop: bool,
 }
 
 /// The client's secret, where a file would be in the way.
@@ -76,7 +86,9 @@ impl Client {
                 true => Method::Grant(Grant::ClientCredentials),
                 false => Method::Default,
             },
+            dpop: arguments.dpop,
             scopes: (!arguments.scope.is_empty()).then(|| arguments.scope.clone()),
+            dpop: arguments.dpop,
         })
     }
 }
