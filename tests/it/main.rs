@@ -48,6 +48,8 @@ mod manifest;
 #[cfg(unix)]
 mod mcp_auth;
 #[cfg(unix)]
+mod mcp_clients;
+#[cfg(unix)]
 mod mcp_convert;
 #[cfg(unix)]
 mod mcp_gates;
@@ -59,8 +61,6 @@ mod mcp_legacy;
 mod mcp_modern;
 #[cfg(unix)]
 mod mcp_signals;
-#[cfg(unix)]
-mod mcp_clients;
 #[cfg(unix)]
 mod one_login;
 #[cfg(target_os = "linux")]

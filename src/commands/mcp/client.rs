@@ -40,10 +40,6 @@ pub struct Arguments {
     #[arg(long)]
     client_credentials: bool,
 
-    /// Take only tokens that are bound to a key (DPoP)
-    #[arg(long)]
-    dpop: bool,
-
     /// Scopes to ask for, instead of those that the server names
     #[arg(long, value_name = "SCOPE", value_delimiter = ' ')]
     scope: Vec<String>,
@@ -61,7 +57,6 @@ pub struct Client {
     pub key: Option<ClientKey>,
     pub metadata_url: Option<String>,
     pub method: Method,
-    pub dpop: bool,
     pub scopes: Option<Vec<String>>,
     pub dpop: bool,
 }
@@ -86,7 +81,6 @@ impl Client {
                 true => Method::Grant(Grant::ClientCredentials),
                 false => Method::Default,
             },
-            dpop: arguments.dpop,
             scopes: (!arguments.scope.is_empty()).then(|| arguments.scope.clone()),
             dpop: arguments.dpop,
         })
