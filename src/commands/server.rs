@@ -117,9 +117,16 @@ fn find_at(
     };
     let servers = read_servers(&context.paths()?.servers_file())?;
     let mut known = context.config()?.written().chain(servers.values());
-    let Some(provider) = known.find(is_meant).cloned() else { return Ok(None) };
+    let known = known.find(is_meant).or_else(|| sent_there(context, wanted.as_ref(), typed));
+    let Some(provider) = known.cloned() else { return Ok(None) };
     let named = wanted.map_or_else(|| context.name(&provider.id), Ok)?;
     Ok(Some(Server { url: typed.to_owned(), named, provider }))
+}
+
+/// The provider that was asked for, where its credentials may go to that host: a key needs no sign-in there.
+fn sent_there<'a>(context: &'a Context, wanted: Option<&Named>, url: &str) -> Option<&'a Provider> {
+    let provider = context.config().ok()?.provider(wanted?.name.provider()).ok()?;
+    provider.sends_to(url).then_some(provider)
 }
 
 fn find_named(
