@@ -8,6 +8,7 @@
 mod answer;
 mod backlog;
 mod broken;
+mod child;
 mod connection;
 mod convert;
 mod ending;
@@ -17,6 +18,7 @@ mod failure;
 mod filter;
 mod host;
 mod http_sse;
+mod http_to_stdio;
 mod inbox;
 mod known;
 mod legacy;
@@ -37,10 +39,13 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 pub use broken::Broken;
+pub use child::{Child, Outfit, Outfitter, Shared, Want};
+pub use ending::asked as asked_to_end;
 pub use endpoint::Endpoint;
 pub use era::{Connected, Hello};
 pub use failure::Failure;
 pub use filter::Filter;
+pub use http_to_stdio::{Front, Guard, PATH, serve as serve_http};
 pub use known::Known;
 pub use session::{Settings, serve};
 
@@ -107,4 +112,14 @@ pub trait Link {
 
     /// What people call it.
     fn title(&self) -> String;
+
+    /// What `authctl login` is given to sign in to it.
+    fn login_name(&self) -> String {
+        self.url().to_string()
+    }
+
+    /// Comes back when the server has left for good. One that is elsewhere never does.
+    fn ended(&self) -> Pending<'_, ()> {
+        Box::pin(std::future::pending())
+    }
 }

@@ -69,6 +69,7 @@ pub async fn serve(link: Rc<dyn Link>, settings: Settings) -> io::Result<()> {
     };
     tokio::select! {
         () = relay => session.settle_open().await,
+        () = session.link.ended() => session.settle_open().await,
         () = out.closed() => {}
         () = ending::asked() => {}
     }

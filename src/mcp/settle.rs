@@ -115,6 +115,7 @@ impl Session {
                     other => other,
                 }
             }
+            Err(Failure::SignedOut) => Signal::Missing(Demand::default()),
             Err(_) => Signal::Nothing,
         }
     }
@@ -213,7 +214,7 @@ impl Session {
         let said = demand.said.as_ref().map_or(String::new(), |said| format!(" ({said})"));
         let line = format!(
             "{title} still refuses the sign-in{said}; another one: authctl login {}",
-            self.link.url()
+            self.link.login_name()
         );
         self.settings.interact.warn(&line);
         Next::Pass
@@ -283,7 +284,7 @@ impl Session {
             State::Failed(why) => format!("The sign-in to {title} failed: {why}"),
             _ => format!(
                 "Sign in to {title} first, then try again: authctl login {}",
-                self.link.url()
+                self.link.login_name()
             ),
         }
     }

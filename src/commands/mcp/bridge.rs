@@ -1,5 +1,6 @@
 //! `authctl mcp URL`: what an MCP client runs to reach a remote server.
 
+use std::ffi::OsString;
 use std::io::{IsTerminal, stdin};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -9,23 +10,23 @@ use clap::Args;
 use tokio::task::LocalSet;
 
 use super::client::{self, Client};
-use super::credentials::{self, Seat, Target};
-use crate::commands::{given, parse_time};
+use super::credentials::{self, Seat, Target, quiet};
+use super::{listen, wrap};
+use crate::commands::{complete, given, parse_time};
 use crate::config::McpRule;
-use crate::context::{Context, Options};
+use crate::context::Context;
 use crate::credential::Name;
 use crate::error::{CommandError, Kind};
 use crate::forward::{Bring, Broker, Forward};
 use crate::http::{Http, parse_url};
 use crate::mcp::{self, Broken, Endpoint, Filter, Known, Link, Settings};
 use crate::secret::Secret;
-use crate::ui::Manner;
 
 #[derive(Debug, Args)]
 #[group(skip)]
 pub struct Arguments {
     /// Address of the MCP server, or the name that it has here
-    #[arg(value_name = "URL", required = true)]
+    #[arg(value_name = "URL", required_unless_present = "command", conflicts_with = "command")]
     server: Option<String>,
 
     /// The credential to use, where it is not the server's own: an account, or another name
@@ -66,6 +67,23 @@ pub struct Arguments {
 
     #[command(flatten)]
     client: client::Arguments,
+
+    /// Credentials for the command, joined by commas: NAME, or NAME=VARIABLE to choose the variable
+    #[arg(long, value_name = "NAME[=VARIABLE]", value_delimiter = ',', requires = "command", conflicts_with = "server", add = complete::stored())]
+    with: Vec<String>,
+
+    #[command(flatten)]
+    listen: listen::Arguments,
+
+    /// A server that speaks MCP on its stdin and stdout, and its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+impl Arguments {
+    pub fn starts_child(&self) -> bool {
+        !self.command.is_empty()
+    }
 }
 
 /// Long enough for a call that a person, or a model, has a part in.
@@ -82,6 +100,14 @@ fn parse_secret_header(typed: &str) -> Result<(String, String), String> {
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
+    if arguments.starts_child() {
+        let settings = settings(context, arguments, &McpRule::default());
+        let (with, command) = (&arguments.with, &arguments.command);
+        if arguments.listen.is_wanted() {
+            return listen::run(context, &arguments.listen, settings, with, command);
+        }
+        return wrap::run(context, settings, with, command);
+    }
     let interact = context.ui.clone();
     let prepared = prepare(context, arguments);
     let (link, settings, desk): (Rc<dyn Link>, _, _) = match prepared {
@@ -169,10 +195,4 @@ fn secret(context: &Context, typed: &str) -> Result<Secret, CommandError> {
     let min_ttl = Duration::ZERO;
     let resolved = given::resolve(context, &named, provider, min_ttl, false, Some(&purpose))?;
     Ok(resolved.credential.secret().clone())
-}
-
-/// stdin and stdout carry the protocol: nobody can be asked there.
-fn quiet(context: &Context) -> Options {
-    let options = context.options();
-    Options { manner: Manner { no_input: true, ..options.manner }, ..options }
 }

@@ -22,6 +22,7 @@ use crate::http::Answer;
 use crate::interact::Interact;
 use crate::oauth::Refusal;
 use crate::signals;
+use crate::ui::Manner;
 
 /// Whose credentials a bridge sends where.
 #[derive(Debug, Clone)]
@@ -172,11 +173,17 @@ fn refusal(answer: &Answer) -> Refusal {
     Refusal { status: answer.status, headers, from_public: answer.is_from_public() }
 }
 
-fn trouble(error: &CommandError) -> Trouble {
+pub fn trouble(error: &CommandError) -> Trouble {
     let mut text = error.message().to_owned();
     for hint in error.hints() {
         text.push_str("; ");
         text.push_str(hint);
     }
     Trouble(text)
+}
+
+/// stdin and stdout carry the protocol: nobody can be asked there.
+pub fn quiet(context: &Context) -> Options {
+    let options = context.options();
+    Options { manner: Manner { no_input: true, ..options.manner }, ..options }
 }
