@@ -98,7 +98,8 @@ impl Message {
     pub fn read(text: impl Into<String>) -> Result<Self, Error> {
         let mut text = text.into();
         let kind = kind(&text)?;
-        if text.contains(['\n', '\r']) {
+        // A search for one byte is many times as fast as one for either.
+        if [b'\n', b'\r'].iter().any(|end| text.as_bytes().contains(end)) {
             text = text.replace(['\n', '\r'], " ");
         }
         Ok(Self { text, kind })
@@ -164,6 +165,17 @@ impl Message {
             Kind::Request { method, .. } | Kind::Notification { method } => Some(method),
             Kind::Response { .. } => None,
         }
+    }
+
+    /// The same response to another request: for one that names none, or a stranger.
+    #[must_use]
+    pub fn renamed(&self, id: &Id) -> Self {
+        if self.id() == Some(id) {
+            return self.clone();
+        }
+        let mut value = self.to_value();
+        value["id"] = id.to_value();
+        Self::read(value.to_string()).unwrap_or_else(|_| self.clone())
     }
 
     /// Of a request, or of the request that a response answers.

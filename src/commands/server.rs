@@ -10,7 +10,7 @@ use super::server_table::{Wanted, table};
 use crate::config::{Provider, Servers, read_servers};
 use crate::context::{Context, Named};
 use crate::credential::Name;
-use crate::error::{CommandError, chain};
+use crate::error::{CommandError, Kind, chain};
 use crate::http::parse_url;
 use crate::interact::Interact;
 use crate::login::{self, Found, Login, Method, Outcome, Wish};
@@ -53,6 +53,9 @@ pub struct SignIn<'a> {
     /// A sign-in by another process after this moment will do: when the refused credential was resolved,
     /// or the beginning of time where there was none.
     pub since: Option<Timestamp>,
+    /// Signs in only if the server trusts another authorization server than the one of the credential at
+    /// hand, which it refuses.
+    pub only_elsewhere: bool,
 }
 
 impl<'a> SignIn<'a> {
@@ -74,6 +77,7 @@ impl<'a> SignIn<'a> {
             open_browser: true,
             is_brought: false,
             since: None,
+            only_elsewhere: false,
         }
     }
 }
@@ -144,6 +148,11 @@ pub fn sign_in(
     sign_in: &SignIn<'_>,
 ) -> Result<(Server, Result<Outcome, login::Error>), CommandError> {
     let described = describe(context, sign_in)?;
+    if sign_in.only_elsewhere && !described.is_elsewhere(context)? {
+        let name = &described.server.named.name;
+        return Err(CommandError::new(Kind::LoginRequired, "it refuses a token that is new")
+            .hint(format!("authctl login {name}")));
+    }
     let login = Login { interact: sign_in.interact, ..context.login()? };
     let outcome = login.run(&described.wish(context, sign_in)?);
     // What waits for a person is neither done nor failed.
@@ -174,6 +183,15 @@ fn describe(context: &Context, sign_in: &SignIn<'_>) -> Result<Described, Comman
 }
 
 impl Described {
+    /// Whether the stored credential is of another authorization server than this sign-in would be.
+    fn is_elsewhere(&self, context: &Context) -> Result<bool, CommandError> {
+        let held = store::unless_damaged(context.store()?.load(&self.server.named.name))?;
+        let held =
+            held.as_ref().and_then(|record| Some(record.credential.as_oauth()?.1.issuer.clone()));
+        let now = self.server.provider.oauth().map(|oauth| oauth.issuer.clone());
+        Ok(held != now)
+    }
+
     fn wish<'a>(
         &'a self,
         context: &Context,

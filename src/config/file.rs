@@ -256,6 +256,7 @@ pub struct McpTable {
     pub open_browser: Option<bool>,
     pub list_wait: Option<Spanned<String>>,
     pub call_wait: Option<Spanned<String>>,
+    pub answer_wait: Option<Spanned<String>>,
 }
 
 /// `[agent.ID]`

@@ -26,6 +26,8 @@ pub struct McpRule {
     pub list_wait: Option<Duration>,
     /// How long other calls wait for it.
     pub call_wait: Option<Duration>,
+    /// How long the server may leave a request without a word.
+    pub answer_wait: Option<Duration>,
 }
 
 impl McpRule {
@@ -49,6 +51,7 @@ impl McpRule {
             open_browser: table.open_browser,
             list_wait: table.list_wait.as_ref().map(rules::time).transpose()?,
             call_wait: table.call_wait.as_ref().map(rules::time).transpose()?,
+            answer_wait: table.answer_wait.as_ref().map(rules::time).transpose()?,
         })
     }
 }

@@ -53,11 +53,19 @@ pub enum Ask {
     },
 }
 
-/// A wish to have the person sign in.
-pub struct SignInAsk {
-    /// What the server said that made it necessary.
+/// What makes a sign-in necessary, and how it is to go.
+#[derive(Clone)]
+pub struct SignInWish {
+    /// What the server said.
     pub refusal: Option<Arc<Answer>>,
     pub bring: Bring,
+    /// Only if another authorization server is to be asked than the one of the credential that was refused.
+    pub only_elsewhere: bool,
+}
+
+/// A wish to have the person sign in.
+pub struct SignInAsk {
+    pub wish: SignInWish,
     /// Gets the address where the person signs in, as soon as there is one.
     pub address: oneshot::Sender<Address>,
     pub reply: oneshot::Sender<Result<SignedIn, Trouble>>,
@@ -85,6 +93,18 @@ pub enum Bring {
 pub struct SignedIn {
     /// The local name of the credential.
     pub name: String,
+}
+
+/// What a session has in hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Nobody,
+    /// What a person pasted: only they can replace it.
+    Key,
+    /// Tokens of a sign-in.
+    Token {
+        is_renewable: bool,
+    },
 }
 
 /// What the session knows of its credential.
@@ -148,12 +168,11 @@ impl Broker {
     /// Has the person sign in; comes back when that is over. The address arrives through `url` before.
     pub async fn sign_in(
         &self,
-        refusal: Option<Arc<Answer>>,
-        bring: Bring,
+        wish: SignInWish,
         address: oneshot::Sender<Address>,
     ) -> Result<SignedIn, Trouble> {
         let (reply, answer) = oneshot::channel();
-        self.put(Ask::SignIn(SignInAsk { refusal, bring, address, reply }))?;
+        self.put(Ask::SignIn(SignInAsk { wish, address, reply }))?;
         let outcome = answer.await.map_err(|_| gone())?;
         *self.state.lock().await = State::Unasked;
         outcome
@@ -164,11 +183,14 @@ impl Broker {
         matches!(&*self.state.lock().await, State::Held(_))
     }
 
-    /// Whether the one in hand came from a sign-in, which can be made again.
-    pub async fn signs_in(&self) -> bool {
+    /// What the credential in hand is.
+    pub async fn standing(&self) -> Standing {
         match &*self.state.lock().await {
-            State::Held(held) => held.credential.as_oauth().is_some(),
-            _ => false,
+            State::Held(held) if held.credential.as_oauth().is_some() => {
+                Standing::Token { is_renewable: held.credential.is_renewable() }
+            }
+            State::Held(_) => Standing::Key,
+            State::Nobody | State::Unasked => Standing::Nobody,
         }
     }
 

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use url::Url;
 
-pub use broker::{Address, Ask, Bring, Broker, Held, SignInAsk, SignedIn, Trouble};
+pub use broker::{
+    Address, Ask, Bring, Broker, Held, SignInAsk, SignInWish, SignedIn, Standing, Trouble,
+};
 
 use crate::http::{self, Answer, Exchange, Http, Request};
 use crate::inject;

@@ -9,9 +9,6 @@ use zeroize::Zeroize;
 use super::Error;
 use crate::secret::Secret;
 
-/// Most bytes of header names and values.
-const HEADERS: usize = 64 * 1024;
-
 /// An answer, read to its end.
 pub struct Answer {
     pub status: u16,
@@ -33,16 +30,11 @@ impl Answer {
     ) -> Result<Self, Error> {
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
-        let size = |(name, value): (&hyper::header::HeaderName, &hyper::header::HeaderValue)| {
-            name.as_str().len() + value.len()
-        };
-        if headers.iter().map(size).sum::<usize>() > HEADERS {
-            return Err(Error::TooLarge { host, limit: HEADERS });
-        }
+        let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
         let mut answer = Answer {
             status,
             headers,
-            body: Vec::new(),
+            body: Vec::with_capacity(announced.unwrap_or_default().min(limit)),
             never_shown: Vec::new(),
             host,
             from_public,

@@ -144,7 +144,7 @@ impl Http {
             (Route::Proxied, _) => check_reach(&request.url, Reach::Public).is_ok(),
             _ => true,
         };
-        let exchange = Exchange::new(response, host, from_public);
+        let exchange = Exchange::new(response, host, from_public)?;
         self.nonces.note(&request.url, exchange.header(DPOP_NONCE));
         Ok(exchange)
     }

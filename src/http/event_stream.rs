@@ -1,5 +1,13 @@
 //! Server-sent events (WHATWG HTML §9.2): bytes in pieces of any size come out as events.
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
+/// CR and LF, looked for many bytes at a time.
+static LINE_END: LazyLock<Option<AhoCorasick>> =
+    LazyLock::new(|| AhoCorasick::new(["\n", "\r"]).ok());
+
 /// One event. `data` is what its lines held, joined by line feeds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Event {
@@ -20,6 +28,8 @@ pub struct EventStream {
     event: String,
     data: Vec<u8>,
     has_data: bool,
+    /// Of the event that has not ended yet, or of one before it.
+    id: Option<String>,
     last_id: Option<String>,
     retry: Option<u64>,
 }
@@ -44,12 +54,20 @@ impl EventStream {
             event: String::new(),
             data: Vec::new(),
             has_data: false,
+            id: None,
             last_id: None,
             retry: None,
         }
     }
 
-    /// The id of the last event that had one: for `Last-Event-ID`. Empty means that there is none again.
+    /// A decoder for what comes after this stream was cut: an event that had not ended is lost, the last id
+    /// and the wait stay.
+    pub fn resumed(self) -> Self {
+        let Self { limit, last_id, retry, .. } = self;
+        Self { id: last_id.clone(), last_id, retry, ..Self::new(limit) }
+    }
+
+    /// The id of the last whole event that had one: for `Last-Event-ID`. Empty means that there is none again.
     pub fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref().filter(|id| !id.is_empty())
     }
@@ -67,7 +85,7 @@ impl EventStream {
                 piece = &piece[1..];
                 continue;
             }
-            let end = piece.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            let end = line_end(piece);
             let (part, rest) = piece.split_at(end.unwrap_or(piece.len()));
             if self.line.len() + self.data.len() + part.len() > self.limit {
                 return Err(Unreadable::TooLong(self.limit));
@@ -102,7 +120,7 @@ impl EventStream {
                 self.data.extend_from_slice(value);
             }
             b"event" => self.event = text(value)?,
-            b"id" if !value.contains(&0) => self.last_id = Some(text(value)?),
+            b"id" if !value.contains(&0) => self.id = Some(text(value)?),
             b"retry" if value.iter().all(u8::is_ascii_digit) => {
                 self.retry = text(value)?.parse().ok();
             }
@@ -112,6 +130,7 @@ impl EventStream {
     }
 
     fn end_event(&mut self) -> Result<Option<Event>, Unreadable> {
+        self.last_id.clone_from(&self.id);
         let (event, data) = (std::mem::take(&mut self.event), std::mem::take(&mut self.data));
         if !std::mem::take(&mut self.has_data) {
             return Ok(None);
@@ -119,6 +138,13 @@ impl EventStream {
         let event = if event.is_empty() { "message".to_owned() } else { event };
         let data = String::from_utf8(data).map_err(|_| Unreadable::NotText)?;
         Ok(Some(Event { event, data }))
+    }
+}
+
+fn line_end(piece: &[u8]) -> Option<usize> {
+    match &*LINE_END {
+        Some(ends) => ends.find(piece).map(|found| found.start()),
+        None => piece.iter().position(|byte| matches!(byte, b'\n' | b'\r')),
     }
 }
 
@@ -156,6 +182,17 @@ mod tests {
         assert_eq!((stream.last_id(), stream.retry()), (Some("7"), Some(500)));
         stream.push(b"id\n\n").unwrap();
         assert_eq!(stream.last_id(), None);
+    }
+
+    #[test]
+    fn an_event_that_was_cut_has_no_id_yet() {
+        let mut stream = EventStream::new(1_000);
+        stream.push(b"id: 1\nretry: 9\ndata: a\n\nid: 2\ndata: b\n").unwrap();
+        assert_eq!(stream.last_id(), Some("1"));
+        let mut stream = stream.resumed();
+        assert_eq!((stream.last_id(), stream.retry()), (Some("1"), Some(9)));
+        assert_eq!(stream.push(b"\ndata: b\n\n").unwrap()[0].data, "b");
+        assert_eq!(stream.last_id(), Some("1"));
     }
 
     #[test]

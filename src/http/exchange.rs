@@ -5,6 +5,9 @@ use hyper::header::{CONTENT_TYPE, HeaderMap};
 
 use super::{Answer, Error};
 
+/// Most bytes of header names and values.
+const HEADERS: usize = 64 * 1024;
+
 /// An answer whose body has not been read yet. Dropped, it is cancelled.
 pub struct Exchange {
     pub status: u16,
@@ -15,10 +18,19 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new(mut response: reqwest::Response, host: String, from_public: bool) -> Self {
+    pub(super) fn new(
+        mut response: reqwest::Response,
+        host: String,
+        from_public: bool,
+    ) -> Result<Self, Error> {
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
-        Self { status, headers, response, host, from_public }
+        let size: usize =
+            headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        if size > HEADERS {
+            return Err(Error::TooLarge { host, limit: HEADERS });
+        }
+        Ok(Self { status, headers, response, host, from_public })
     }
 
     /// The next piece of the body, as it arrived; `None` at its end.
@@ -30,6 +42,11 @@ impl Exchange {
     pub async fn read(mut self, limit: usize) -> Result<Answer, Error> {
         *self.response.headers_mut() = self.headers;
         Answer::read(self.response, self.host, self.from_public, limit).await
+    }
+
+    /// An answer that comes as server-sent events.
+    pub fn is_event_stream(&self) -> bool {
+        self.status == 200 && self.media_type() == "text/event-stream"
     }
 
     /// Length of the body, where the server says it.

@@ -35,7 +35,7 @@ impl Signals {
     /// child ignores too. Without a controlling terminal the child gets a process group of its own,
     /// so that a signal to our group reaches it once; with one it must stay in the terminal's.
     pub fn catch(prepared: &mut process::Command) -> io::Result<Self> {
-        let ignored = ignored();
+        let ignored = crate::signals::ignored();
         let forwarded = FORWARDED.iter().filter(|number| ignored & (1 << (**number - 1)) == 0);
         let terminal = File::open("/dev/tty").ok();
         if terminal.is_none() {
@@ -115,12 +115,4 @@ fn news(child: Pid) -> io::Result<Option<News>> {
         }
         Some(_) => Ok(Some(News::Ended)),
     }
-}
-
-/// The signals that this process ignores, as a mask in which bit 0 is signal 1. Only Linux says it
-/// without unsafe code; elsewhere none.
-fn ignored() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }

@@ -1,9 +1,13 @@
 //! The answer to a posted request: JSON, or a stream of events that ends with the response.
 
-use super::Failure;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use super::endpoint::Endpoint;
+use super::{Failure, backlog};
 use crate::http::{EventStream, Exchange};
-use crate::jsonrpc::{Id, Message};
+use crate::jsonrpc::{Id, Kind, Message};
 use crate::text::clean;
 
 /// Most bytes of one message.
@@ -16,7 +20,7 @@ pub enum Answer {
     Response(Message),
     /// The stream ended before the response; what is known to go on from there.
     Cut(EventStream),
-    /// An answer that is not 2xx, and not JSON-RPC.
+    /// Not JSON-RPC: an answer that is not 2xx, or one that says that the response comes another way (202).
     Status {
         status: u16,
         body: String,
@@ -30,39 +34,79 @@ pub async fn read(
     endpoint: &Endpoint,
     aside: &dyn Fn(Message),
 ) -> Result<Answer, Failure> {
-    let status = exchange.status;
-    if exchange.media_type() == "text/event-stream" && status == 200 {
+    if exchange.is_event_stream() {
         return events(exchange, EventStream::new(LONGEST), id, endpoint, aside).await;
     }
-    let is_json = exchange.media_type() == "application/json";
-    let limit = if is_json && status == 200 { LONGEST } else { OTHER };
-    let mut answer = exchange.read(limit).await?;
-    let body = String::from_utf8(std::mem::take(&mut answer.body))
-        .map_err(|_| broken(endpoint, "it is not UTF-8"))?;
-    match Message::read_all(body.as_str()) {
-        Ok(messages) => pick(messages, id, aside)
-            .map(|response| settle(status, response))
-            .ok_or_else(|| broken(endpoint, "the response to this request is not in it")),
-        Err(error) if (200..300).contains(&status) => Err(broken(endpoint, &error.to_string())),
-        Err(_) => Ok(Answer::Status { status, body: clean(&body) }),
+    let status = exchange.status;
+    if (300..400).contains(&status) {
+        return Err(moved(&exchange, endpoint));
+    }
+    let media_type = exchange.media_type();
+    let body = read_body(exchange, endpoint).await?;
+    // The start of it, where it may have to be shown.
+    let shown = if status == 200 { String::new() } else { clean(&body) };
+    let is_empty = body.trim_ascii().is_empty();
+    match Message::read_all(body) {
+        Ok(messages) => match pick(messages, id, status, aside) {
+            Some(response) => Ok(Answer::Response(response)),
+            None if status == 202 => Ok(Answer::Status { status, body: shown }),
+            None => Err(broken(endpoint, "the response to this request is not in it")),
+        },
+        Err(_) if status != 200 => Ok(Answer::Status { status, body: shown }),
+        Err(_) if is_empty => Err(broken(endpoint, "it is empty")),
+        Err(_) if media_type != "application/json" => {
+            Err(broken(endpoint, &format!("it is not JSON, but {}", clean(&media_type))))
+        }
+        Err(error) => Err(broken(endpoint, &error.to_string())),
     }
 }
 
-/// An error with the server's id, or with none, under a status that says the same.
-fn settle(_status: u16, response: Message) -> Answer {
-    Answer::Response(response)
+/// Reads a body that is no stream, once the host has room for it.
+pub async fn read_body(exchange: Exchange, endpoint: &Endpoint) -> Result<String, Failure> {
+    let is_message = exchange.status == 200 && exchange.media_type() == "application/json";
+    let limit = if is_message { LONGEST } else { OTHER };
+    backlog::room().await;
+    let whole = timeout(endpoint.patience, exchange.read(limit)).await;
+    let mut answer = whole.map_err(|_| endpoint.silent())??;
+    String::from_utf8(std::mem::take(&mut answer.body))
+        .map_err(|_| broken(endpoint, "it is not UTF-8"))
 }
 
 /// Reads events until the response is there.
 pub async fn events(
-    mut exchange: Exchange,
-    mut stream: EventStream,
+    exchange: Exchange,
+    stream: EventStream,
     id: &Id,
     endpoint: &Endpoint,
     aside: &dyn Fn(Message),
 ) -> Result<Answer, Failure> {
+    follow(exchange, stream, id, endpoint, endpoint.patience, aside).await
+}
+
+/// The same for a stream that may be silent for as long as nothing happens.
+pub async fn news(
+    exchange: Exchange,
+    id: &Id,
+    endpoint: &Endpoint,
+    aside: &dyn Fn(Message),
+) -> Result<Answer, Failure> {
+    follow(exchange, EventStream::new(LONGEST), id, endpoint, Duration::MAX, aside).await
+}
+
+async fn follow(
+    mut exchange: Exchange,
+    mut stream: EventStream,
+    id: &Id,
+    endpoint: &Endpoint,
+    patience: Duration,
+    aside: &dyn Fn(Message),
+) -> Result<Answer, Failure> {
     loop {
-        let Ok(Some(piece)) = exchange.chunk().await else { return Ok(Answer::Cut(stream)) };
+        backlog::room().await;
+        let piece = timeout(patience, exchange.chunk()).await;
+        let Ok(Some(piece)) = piece.map_err(|_| endpoint.silent())? else {
+            return Ok(Answer::Cut(stream));
+        };
         for event in stream.push(&piece).map_err(|error| broken(endpoint, &error.to_string()))? {
             // An event without data primes a stream that can be resumed.
             if event.event != "message" || event.data.is_empty() {
@@ -70,40 +114,54 @@ pub async fn events(
             }
             let messages = Message::read_all(event.data)
                 .map_err(|error| broken(endpoint, &error.to_string()))?;
-            if let Some(response) = pick(messages, id, aside) {
+            if let Some(response) = pick(messages, id, 200, aside) {
                 return Ok(Answer::Response(response));
             }
         }
     }
 }
 
-/// The response to `id` among the messages; the others go aside.
-fn pick(messages: Vec<Message>, id: &Id, aside: &dyn Fn(Message)) -> Option<Message> {
+/// The response to `id` among the messages; the others go aside, but answers to nobody's question.
+fn pick(messages: Vec<Message>, id: &Id, status: u16, aside: &dyn Fn(Message)) -> Option<Message> {
     let mut response = None;
     for message in messages {
         match message.kind() {
-            crate::jsonrpc::Kind::Response { id: Some(other), .. } if other == id => {
+            Kind::Response { id: Some(other), .. } if other == id => {
                 response = response.or(Some(message));
             }
-            // An error about a message whose id the server could not read can only be about this one.
-            crate::jsonrpc::Kind::Response { id: None, .. } => {
-                response = response.or_else(|| Some(named(&message, id)));
+            // An error about a message whose id the server could not read can only be about this one; and
+            // so can one that is the whole of a refusal, whatever its id.
+            Kind::Response { id: other, is_error: true } if other.is_none() || status >= 400 => {
+                response = response.or_else(|| Some(message.renamed(id)));
             }
-            // An answer to nobody's question.
-            crate::jsonrpc::Kind::Response { .. } => {}
-            _ => aside(message),
+            Kind::Response { .. } => {}
+            Kind::Request { .. } | Kind::Notification { .. } => aside(message),
         }
     }
     response
 }
 
-/// An error without an id, as the answer that it must be.
-fn named(message: &Message, id: &Id) -> Message {
-    let mut value = message.to_value();
-    value["id"] = id.to_value();
-    Message::read(value.to_string()).unwrap_or_else(|_| message.clone())
+/// A refusal in the server's own words, where it has some.
+pub fn refused(endpoint: &Endpoint, status: u16, body: &str) -> Failure {
+    let said = if body.is_empty() { String::new() } else { format!(": {body}") };
+    Failure::failed(format!("{} answered HTTP {status}{said}", endpoint.host()))
 }
 
-fn broken(endpoint: &Endpoint, why: &str) -> Failure {
+/// Redirects are not followed: a credential goes to the address that it is for.
+fn moved(exchange: &Exchange, endpoint: &Endpoint) -> Failure {
+    let target = exchange.header("location").and_then(|to| endpoint.url.join(to).ok());
+    let Some(mut target) = target else {
+        return Failure::failed(format!("{} answered HTTP {}", endpoint.host(), exchange.status));
+    };
+    target.set_query(None);
+    target.set_fragment(None);
+    Failure::failed(format!(
+        "{} redirects to {}, which is not followed: use that address, if it is the server's",
+        endpoint.host(),
+        clean(target.as_str())
+    ))
+}
+
+pub fn broken(endpoint: &Endpoint, why: &str) -> Failure {
     Failure::failed(format!("the answer of {} cannot be read: {why}", endpoint.host()))
 }

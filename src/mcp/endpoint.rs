@@ -1,27 +1,28 @@
 //! The address of a server, and how one message is posted to it (Streamable HTTP).
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::time::timeout;
 use url::Url;
 
-use super::{Connected, Failure, Hello, Link, MODERN, Pending, Sink, era};
-use crate::forward::{Broker, Forward, Method, Outgoing};
+use super::{Failure, Known};
+use crate::forward::{Forward, Method, Outgoing};
 use crate::http::Exchange;
-
-/// How long a server may take to begin an answer, in a call that a person may be part of.
-const HEAD_WAIT: Duration = Duration::from_secs(600);
 
 /// The way to one server.
 pub struct Endpoint {
     pub url: Url,
     pub forward: Forward,
+    pub known: Known,
+    /// How long it may leave a request without a word.
+    pub patience: Duration,
 }
 
-/// Headers of one POST beside those that all have.
+/// What is special about the requests of one kind or session.
 #[derive(Debug, Default, Clone)]
 pub struct Headers {
+    /// Where messages go, if not to the server's own address (HTTP+SSE).
+    pub to: Option<Url>,
     pub version: Option<String>,
     pub session: Option<String>,
     /// Made at run time: `Mcp-Method`, `Mcp-Name`, `Mcp-Param-*`.
@@ -29,10 +30,6 @@ pub struct Headers {
 }
 
 impl Headers {
-    pub fn modern() -> Self {
-        Self { version: Some(MODERN.to_owned()), ..Self::default() }
-    }
-
     fn fixed(&self, accept: &str) -> Vec<(&'static str, String)> {
         let mut fixed = vec![("accept", accept.to_owned())];
         fixed.extend(self.version.clone().map(|version| ("mcp-protocol-version", version)));
@@ -74,37 +71,22 @@ impl Endpoint {
         let mut fixed = headers.fixed(accept);
         fixed.extend(more);
         let named = headers.named.clone();
-        let outgoing = Outgoing { method, url: &self.url, headers: fixed, named, body };
-        match timeout(HEAD_WAIT, self.forward.send(&outgoing)).await {
+        let url = headers.to.as_ref().unwrap_or(&self.url);
+        let outgoing = Outgoing { method, url, headers: fixed, named, body };
+        match timeout(self.patience, self.forward.send(&outgoing)).await {
             Ok(answer) => Ok(answer?),
-            Err(_) => Err(Failure::failed(format!("{} did not answer in time", self.host()))),
+            Err(_) => Err(self.silent()),
         }
+    }
+
+    /// It was waited for in vain.
+    pub fn silent(&self) -> Failure {
+        let waited = self.patience.as_secs();
+        Failure::failed(format!("{} said nothing for {waited} s", self.host()))
     }
 
     /// For messages.
     pub fn host(&self) -> String {
         crate::http::host_of(&self.url)
-    }
-}
-
-impl Link for Rc<Endpoint> {
-    fn connect<'a>(
-        &'a self,
-        hello: &'a Hello,
-        sink: Sink,
-    ) -> Pending<'a, Result<Connected, Failure>> {
-        Box::pin(era::connect(self.clone(), hello, sink))
-    }
-
-    fn broker(&self) -> &Broker {
-        &self.forward.broker
-    }
-
-    fn url(&self) -> &Url {
-        &self.url
-    }
-
-    fn title(&self) -> String {
-        self.host()
     }
 }

@@ -1,25 +1,40 @@
-//! Which revision a server speaks, found out by asking, and the server in the words of the host's revision.
+//! Which revision a server speaks, found out by asking or remembered, and the server in the words of the
+//! host's revision.
 
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+use url::Url;
 
-use super::answer::{self, Answer};
+use super::answer::Answer;
+use super::convert::{ToLegacy, ToModern, client_of};
 use super::endpoint::Endpoint;
+use super::known::Versions;
 use super::legacy::Legacy;
-use super::modern::{self, Modern};
-use super::{Era, Failure, LEGACY, MODERN, Server, Sink};
+use super::meta::Client;
+use super::modern::Modern;
+use super::{Era, Failure, LEGACY, LEGACY_VERSIONS, Link, Pending, Server, Sink};
+use crate::forward::Broker;
 use crate::jsonrpc::{Id, Message};
+
+/// How long a server may think about a question that it perhaps does not know.
+const PROBE_WAIT: Duration = Duration::from_secs(15);
 
 /// What a host began with.
 #[derive(Clone)]
 pub enum Hello {
     /// Its `initialize`.
     Legacy(Message),
-    Modern,
+    /// Its first request, if there was one.
+    Modern(Option<Message>),
 }
 
-/// A server that can be used, and its response to the host's `initialize`, if that was one.
+/// A server that can be used, and its response to the host's first request, where finding out about the server
+/// brought that too.
 pub struct Connected {
     pub server: Rc<dyn Server>,
     pub greeting: Option<Message>,
@@ -31,56 +46,273 @@ pub async fn connect(
     hello: &Hello,
     sink: Sink,
 ) -> Result<Connected, Failure> {
-    let found = probe(&endpoint).await?;
-    match (hello, found) {
-        (Hello::Legacy(hello), Found::Legacy) => {
-            let (server, greeting) = Legacy::open(endpoint, hello, sink).await?;
-            Ok(Connected { server, greeting: Some(greeting) })
-        }
-        (Hello::Modern, Found::Modern(_)) => {
-            Ok(Connected { server: Rc::new(Modern::new(endpoint)), greeting: None })
-        }
-        _ => Err(Failure::failed("the server speaks another revision of MCP than the host")),
+    let known = endpoint.known.read();
+    let way = Way { endpoint, hello: hello.clone(), sink };
+    match way.remembered(known.as_ref()).await? {
+        Some(connected) => Ok(connected),
+        None => Ok(way.asked().await?.1),
     }
 }
 
+impl Link for Rc<Endpoint> {
+    fn connect<'a>(
+        &'a self,
+        hello: &'a Hello,
+        sink: Sink,
+    ) -> Pending<'a, Result<Connected, Failure>> {
+        Box::pin(connect(self.clone(), hello, sink))
+    }
+
+    fn broker(&self) -> &Broker {
+        &self.forward.broker
+    }
+
+    fn url(&self) -> &Url {
+        &self.url
+    }
+
+    fn title(&self) -> String {
+        self.host()
+    }
+}
+
+/// What a server made of a modern request.
 enum Found {
-    Legacy,
-    /// The result of `server/discover`.
-    Modern(Value),
+    /// It did not understand; or it did not answer, and a handshake is worth a try.
+    Legacy { is_sure: bool },
+    /// The response to `server/discover`.
+    Modern(Message),
 }
 
-/// A modern request: a server of that era answers it, or says with a code of that era why not. 401 and 403
-/// say nothing of the era, and are failures.
-async fn probe(endpoint: &Rc<Endpoint>) -> Result<Found, Failure> {
-    let id = Id::of(&json!("authctl-discover"));
-    let Some(id) = id else { return Ok(Found::Legacy) };
-    let discover = Message::request(&id, "server/discover", &json!({"_meta": meta()}));
-    let exchange = endpoint.post(&modern::headers(&discover), discover.text()).await?;
-    match answer::read(exchange, &id, endpoint, &|_| {}).await {
-        Ok(Answer::Response(response)) => Ok(judge(&response)),
-        _ => Ok(Found::Legacy),
+/// From one host to one server.
+#[derive(Clone)]
+struct Way {
+    endpoint: Rc<Endpoint>,
+    hello: Hello,
+    sink: Sink,
+}
+
+impl Way {
+    /// Connects as the server itself says that it has to be.
+    async fn asked(&self) -> Result<(Era, Connected), Failure> {
+        let is_sure = match self.probe().await? {
+            Found::Modern(response) => {
+                return Ok((Era::Modern, self.without_handshake(response).await?));
+            }
+            Found::Legacy { is_sure } => is_sure,
+        };
+        let connected = self.with_handshake().await?;
+        if is_sure {
+            self.endpoint.known.write(&Versions::new(Vec::new()));
+        }
+        Ok((Era::Legacy, connected))
+    }
+
+    /// Connects as it worked before. `None`: nothing is remembered, or it is not so any more.
+    async fn remembered(&self, known: Option<&Versions>) -> Result<Option<Connected>, Failure> {
+        let Some(known) = known else { return Ok(None) };
+        let connected = match &self.hello {
+            // Its greeting is made from the answer to `server/discover`, and that is the probe.
+            Hello::Legacy(first) if known.is_modern() && !known.names(&asked_version(first)) => {
+                None
+            }
+            Hello::Modern(first) if known.is_modern() => {
+                let is_probe = first.as_ref().is_none_or(is_discover);
+                (!is_probe).then(|| Connected { server: self.assumed(), greeting: None })
+            }
+            Hello::Legacy(_) | Hello::Modern(_) => match self.with_handshake().await {
+                Ok(connected) => Some(connected),
+                Err(failure @ Failure::Refused(_)) => return Err(failure),
+                Err(_) => None,
+            },
+        };
+        if connected.is_none() && !known.is_modern() {
+            self.endpoint.known.forget();
+        }
+        Ok(connected)
+    }
+
+    fn assumed(&self) -> Rc<dyn Server> {
+        let server = RefCell::new(Rc::new(Modern::new(self.endpoint.clone())) as Rc<dyn Server>);
+        Rc::new(Assumed {
+            way: self.clone(),
+            server,
+            proved: Cell::default(),
+            doubt: Mutex::default(),
+        })
+    }
+
+    /// A modern request: a server of that era answers it, or says with a code of that era why not. 401 and 403
+    /// say nothing of the era, and are failures. A host's own `server/discover` is that request.
+    async fn probe(&self) -> Result<Found, Failure> {
+        let own = self.own_discover();
+        let discover = match &self.hello {
+            Hello::Modern(Some(first)) if is_discover(first) => first,
+            _ => &own,
+        };
+        let server = Modern::new(self.endpoint.clone());
+        match timeout(PROBE_WAIT, server.ask(discover, &|_| {})).await {
+            Ok(Ok(Answer::Response(response))) if is_modern(&response) => {
+                Ok(Found::Modern(response))
+            }
+            Ok(Err(failure @ Failure::Refused(_))) => Err(failure),
+            Ok(Ok(Answer::Response(_) | Answer::Status { status: 400..500, .. })) => {
+                Ok(Found::Legacy { is_sure: true })
+            }
+            // An unreachable server is as unreachable for a handshake, which then says so.
+            _ => Ok(Found::Legacy { is_sure: false }),
+        }
+    }
+
+    fn own_discover(&self) -> Message {
+        let id = Id::of(&json!("authctl-discover")).unwrap_or_else(|| Id::number(0));
+        Message::request(&id, "server/discover", &self.hello.client().params())
+    }
+
+    async fn with_handshake(&self) -> Result<Connected, Failure> {
+        let (endpoint, sink) = (self.endpoint.clone(), self.sink.clone());
+        match &self.hello {
+            Hello::Legacy(first) => {
+                let (server, greeting) = Legacy::open(endpoint, first, sink).await?;
+                if greeting.is_error() {
+                    return Err(Failure::Error(greeting));
+                }
+                Ok(Connected { server, greeting: Some(greeting) })
+            }
+            Hello::Modern(_) => {
+                let client = self.hello.client();
+                let server = ToLegacy::open(&client, sink, async |hello, sink| {
+                    let (server, greeting) = Legacy::open(endpoint, &hello, sink).await?;
+                    Ok((server as Rc<dyn Server>, greeting))
+                });
+                Ok(Connected { server: server.await?, greeting: None })
+            }
+        }
+    }
+
+    async fn without_handshake(&self, response: Message) -> Result<Connected, Failure> {
+        let discovered = response.member("result");
+        let supported = strings(&discovered["supportedVersions"]);
+        if !supported.is_empty() {
+            self.endpoint.known.write(&Versions::new(supported.clone()));
+        }
+        let server = || Rc::new(Modern::new(self.endpoint.clone()));
+        let first = match &self.hello {
+            Hello::Legacy(first) => first,
+            Hello::Modern(first) => {
+                let greeting = first.as_ref().is_some_and(is_discover).then_some(response);
+                return Ok(Connected { server: server(), greeting });
+            }
+        };
+        if supported.contains(&asked_version(first))
+            && let Ok(connected) = self.with_handshake().await
+        {
+            return Ok(connected);
+        }
+        if discovered.is_null() {
+            return Err(Failure::Error(response));
+        }
+        let server = ToModern::new(server(), first, discovered, self.sink.clone());
+        let greeting = server.greeting(first);
+        Ok(Connected { server, greeting })
     }
 }
 
-fn judge(response: &Message) -> Found {
+/// A server that is taken for what it was, until it has proved to be that or something else.
+struct Assumed {
+    way: Way,
+    server: RefCell<Rc<dyn Server>>,
+    proved: Cell<Option<Era>>,
+    /// Held by the one who asks anew.
+    doubt: Mutex<()>,
+}
+
+impl Assumed {
+    async fn ask(&self, request: &Message, aside: &dyn Fn(Message)) -> Result<Message, Failure> {
+        let was_proved = self.proved.get().is_some();
+        let server = self.server.borrow().clone();
+        let outcome = server.request(request, aside).await;
+        if was_proved || matches!(outcome, Err(Failure::Refused(_))) {
+            return outcome;
+        }
+        let is_proof = |response: &Message| !response.is_error() || is_modern(response);
+        if outcome.as_ref().is_ok_and(is_proof) {
+            self.proved.set(Some(Era::Modern));
+            return outcome;
+        }
+        match self.asked().await? {
+            Era::Modern => outcome,
+            Era::Legacy => self.server.borrow().clone().request(request, aside).await,
+        }
+    }
+
+    /// What the server is; it is asked once.
+    async fn asked(&self) -> Result<Era, Failure> {
+        let _turn = self.doubt.lock().await;
+        if let Some(era) = self.proved.get() {
+            return Ok(era);
+        }
+        let (era, connected) = self.way.asked().await?;
+        if era == Era::Legacy {
+            *self.server.borrow_mut() = connected.server;
+        }
+        self.proved.set(Some(era));
+        Ok(era)
+    }
+}
+
+impl Server for Assumed {
+    fn request<'a>(
+        &'a self,
+        request: &'a Message,
+        aside: &'a dyn Fn(Message),
+    ) -> Pending<'a, Result<Message, Failure>> {
+        Box::pin(self.ask(request, aside))
+    }
+
+    fn tell<'a>(&'a self, message: &'a Message) -> Pending<'a, Result<(), Failure>> {
+        let server = self.server.borrow().clone();
+        Box::pin(async move { server.tell(message).await })
+    }
+
+    fn close(&self) -> Pending<'_, ()> {
+        let server = self.server.borrow().clone();
+        Box::pin(async move { server.close().await })
+    }
+}
+
+impl Hello {
+    fn client(&self) -> Client {
+        match self {
+            Hello::Legacy(first) => client_of(first),
+            Hello::Modern(Some(first)) => Client::of(first),
+            Hello::Modern(None) => Client::own(),
+        }
+    }
+}
+
+fn is_discover(message: &Message) -> bool {
+    message.method() == Some("server/discover")
+}
+
+/// Whether only a modern server answers so. One that names no modern revision has a handshake.
+fn is_modern(response: &Message) -> bool {
     let response = response.to_value();
-    if response["result"]["supportedVersions"].is_array() {
-        return Found::Modern(response["result"].clone());
-    }
-    match response["error"]["code"].as_i64() {
-        Some(-32_022..=-32_020) => Found::Modern(Value::Null),
-        _ => Found::Legacy,
+    let error = &response["error"];
+    match error["code"].as_i64() {
+        Some(-32_022) => {
+            let supported = strings(&error["data"]["supported"]);
+            !supported.iter().all(|version| LEGACY_VERSIONS.contains(&version.as_str()))
+                || supported.is_empty()
+        }
+        Some(-32_021 | -32_020) => true,
+        _ => response["result"]["supportedVersions"].is_array(),
     }
 }
 
-/// What every modern request carries.
-pub fn meta() -> Value {
-    json!({
-        "io.modelcontextprotocol/protocolVersion": MODERN,
-        "io.modelcontextprotocol/clientInfo": {"name": "authctl", "version": env!("CARGO_PKG_VERSION")},
-        "io.modelcontextprotocol/clientCapabilities": {},
-    })
+fn strings(value: &Value) -> Vec<String> {
+    let values = value.as_array().into_iter().flatten();
+    values.filter_map(|value| value.as_str().map(str::to_owned)).collect()
 }
 
 /// The era of a host, by its first message.

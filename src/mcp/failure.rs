@@ -33,7 +33,7 @@ impl Failure {
     /// The error that the host gets for its request.
     pub fn message(&self, id: &Id) -> Message {
         match self {
-            Failure::Error(message) => message.clone(),
+            Failure::Error(message) => message.renamed(id),
             other => {
                 Message::error(Some(id), UPSTREAM_FAILED, &other.text(), other.data().as_ref())
             }

@@ -1,19 +1,28 @@
-//! Streamable HTTP of 2025-03-26 to 2025-11-25: a handshake, a session, and a stream of the server's own.
+//! A server of the legacy era in the words of a host of that era: one session after the other, each begun with
+//! what the host itself said at the beginning.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::answer::{self, Answer};
-use super::endpoint::{Endpoint, Headers};
-use super::{Failure, LEGACY, Pending, Server, Sink};
-use crate::http::Exchange;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::connection::Connection;
+use super::endpoint::Endpoint;
+use super::inbox::Inbox;
+use super::{Failure, Pending, Server, Sink};
 use crate::jsonrpc::{Id, Kind, Message};
 
-/// A session with a server, in the words of its host.
+const INITIALIZED: &str = "notifications/initialized";
+
 pub struct Legacy {
-    endpoint: Rc<Endpoint>,
-    headers: RefCell<Headers>,
-    sink: Sink,
+    /// The host's `initialize`.
+    hello: Message,
+    /// The host's word that it is done, or ours for a host that never says it.
+    initialized: RefCell<Message>,
+    connection: RefCell<Rc<Connection>>,
+    /// Held by whoever makes the next session; why the last one could not be made, and when.
+    renewal: Mutex<Option<(Instant, Failure)>>,
 }
 
 impl Legacy {
@@ -23,48 +32,58 @@ impl Legacy {
         hello: &Message,
         sink: Sink,
     ) -> Result<(Rc<Self>, Message), Failure> {
-        let session = Rc::new(Self { endpoint, headers: RefCell::default(), sink });
-        let greeting = session.shake_hands(hello).await?;
-        Ok((session, greeting))
+        let inbox = Inbox::new(sink);
+        let (connection, greeting) = Connection::open(&endpoint, &inbox, hello).await?;
+        let server = Rc::new(Self {
+            hello: hello.clone(),
+            initialized: RefCell::new(Message::notification(INITIALIZED, None)),
+            connection: RefCell::new(connection),
+            renewal: Mutex::default(),
+        });
+        Ok((server, greeting))
     }
 
-    async fn shake_hands(&self, hello: &Message) -> Result<Message, Failure> {
-        let Some(id) = hello.id() else { return Err(Failure::failed("initialize has no id")) };
-        let exchange = self.endpoint.post(&Headers::default(), hello.text()).await?;
-        let session = exchange.header("mcp-session-id").map(str::to_owned);
-        let sink = self.sink.clone();
-        let greeting = self.response(exchange, id, &move |message| sink(message)).await?;
-        let result = greeting.member("result");
-        let version = result["protocolVersion"].as_str().unwrap_or(LEGACY).to_owned();
-        *self.headers.borrow_mut() =
-            Headers { version: Some(version), session, ..Headers::default() };
-        Ok(greeting)
+    fn connection(&self) -> Rc<Connection> {
+        self.connection.borrow().clone()
     }
 
-    async fn response(
+    async fn ask(
         &self,
-        exchange: Exchange,
+        connection: &Connection,
+        request: &Message,
         id: &Id,
         aside: &dyn Fn(Message),
     ) -> Result<Message, Failure> {
-        let has_session = self.headers.borrow().session.is_some();
-        match answer::read(exchange, id, &self.endpoint, aside).await? {
-            Answer::Response(message) => Ok(message),
-            Answer::Status { status: 404, .. } if has_session => Err(Failure::SessionGone),
-            Answer::Status { status, body } => Err(Failure::failed(format!(
-                "{} answered HTTP {status}{}",
-                self.endpoint.host(),
-                if body.is_empty() { String::new() } else { format!(": {body}") }
-            ))),
-            Answer::Cut(_) => Err(Failure::failed(format!(
-                "the connection to {} broke before the response",
-                self.endpoint.host()
-            ))),
+        if !matches!(request.method(), Some("initialize" | "ping")) {
+            let initialized = self.initialized.borrow().clone();
+            connection.begin(&initialized).await?;
         }
+        connection.ask(request, id, aside).await
     }
 
-    fn headers(&self) -> Headers {
-        self.headers.borrow().clone()
+    /// The session after `old`, which the server has forgotten: made once for all who met that.
+    async fn renewed(&self, old: &Rc<Connection>) -> Result<Rc<Connection>, Failure> {
+        let asked = Instant::now();
+        let mut failed = self.renewal.lock().await;
+        let current = self.connection();
+        if !Rc::ptr_eq(&current, old) {
+            return Ok(current);
+        }
+        if let Some((when, failure)) = &*failed
+            && *when >= asked
+        {
+            return Err(failure.clone());
+        }
+        match old.open_again(&self.hello).await {
+            Ok((new, _)) => {
+                *self.connection.borrow_mut() = new.clone();
+                Ok(new)
+            }
+            Err(failure) => {
+                *failed = Some((Instant::now(), failure.clone()));
+                Err(failure)
+            }
+        }
     }
 }
 
@@ -78,30 +97,29 @@ impl Server for Legacy {
             let Kind::Request { id, .. } = request.kind() else {
                 return Err(Failure::failed("this is no request"));
             };
-            let exchange = self.endpoint.post(&self.headers(), request.text()).await?;
-            self.response(exchange, id, aside).await
+            let connection = self.connection();
+            match self.ask(&connection, request, id, aside).await {
+                Err(Failure::SessionGone) => {
+                    let next = self.renewed(&connection).await?;
+                    self.ask(&next, request, id, aside).await
+                }
+                other => other,
+            }
         })
     }
 
     fn tell<'a>(&'a self, message: &'a Message) -> Pending<'a, Result<(), Failure>> {
         Box::pin(async move {
-            let exchange = self.endpoint.post(&self.headers(), message.text()).await?;
-            match exchange.status {
-                404 if self.headers().session.is_some() => Err(Failure::SessionGone),
-                200..300 => Ok(()),
-                status => {
-                    Err(Failure::failed(format!("{} answered HTTP {status}", self.endpoint.host())))
-                }
+            let connection = self.connection();
+            if message.method() == Some(INITIALIZED) {
+                *self.initialized.borrow_mut() = message.clone();
+                return connection.begin(message).await;
             }
+            connection.tell(message).await
         })
     }
 
     fn close(&self) -> Pending<'_, ()> {
-        Box::pin(async move {
-            let headers = self.headers();
-            if headers.session.is_some() {
-                let _ = self.endpoint.delete(&headers).await;
-            }
-        })
+        Box::pin(async move { self.connection().close().await })
     }
 }

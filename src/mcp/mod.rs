@@ -6,15 +6,27 @@
 //! ```
 
 mod answer;
+mod backlog;
 mod broken;
+mod connection;
+mod convert;
+mod ending;
 mod endpoint;
 mod era;
 mod failure;
 mod filter;
 mod host;
+mod http_sse;
+mod inbox;
+mod known;
 mod legacy;
+mod members;
+mod meta;
 mod modern;
 mod offer;
+mod own_stream;
+mod params;
+mod reconnect;
 mod session;
 mod settle;
 mod sign_in;
@@ -29,6 +41,7 @@ pub use endpoint::Endpoint;
 pub use era::{Connected, Hello};
 pub use failure::Failure;
 pub use filter::Filter;
+pub use known::Known;
 pub use session::{Settings, serve};
 
 use url::Url;
@@ -56,6 +69,9 @@ pub const MODERN: &str = "2026-07-28";
 
 /// The newest revision with a handshake.
 pub const LEGACY: &str = "2025-11-25";
+
+/// The revisions with a handshake.
+const LEGACY_VERSIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", LEGACY];
 
 /// One server as the session sees it, in the era of the session's host. Dropping a future ends what it
 /// waits for, on the wire too.

@@ -35,7 +35,7 @@ pub fn asking(hello: &Hello, message: &Message) -> Asking {
                 Asking::Tool
             }
         }
-        Hello::Modern => {
+        Hello::Modern(_) => {
             let capabilities =
                 &message.member("params")["_meta"]["io.modelcontextprotocol/clientCapabilities"];
             let can_repeat =

@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tokio::sync::{Mutex, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
+use super::ending;
 use super::era::{self, Connected, Hello};
 use super::filter::Filter;
 use super::host::Host;
@@ -51,20 +53,28 @@ impl Settings {
 /// How long requests may take to end once the host has gone.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
-/// Stands between the host on stdin and stdout and the server behind `link`, until the host has gone.
-pub async fn serve(link: Rc<dyn Link>, settings: Settings) {
-    let (out, writer) = stdio::stdout();
+/// Stands between the host on stdin and stdout and the server behind `link`, until the host has gone or the
+/// process is asked to end.
+pub async fn serve(link: Rc<dyn Link>, settings: Settings) -> io::Result<()> {
+    let out = Rc::new(stdio::stdout()?);
     let mut lines = stdio::stdin();
-    let session = Session::new(Rc::new(out), link, settings);
-    while let Some(line) = lines.recv().await {
-        match line {
-            Line::Message(message) => session.take(message),
-            Line::Bad(answer) => session.host.send(answer),
+    let session = Session::new(out.clone(), link, settings);
+    let relay = async {
+        while let Some(line) = lines.recv().await {
+            match line {
+                Line::Message(message) => session.take(message),
+                Line::Bad(answer) => session.host.send(answer),
+            }
         }
+    };
+    tokio::select! {
+        () = relay => session.settle_open().await,
+        () = out.closed() => {}
+        () = ending::asked() => {}
     }
     session.end().await;
-    drop(session);
-    let _ = writer.join();
+    out.drained().await;
+    Ok(())
 }
 
 pub struct Session {
@@ -148,14 +158,14 @@ impl Session {
     fn note_hello(&self, message: &Message) {
         let hello = match era::of_host(message) {
             Era::Legacy => Hello::Legacy(message.clone()),
-            Era::Modern if self.hello.borrow().is_none() => Hello::Modern,
+            Era::Modern if self.hello.borrow().is_none() => Hello::Modern(Some(message.clone())),
             Era::Modern => return,
         };
         *self.hello.borrow_mut() = Some(hello);
     }
 
     pub(super) fn hello(&self) -> Hello {
-        self.hello.borrow().clone().unwrap_or(Hello::Modern)
+        self.hello.borrow().clone().unwrap_or(Hello::Modern(None))
     }
 
     pub(super) fn is_initialized(&self) -> bool {
@@ -251,7 +261,7 @@ impl Session {
         match (request, &hello) {
             (Some(request), hello) => offer::asking(hello, request),
             (None, Hello::Legacy(message)) => offer::asking(&hello, message),
-            (None, Hello::Modern) => Asking::Tool,
+            (None, Hello::Modern(_)) => Asking::Tool,
         }
     }
 
@@ -283,17 +293,24 @@ impl Session {
         Some(agreed)
     }
 
-    /// Lets the last requests come to their end, and ends the server's session.
-    async fn end(&self) {
+    /// Lets the last requests come to their end.
+    async fn settle_open(&self) {
         let settled = async {
             while !self.open.borrow().is_empty() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
         let _ = timeout(LAST_WAIT, settled).await;
-        if let Some(server) = self.server.lock().await.take() {
-            let _ = timeout(LAST_WAIT, server.close()).await;
-        }
+    }
+
+    /// Ends the server's session, if it can be had.
+    async fn end(&self) {
+        let ended = async {
+            if let Some(server) = self.server.lock().await.take() {
+                server.close().await;
+            }
+        };
+        let _ = timeout(LAST_WAIT, ended).await;
     }
 }
 

@@ -10,7 +10,7 @@ use super::Failure;
 use super::offer::{self, Asking};
 use super::session::{Session, is_listening};
 use super::sign_in::{State, Until};
-use crate::forward::Bring;
+use crate::forward::{Bring, SignInWish, Standing};
 use crate::http::Answer;
 use crate::jsonrpc::{METHOD_NOT_FOUND, Message};
 use crate::login_signal::{Demand, Invitations, Refresh, Signal, of_answer, of_message};
@@ -30,6 +30,8 @@ const FOLLOWED: [Duration; 4] = [
 struct Tried {
     renewed: bool,
     signed_in: bool,
+    /// The server may have moved to another authorization server.
+    moved: bool,
     scopes: BTreeSet<Vec<String>>,
     followed: usize,
 }
@@ -128,7 +130,7 @@ impl Session {
         if std::mem::replace(&mut tried.signed_in, true) {
             return self.give_up(demand);
         }
-        self.sign_in_for(refusal, request).await
+        self.sign_in_for(refusal, false, request).await
     }
 
     /// Where the credential that was presented is refused: at most one refresh, and for a sign-in that has
@@ -153,10 +155,36 @@ impl Session {
                 Err(trouble) => return Next::Instead(Err(Failure::failed(trouble.0))),
             }
         }
-        if broker.holds().await && (refresh == Refresh::Never || !broker.signs_in().await) {
+        match broker.standing().await {
+            Standing::Key => self.give_up(demand),
+            Standing::Token { .. } if refresh == Refresh::Never => self.give_up(demand),
+            // A new token is refused: only that another server gives them now would explain it.
+            Standing::Token { is_renewable: true } => {
+                self.sign_in_elsewhere(refusal, demand, request, tried).await
+            }
+            Standing::Token { .. } if tried.signed_in => {
+                self.sign_in_elsewhere(refusal, demand, request, tried).await
+            }
+            Standing::Nobody | Standing::Token { .. } => {
+                self.sign_in_once(refusal, demand, request, tried).await
+            }
+        }
+    }
+
+    async fn sign_in_elsewhere(
+        self: &Rc<Self>,
+        refusal: Option<Arc<Answer>>,
+        demand: &Demand,
+        request: &Message,
+        tried: &mut Tried,
+    ) -> Next {
+        if refusal.is_none() || std::mem::replace(&mut tried.moved, true) {
             return self.give_up(demand);
         }
-        self.sign_in_once(refusal, demand, request, tried).await
+        match self.sign_in_for(refusal, true, request).await {
+            Next::Again => Next::Again,
+            _ => self.give_up(demand),
+        }
     }
 
     /// RFC 6750 §3.1 `insufficient_scope`: the same scopes are asked for once.
@@ -176,7 +204,7 @@ impl Session {
             self.refused_scopes.borrow_mut().insert(scopes);
             return self.give_up(&demand);
         }
-        self.sign_in_for(refusal, request).await
+        self.sign_in_for(refusal, false, request).await
     }
 
     /// The server's own refusal stands; the person hears what there is to do.
@@ -192,10 +220,15 @@ impl Session {
     }
 
     /// Begins a sign-in, and waits for it as long as this request can.
-    async fn sign_in_for(self: &Rc<Self>, refusal: Option<Arc<Answer>>, request: &Message) -> Next {
+    async fn sign_in_for(
+        self: &Rc<Self>,
+        refusal: Option<Arc<Answer>>,
+        only_elsewhere: bool,
+        request: &Message,
+    ) -> Next {
         let asking = self.asking(Some(request));
         let bring = if asking == Asking::Tool { self.settings.bring } else { Bring::Shown };
-        self.sign_in.begin(refusal, bring);
+        self.sign_in.begin(SignInWish { refusal, bring, only_elsewhere });
         if let Some(greeting) = offer::greeting(request, &self.link.title()) {
             self.has_stand_in.set(true);
             self.has_own_greeting.set(true);
@@ -257,7 +290,11 @@ impl Session {
 
     /// The tool that gives the link.
     async fn authorize(self: &Rc<Self>, request: &Message) -> Outcome {
-        self.sign_in.begin(None, Bring::Shown);
+        self.sign_in.begin(SignInWish {
+            refusal: None,
+            bring: Bring::Shown,
+            only_elsewhere: false,
+        });
         let state = self.sign_in.wait(Until::Address, ADDRESS_WAIT).await;
         let (text, is_error) = match state {
             State::Settled => (format!("Signed in to {}.", self.link.title()), false),

@@ -3,15 +3,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use super::Link;
-use crate::forward::{Address, Bring};
-use crate::http::Answer;
+use crate::forward::{Address, SignInWish};
 
 /// Where a session's sign-in stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -61,7 +59,7 @@ impl SignIn {
     }
 
     /// Begins a sign-in for what was refused, unless one goes on.
-    pub fn begin(self: &Rc<Self>, refusal: Option<Arc<Answer>>, bring: Bring) {
+    pub fn begin(self: &Rc<Self>, wish: SignInWish) {
         self.declined.set(false);
         if self.is_pending() {
             return;
@@ -69,14 +67,14 @@ impl SignIn {
         self.set(State::Pending(None));
         let this = Rc::clone(self);
         tokio::task::spawn_local(async move {
-            let outcome = this.run(refusal, bring).await;
+            let outcome = this.run(wish).await;
             this.set(outcome);
         });
     }
 
-    async fn run(&self, refusal: Option<Arc<Answer>>, bring: Bring) -> State {
+    async fn run(&self, wish: SignInWish) -> State {
         let (tell_address, address) = oneshot::channel();
-        let outcome = self.link.broker().sign_in(refusal, bring, tell_address);
+        let outcome = self.link.broker().sign_in(wish, tell_address);
         tokio::pin!(outcome);
         let outcome = tokio::select! {
             outcome = &mut outcome => outcome,

@@ -1,15 +1,19 @@
 //! The host on stdin and stdout: one message a line. Reading and writing block, so each has a thread; a host
 //! that does not read stops neither other requests nor the end of the process.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::thread;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::answer::LONGEST;
+use super::backlog;
 use super::failure::unreadable;
 use super::host::Host;
 use crate::jsonrpc::{self, Id, Message};
@@ -25,6 +29,11 @@ pub enum Line {
     Bad(Message),
 }
 
+/// What is written at a time.
+const PIECE: usize = 64 << 10;
+/// How long a host that has ended may take to read on.
+const LAST_READ: Duration = Duration::from_millis(500);
+
 /// Messages to stdout.
 pub struct Stdout {
     lines: mpsc::UnboundedSender<String>,
@@ -32,34 +41,82 @@ pub struct Stdout {
 
 impl Host for Stdout {
     fn send(&self, message: Message) {
+        let mut line = message.into_text();
+        line.push('\n');
+        backlog::grow(line.len());
         // The thread ends only with the pipe, and then nobody reads any more.
-        let _ = self.lines.send(message.into_text());
+        let _ = self.lines.send(line);
     }
 }
 
-/// Starts the thread that writes; it ends when the last sender is gone. The handle is for waiting until all
-/// is written.
-pub fn stdout() -> (Stdout, thread::JoinHandle<()>) {
-    let (lines, mut queue) = mpsc::unbounded_channel::<String>();
-    let writer = thread::spawn(move || {
-        signals::leave_to_main_thread();
-        let mut out = io::stdout().lock();
-        while let Some(line) = queue.blocking_recv() {
-            let mut written = write_line(&mut out, &line);
-            while let Ok(line) = queue.try_recv() {
-                written = written.and_then(|()| write_line(&mut out, &line));
+impl Stdout {
+    /// Comes back when the host has closed its end.
+    pub async fn closed(&self) {
+        self.lines.closed().await;
+    }
+
+    /// Waits until all is written, while the host goes on reading.
+    pub async fn drained(&self) {
+        let drained = async {
+            let mut left = backlog::bytes();
+            while left > 0 && timeout(LAST_READ, backlog::until(|now| now < left)).await.is_ok() {
+                left = backlog::bytes();
             }
-            if written.and_then(|()| out.flush()).is_err() {
+        };
+        tokio::select! {
+            () = drained => {}
+            () = self.closed() => {}
+        }
+    }
+}
+
+/// Starts the thread that writes.
+pub fn stdout() -> io::Result<Stdout> {
+    let mut out = BufWriter::with_capacity(PIECE, duplicate_stdout()?);
+    let (lines, mut queue) = mpsc::unbounded_channel::<String>();
+    thread::spawn(move || {
+        signals::leave_to_main_thread();
+        let mut unflushed = 0;
+        while let Some(line) = queue.blocking_recv() {
+            let mut next = Some(line);
+            while let Some(line) = next {
+                if write_line(&mut out, &line, &mut unflushed).is_err() {
+                    return;
+                }
+                next = queue.try_recv().ok();
+            }
+            if flush(&mut out, &mut unflushed).is_err() {
                 return;
             }
         }
     });
-    (Stdout { lines }, writer)
+    Ok(Stdout { lines })
 }
 
-fn write_line(out: &mut impl Write, line: &str) -> io::Result<()> {
-    out.write_all(line.as_bytes())?;
-    out.write_all(b"\n")
+/// The stream itself: the standard library's handle would flush at every line, and be locked at the end.
+fn duplicate_stdout() -> io::Result<File> {
+    #[cfg(unix)]
+    let own = std::os::fd::AsFd::as_fd(&io::stdout()).try_clone_to_owned()?;
+    #[cfg(windows)]
+    let own = std::os::windows::io::AsHandle::as_handle(&io::stdout()).try_clone_to_owned()?;
+    Ok(File::from(own))
+}
+
+fn write_line(out: &mut impl Write, line: &str, unflushed: &mut usize) -> io::Result<()> {
+    for piece in line.as_bytes().chunks(PIECE) {
+        out.write_all(piece)?;
+        *unflushed += piece.len();
+        if *unflushed >= PIECE {
+            flush(out, unflushed)?;
+        }
+    }
+    Ok(())
+}
+
+fn flush(out: &mut impl Write, unflushed: &mut usize) -> io::Result<()> {
+    out.flush()?;
+    backlog::shrink(std::mem::take(unflushed));
+    Ok(())
 }
 
 /// Starts the thread that reads stdin to its end.

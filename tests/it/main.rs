@@ -47,7 +47,17 @@ mod machine;
 mod manifest;
 #[cfg(unix)]
 mod mcp_auth;
+#[cfg(unix)]
+mod mcp_convert;
+#[cfg(unix)]
 mod mcp_gates;
+#[cfg(unix)]
+mod mcp_hostile;
+#[cfg(unix)]
+mod mcp_legacy;
+#[cfg(unix)]
+mod mcp_modern;
+#[cfg(unix)]
 mod mcp_signals;
 #[cfg(unix)]
 mod one_login;
@@ -63,6 +73,7 @@ mod real_conformance;
 mod real_dpop;
 mod real_keychain;
 mod real_machine;
+mod real_mcp;
 mod real_mcp_sdks;
 mod real_oidc;
 mod real_parts;

@@ -206,6 +206,62 @@ impl ProtectedApi {
     }
 }
 
+/// An MCP server of the legacy era, by the official TypeScript SDK.
+pub struct LegacyMcp {
+    part: Part,
+    pub url: String,
+}
+
+impl LegacyMcp {
+    /// `options` are those of `tests/real/mcp-legacy.mjs`.
+    pub fn start(options: &Value) -> Self {
+        let part = Part::server("mcp-legacy.mjs", options);
+        let url = part.line()["url"].as_str().unwrap().to_owned();
+        Self { part, url }
+    }
+
+    /// Has it do one of the things that its script knows, and waits until it is done.
+    pub fn command(&mut self, word: &str) {
+        writeln!(self.part.stdin.as_ref().unwrap(), "{word}").unwrap();
+        while self.part.line()["done"].is_null() {}
+    }
+
+    /// What came since the last look, in order.
+    pub fn seen(&self) -> Vec<Value> {
+        self.part.lines.try_iter().collect()
+    }
+}
+
+/// `@modelcontextprotocol/server-everything` over HTTP.
+pub struct Everything {
+    child: Child,
+    pub url: String,
+}
+
+impl Everything {
+    /// `transport` is `streamableHttp` or `sse`.
+    pub fn start(transport: &str) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let script = "node_modules/@modelcontextprotocol/server-everything/dist/index.js";
+        let mut command = Command::new("node");
+        command.arg(real(script)).arg(transport).env("PORT", address.port().to_string());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().unwrap();
+        eventually("a listener", || std::net::TcpStream::connect(address).ok());
+        let path = if transport == "sse" { "sse" } else { "mcp" };
+        Self { child, url: format!("http://{address}/{path}") }
+    }
+}
+
+impl Drop for Everything {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// Someone in front of headless Chromium, who signs in and agrees.
 pub struct Person {
     report: PathBuf,

@@ -14,10 +14,10 @@ use crate::commands::{given, parse_time};
 use crate::config::McpRule;
 use crate::context::{Context, Options};
 use crate::credential::Name;
-use crate::error::CommandError;
+use crate::error::{CommandError, Kind};
 use crate::forward::{Bring, Broker, Forward};
 use crate::http::{Http, parse_url};
-use crate::mcp::{self, Broken, Endpoint, Filter, Link, Settings};
+use crate::mcp::{self, Broken, Endpoint, Filter, Known, Link, Settings};
 use crate::secret::Secret;
 use crate::ui::Manner;
 
@@ -60,9 +60,16 @@ pub struct Arguments {
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     call_wait: Option<Duration>,
 
+    /// How long the server may leave a request without a word [default: 10m]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    answer_wait: Option<Duration>,
+
     #[command(flatten)]
     client: client::Arguments,
 }
+
+/// Long enough for a call that a person, or a model, has a part in.
+const ANSWER_WAIT: Duration = Duration::from_mins(10);
 
 fn parse_header(typed: &str) -> Result<(String, String), String> {
     let (name, value) = typed.split_once(':').ok_or("it is written like 'X-Team: blue'")?;
@@ -87,10 +94,11 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
             (Rc::new(broken), Settings::new(interact), None)
         }
     };
-    context.http.block_on(LocalSet::new().run_until(mcp::serve(link, settings)));
+    let served = context.http.block_on(LocalSet::new().run_until(mcp::serve(link, settings)));
     if let Some(desk) = desk {
         let _ = desk.join();
     }
+    served.map_err(|error| CommandError::new(Kind::Failed, format!("no stdout: {error}")))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -112,7 +120,9 @@ fn prepare(context: &Context, arguments: &Arguments) -> Result<Session, CommandE
     let (options, command_line) = (quiet(context), context.command_line);
     let (asks, desk) = credentials::start(Seat { options, command_line, target, client });
     let forward = Forward { http: Http::new(), broker: Broker::new(asks), extra };
-    let link = Rc::new(Rc::new(Endpoint { url, forward }));
+    let patience = arguments.answer_wait.or(rule.answer_wait).unwrap_or(ANSWER_WAIT);
+    let known = Known::of(&url, &context.paths()?.state);
+    let link = Rc::new(Rc::new(Endpoint { url, forward, known, patience }));
     Ok(Session { link, settings, desk })
 }
 

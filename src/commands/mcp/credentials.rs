@@ -139,8 +139,8 @@ fn sign_in(seat: &Seat, since: Option<Timestamp>, ask: SignInAsk) {
     thread::spawn(move || {
         signals::leave_to_main_thread();
         let context = seat.context();
-        let bringer = Bringer::new(context.ui.clone(), ask.bring, ask.address);
-        let refusal = ask.refusal.as_deref().map(refusal);
+        let bringer = Bringer::new(context.ui.clone(), ask.wish.bring, ask.address);
+        let refusal = ask.wish.refusal.as_deref().map(refusal);
         let wish = SignIn {
             name: seat.target.name.as_deref(),
             refusal: refusal.as_ref(),
@@ -152,6 +152,7 @@ fn sign_in(seat: &Seat, since: Option<Timestamp>, ask: SignInAsk) {
             client_metadata_url: seat.client.metadata_url.clone(),
             is_brought: true,
             since,
+            only_elsewhere: ask.wish.only_elsewhere,
             ..SignIn::by_default(&seat.target.url, &bringer)
         };
         let outcome = try_sign_in(&context, &wish);

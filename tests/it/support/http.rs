@@ -174,7 +174,8 @@ fn reset(_: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-fn read(stream: &mut impl BufRead) -> io::Result<Request> {
+/// Reads one request.
+pub fn read(stream: &mut impl BufRead) -> io::Result<Request> {
     let line = read_line(stream)?;
     let mut words = line.split(' ');
     let (method, target) = (words.next().unwrap_or(""), words.next().unwrap_or(""));

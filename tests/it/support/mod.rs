@@ -10,7 +10,10 @@ pub mod http;
 #[cfg(unix)]
 pub mod launcher;
 pub mod mcp_guard;
+pub mod mcp_host;
 pub mod mcp_server;
+pub mod mcp_wire;
+pub mod modern;
 pub mod protected_resource;
 #[cfg(unix)]
 pub mod pty;

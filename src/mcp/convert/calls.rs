@@ -1,0 +1,209 @@
+//! Calls to a server with a handshake that asks before it answers: the host gets the question as its result,
+//! and its next request goes on with the call, which waits meanwhile (MCP 2026-07-28, patterns/mrtr).
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+use crate::jsonrpc::{Id, Kind, Message};
+use crate::mcp::members::Members;
+use crate::mcp::{Failure, Server};
+
+/// How long a call waits for the host to come back with an answer.
+const PAUSE: Duration = Duration::from_secs(600);
+/// The key of the question in `inputRequests`; there is one at a time.
+pub const INPUT: &str = "input";
+
+/// What becomes of a call.
+pub enum Event {
+    /// The server said something on the way.
+    Said(Message),
+    /// It wants to know something.
+    Asked(Message),
+    Done(Result<Message, Failure>),
+}
+
+/// A request that is at the server. Dropped before it is over, it is cancelled there: a server with a
+/// handshake wants to be told.
+pub struct Underway {
+    /// Its id at the server.
+    id: Id,
+    last_words: mpsc::UnboundedSender<Message>,
+    is_over: bool,
+}
+
+impl Underway {
+    /// What has to be told in the end goes to `last_words`.
+    pub fn new(id: Id, last_words: mpsc::UnboundedSender<Message>) -> Self {
+        Self { id, last_words, is_over: false }
+    }
+
+    pub fn over(&mut self) {
+        self.is_over = true;
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        if !self.is_over {
+            let params = json!({"requestId": self.id.to_value()});
+            let cancelled = Message::notification("notifications/cancelled", Some(&params));
+            let _ = self.last_words.send(cancelled);
+        }
+    }
+}
+
+/// A request that goes on whoever waits for it.
+pub struct Call {
+    events: mpsc::UnboundedReceiver<Event>,
+    task: AbortHandle,
+    underway: Underway,
+}
+
+impl Call {
+    pub async fn next(&mut self) -> Event {
+        let gone = || Event::Done(Err(Failure::failed("the call was lost")));
+        let event = self.events.recv().await.unwrap_or_else(gone);
+        if matches!(event, Event::Done(_)) {
+            self.underway.over();
+        }
+        event
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A call that waits for the host.
+pub enum Paused {
+    /// For the answer to this question of the server.
+    Asked(Call, Message),
+    /// For the person, after which it is made anew: the server ended it and named links (-32042).
+    Again,
+}
+
+struct Waiting {
+    /// Method and name: no other request may go on with it.
+    of: (String, String),
+    paused: Paused,
+}
+
+/// All calls that may be asked about something.
+pub struct Calls {
+    paused: RefCell<HashMap<String, Waiting>>,
+    running: RefCell<Vec<mpsc::WeakUnboundedSender<Event>>>,
+    last_words: mpsc::UnboundedSender<Message>,
+}
+
+impl Calls {
+    pub fn new(last_words: mpsc::UnboundedSender<Message>) -> Rc<Self> {
+        Rc::new(Self { paused: RefCell::default(), running: RefCell::default(), last_words })
+    }
+
+    /// Sends a request.
+    pub fn begin(&self, server: Rc<dyn Server>, request: Message) -> Option<Call> {
+        let id = request.id()?.clone();
+        let (sender, events) = mpsc::unbounded_channel();
+        self.running.borrow_mut().push(sender.downgrade());
+        let task = tokio::task::spawn_local(async move {
+            let aside = |message: Message| {
+                let is_question = matches!(message.kind(), Kind::Request { .. });
+                let event = if is_question { Event::Asked } else { Event::Said };
+                let _ = sender.send(event(message));
+            };
+            let outcome = server.request(&request, &aside).await;
+            let _ = sender.send(Event::Done(outcome));
+        });
+        let underway = Underway::new(id, self.last_words.clone());
+        Some(Call { events, task: task.abort_handle(), underway })
+    }
+
+    /// Gives a question that came by itself to the newest call; false if there is none.
+    pub fn ask_any(&self, question: &Message) -> bool {
+        let mut running = self.running.borrow_mut();
+        running.retain(|call| call.upgrade().is_some());
+        let newest = running.last().and_then(mpsc::WeakUnboundedSender::upgrade);
+        newest.is_some_and(|call| call.send(Event::Asked(question.clone())).is_ok())
+    }
+
+    /// Lets a call wait for the host; gives the handle with which it comes back, which nobody can guess.
+    pub fn pause(self: &Rc<Self>, request: &Message, paused: Paused) -> Result<String, Failure> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|error| Failure::failed(error.to_string()))?;
+        let handle = format!("{:032x}", u128::from_ne_bytes(random));
+        let waiting = Waiting { of: target(request), paused };
+        self.paused.borrow_mut().insert(handle.clone(), waiting);
+        let (late, calls) = (handle.clone(), Rc::downgrade(self));
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(PAUSE).await;
+            if let Some(calls) = calls.upgrade() {
+                let late = calls.paused.borrow_mut().remove(&late);
+                drop(late);
+            }
+        });
+        Ok(handle)
+    }
+
+    /// The call that `request` goes on with.
+    pub fn resume(&self, request: &Message, handle: &str) -> Option<Paused> {
+        let mut paused = self.paused.borrow_mut();
+        if paused.get(handle)?.of != target(request) {
+            return None;
+        }
+        paused.remove(handle).map(|waiting| waiting.paused)
+    }
+}
+
+fn target(request: &Message) -> (String, String) {
+    let params = Members::of(request).object("params");
+    let name = params.text_of("name").or(params.text_of("uri")).unwrap_or_default();
+    (request.method().unwrap_or_default().to_owned(), name.to_owned())
+}
+
+/// The result that asks the host.
+pub fn input_required(id: &Id, requests: &Value, handle: &str) -> Message {
+    let result = json!({
+        "resultType": "input_required",
+        "inputRequests": requests,
+        "requestState": handle,
+    });
+    Message::result(id, &result)
+}
+
+/// A question of a server as the host gets it: an elicitation's id is not known there.
+pub fn input_request(question: &Message) -> Value {
+    let mut params = Members::of(question).object("params");
+    params.remove("elicitationId");
+    let params: Value = serde_json::from_str(&params.to_string()).unwrap_or_default();
+    let mut request = json!({"method": question.method(), "params": params});
+    if params.as_object().is_some_and(serde_json::Map::is_empty) {
+        request = json!({"method": question.method()});
+    }
+    request
+}
+
+/// Whether a host has what a question is for.
+pub fn is_answerable(question: &Message, capabilities: &Value) -> bool {
+    match question.method() {
+        Some("roots/list") => capabilities["roots"].is_object(),
+        Some("sampling/createMessage") => capabilities["sampling"].is_object(),
+        Some("elicitation/create") => {
+            let elicitation = &capabilities["elicitation"];
+            if question.member("params")["mode"] == "url" {
+                elicitation["url"].is_object()
+            } else {
+                elicitation["form"].is_object()
+                    || elicitation.as_object().is_some_and(serde_json::Map::is_empty)
+            }
+        }
+        _ => false,
+    }
+}

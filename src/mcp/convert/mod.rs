@@ -1,0 +1,14 @@
+//! A server of one era in the words of the other: a host with a handshake on a server without one, and the
+//! reverse. Members that mean the same in both pass as they were written.
+
+mod calls;
+mod handshake;
+mod inputs;
+mod listening;
+mod subscriptions;
+mod to_legacy;
+mod to_modern;
+
+pub use handshake::client_of;
+pub use to_legacy::ToLegacy;
+pub use to_modern::ToModern;

@@ -1,0 +1,104 @@
+//! The stream on which a server of the legacy era speaks by itself (MCP 2025-11-25, Streamable HTTP,
+//! listening for messages): opened once, come back to when it is cut, from the event on where it was.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use tokio::task::AbortHandle;
+use tokio::time::sleep;
+
+use super::answer::LONGEST;
+use super::endpoint::{Endpoint, Headers};
+use super::inbox::Inbox;
+use super::reconnect::Reconnect;
+use super::{Failure, backlog};
+use crate::http::{EventStream, Exchange};
+
+/// How often it is begun anew after it had to be given up.
+const MOST_BEGINNINGS: u32 = 5;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Closed,
+    Open,
+    NotOffered,
+}
+
+pub struct OwnStream {
+    state: Rc<Cell<State>>,
+    beginnings: Cell<u32>,
+    task: RefCell<Option<AbortHandle>>,
+}
+
+impl OwnStream {
+    pub fn new() -> Self {
+        let state = Rc::new(Cell::new(State::Closed));
+        Self { state, beginnings: Cell::default(), task: RefCell::default() }
+    }
+
+    /// Opens the stream, unless it is open or the server has none.
+    pub fn ensure(&self, endpoint: &Rc<Endpoint>, headers: &Headers, inbox: &Rc<Inbox>) {
+        if self.state.get() != State::Closed || self.beginnings.get() == MOST_BEGINNINGS {
+            return;
+        }
+        self.state.set(State::Open);
+        self.beginnings.set(self.beginnings.get() + 1);
+        let (state, endpoint, headers) = (self.state.clone(), endpoint.clone(), headers.clone());
+        let inbox = inbox.clone();
+        let task = tokio::task::spawn_local(async move {
+            state.set(listen(&endpoint, &headers, &inbox).await);
+            inbox.give_up();
+        });
+        *self.task.borrow_mut() = Some(task.abort_handle());
+    }
+
+    /// Whether a response could still come on it.
+    pub fn is_open(&self) -> bool {
+        self.state.get() == State::Open
+    }
+}
+
+impl Drop for OwnStream {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.get_mut() {
+            task.abort();
+        }
+    }
+}
+
+/// Listens until the server has no such stream, or it was cut too often.
+async fn listen(endpoint: &Endpoint, headers: &Headers, inbox: &Inbox) -> State {
+    let mut stream = EventStream::new(LONGEST);
+    let mut reconnect = Reconnect::new();
+    loop {
+        match endpoint.listen(headers, stream.last_id()).await {
+            Ok(exchange) if exchange.is_event_stream() => {
+                if follow(exchange, &mut stream, inbox).await {
+                    reconnect.succeeded();
+                }
+                stream = stream.resumed();
+            }
+            // The one before has not been given up yet over there; or the server is in trouble.
+            Ok(exchange) if matches!(exchange.status, 409 | 429 | 500 | 502..=599) => {}
+            Ok(_) => return State::NotOffered,
+            Err(Failure::Refused(_)) => return State::Closed,
+            Err(_) => {}
+        }
+        let Some(pause) = reconnect.pause(stream.retry()) else { return State::Closed };
+        sleep(pause).await;
+    }
+}
+
+/// Reads to the end; whether anything came.
+async fn follow(mut exchange: Exchange, stream: &mut EventStream, inbox: &Inbox) -> bool {
+    let mut came = false;
+    loop {
+        backlog::room().await;
+        let Ok(Some(piece)) = exchange.chunk().await else { return came };
+        let Ok(events) = stream.push(&piece) else { return came };
+        for event in events {
+            came = true;
+            inbox.take_event(event.data);
+        }
+    }
+}
