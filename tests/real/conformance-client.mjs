@@ -63,7 +63,7 @@ mcp_url = "${url}"
 [provider.conformance.oauth]
 grants = ["id_jag"]
 identity_provider = "idp"
-identity = { source = "file", path = "${await file('id-token', context.idp_id_token)}", token_type = "id_token" }
+identity = { source = "file", path = "${await file('id-token', context.idp_id_token)}" }
 `,
   }),
   'auth/wif-jwt-bearer': async (file) => ({
