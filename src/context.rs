@@ -267,6 +267,11 @@ impl Context {
         }
     }
 
+    /// `--account`, as typed.
+    pub fn account(&self) -> Option<&str> {
+        self.options.account.as_deref()
+    }
+
     /// `--account` alone means nothing: there is no name that it could complete.
     pub fn refuse_account_alone(&self) -> Result<(), CommandError> {
         match &self.options.account {

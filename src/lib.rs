@@ -12,6 +12,7 @@ mod private_file;
 mod secret;
 mod signals;
 mod text;
+mod toml_tables;
 // band 1: places and people
 mod headless;
 mod interact;

@@ -56,8 +56,11 @@ mod tests {
         let text = "{\n  \"agents\": {\n    \"Shop\": {\n      \"url\": \"https://x.example\",\n      \"auth_token\": \"sk-1\"\n    }\n  }\n}\n";
         let found = literals(text).unwrap();
         assert_eq!(found[0].sign, Sign::Provider { provider: "adcp", account: "shop".into() });
-        let after =
-            refer(text, &[Reference { at: &found[0].at, with: "adcp:shop".into() }]).unwrap();
+        let after = refer(
+            text,
+            &[Reference { at: &found[0].at, way: Way::Remove, with: "adcp:shop".into() }],
+        )
+        .unwrap();
         assert_eq!(
             after,
             "{\n  \"agents\": {\n    \"Shop\": {\n      \"url\": \"https://x.example\"\n    }\n  }\n}\n"

@@ -1,58 +1,138 @@
 //! Codex's `config.toml`: `[mcp_servers.NAME]`.
 
-use std::collections::BTreeMap;
+use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
-use toml_edit::{Array, DocumentMut, Item, TableLike, Value};
-
-use super::mcp_servers::{self, Spot, prefix};
-use super::{Literal, Malformed, Reference};
+use super::entry::Entry;
+use super::mcp_servers::{Spot, bridged, by_server, prefix};
+use super::server::Server;
+use super::{Malformed, Reference, Way};
+use crate::toml_tables;
 
 const TABLE: &str = "mcp_servers";
 
-pub fn literals(text: &str) -> Result<Vec<Literal>, Malformed> {
-    parse(text)?;
-    let tree: serde_json::Value = toml::from_str(text).map_err(|_| syntax(None))?;
+pub fn servers(text: &str) -> Result<Vec<Server>, Malformed> {
+    let tree = tree(text)?;
     let Some(servers) = tree.get(TABLE).and_then(serde_json::Value::as_object) else {
         return Ok(Vec::new());
     };
-    let of = |(name, server): (&String, &serde_json::Value)| {
-        mcp_servers::literals(&[TABLE.to_owned(), name.clone()], server)
+    let of = |(name, value): (&String, &serde_json::Value)| Server {
+        at: vec![TABLE.to_owned(), name.clone()],
+        value: value.clone(),
     };
-    Ok(servers.iter().flat_map(of).collect())
+    Ok(servers.iter().map(of).collect())
 }
 
-fn syntax(line: Option<usize>) -> Malformed {
-    Malformed::Syntax { what: "TOML", line }
+fn tree(text: &str) -> Result<serde_json::Value, Malformed> {
+    parse(text)?;
+    toml::from_str(text).map_err(|_| Malformed::Syntax { what: "TOML", line: None, column: None })
 }
 
 fn parse(text: &str) -> Result<DocumentMut, Malformed> {
     text.parse().map_err(|error: toml_edit::TomlError| {
-        syntax(error.span().map(|span| super::line_of(text, span.start)))
+        super::syntax_at("TOML", text, error.span().map_or(0, |span| span.start))
     })
 }
 
-pub fn refer(text: &str, references: &[Reference<'_>]) -> Result<String, Malformed> {
+/// A table of its own at the end; or in the place of one of that name, or among others in one line.
+pub fn put(text: &str, name: &str, entry: &Entry) -> Result<String, Malformed> {
     let mut document = parse(text)?;
-    let mut servers: BTreeMap<&[String], Vec<String>> = BTreeMap::new();
-    for reference in references {
-        let form = || Malformed::Form(reference.at.join("."));
-        let spot = Spot::of(reference.at).ok_or_else(form)?;
-        let server = server_at(&mut document, spot.server())?;
-        let done = match spot {
-            Spot::Variable { name, .. } => {
+    let is_inline = document.get(TABLE).is_some_and(Item::is_inline_table);
+    let servers = document.get_mut(TABLE).and_then(Item::as_table_like_mut);
+    let Some(servers) = servers.filter(|servers| is_inline || servers.get(name).is_some()) else {
+        return Ok(appended(text, name, entry));
+    };
+    if let Some(there) = servers.get_mut(name) {
+        let there = there.as_table_like_mut().ok_or_else(|| Malformed::Form(name.into()))?;
+        there.clear();
+        fill(there, entry);
+    } else {
+        let mut inline = InlineTable::new();
+        fill(&mut inline, entry);
+        servers.insert(name, Item::Value(Value::InlineTable(inline)));
+    }
+    Ok(written(&document, text))
+}
+
+/// The document with the line breaks of the text that it was: it knows one kind alone.
+fn written(document: &DocumentMut, text: &str) -> String {
+    let after = document.to_string();
+    if text.contains("\r\n") { after.replace("\r\n", "\n").replace('\n', "\r\n") } else { after }
+}
+
+fn fill(server: &mut dyn TableLike, entry: &Entry) {
+    server.insert("command", Item::Value(entry.command.as_str().into()));
+    server.insert("args", Item::Value(Value::Array(entry.args.iter().collect())));
+}
+
+fn appended(text: &str, name: &str, entry: &Entry) -> String {
+    let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let mut server = Table::new();
+    fill(&mut server, entry);
+    let mut servers = Table::new();
+    servers.set_implicit(true);
+    servers.insert(name, Item::Table(server));
+    let mut document = DocumentMut::new();
+    document.insert(TABLE, Item::Table(servers));
+    let added = document.to_string().replace('\n', newline);
+    match text {
+        "" => added,
+        _ if text.ends_with('\n') => format!("{text}{newline}{added}"),
+        _ => format!("{text}{newline}{newline}{added}"),
+    }
+}
+
+pub fn remove(text: &str, at: &[String]) -> Result<String, Malformed> {
+    let mut document = parse(text)?;
+    let gone = || Malformed::Gone(at.join("."));
+    let [table, name] = at else { return Err(gone()) };
+    if toml_tables::remove(&mut document, table, name) {
+        Ok(written(&document, text))
+    } else {
+        Err(gone())
+    }
+}
+
+pub fn refer(text: &str, references: &[Reference<'_>], program: &str) -> Result<String, Malformed> {
+    let tree = tree(text)?;
+    let mut document = parse(text)?;
+    for (at, of_server) in by_server(references)? {
+        let form = || Malformed::Form(at.join("."));
+        let server = server_at(&mut document, at)?;
+        let (bridges, others): (Vec<_>, Vec<_>) =
+            of_server.into_iter().partition(|reference| reference.way == Way::Bridge);
+        for reference in &others {
+            take(server, reference)?;
+        }
+        if bridges.is_empty() {
+            let with: Vec<String> = others.iter().map(|it| it.with.clone()).collect();
+            wrap(server, &with, program).ok_or_else(form)?;
+        } else {
+            let value = at.iter().try_fold(&tree, |value, key| value.get(key)).ok_or_else(form)?;
+            bridge(server, &bridged(value, &bridges, program).ok_or_else(form)?);
+        }
+    }
+    Ok(written(&document, text))
+}
+
+/// Takes the literal of a local server out.
+fn take(server: &mut dyn TableLike, reference: &Reference<'_>) -> Result<(), Malformed> {
+    let done =
+        match Spot::of(reference.at).ok_or_else(|| Malformed::Form(reference.at.join(".")))? {
+            Spot::Variable { name } => {
                 let env = server.get_mut("env").and_then(Item::as_table_like_mut);
                 env.and_then(|env| env.remove(name)).map(drop)
             }
-            Spot::Argument { index, .. } => keep_name(server, index),
+            Spot::Argument { index } => keep_name(server, index),
         };
-        done.ok_or_else(|| Malformed::Gone(reference.at.join(".")))?;
-        servers.entry(spot.server()).or_default().push(reference.with.clone());
+    done.ok_or_else(|| Malformed::Gone(reference.at.join(".")))
+}
+
+/// Lets `authctl mcp` reach the server: its address and headers make room for a command.
+fn bridge(server: &mut dyn TableLike, entry: &Entry) {
+    for key in ["url", "http_headers", "args"] {
+        server.remove(key);
     }
-    for (at, with) in servers {
-        let server = server_at(&mut document, at)?;
-        wrap(server, &with).ok_or_else(|| Malformed::Form(at.join(".")))?;
-    }
-    Ok(document.to_string())
+    fill(server, entry);
 }
 
 fn server_at<'a>(
@@ -75,13 +155,13 @@ fn keep_name(server: &mut dyn TableLike, index: usize) -> Option<()> {
 }
 
 /// Lets `authctl exec` run the server's command with these credentials.
-fn wrap(server: &mut dyn TableLike, with: &[String]) -> Option<()> {
+fn wrap(server: &mut dyn TableLike, with: &[String], program: &str) -> Option<()> {
     let arguments = server.get("args").and_then(Item::as_array);
     let first = arguments.and_then(|arguments| arguments.get(0)?.as_str()).map(str::to_owned);
     let command = server.get_mut("command")?.as_value_mut()?;
     let (prefix, runs_already) = prefix(command.as_str()?, first.as_deref(), with);
     if !runs_already {
-        let mut authctl = Value::from("authctl");
+        let mut authctl = Value::from(program);
         *authctl.decor_mut() = command.decor().clone();
         *command = authctl;
     }
@@ -102,10 +182,11 @@ mod tests {
     #[test]
     fn a_server_runs_under_exec_and_comments_stay() {
         let text = "model = \"x\" # mine\n\n[mcp_servers.gh] # hub\ncommand = \"npx\" # old\nargs = [\"-y\", \"server\"] # two\n[mcp_servers.gh.env]\n# keep\nGITHUB_TOKEN = \"ghp_1\"\nLEVEL = \"debug\"\n";
-        let found = literals(text).unwrap();
+        let found = servers(text).unwrap()[0].literals();
         assert_eq!(found[0].place(), "mcp_servers.gh.env.GITHUB_TOKEN");
-        let reference = Reference { at: &found[0].at, with: "github=GITHUB_TOKEN".into() };
-        let after = refer(text, &[reference]).unwrap();
+        let with = "github=GITHUB_TOKEN".into();
+        let reference = Reference { at: &found[0].at, way: Way::Exec, with };
+        let after = refer(text, &[reference], "authctl").unwrap();
         assert!(!after.contains("ghp_1"), "{after}");
         for kept in ["# mine", "# hub", "# old", "# two", "LEVEL = \"debug\""] {
             assert!(after.contains(kept), "{kept}: {after}");
@@ -113,5 +194,42 @@ mod tests {
         let args = "args = [\"exec\", \"--with\", \"github=GITHUB_TOKEN\", \"--\", \"npx\",\"-y\", \"server\"]";
         assert!(after.replace(", ", ",").contains(&args.replace(", ", ",")), "{after}");
         assert!(after.contains("command = \"authctl\" # old"), "{after}");
+    }
+
+    fn entry() -> Entry {
+        Entry { command: "authctl".into(), args: vec!["mcp".into(), "https://x.example/".into()] }
+    }
+
+    #[test]
+    fn what_was_put_in_is_taken_out_without_a_trace() {
+        for text in [
+            "",
+            "model = \"x\" # mine\n",
+            "[mcp_servers.a]\ncommand = \"b\"\n[mcp_servers.a.env]\nK = \"v\"\n\n# the end\n",
+            "[mcp_servers.a]\r\ncommand = 'b'\r\n\r\n[profiles.x]\r\nk = 1\r\n",
+            "mcp_servers.a.command = \"b\"\n",
+        ] {
+            for name in ["new", "with.dot"] {
+                let after = put(text, name, &entry()).unwrap();
+                assert!(after.contains("args = [\"mcp\", \"https://x.example/\"]"), "{after}");
+                let at = [TABLE.to_owned(), name.to_owned()];
+                assert_eq!(remove(&after, &at).unwrap(), text, "{after:?}");
+            }
+        }
+        let inline = "mcp_servers = { a = { command = \"b\" } } # here\n";
+        let after = put(inline, "new", &entry()).unwrap();
+        assert_eq!(servers(&after).unwrap().len(), 2, "{after}");
+        assert!(after.contains("# here"), "{after}");
+    }
+
+    #[test]
+    fn comments_around_a_server_stay() {
+        let text = "# top\n\n[mcp_servers.a] # a\nurl = \"https://a.example\"\n\n# about b\n[mcp_servers.b]\ncommand = \"b\"\n";
+        let after = put(text, "a", &entry()).unwrap();
+        for kept in ["# top", "# a\n", "# about b"] {
+            assert!(after.contains(kept) && !after.contains("url ="), "{after}");
+        }
+        let left = remove(&after, &[TABLE.to_owned(), "a".to_owned()]).unwrap();
+        assert!(left.contains("# top") && left.contains("# about b\n[mcp_servers.b]"), "{left}");
     }
 }

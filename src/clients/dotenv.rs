@@ -196,9 +196,12 @@ mod tests {
     fn only_what_is_referred_to_changes() {
         let text = "A=1\r\n\texport KEY=\"x\ny\" # prod\r\nB=2 \n";
         let at = ["line 2".to_owned()];
-        let after = refer(text, &[Reference { at: &at, with: "x=KEY".into() }]).unwrap();
+        let after =
+            refer(text, &[Reference { at: &at, way: Way::Comment, with: "x=KEY".into() }]).unwrap();
         assert_eq!(after, "A=1\r\n\t# KEY: authctl exec --with x=KEY -- COMMAND # prod\r\nB=2 \n");
-        assert!(refer(&after, &[Reference { at: &at, with: "x".into() }]).is_err());
+        assert!(
+            refer(&after, &[Reference { at: &at, way: Way::Comment, with: "x".into() }]).is_err()
+        );
     }
 
     #[test]

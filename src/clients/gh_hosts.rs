@@ -81,7 +81,7 @@ fn take(
 }
 
 fn syntax(line: usize) -> Malformed {
-    Malformed::Syntax { what: "gh's hosts.yml", line: Some(line) }
+    Malformed::Syntax { what: "gh's hosts.yml", line: Some(line), column: None }
 }
 
 #[cfg(test)]

@@ -4,13 +4,16 @@
 use std::collections::BTreeMap;
 
 use jsonc_parser::ParseOptions;
-use jsonc_parser::cst::{CstArray, CstInputValue, CstObject, CstRootNode};
+use jsonc_parser::cst::{CstArray, CstInputValue, CstObject, CstObjectProp, CstRootNode};
+use jsonc_parser::errors::ParseError;
 
-use super::mcp_servers::{self, Spot, prefix};
-use super::{Literal, Malformed, Reference};
+use super::entry::Entry;
+use super::mcp_servers::{Spot, bridged, by_server, prefix};
+use super::server::Server;
+use super::{Malformed, Reference, Way};
 
 /// Comments and commas at the end, as VS Code and Zed take them; nothing else beyond JSON.
-const SYNTAX: ParseOptions = ParseOptions {
+pub(super) const SYNTAX: ParseOptions = ParseOptions {
     allow_comments: true,
     allow_trailing_commas: true,
     allow_loose_object_property_names: false,
@@ -27,19 +30,20 @@ const SYNTAX: ParseOptions = ParseOptions {
 const TABLES: [&[&str]; 4] =
     [&["mcpServers"], &["servers"], &["mcp", "servers"], &["context_servers"]];
 
-pub fn literals(text: &str) -> Result<Vec<Literal>, Malformed> {
+/// Every server in every table of them, in order.
+pub fn servers(text: &str) -> Result<Vec<Server>, Malformed> {
     let root = parse(text)?;
     let Some(top) = root.object_value() else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     for table in TABLES {
-        servers(&top, table, &[], &mut found)?;
+        table_of_servers(&top, table, &[], &mut found)?;
     }
     // Claude Code keeps the servers of each project in one file.
     if let Some(projects) = top.object_value("projects") {
         for (name, _) in entries(&projects)? {
             if let Some(project) = projects.object_value(&name) {
                 let at = ["projects".to_owned(), name];
-                servers(&project, &["mcpServers"], &at, &mut found)?;
+                table_of_servers(&project, &["mcpServers"], &at, &mut found)?;
             }
         }
     }
@@ -48,18 +52,19 @@ pub fn literals(text: &str) -> Result<Vec<Literal>, Malformed> {
 
 /// The text as a tree that keeps every byte.
 pub(super) fn parse(text: &str) -> Result<CstRootNode, Malformed> {
-    CstRootNode::parse(text, &SYNTAX).map_err(|error| Malformed::Syntax {
-        what: "JSON",
-        line: Some(super::line_of(text, error.range().start)),
-    })
+    CstRootNode::parse(text, &SYNTAX).map_err(|error| syntax(text, &error))
 }
 
-/// The secrets of every server in the table that `table` leads to.
-fn servers(
+pub(super) fn syntax(text: &str, error: &ParseError) -> Malformed {
+    super::syntax_at("JSON", text, error.range().start)
+}
+
+/// The servers in the table that `table` leads to.
+fn table_of_servers(
     top: &CstObject,
     table: &[&str],
     above: &[String],
-    found: &mut Vec<Literal>,
+    found: &mut Vec<Server>,
 ) -> Result<(), Malformed> {
     let mut inner = top.clone();
     let mut at = above.to_vec();
@@ -72,11 +77,9 @@ fn servers(
     for (name, value) in entries(&inner)? {
         let Some(server) = inner.object_value(&name) else { continue };
         check_unique(&server)?;
-        at.push(name);
         if let Some(value) = value {
-            found.extend(mcp_servers::literals(&at, &value));
+            found.push(Server { at: at.iter().cloned().chain([name]).collect(), value });
         }
-        at.pop();
     }
     Ok(())
 }
@@ -106,27 +109,61 @@ fn check_unique(server: &CstObject) -> Result<(), Malformed> {
     Ok(())
 }
 
-pub fn refer(text: &str, references: &[Reference<'_>]) -> Result<String, Malformed> {
+pub fn refer(text: &str, references: &[Reference<'_>], program: &str) -> Result<String, Malformed> {
     let root = parse(text)?;
-    let mut servers: BTreeMap<&[String], Vec<String>> = BTreeMap::new();
-    for reference in references {
-        let form = || Malformed::Form(reference.at.join("."));
-        let spot = Spot::of(reference.at).ok_or_else(form)?;
-        let server = object_at(&root, spot.server())?;
-        match spot {
-            Spot::Variable { name, .. } => {
-                let variable = server.object_value("env").and_then(|env| env.get(name));
-                variable.ok_or_else(|| Malformed::Gone(reference.at.join(".")))?.remove();
-            }
-            Spot::Argument { index, .. } => keep_name(&server, index).ok_or_else(form)?,
+    for (at, of_server) in by_server(references)? {
+        let server = object_at(&root, at)?;
+        let form = || Malformed::Form(at.join("."));
+        let value = server.to_serde_value().ok_or_else(form)?;
+        let (bridges, others): (Vec<_>, Vec<_>) =
+            of_server.into_iter().partition(|reference| reference.way == Way::Bridge);
+        for reference in &others {
+            take(&server, reference)?;
         }
-        servers.entry(spot.server()).or_default().push(reference.with.clone());
-    }
-    for (at, with) in servers {
-        wrap(&object_at(&root, at)?, &with).ok_or_else(|| Malformed::Form(at.join(".")))?;
+        if bridges.is_empty() {
+            let with: Vec<String> = others.iter().map(|it| it.with.clone()).collect();
+            wrap(&server, &with, program).ok_or_else(form)?;
+        } else {
+            let entry = bridged(&value, &bridges, program).ok_or_else(form)?;
+            bridge(&server, &entry).ok_or_else(form)?;
+        }
     }
     Ok(root.to_string())
 }
+
+/// Takes the literal of a local server out.
+fn take(server: &CstObject, reference: &Reference<'_>) -> Result<(), Malformed> {
+    let form = || Malformed::Form(reference.at.join("."));
+    match Spot::of(reference.at).ok_or_else(form)? {
+        Spot::Variable { name } => {
+            let variable = server.object_value("env").and_then(|env| env.get(name));
+            variable.ok_or_else(|| Malformed::Gone(reference.at.join(".")))?.remove();
+            Ok(())
+        }
+        Spot::Argument { index } => keep_name(server, index).ok_or_else(form),
+    }
+}
+
+/// Lets `authctl mcp` reach the server: its address and headers make room for a command.
+fn bridge(server: &CstObject, entry: &Entry) -> Option<()> {
+    let place = PLACES.iter().find_map(|key| server.get(key))?;
+    let index = place.property_index();
+    place.replace_with("command", CstInputValue::from(entry.command.as_str()));
+    let args = entry.args.iter().map(|arg| CstInputValue::from(arg.as_str())).collect();
+    let gone =
+        ["headers", "args"].into_iter().chain(PLACES.into_iter().filter(|key| *key != "command"));
+    gone.filter_map(|key| server.get(key)).for_each(CstObjectProp::remove);
+    server.insert(index + 1, "args", CstInputValue::Array(args));
+    for key in ["type", "transport"] {
+        if let Some(transport) = server.get(key) {
+            transport.set_value(CstInputValue::from("stdio"));
+        }
+    }
+    Some(())
+}
+
+/// What names a server, remote or local.
+const PLACES: [&str; 4] = ["url", "serverUrl", "httpUrl", "command"];
 
 pub(super) fn object_at(root: &CstRootNode, at: &[String]) -> Result<CstObject, Malformed> {
     let gone = || Malformed::Gone(at.join("."));
@@ -147,7 +184,7 @@ fn keep_name(server: &CstObject, index: usize) -> Option<()> {
 }
 
 /// Lets `authctl exec` run the server's command with these credentials.
-fn wrap(server: &CstObject, with: &[String]) -> Option<()> {
+fn wrap(server: &CstObject, with: &[String], authctl: &str) -> Option<()> {
     let program = ["command", "path"].into_iter().find_map(|key| {
         let property = server.get(key)?;
         let text = property.value()?.as_string_lit()?.decoded_value().ok()?;
@@ -157,7 +194,7 @@ fn wrap(server: &CstObject, with: &[String]) -> Option<()> {
     let arguments = server.array_value("args");
     let (prefix, runs_already) = prefix(&program, first(arguments.as_ref()).as_deref(), with);
     if !runs_already {
-        property.set_value(CstInputValue::from("authctl"));
+        property.set_value(CstInputValue::from(authctl));
     }
     let arguments = arguments.or_else(|| {
         let index = property.property_index() + 1;
@@ -194,6 +231,11 @@ fn first(arguments: Option<&CstArray>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clients::Literal;
+
+    fn literals(text: &str) -> Result<Vec<Literal>, Malformed> {
+        Ok(servers(text)?.iter().flat_map(Server::literals).collect())
+    }
 
     fn places(text: &str) -> Vec<String> {
         literals(text).unwrap().iter().map(Literal::place).collect()
@@ -233,7 +275,8 @@ mod tests {
                 r#"{{"servers":{{"x":{{"command":"c","args":{arguments},"env":{{"K":"v"}}}}}}}}"#
             );
             let found = literals(&text).unwrap();
-            let after = refer(&text, &[Reference { at: &found[0].at, with: "k".into() }]).unwrap();
+            let reference = Reference { at: &found[0].at, way: found[0].way, with: "k".into() };
+            let after = refer(&text, &[reference], "authctl").unwrap();
             let (_, after) = after.split_once("\"args\":").unwrap();
             after.split_once(",\"env\"").unwrap().0.to_owned()
         };

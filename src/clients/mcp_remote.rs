@@ -39,7 +39,7 @@ struct Client {
 
 /// Reads the two files of one server. Tokens and client of different issuers are no session.
 pub fn session(tokens: &str, client: Option<&str>) -> Result<Session, Malformed> {
-    let syntax = |what| move |_| Malformed::Syntax { what, line: None };
+    let syntax = |what| move |_| Malformed::Syntax { what, line: None, column: None };
     let tokens: Tokens =
         serde_json::from_str(tokens).map_err(syntax("a file of mcp-remote's tokens"))?;
     let client: Client = match client {

@@ -1,13 +1,16 @@
 //! MCP servers as the clients' configurations write them, whatever the syntax around them: which values
 //! may be secrets, and the command that a reference makes of one.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
-use super::{Literal, Sign, Way, is_stand_in};
+use super::entry::{Entry, file_name};
+use super::{Literal, Malformed, Reference, Sign, Way, is_stand_in, looks_secret};
 use crate::secret::Secret;
 
-const REMOTE: &str =
-    "the server is remote, and its configuration takes nothing but the value itself";
+const REMOTE: &str = "the server is remote, and its variables are for no command";
+const HEADERS: &str = "another header of the server has blanks, which are no good in an argument";
 const IN_ARGUMENT: &str = "it is an argument of a command, which has no variable for it";
 
 /// The secrets of one server; `at` leads to it.
@@ -34,41 +37,120 @@ fn of_command(at: &[String], server: &Map<String, Value>, program: &str) -> Vec<
     found
 }
 
-/// `--header 'Name: value'` as mcp-remote takes it, and `-e NAME=value` as docker does.
+/// `-e NAME=value`, as docker takes it.
 fn of_arguments(at: &[String], server: &Map<String, Value>) -> Vec<Literal> {
-    let arguments = server.get("args").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let texts: Vec<&str> = arguments.iter().map(|value| value.as_str().unwrap_or("")).collect();
-    let url = texts.iter().find(|text| text.starts_with("https://") || text.starts_with("http://"));
     let mut found = Vec::new();
-    for (index, pair) in texts.windows(2).enumerate() {
+    for (index, pair) in arguments(server).windows(2).enumerate() {
+        let ("-e" | "--env", Some((name, value))) = (pair[0], pair[1].split_once('=')) else {
+            continue;
+        };
         let at = below(&below(at, "args"), &(index + 1).to_string());
-        match (pair[0], url) {
-            ("--header" | "-H", Some(url)) => {
-                let Some((name, value)) = pair[1].split_once(':') else { continue };
-                let sign = header(name, url);
-                found.extend(literal(at, sign, value.trim_start(), Way::Stays(IN_ARGUMENT)));
-            }
-            ("-e" | "--env", _) => {
-                let Some((name, value)) = pair[1].split_once('=') else { continue };
-                found.extend(literal(at, Sign::Variable(name.to_owned()), value, Way::Exec));
-            }
-            _ => {}
+        found.extend(literal(at, Sign::Variable(name.to_owned()), value, Way::Exec));
+    }
+    found
+}
+
+fn arguments(server: &Map<String, Value>) -> Vec<&str> {
+    let arguments = server.get("args").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    arguments.iter().map(|value| value.as_str().unwrap_or("")).collect()
+}
+
+/// The address of a remote server.
+pub fn url(server: &Map<String, Value>) -> Option<&str> {
+    ["url", "serverUrl", "httpUrl"].iter().find_map(|key| server.get(*key)?.as_str())
+}
+
+/// The address that a command bridges to, as mcp-remote takes it.
+fn bridged_url(server: &Map<String, Value>) -> Option<&str> {
+    let mut arguments = arguments(server).into_iter();
+    arguments.find(|text| text.starts_with("https://") || text.starts_with("http://"))
+}
+
+fn runs_mcp_remote(server: &Map<String, Value>) -> bool {
+    let is_it = |text: &str| {
+        let name = file_name(text);
+        name == "mcp-remote" || name.starts_with("mcp-remote@")
+    };
+    arguments(server).into_iter().any(is_it)
+        || server.get("command").and_then(Value::as_str).is_some_and(is_it)
+}
+
+/// A header that is sent to a server.
+struct Header<'a> {
+    /// The keys that lead to it within the server.
+    at: [String; 2],
+    name: &'a str,
+    value: &'a str,
+}
+
+fn headers(server: &Map<String, Value>) -> Vec<Header<'_>> {
+    let mut found = Vec::new();
+    for key in ["headers", "http_headers"] {
+        for (name, value) in texts(server.get(key)) {
+            found.push(Header { at: [key.to_owned(), name.to_owned()], name, value });
+        }
+    }
+    for (index, pair) in arguments(server).windows(2).enumerate() {
+        if let ("--header" | "-H", Some((name, value))) = (pair[0], pair[1].split_once(':')) {
+            let at = ["args".to_owned(), (index + 1).to_string()];
+            found.push(Header { at, name, value: value.trim_start() });
         }
     }
     found
 }
 
 fn of_headers(at: &[String], server: &Map<String, Value>) -> Vec<Literal> {
-    let url = ["url", "serverUrl", "httpUrl"].iter().find_map(|key| server.get(*key)?.as_str());
-    let Some(url) = url else { return Vec::new() };
-    let mut found = Vec::new();
-    for key in ["headers", "http_headers"] {
-        for (name, value) in texts(server.get(key)) {
-            let at = below(&below(at, key), name);
-            found.extend(literal(at, header(name, url), value, Way::Stays(REMOTE)));
+    let Some(url) = url(server).or_else(|| bridged_url(server)) else { return Vec::new() };
+    let headers = headers(server);
+    let is_remote = self::url(server).is_some();
+    let way = match () {
+        () if !is_remote && !runs_mcp_remote(server) => Way::Stays(IN_ARGUMENT),
+        () if headers.iter().all(|header| can_move(header, is_remote)) => Way::Bridge,
+        () => Way::Stays(HEADERS),
+    };
+    let found = headers.iter().filter_map(|header| {
+        let at = at.iter().chain(&header.at).cloned().collect();
+        literal(at, self::header(header.name, url), header.value, way)
+    });
+    found.collect()
+}
+
+/// Whether a header can become an argument of `authctl mcp`, or a credential. Some clients tear arguments with
+/// blanks apart on Windows, and what mcp-remote replaces itself means nothing to others.
+fn can_move(header: &Header<'_>, is_remote: bool) -> bool {
+    let is_replaced = is_stand_in(header.value);
+    (!is_replaced && looks_secret(header.name))
+        || (!header.value.contains(char::is_whitespace) && (is_remote || !is_replaced))
+}
+
+/// References by the server that they are of.
+pub fn by_server<'r, 'a>(
+    references: &'r [Reference<'a>],
+) -> Result<BTreeMap<&'a [String], Vec<&'r Reference<'a>>>, Malformed> {
+    let mut servers: BTreeMap<&[String], Vec<&Reference<'_>>> = BTreeMap::new();
+    for reference in references {
+        let [server @ .., _, _] = reference.at else {
+            return Err(Malformed::Form(reference.at.join(".")));
+        };
+        servers.entry(server).or_default().push(reference);
+    }
+    Ok(servers)
+}
+
+/// The entry by which `authctl mcp` reaches a remote server, without the headers that are stored now.
+pub fn bridged(server: &Value, taken: &[&Reference<'_>], program: &str) -> Option<Entry> {
+    let server = server.as_object()?;
+    let url = url(server).or_else(|| bridged_url(server))?;
+    let mut args = vec!["mcp".to_owned()];
+    let credential = taken.first().map(|reference| ["--name".into(), reference.with.clone()]);
+    args.extend(credential.into_iter().flatten());
+    for Header { at, name, value } in headers(server) {
+        if !taken.iter().any(|reference| reference.at.ends_with(&at)) {
+            args.extend(["--header".to_owned(), format!("{name}:{value}")]);
         }
     }
-    found
+    args.push(url.to_owned());
+    Some(Entry { command: program.to_owned(), args })
 }
 
 fn header(name: &str, url: &str) -> Sign {
@@ -91,24 +173,18 @@ fn below(at: &[String], key: &str) -> Vec<String> {
 /// Where a literal of a local server stands in it.
 pub enum Spot<'a> {
     /// `env.NAME`: the entry goes.
-    Variable { server: &'a [String], name: &'a str },
+    Variable { name: &'a str },
     /// `args.N`, `NAME=value`: the name stays.
-    Argument { server: &'a [String], index: usize },
+    Argument { index: usize },
 }
 
 impl<'a> Spot<'a> {
     pub fn of(at: &'a [String]) -> Option<Self> {
-        let [server @ .., table, key] = at else { return None };
+        let [.., table, key] = at else { return None };
         match table.as_str() {
-            "env" => Some(Spot::Variable { server, name: key }),
-            "args" => Some(Spot::Argument { server, index: key.parse().ok()? }),
+            "env" => Some(Spot::Variable { name: key }),
+            "args" => Some(Spot::Argument { index: key.parse().ok()? }),
             _ => None,
-        }
-    }
-
-    pub fn server(&self) -> &'a [String] {
-        match self {
-            Spot::Variable { server, .. } | Spot::Argument { server, .. } => server,
         }
     }
 }
@@ -116,8 +192,8 @@ impl<'a> Spot<'a> {
 /// What goes before the arguments so that `authctl exec` runs a command with these credentials; and whether
 /// it runs it already, so that they go after its first argument.
 pub fn prefix(program: &str, first: Option<&str>, with: &[String]) -> (Vec<String>, bool) {
-    let name = program.rsplit(['/', '\\']).next().unwrap_or_default();
-    let runs_already = matches!(name, "authctl" | "authctl.exe") && first == Some("exec");
+    let runs_already =
+        matches!(file_name(program), "authctl" | "authctl.exe") && first == Some("exec");
     let credentials = ["--with".to_owned(), with.join(",")];
     if runs_already {
         return (credentials.into(), true);

@@ -5,12 +5,21 @@
 mod adcp;
 mod codex;
 mod dotenv;
+mod entry;
 mod gh_hosts;
 mod json;
+mod json_edit;
+mod mask;
+mod mcp_client;
 mod mcp_remote;
 mod mcp_servers;
+mod server;
 
+pub use entry::{Entry, Through, file_name};
+pub use mask::mask;
+pub use mcp_client::{Layout, Machine, McpClient, Platform, is_settings};
 pub use mcp_remote::{Session, session};
+pub use server::Server;
 
 use crate::secret::Secret;
 
@@ -59,6 +68,23 @@ pub enum Sign {
     Provider { provider: &'static str, account: String },
 }
 
+impl Sign {
+    /// Whether a variable or header has the name of a secret.
+    pub fn looks_secret(&self) -> bool {
+        match self {
+            Sign::Variable(name) | Sign::Header { name, .. } => looks_secret(name),
+            Sign::Host { .. } | Sign::Provider { .. } => true,
+        }
+    }
+}
+
+/// Whether the name of a variable, header or option says that its value is a secret.
+pub fn looks_secret(name: &str) -> bool {
+    let name = name.to_ascii_uppercase().replace('-', "_");
+    let words = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PAT", "AUTHORIZATION", "APIKEY"];
+    name.split('_').any(|word| words.contains(&word)) && !name.split('_').any(|w| w == "PUBLIC")
+}
+
 /// What can stand in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
@@ -66,6 +92,8 @@ pub enum Way {
     Comment,
     /// `authctl exec` runs the command that the file names.
     Exec,
+    /// `authctl mcp` reaches the remote server that the file names.
+    Bridge,
     /// The entry goes; the program is run by `authctl exec`.
     Remove,
     /// Nothing: why.
@@ -74,18 +102,20 @@ pub enum Way {
     Useless(&'static str),
 }
 
-/// What is to stand in the place of a literal: an argument of `exec --with`.
+/// What is to stand in the place of a literal.
 #[derive(Debug)]
 pub struct Reference<'a> {
     pub at: &'a [String],
+    pub way: Way,
+    /// An argument of `exec --with`.
     pub with: String,
 }
 
 /// A text that is not what its sort of file is. Never quotes it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    #[error("it is not {what}{}", line.map(|line| format!(" (line {line})")).unwrap_or_default())]
-    Syntax { what: &'static str, line: Option<usize> },
+    #[error("it is not {what}{}", place_in_words(*line, *column))]
+    Syntax { what: &'static str, line: Option<usize>, column: Option<usize> },
     #[error("it has {0} twice, and no program knows which one counts")]
     Repeated(String),
     #[error("{0} is not there any more")]
@@ -98,23 +128,84 @@ pub enum Malformed {
 pub fn literals(format: Format, text: &str) -> Result<Vec<Literal>, Malformed> {
     match format {
         Format::Dotenv => Ok(dotenv::literals(text)),
-        Format::Mcp => json::literals(text),
-        Format::Codex => codex::literals(text),
+        Format::Mcp | Format::Codex => {
+            Ok(servers(format, text)?.iter().flat_map(Server::literals).collect())
+        }
         Format::Gh => gh_hosts::literals(text),
         Format::Adcp => adcp::literals(text),
     }
 }
 
-/// `text` with references in the place of literals; everything else stays byte for byte.
+/// The MCP servers of a client's file, in order.
+pub fn servers(format: Format, text: &str) -> Result<Vec<Server>, Malformed> {
+    match format {
+        Format::Mcp => json::servers(text),
+        Format::Codex => codex::servers(text),
+        Format::Dotenv | Format::Gh | Format::Adcp => Ok(Vec::new()),
+    }
+}
+
+/// `text` with this entry in its table of servers, in place of one of that name; everything else stays.
+pub fn put(layout: Layout, text: &str, name: &str, entry: &Entry) -> Result<String, Malformed> {
+    let mut expected = others(layout.format, text, &at(layout, name))?;
+    let after = match layout.format {
+        Format::Codex => codex::put(text, name, entry)?,
+        _ => json_edit::put(text, layout.table, name, json_edit::node(entry, layout.is_typed))?,
+    };
+    // Whatever the file looks like: it has that server now, and the others as they were.
+    let now = servers(layout.format, &after)?;
+    let added = now.iter().find(|server| server.at == at(layout, name)).cloned();
+    let is_there = added.as_ref().and_then(Server::entry).is_some_and(|there| there == *entry);
+    expected.extend(added);
+    if is_there && is_same(&now, &expected) { Ok(after) } else { Err(Malformed::Form(name.into())) }
+}
+
+/// `text` without one server; a table that becomes empty goes with it where `with_table` says so.
+pub fn take_out(
+    format: Format,
+    text: &str,
+    at: &[String],
+    with_table: bool,
+) -> Result<String, Malformed> {
+    let expected = others(format, text, at)?;
+    let after = match format {
+        Format::Codex => codex::remove(text, at)?,
+        _ => json_edit::remove(text, at, with_table)?,
+    };
+    let is_done = is_same(&servers(format, &after)?, &expected);
+    if is_done { Ok(after) } else { Err(Malformed::Form(at.join("."))) }
+}
+
+/// The keys that lead to a server of this name.
+pub fn at(layout: Layout, name: &str) -> Vec<String> {
+    layout.table.iter().copied().chain([name]).map(str::to_owned).collect()
+}
+
+fn others(format: Format, text: &str, at: &[String]) -> Result<Vec<Server>, Malformed> {
+    if text.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut servers = servers(format, text)?;
+    servers.retain(|server| server.at != at);
+    Ok(servers)
+}
+
+fn is_same(some: &[Server], others: &[Server]) -> bool {
+    some.len() == others.len() && some.iter().all(|server| others.contains(server))
+}
+
+/// `text` with references in the place of literals, which `program` resolves; everything else stays byte for
+/// byte.
 pub fn refer(
     format: Format,
     text: &str,
     references: &[Reference<'_>],
+    program: &str,
 ) -> Result<String, Malformed> {
     match format {
         Format::Dotenv => dotenv::refer(text, references),
-        Format::Mcp => json::refer(text, references),
-        Format::Codex => codex::refer(text, references),
+        Format::Mcp => json::refer(text, references, program),
+        Format::Codex => codex::refer(text, references, program),
         Format::Adcp => adcp::refer(text, references),
         Format::Gh => Err(Malformed::Form("hosts.yml".into())),
     }
@@ -132,6 +223,21 @@ fn is_stand_in(value: &str) -> bool {
         || ["your", "op://", "changeme", "replace", "xxx", "***", "..."]
             .iter()
             .any(|beginning| lower.starts_with(beginning))
+}
+
+fn place_in_words(line: Option<usize>, column: Option<usize>) -> String {
+    match (line, column) {
+        (Some(line), Some(column)) => format!(" (line {line}, column {column})"),
+        (Some(line), None) => format!(" (line {line})"),
+        (None, _) => String::new(),
+    }
+}
+
+/// What is wrong at a place of a text.
+fn syntax_at(what: &'static str, text: &str, place: usize) -> Malformed {
+    let before = text.get(..place).unwrap_or(text);
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    Malformed::Syntax { what, line: Some(line_of(text, place)), column: Some(column) }
 }
 
 /// The line of a place, counted from 1.

@@ -3,6 +3,7 @@
 
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 
+use crate::clients::McpClient;
 use crate::config::Provider;
 use crate::context::{Context, Options};
 use crate::error::CommandError;
@@ -22,6 +23,16 @@ pub fn providers() -> ArgValueCandidates {
 /// Names that are stored.
 pub fn stored() -> ArgValueCandidates {
     ArgValueCandidates::new(|| stored_in(&context()).unwrap_or_default())
+}
+
+/// MCP clients.
+pub fn clients() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let offer = |client: McpClient| {
+            CompletionCandidate::new(client.id()).help(Some(client.title().into()))
+        };
+        McpClient::ALL.into_iter().map(offer).collect()
+    })
 }
 
 fn context() -> Context {

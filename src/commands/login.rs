@@ -86,10 +86,10 @@ pub struct Arguments {
 
     /// Address of the published document about your client, for servers that take such a client
     /// (authctl generate client-metadata prints one)
-    #[arg(long, value_name = "URL", conflicts_with_all = PASTED, conflicts_with = "client_id")]
+    #[arg(long, value_name = "URL", conflicts_with_all = PASTED)]
     client_metadata_url: Option<String>,
 
-    /// Ask for tokens that are bound to a key (DPoP), and take no others; for an address
+    /// Ask for tokens that are bound to a key (DPoP), and take no others
     #[arg(long, conflicts_with_all = PASTED)]
     dpop: bool,
 

@@ -1,5 +1,6 @@
 //! The commands, one file each: its arguments and its story.
 
+mod client_file;
 mod complete;
 mod deferred;
 mod exec;

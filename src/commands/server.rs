@@ -7,7 +7,7 @@ use url::Url;
 use super::provider::{long_name, short_name};
 use super::purpose::record_login;
 use super::server_table::{Wanted, table};
-use crate::config::{Provider, Servers, read_servers};
+use crate::config::{Dpop, OAuth, Provider, Servers, read_servers};
 use crate::context::{Context, Named};
 use crate::credential::Name;
 use crate::error::{CommandError, Kind, chain};
@@ -117,9 +117,16 @@ fn find_at(
     };
     let servers = read_servers(&context.paths()?.servers_file())?;
     let mut known = context.config()?.written().chain(servers.values());
-    let Some(provider) = known.find(is_meant).cloned() else { return Ok(None) };
+    let known = known.find(is_meant).or_else(|| sent_there(context, wanted.as_ref(), typed));
+    let Some(provider) = known.cloned() else { return Ok(None) };
     let named = wanted.map_or_else(|| context.name(&provider.id), Ok)?;
     Ok(Some(Server { url: typed.to_owned(), named, provider }))
+}
+
+/// The provider that was asked for, where its credentials may go to that host: a key needs no sign-in there.
+fn sent_there<'a>(context: &'a Context, wanted: Option<&Named>, url: &str) -> Option<&'a Provider> {
+    let provider = context.config().ok()?.provider(wanted?.name.provider()).ok()?;
+    provider.sends_to(url).then_some(provider)
 }
 
 fn find_named(
@@ -177,12 +184,22 @@ fn describe(context: &Context, sign_in: &SignIn<'_>) -> Result<Described, Comman
         }
         None => ask_first(context, sign_in)?,
     };
+    let described = if sign_in.dpop { described.bound() } else { described };
     let given = sign_in.client_metadata_url.clone();
     let configured = || context.config().ok()?.client_metadata_url.clone();
     Ok(Described { client_metadata_url: given.or_else(configured), ..described })
 }
 
 impl Described {
+    /// The same with bound tokens alone.
+    fn bound(mut self) -> Self {
+        if let Some(oauth) = self.server.provider.oauth() {
+            let oauth = OAuth { dpop: Dpop::Required, ..oauth.clone() };
+            self.server.provider = self.server.provider.with_oauth(&oauth);
+        }
+        self
+    }
+
     /// Whether the stored credential is of another authorization server than this sign-in would be.
     fn is_elsewhere(&self, context: &Context) -> Result<bool, CommandError> {
         let held = store::unless_damaged(context.store()?.load(&self.server.named.name))?;

@@ -8,6 +8,7 @@ use toml_edit::{DocumentMut, Item, Table};
 use super::file::{Document, Problem};
 use super::{Config, Error, Provider, StoreChoice, read_text, trusted};
 use crate::private_file;
+use crate::toml_tables::{self, first_table, first_table_mut};
 
 /// A change that has been found good, and is not written yet.
 #[derive(Debug)]
@@ -62,13 +63,8 @@ pub fn add_provider(file: &Path, id: &str, table: Table) -> Result<Edit, Error> 
 pub fn remove_provider(file: &Path, id: &str) -> Result<Option<Edit>, Error> {
     let before = read_text(file)?.unwrap_or_default();
     let mut document = parse(file, &before)?;
-    let Some(old) = tables(&mut document).and_then(|providers| providers.remove(id)) else {
+    if !toml_tables::remove(&mut document, "provider", id) {
         return Ok(None);
-    };
-    let kept = comments_apart(&old);
-    if !kept.is_empty() {
-        let position = first_position(&old);
-        keep_comments(&mut document, position, &kept);
     }
     Edit::new(file, before, document.to_string()).map(Some)
 }
@@ -123,66 +119,6 @@ fn in_place(document: &mut DocumentMut, id: &str, old: &Item, table: Table) {
     if let Some(providers) = tables(document) {
         providers.insert(id, item);
     }
-}
-
-/// The comments above a table that an empty line parts from it: they are about something else.
-fn comments_apart(old: &Item) -> String {
-    let prefix = first_table(old).and_then(|table| table.decor().prefix()?.as_str());
-    let above = prefix.and_then(|prefix| Some(prefix.rsplit_once("\n\n")?.0)).unwrap_or_default();
-    if above.contains('#') { format!("{above}\n") } else { String::new() }
-}
-
-/// The first table of an item that has a heading of its own.
-fn first_table(item: &Item) -> Option<&Table> {
-    let table = item.as_table()?;
-    if table.is_implicit() {
-        return table.iter().find_map(|(_, item)| first_table(item));
-    }
-    Some(table)
-}
-
-fn first_table_mut(item: &mut Item) -> Option<&mut Table> {
-    let table = item.as_table_mut()?;
-    if table.is_implicit() {
-        return table.iter_mut().find_map(|(_, item)| first_table_mut(item));
-    }
-    Some(table)
-}
-
-fn first_position(item: &Item) -> isize {
-    first_table(item).and_then(Table::position).unwrap_or_default()
-}
-
-/// Puts comments above the next table of the file, else at its end.
-fn keep_comments(document: &mut DocumentMut, after: isize, comments: &str) {
-    let next = following(document.as_table(), after);
-    let Some(table) = next.and_then(|at| table_at(document.as_table_mut(), at)) else {
-        let trailing = document.trailing().as_str().unwrap_or_default().to_owned();
-        return document.set_trailing(format!("{comments}{trailing}"));
-    };
-    let prefix = table.decor().prefix().and_then(|prefix| prefix.as_str()).unwrap_or_default();
-    let prefix = format!("{comments}\n{}", prefix.trim_start_matches('\n'));
-    table.decor_mut().set_prefix(prefix);
-}
-
-/// The position of the first table after `position`.
-fn following(table: &Table, position: isize) -> Option<isize> {
-    let inner = table.iter().filter_map(|(_, item)| item.as_table());
-    let own = |table: &Table| table.position().filter(|at| !table.is_implicit() && *at > position);
-    inner.flat_map(|table| [own(table), following(table, position)]).flatten().min()
-}
-
-fn table_at(table: &mut Table, position: isize) -> Option<&mut Table> {
-    for (_, item) in table.iter_mut() {
-        let Some(inner) = item.as_table_mut() else { continue };
-        if inner.position() == Some(position) && !inner.is_implicit() {
-            return Some(inner);
-        }
-        if let Some(found) = table_at(inner, position) {
-            return Some(found);
-        }
-    }
-    None
 }
 
 /// Sets a key of the top level; a comment after an old value stays.

@@ -52,7 +52,7 @@ pub struct OAuth {
     pub client_key_id: Option<String>,
     /// `aud` of the assertions that we sign, instead of the issuer or the token endpoint.
     pub assertion_audience: Option<String>,
-    /// What `jwt_bearer` and `token_exchange` begin with.
+    /// What `jwt_bearer` and `token_exchange` begin with; and `id_jag`, where no sign-in is stored for it.
     pub identity: Option<Identity>,
     pub exchange: Exchange,
     /// The sign-in that `id_jag` begins with.
@@ -185,9 +185,10 @@ impl OAuth {
     pub(super) fn unfounded(&self, has_mcp_url: bool) -> Option<&'static str> {
         let has = |grant| self.grants.contains(&grant);
         let shows_identity = self.grants.iter().any(|grant| grant.shows_identity());
-        if shows_identity != self.identity.is_some() {
+        let takes_identity = shows_identity || has(Grant::IdJag);
+        if shows_identity && self.identity.is_none() || !takes_identity && self.identity.is_some() {
             Some(
-                "the grants client_assertion, jwt_bearer and token_exchange, and only they, need a table identity",
+                "the grants client_assertion, jwt_bearer and token_exchange need a table identity, and only id_jag may have one too",
             )
         } else if !has(Grant::TokenExchange) && self.exchange != Exchange::default() {
             Some("the table exchange belongs to the grant token_exchange")

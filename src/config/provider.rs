@@ -99,6 +99,12 @@ impl VerifyMethod {
 }
 
 impl Provider {
+    /// Whether the host of an address is one of those to which its credentials may be sent.
+    pub fn sends_to(&self, url: &str) -> bool {
+        let host = Url::parse(url).ok().and_then(|url| value::authority(&url));
+        host.is_some_and(|host| self.hosts.contains(&host))
+    }
+
     /// How this provider takes credentials of `kind`, if it does.
     pub fn scheme(&self, kind: Kind) -> Option<&Scheme> {
         self.schemes.iter().find(|scheme| scheme.kind == kind)

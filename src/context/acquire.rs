@@ -7,11 +7,12 @@ use jiff::Timestamp;
 
 use super::Context;
 use crate::config::OAuth;
-use crate::credential::{Credential, Name};
+use crate::credential::{Credential, Name, Tokens};
 use crate::error::{CommandError, Kind};
-use crate::grant::{self, Logins, Need, Unobtained};
-use crate::login::Wish;
+use crate::grant::{self, AtProvider, Logins, Unobtained};
+use crate::login::{self, Wish};
 use crate::resolve::{self, Resolved, Source, Wanted};
+use crate::secret::Secret;
 use crate::store;
 
 /// How many sign-ins may begin with each other.
@@ -43,7 +44,14 @@ impl Context {
         let mut wish = Wish::by_default(wanted.name, &provider);
         wish.since = matches!(error, E::NotSignedIn(_)).then_some(Timestamp::MIN);
         let (credential, id, source) = if is_kept {
-            let record = login.run(&wish)?.record;
+            let record = match login.run(&wish) {
+                Ok(outcome) => outcome.record,
+                // Whoever signs in to the server's address may bring one.
+                Err(login::Error::ClientNeeded { .. }) if wanted.provider.asked_at().is_some() => {
+                    return Ok(None);
+                }
+                Err(error) => return Err(error.into()),
+            };
             (record.credential, record.id, Source::Stored)
         } else {
             let credential = login.acquire(&wish)?;
@@ -62,45 +70,48 @@ impl Context {
         acquired.map(|resolved| resolved.credential).ok_or_else(|| error.into())
     }
 
-    /// The credential that another sign-in begins with.
-    fn beginning(&self, name: &Name, need: Need) -> Result<Credential, CommandError> {
+    fn fresh_of(&self, name: &Name) -> Result<Credential, CommandError> {
+        let provider = self.provider(name)?;
+        self.fresh(Wanted { name, provider, min_ttl: MIN_TTL, force_refresh: false })
+    }
+
+    /// A sign-in with an ID token that lives.
+    fn identity(&self, name: &Name) -> Result<AtProvider, CommandError> {
         let provider = self.provider(name)?;
         let wanted = Wanted { name, provider, min_ttl: MIN_TTL, force_refresh: false };
         let credential = self.fresh(wanted)?;
-        if need == Need::AccessToken {
-            return Ok(credential);
-        }
         let ended = !has_id_token(&credential);
         let credential = if ended && credential.is_renewable() {
             self.fresh(Wanted { force_refresh: true, ..wanted })?
         } else {
             credential
         };
-        let (Credential::OAuth { tokens, mut binding }, Some(oauth)) =
-            (credential.clone(), provider.oauth().filter(|_| has_id_token(&credential)))
+        let has_one = has_id_token(&credential);
+        let (
+            Credential::OAuth { tokens: Tokens { id_token: Some(id_token), .. }, binding },
+            Some(oauth),
+        ) = (credential, provider.oauth().filter(|_| has_one))
         else {
             let what = "it has no ID token that lives; one comes with the scope openid";
             return Err(CommandError::new(Kind::LoginRequired, what));
         };
+        binding.confine(&self.http);
         let issuer = binding.issuer.as_deref();
-        binding.client =
-            grant::with_key(&binding.client, oauth, issuer, &binding.token_endpoint)
-                .map_err(|source| resolve::Error::NotAsked { name: name.clone(), source })?;
-        Ok(Credential::OAuth { tokens, binding })
+        let client = grant::with_key(&binding.client, oauth, issuer, &binding.token_endpoint)
+            .map_err(|source| resolve::Error::NotAsked { name: name.clone(), source })?;
+        Ok(AtProvider { token_endpoint: binding.token_endpoint, client, id_token })
     }
-}
 
-fn has_id_token(credential: &Credential) -> bool {
-    let id_token = credential.as_oauth().and_then(|(tokens, _)| tokens.id_token.as_ref());
-    id_token.is_some_and(|token| grant::ends_at(token).is_none_or(|end| end > Timestamp::now()))
-}
-
-impl Logins for Context {
-    fn credential(&self, name: &Name, need: Need) -> Result<Credential, grant::Error> {
+    /// One sign-in may begin with another, and that with a third.
+    fn within<T>(
+        &self,
+        name: &Name,
+        work: impl FnOnce() -> Result<T, CommandError>,
+    ) -> Result<T, grant::Error> {
         let depth = self.chain.get();
         self.chain.set(depth + 1);
         let outcome = if depth < LONGEST_CHAIN {
-            self.beginning(name, need)
+            work()
         } else {
             Err(CommandError::usage("the providers begin with each other in a circle"))
         };
@@ -113,6 +124,28 @@ impl Logins for Context {
                 Kind::TryAgain => Unobtained::Later,
                 _ => Unobtained::Otherwise,
             },
+        })
+    }
+}
+
+fn has_id_token(credential: &Credential) -> bool {
+    let id_token = credential.as_oauth().and_then(|(tokens, _)| tokens.id_token.as_ref());
+    id_token.is_some_and(|token| grant::ends_at(token).is_none_or(|end| end > Timestamp::now()))
+}
+
+impl Logins for Context {
+    fn credential(&self, name: &Name) -> Result<Credential, grant::Error> {
+        self.within(name, || self.fresh_of(name))
+    }
+
+    fn signed_in(&self, name: &Name) -> Result<AtProvider, grant::Error> {
+        self.within(name, || self.identity(name))
+    }
+
+    fn asserted(&self, name: &Name, id_token: Secret) -> Result<AtProvider, grant::Error> {
+        self.within(name, || {
+            let (token_endpoint, client) = self.login()?.client_at(name, self.provider(name)?)?;
+            Ok(AtProvider { token_endpoint, client, id_token })
         })
     }
 }

@@ -13,16 +13,23 @@ use crate::secret::Secret;
 
 /// The sign-ins that are stored, for grants that begin with one.
 pub trait Logins {
-    /// The credential of `name`, fresh. Where an ID token is needed, it has one that lives, and its client
-    /// has its key.
-    fn credential(&self, name: &Name, need: Need) -> Result<Credential, Error>;
+    /// The credential of `name`, fresh.
+    fn credential(&self, name: &Name) -> Result<Credential, Error>;
+
+    /// The identity provider `name` and who signed in there.
+    fn signed_in(&self, name: &Name) -> Result<AtProvider, Error>;
+
+    /// The same with an ID token that came from elsewhere.
+    fn asserted(&self, name: &Name, id_token: Secret) -> Result<AtProvider, Error>;
 }
 
-/// What is needed of a sign-in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
-    AccessToken,
-    IdToken,
+/// An ID token, and where its provider is asked for more.
+#[derive(Debug)]
+pub struct AtProvider {
+    pub token_endpoint: String,
+    /// With its key.
+    pub client: Client,
+    pub id_token: Secret,
 }
 
 /// A grant that needs no person, and where what it begins with is found.
@@ -38,7 +45,13 @@ impl Machine<'_> {
     /// Acquires tokens. Whatever the server gives to renew them with is left: the identity does that.
     pub fn acquire(&self, request: &Request<'_>) -> Result<TokenAnswer, Error> {
         let answer = match (self.grant, &self.oauth.identity, &self.oauth.identity_provider) {
-            (Grant::IdJag, _, Some(name)) => id_jag(self.http, self.logins, name, request),
+            (Grant::IdJag, None, Some(name)) => {
+                id_jag(self.http, name, &self.logins.signed_in(name)?, request)
+            }
+            (Grant::IdJag, Some(identity), Some(name)) => {
+                let id_token = self.token(identity, request)?;
+                id_jag(self.http, name, &self.logins.asserted(name, id_token)?, request)
+            }
             (Grant::JwtBearer, Some(identity), _) => {
                 let assertion = self.token(identity, request)?;
                 self.http.block_on(jwt_bearer(self.http, request, &assertion))
@@ -92,9 +105,7 @@ impl Machine<'_> {
                 let named = identity.audience.as_deref();
                 Ok(self.http.block_on(identity_token(self.http, source, named, usual))?)
             }
-            IdentitySource::Credential(name) => {
-                Ok(self.logins.credential(name, Need::AccessToken)?.secret().clone())
-            }
+            IdentitySource::Credential(name) => Ok(self.logins.credential(name)?.secret().clone()),
             IdentitySource::Key(own) => {
                 let named = identity.audience.as_ref().or(self.oauth.assertion_audience.as_ref());
                 own_assertion(own, named.map_or(usual, String::as_str), request)

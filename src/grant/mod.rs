@@ -35,7 +35,7 @@ pub use client_key::{check_algorithm, client_key, with_key};
 pub use device_code::{device_authorization, device_code, show_code};
 pub use error::{Error, Unobtained};
 pub use identity::{IdentityError, ends_at};
-pub use machine::{Logins, Machine, Need};
+pub use machine::{AtProvider, Logins, Machine};
 pub use pkce_key::pkce_key;
 pub use redirect::RedirectListener;
 pub use waiting::{Waiting, typed_line};

@@ -2,9 +2,9 @@
 //! configuration, the one that was brought to an earlier login, or one that authctl registered.
 
 use super::endpoints::Endpoints;
-use super::{Error, Login, Wish, key_scheme};
-use crate::config::{ClientRule, IdentitySource, OAuth};
-use crate::credential::{Grant, client_format};
+use super::{Error, Login, Wish, key_scheme, oauth_scheme};
+use crate::config::{ClientRule, IdentitySource, OAuth, Provider};
+use crate::credential::{Grant, Name, client_format};
 use crate::grant::{self, KeySource, RedirectListener};
 use crate::oauth::{self, Client, ClientAuthentication, ClientKey, RegistrationRequest};
 use crate::secret::Secret;
@@ -77,6 +77,18 @@ impl Login<'_> {
             }
             _ => Err(client_needed(wish, oauth, grant)),
         }
+    }
+
+    /// Our client at a provider, and its token endpoint, for a request that is no login.
+    pub fn client_at(&self, name: &Name, provider: &Provider) -> Result<(String, Client), Error> {
+        const GRANT: Grant = Grant::TokenExchange;
+        let (wish, oauth) = (Wish::by_default(name, provider), oauth_scheme(provider)?);
+        let known = self.known_client(&wish, oauth, GRANT)?;
+        let known = known.ok_or_else(|| client_needed(&wish, oauth, GRANT))?;
+        let metadata = self.discover(&wish, oauth, GRANT)?;
+        let endpoints = Endpoints::new(self.interact, provider, oauth, metadata.as_ref(), GRANT)?;
+        let client = with_key(&wish, oauth, &endpoints, &known)?;
+        Ok((endpoints.server.token_endpoint, client))
     }
 
     /// The client that this login uses, registered now if it must be, and the listener whose port stands

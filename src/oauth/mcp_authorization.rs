@@ -27,6 +27,14 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    pub fn of(answer: &Answer) -> Self {
+        Self {
+            status: answer.status,
+            headers: answer.headers.clone(),
+            from_public: answer.is_from_public(),
+        }
+    }
+
     /// The scopes that the request would have needed, where too few of them were the reason.
     pub fn insufficient_scopes(&self) -> Vec<String> {
         let challenge = Challenged::read(&self.headers);
@@ -121,18 +129,13 @@ async fn probe(http: &Http, url: &str) -> Result<(Option<Refusal>, Reach), Error
     let answer = http.send(Request::post_json(url, &ping)?.header("accept", BOTH)).await?;
     let reach = reach(&answer);
     if answer.status == 401 {
-        return Ok((Some(refused(&answer)), reach));
+        return Ok((Some(Refusal::of(&answer)), reach));
     }
     let get = http.send(Request::get(url)?.header("accept", BOTH));
     match tokio::time::timeout(PROBE, get).await {
-        Ok(Ok(answer)) if answer.status == 401 => Ok((Some(refused(&answer)), reach)),
+        Ok(Ok(answer)) if answer.status == 401 => Ok((Some(Refusal::of(&answer)), reach)),
         _ => Ok((None, reach)),
     }
-}
-
-fn refused(answer: &Answer) -> Refusal {
-    let headers = answer.headers.clone();
-    Refusal { status: answer.status, headers, from_public: answer.is_from_public() }
 }
 
 /// Of the authorization servers that the metadata names, one that is known here, else the first that has

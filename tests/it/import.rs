@@ -312,8 +312,8 @@ fn where_no_reference_is_possible_the_literal_stays_and_that_is_said() {
     let sandbox = Sandbox::new();
     let before = json!({
         "mcpServers": {
-            "remote": { "url": "https://api.githubcopilot.com/mcp/", "headers": { "authorization": format!("bearer {GITHUB}") } },
-            "bridge": { "command": "npx", "args": ["mcp-remote", "https://mcp.stripe.com", "--header", format!("Authorization: Bearer {STRIPE}")] },
+            "remote": { "url": "https://api.githubcopilot.com/mcp/", "headers": { "authorization": format!("bearer {GITHUB}"), "X-Note": "two words" } },
+            "bridge": { "command": "curl", "args": ["https://mcp.stripe.com", "--header", format!("Authorization: Bearer {STRIPE}")] },
         }
     })
     .to_string();
@@ -326,7 +326,7 @@ fn where_no_reference_is_possible_the_literal_stays_and_that_is_said() {
     );
     assert_eq!(text(&file), before);
     assert!(output.stderr.contains("still stands in"), "{output:?}");
-    assert!(output.stderr.contains("the server is remote"), "{output:?}");
+    assert!(output.stderr.contains("another header of the server has blanks"), "{output:?}");
     assert!(output.stderr.contains("argument of a command"), "{output:?}");
     assert!(backups(&sandbox).is_empty());
 }
@@ -434,7 +434,7 @@ fn what_cannot_be_read_is_refused_when_it_was_named_and_passed_over_when_not() {
         (".env", "is a link"),
         (".env.local", "is larger than"),
         (".mcp.json", "has x twice"),
-        (".cursor/mcp.json", "not JSON (line 1)"),
+        (".cursor/mcp.json", "not JSON (line 1, column 1)"),
         (".env.production", "not UTF-8"),
         ("nothing.env", "there is no file"),
         ("notes.txt", "does not tell what it is"),

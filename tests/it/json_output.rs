@@ -331,6 +331,41 @@ fn an_import_lists_what_it_found_and_did() {
 }
 
 #[test]
+fn clients_and_their_servers_are_documents() {
+    let with_client = || {
+        let sandbox = Sandbox::new();
+        let servers =
+            json!({ "mcpServers": { "x": { "command": "y", "env": { "GROQ_API_KEY": KEY } } } });
+        std::fs::write(sandbox.path("work/.mcp.json"), servers.to_string()).unwrap();
+        sandbox
+    };
+    let url = "https://mcp.example.com/mcp";
+    let install = ["mcp", "install", "claude-code", url, "--project"];
+    let done = document("mcp_change", with_client, &install, "");
+    assert_eq!((&done["written"], &done["files"][0]["change"]), (&json!(true), &json!("added")));
+    let dry = document("mcp_change", with_client, &[&install[..], &["--dry-run"]].concat(), "");
+    assert_eq!(dry["files"][0]["backup"], json!(null));
+    let installed = || {
+        let sandbox = with_client();
+        sandbox.run(install).success();
+        sandbox
+    };
+    let shown = document("mcp_list", installed, &["mcp", "list"], "");
+    assert_eq!(shown["servers"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        (&shown["servers"][1]["literals"], &shown["servers"][1]["through"]),
+        (&json!(1), &json!(null))
+    );
+    let remove = ["mcp", "remove", "claude-code", "example", "--project"];
+    let gone = document("mcp_change", installed, &remove, "");
+    assert_eq!(gone["files"][0]["change"], "removed");
+    document("import", installed, &["mcp", "import"], "");
+    refused(installed, &["mcp", "remove", "claude-code", "x", "--project"], "", 2);
+    refused(with_client, &remove, "", 2);
+    refused(with_client, &["mcp", "install", "emacs", url], "", 2);
+}
+
+#[test]
 fn exec_leaves_stdout_to_the_command() {
     let command = ["exec", "--with", "groq", "--", "sh", "-c", "echo '<mine>'; exit 7"];
     let output = both(with_key, &command, "");

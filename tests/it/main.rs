@@ -48,6 +48,8 @@ mod manifest;
 #[cfg(unix)]
 mod mcp_auth;
 #[cfg(unix)]
+mod mcp_clients;
+#[cfg(unix)]
 mod mcp_convert;
 #[cfg(unix)]
 mod mcp_gates;

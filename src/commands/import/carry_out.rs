@@ -1,16 +1,14 @@
 //! Carries an import out: first every credential is stored, then each file is replaced as a whole, after a
 //! backup of it. Whatever ends it in the middle, nothing is lost: it can be run again.
 
-use std::path::PathBuf;
-
-use super::backup::{Done, back_up};
+use super::done::Done;
 use super::plan::{Item, Source, State, reference};
-use super::{Found, is_replaceable};
+use super::{Found, is_replaceable, places};
 use crate::audit::{self, Entry, Event};
-use crate::clients::{self, Reference};
+use crate::clients::{self, Reference, Way};
+use crate::commands::client_file::{self, Replaced};
 use crate::context::Context;
 use crate::error::{CommandError, Kind};
-use crate::private_file;
 
 /// Stores every new credential, each once.
 pub fn store(context: &Context, found: &Found, done: &mut Done) -> Result<(), CommandError> {
@@ -34,40 +32,58 @@ pub fn store(context: &Context, found: &Found, done: &mut Done) -> Result<(), Co
 }
 
 /// Whether the literal is stored, and something can stand in its place.
-pub fn can_rewrite(item: &Item) -> bool {
-    item.state.is_taken() && is_replaceable(item.way)
+pub fn can_rewrite(found: &Found, item: &Item) -> bool {
+    item.state.is_taken() && is_replaceable(item.way) && !keeps_server(found, item)
+}
+
+/// Whether a server stays as it is because another of its headers is not stored.
+fn keeps_server(found: &Found, item: &Item) -> bool {
+    let server = |item: &Item| item.at[..item.at.len().saturating_sub(2)].to_owned();
+    item.way == Way::Bridge
+        && found.items.iter().any(|other| {
+            other.path == item.path
+                && other.way == Way::Bridge
+                && server(other) == server(item)
+                && !other.state.is_taken()
+        })
 }
 
 /// Puts references in the place of what is stored.
 pub fn rewrite(context: &Context, found: &Found, done: &mut Done) -> Result<(), CommandError> {
     for source in &found.sources {
-        let items = found.items.iter().filter(|item| item.path == source.path);
-        let mut references = Vec::new();
-        for item in items.filter(|item| can_rewrite(item)) {
-            if let Some(with) = reference(context, item)? {
-                references.push(Reference { at: &item.at, with });
+        let Some(after) = rewritten(context, found, source)? else { continue };
+        match client_file::replace(context, &source.path, Some(&source.text), &after)? {
+            Replaced::Done(backup) => {
+                done.rewritten.extend(backup.map(|backup| (source.path.clone(), backup)));
+            }
+            Replaced::Changed => {
+                return Err(unchanged(source, "was changed meanwhile by another program")
+                    .hint("authctl import  (looks again)"));
             }
         }
-        if references.is_empty() {
-            continue;
-        }
-        let after = clients::refer(source.format, &source.text, &references)
-            .map_err(|malformed| unchanged(source, &format!("cannot be changed: {malformed}")))?;
-        let backup = replace(context, source, &after)?;
-        done.rewritten.push((source.path.clone(), backup));
     }
     super::mcp_remote::put_away(context, found, done)
 }
 
-fn replace(context: &Context, source: &Source, after: &str) -> Result<PathBuf, CommandError> {
-    let before = private_file::read_of_another(&source.path, super::LIMIT)?;
-    if before.as_deref() != Some(source.text.as_bytes()) {
-        return Err(unchanged(source, "was changed meanwhile by another program")
-            .hint("authctl import  (looks again)"));
+/// The text of a file with references in the place of what is, or will be, stored; `None`: nothing changes.
+pub fn rewritten(
+    context: &Context,
+    found: &Found,
+    source: &Source,
+) -> Result<Option<String>, CommandError> {
+    let items = found.items.iter().filter(|item| item.path == source.path);
+    let mut references = Vec::new();
+    for item in items.filter(|item| can_rewrite(found, item)) {
+        if let Some(with) = reference(context, item)? {
+            references.push(Reference { at: &item.at, way: item.way, with });
+        }
     }
-    let backup = back_up(context, &source.path, source.text.as_bytes())?;
-    private_file::replace_of_another(&source.path, after.as_bytes())?;
-    Ok(backup)
+    if references.is_empty() {
+        return Ok(None);
+    }
+    let program = places::program_in(&source.path);
+    let after = clients::refer(source.format, &source.text, &references, &program);
+    after.map(Some).map_err(|wrong| unchanged(source, &format!("cannot be changed: {wrong}")))
 }
 
 fn unchanged(source: &Source, what: &str) -> CommandError {

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::backup::{Done, back_up};
+use super::done::Done;
 use super::plan::{Choices, Item, State, print};
 use super::{Found, read};
 use crate::clients::{self, Session, Way};
+use crate::commands::client_file::back_up;
 use crate::config::{OAuth, Provider};
 use crate::context::Context;
 use crate::credential::{Binding, Credential, Grant, Tokens};

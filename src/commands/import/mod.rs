@@ -1,8 +1,8 @@
 //! `authctl import`: take over what other tools keep in the open. Shows first; stores when told to; and only
 //! what is stored is taken out of a file, of which a backup is kept.
 
-mod backup;
 mod carry_out;
+mod done;
 mod mcp_remote;
 mod places;
 mod plan;
@@ -15,15 +15,17 @@ use std::process::ExitCode;
 use clap::Args;
 use zeroize::Zeroizing;
 
-use backup::Done;
+use done::Done;
 use places::Place;
 use plan::{Choices, Item, Source, State};
 
-use crate::clients::{self, Format, Way};
+pub use places::this_machine;
+
+use super::client_file;
+use crate::clients::{self, Format, McpClient, Way};
 use crate::context::{Context, working_directory};
 use crate::error::CommandError;
 use crate::interact::Interact;
-use crate::private_file;
 
 #[derive(Debug, Args)]
 #[command(
@@ -38,6 +40,14 @@ pub struct Arguments {
     #[arg(long, requires = "files")]
     format: Option<Format>,
 
+    #[command(flatten)]
+    wishes: Wishes,
+}
+
+// What is to become of what is found; a doc comment would become the command's.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub struct Wishes {
     /// Store what was found
     #[arg(long)]
     apply: bool,
@@ -45,6 +55,10 @@ pub struct Arguments {
     /// Store it, and put references to authctl in its place in the files
     #[arg(long)]
     rewrite: bool,
+
+    /// Show how --rewrite would change the files, and change nothing
+    #[arg(long, conflicts_with_all = ["apply", "rewrite"])]
+    dry_run: bool,
 
     /// The name for one secret, by its digest
     #[arg(long = "as", value_name = "DIGEST=NAME", value_parser = parse_name)]
@@ -64,9 +78,6 @@ fn parse_name(typed: &str) -> Result<(String, String), String> {
     Ok((print.to_owned(), name.to_owned()))
 }
 
-/// Largest file read, in bytes: Claude Code keeps its history beside the servers.
-const LIMIT: u64 = 16 * 1024 * 1024;
-
 /// What was found, and what could not be read.
 #[derive(Default)]
 pub struct Found {
@@ -77,24 +88,48 @@ pub struct Found {
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
+    let named = !arguments.files.is_empty();
+    let places =
+        if named { named_places(arguments)? } else { places::known(&working_directory()?) };
+    take_over(context, places, named, &arguments.wishes)
+}
+
+/// `authctl mcp import`: the same in the files of MCP clients alone.
+pub fn run_for_clients(
+    context: &Context,
+    clients: &[McpClient],
+    wishes: &Wishes,
+) -> Result<ExitCode, CommandError> {
+    let places = places::of_clients(clients, &working_directory()?);
+    take_over(context, places, false, wishes)
+}
+
+fn take_over(
+    context: &Context,
+    places: Vec<Place>,
+    named: bool,
+    wishes: &Wishes,
+) -> Result<ExitCode, CommandError> {
     let choices = Choices {
-        names: arguments.names.clone(),
-        skipped: arguments.skip.clone(),
-        replace: arguments.replace,
+        names: wishes.names.clone(),
+        skipped: wishes.skip.clone(),
+        replace: wishes.replace,
     };
-    let mut found = find(context, arguments, &choices)?;
+    let mut found = find(context, places, named, &choices)?;
     refuse_unmatched(&found, &choices)?;
     let mut done = Done::default();
     if context.ui.is_json() {
-        if arguments.apply || arguments.rewrite {
-            carry_out(context, arguments, &mut found, &mut done)?;
+        if wishes.apply || wishes.rewrite {
+            carry_out(context, wishes, &mut found, &mut done)?;
         }
         report::as_json(context, &found, &done)?;
         return Ok(ExitCode::SUCCESS);
     }
     report::show(context, &found)?;
-    if wants_to_store(context, arguments, &found)? {
-        carry_out(context, arguments, &mut found, &mut done)?;
+    if wishes.dry_run {
+        report::show_differences(context, &found)?;
+    } else if wants_to_store(context, wishes, &found)? {
+        carry_out(context, wishes, &mut found, &mut done)?;
         report::say_done(context, &found, &done);
     } else {
         report::say_how(context, &found);
@@ -103,12 +138,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
 }
 
 /// Told on the command line, or by a person who has seen what was found.
-fn wants_to_store(
-    context: &Context,
-    arguments: &Arguments,
-    found: &Found,
-) -> Result<bool, CommandError> {
-    if arguments.apply || arguments.rewrite {
+fn wants_to_store(context: &Context, wishes: &Wishes, found: &Found) -> Result<bool, CommandError> {
+    if wishes.apply || wishes.rewrite {
         return Ok(true);
     }
     let is_new = |item: &Item| matches!(item.state, State::New | State::Replaces);
@@ -121,16 +152,16 @@ fn wants_to_store(
 
 fn carry_out(
     context: &Context,
-    arguments: &Arguments,
+    wishes: &Wishes,
     found: &mut Found,
     done: &mut Done,
 ) -> Result<(), CommandError> {
-    plan::prove(context, &mut found.items, arguments.replace)?;
+    plan::prove(context, &mut found.items, wishes.replace)?;
     refuse_rivals(found)?;
     carry_out::store(context, found, done)?;
-    let told = arguments.apply || arguments.rewrite;
-    let asks = !told && found.items.iter().any(carry_out::can_rewrite);
-    if arguments.rewrite || (asks && context.ui.confirm(REWRITE_QUESTION, false)?) {
+    let told = wishes.apply || wishes.rewrite;
+    let asks = !told && found.items.iter().any(|item| carry_out::can_rewrite(found, item));
+    if wishes.rewrite || (asks && context.ui.confirm(REWRITE_QUESTION, false)?) {
         carry_out::rewrite(context, found, done)?;
     }
     Ok(())
@@ -139,29 +170,26 @@ fn carry_out(
 const REWRITE_QUESTION: &str =
     "Put references to authctl in their place in the files, and keep backups?";
 
+/// What is at the paths on the command line.
+fn named_places(arguments: &Arguments) -> Result<Vec<Place>, CommandError> {
+    let place = |path: &PathBuf| {
+        Place::named(path, arguments.format).ok_or_else(|| {
+            CommandError::usage(format!("the name of {} does not tell what it is", path.display()))
+                .hint("authctl import FILE --format dotenv|mcp|codex|gh|adcp")
+        })
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    let mut files = arguments.files.clone();
+    files.retain(|file| seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())));
+    files.iter().map(place).collect()
+}
+
 fn find(
     context: &Context,
-    arguments: &Arguments,
+    places: Vec<Place>,
+    named: bool,
     choices: &Choices,
 ) -> Result<Found, CommandError> {
-    let named = !arguments.files.is_empty();
-    let places = if named {
-        let place = |path: &PathBuf| {
-            Place::named(path, arguments.format).ok_or_else(|| {
-                CommandError::usage(format!(
-                    "the name of {} does not tell what it is",
-                    path.display()
-                ))
-                .hint("authctl import FILE --format dotenv|mcp|codex|gh|adcp")
-            })
-        };
-        let mut seen = std::collections::BTreeSet::new();
-        let mut files = arguments.files.clone();
-        files.retain(|file| seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())));
-        files.iter().map(place).collect::<Result<Vec<_>, _>>()?
-    } else {
-        places::known(&working_directory()?)
-    };
     let mut found = Found::default();
     for place in places {
         match look(context, &place, choices, &mut found) {
@@ -202,23 +230,9 @@ fn look(
     Ok(())
 }
 
-/// The text of a file of this user that is no link and has no second name.
 fn read(path: &std::path::Path) -> Result<String, CommandError> {
-    let bytes = private_file::read_of_another(path, LIMIT).map_err(|error| {
-        let shown = CommandError::from(error);
-        match std::fs::read_link(path) {
-            // A relative one is meant from the link's directory.
-            Ok(target) => {
-                let target = path.parent().map_or(target.clone(), |place| place.join(&target));
-                shown.hint(format!("authctl import {}", target.display()))
-            }
-            Err(_) => shown,
-        }
-    })?;
-    let bytes =
-        bytes.ok_or_else(|| CommandError::usage(format!("there is no file {}", path.display())))?;
-    String::from_utf8(bytes)
-        .map_err(|_| CommandError::usage(format!("{} is not UTF-8 text", path.display())))
+    client_file::read(path, "authctl import")?
+        .ok_or_else(|| CommandError::usage(format!("there is no file {}", path.display())))
 }
 
 /// A digest on the command line that belongs to nothing is a slip of the hand.
@@ -264,5 +278,5 @@ fn refuse_rivals(found: &Found) -> Result<(), CommandError> {
 
 /// Whether anything can stand in the place of the literal.
 fn is_replaceable(way: Way) -> bool {
-    matches!(way, Way::Comment | Way::Exec | Way::Remove)
+    matches!(way, Way::Comment | Way::Exec | Way::Bridge | Way::Remove)
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use directories::BaseDirs;
 
 use super::mcp_remote;
-use crate::clients::Format;
+use crate::clients::{Format, Machine, McpClient, Platform};
+use crate::commands::client_file;
 use crate::context::environment;
 
 /// What to look into.
@@ -47,54 +48,47 @@ impl Place {
     }
 }
 
-/// Files of a project, by their place in it.
-const IN_PROJECT: [(&str, Format); 8] = [
-    (".env", Format::Dotenv),
-    (".env.local", Format::Dotenv),
-    (".env.development", Format::Dotenv),
-    (".env.production", Format::Dotenv),
-    (".mcp.json", Format::Mcp),
-    (".cursor/mcp.json", Format::Mcp),
-    (".vscode/mcp.json", Format::Mcp),
-    (".gemini/settings.json", Format::Mcp),
-];
-
-/// Files of a person, by their place in the home directory.
-const IN_HOME: [(&str, Format); 6] = [
-    (".claude.json", Format::Mcp),
-    (".cursor/mcp.json", Format::Mcp),
-    (".codeium/windsurf/mcp_config.json", Format::Mcp),
-    (".gemini/settings.json", Format::Mcp),
-    (".config/zed/settings.json", Format::Mcp),
-    (".adcp/config.json", Format::Adcp),
-];
-
-/// Files of a person, by their place where the platform keeps settings.
-const IN_SETTINGS: [(&str, Format); 4] = [
-    ("Claude/claude_desktop_config.json", Format::Mcp),
-    ("Code/User/mcp.json", Format::Mcp),
-    ("Code/User/settings.json", Format::Mcp),
-    (
-        "Code/User/globalStorage/saoudrizwan.claude-dev/settings/cline_mcp_settings.json",
-        Format::Mcp,
-    ),
-];
+/// Files of variables, by their place in a project.
+const VARIABLES: [&str; 4] = [".env", ".env.local", ".env.development", ".env.production"];
 
 /// Every known place that exists, those of the project first.
 pub fn known(project: &Path) -> Vec<Place> {
-    let mut places = within(project, &IN_PROJECT);
+    let mut places = VARIABLES.map(|file| Place::File(project.join(file), Format::Dotenv)).to_vec();
+    places.extend(files_of(&McpClient::ALL, project));
     if let Some(base) = BaseDirs::new() {
         let home = base.home_dir();
         let own = |variable, path: PathBuf| environment(variable).map_or(path, PathBuf::from);
-        places.extend(within(home, &IN_HOME));
-        places.extend(within(base.config_dir(), &IN_SETTINGS));
-        let codex = own("CODEX_HOME", home.join(".codex")).join("config.toml");
-        places.push(Place::File(codex, Format::Codex));
+        places.push(Place::File(home.join(".adcp/config.json"), Format::Adcp));
         let settings = own("XDG_CONFIG_HOME", home.join(".config")).join("gh");
         let hosts = own("GH_CONFIG_DIR", settings).join("hosts.yml");
         places.push(Place::File(hosts, Format::Gh));
         places.push(Place::McpRemote(own("MCP_REMOTE_CONFIG_DIR", home.join(".mcp-auth"))));
     }
+    existing(places)
+}
+
+/// The files of these MCP clients that exist, those of the project first.
+pub fn of_clients(clients: &[McpClient], project: &Path) -> Vec<Place> {
+    existing(files_of(clients, project))
+}
+
+fn files_of(clients: &[McpClient], project: &Path) -> Vec<Place> {
+    let of_project = clients.iter().filter_map(|client| {
+        let path = project.join(client.project_file()?);
+        Some(Place::File(path, client.layout().format))
+    });
+    let mut places: Vec<Place> = of_project.collect();
+    if let Some(machine) = this_machine() {
+        for client in clients {
+            let files =
+                client.user_files(&machine).into_iter().chain(client.earlier_file(&machine));
+            places.extend(files.map(|path| Place::File(path, client.layout().format)));
+        }
+    }
+    places
+}
+
+fn existing(mut places: Vec<Place>) -> Vec<Place> {
     let mut seen = Vec::new();
     places.retain(|place| {
         let is_new = !seen.contains(&place.path().to_owned());
@@ -104,6 +98,23 @@ pub fn known(project: &Path) -> Vec<Place> {
     places
 }
 
-fn within(directory: &Path, files: &[(&str, Format)]) -> Vec<Place> {
-    files.iter().map(|(file, format)| Place::File(directory.join(file), *format)).collect()
+/// Where this person's files are.
+pub fn this_machine() -> Option<Machine<'static>> {
+    let base = BaseDirs::new()?;
+    Some(Machine {
+        platform: Platform::THIS,
+        home: base.home_dir().to_owned(),
+        settings: base.config_dir().to_owned(),
+        variable: &|variable| environment(variable).map(PathBuf::from),
+    })
+}
+
+/// What a command in this file is called by: a person's own files can have the path of authctl.
+pub fn program_in(path: &Path) -> String {
+    let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let is_users = this_machine().is_some_and(|machine| {
+        let files = McpClient::ALL.into_iter().flat_map(|client| client.user_files(&machine));
+        files.map(|file| whole(&file)).any(|file| file == whole(path))
+    });
+    client_file::program(!is_users)
 }

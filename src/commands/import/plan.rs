@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::recognise::{as_chosen, looks_secret, recognise};
+use super::recognise::{as_chosen, is_sent_to, recognise};
 use crate::clients::{Format, Literal, Sign, Way};
 use crate::commands::scheme_of;
 use crate::context::Context;
@@ -79,6 +79,8 @@ pub fn print(secret: &Secret) -> String {
     sha256(secret.expose().as_bytes())[..8].to_owned()
 }
 
+const ELSEWHERE: &str = "its provider sends nothing to that host (authctl provider add --host)";
+
 /// One item, before the others are looked at; `None`: nothing says that it is a secret.
 pub fn item(
     context: &Context,
@@ -92,7 +94,7 @@ pub fn item(
         _ => None,
     };
     let recognised = recognise(context.config()?, &literal);
-    if recognised.is_none() && !looks_secret(&literal.sign) {
+    if recognised.is_none() && !literal.sign.looks_secret() {
         return Ok(None);
     }
     let of_file = recognised.as_ref().map_or(&literal.secret, |it| it.credential.secret());
@@ -102,12 +104,16 @@ pub fn item(
         None => None,
     };
     let mut credential = recognised.map(|it| it.credential);
+    let mut way = literal.way;
     if let Some(typed) = choices.name(&print) {
         let chosen = context.name(typed)?.name;
         let provider = context.provider(&chosen)?;
         let is_same = name.as_ref().is_some_and(|name| name.provider() == chosen.provider());
         if !is_same {
             credential = as_chosen(provider, &literal);
+        }
+        if way == Way::Bridge && !is_sent_to(provider, &literal.sign) {
+            way = Way::Stays(ELSEWHERE);
         }
         name = Some(chosen);
     }
@@ -120,7 +126,7 @@ pub fn item(
             Err(unfit) => State::Unfit(unfit.to_string()),
         },
     };
-    let (at, way) = (literal.at, literal.way);
+    let at = literal.at;
     let path = path.to_owned();
     Ok(Some(Item { path, place, at, way, variable, print, credential, name, state }))
 }

@@ -1,7 +1,5 @@
 //! Whose secret a literal is: by the variable, the host and header, or the file that it stands in.
 
-use url::Url;
-
 use crate::clients::{Literal, Sign};
 use crate::config::{Config, Provider, Scheme, Source};
 use crate::credential::{Credential, Kind, is_part};
@@ -25,8 +23,7 @@ pub fn recognise<'a>(config: &'a Config, literal: &Literal) -> Option<Recognised
             (provider, credential(scheme, secret.clone())?, None)
         }
         Sign::Header { name, url } => {
-            let host = authority(url)?;
-            let provider = only(config, |provider| provider.hosts.contains(&host))?;
+            let provider = only(config, |provider| provider.sends_to(url))?;
             (provider, from_header(provider, name, secret)?, None)
         }
         Sign::Host { host, account } => {
@@ -51,6 +48,11 @@ pub fn as_chosen(provider: &Provider, literal: &Literal) -> Option<Credential> {
         _ => None,
     };
     by_header.or_else(|| as_key(provider, literal.secret.clone()))
+}
+
+/// Whether the host that a header was for is one of the provider's.
+pub fn is_sent_to(provider: &Provider, sign: &Sign) -> bool {
+    matches!(sign, Sign::Header { url, .. } if provider.sends_to(url))
 }
 
 /// A secret as the kind of key that a provider takes.
@@ -105,12 +107,6 @@ fn strip_beginning<'a>(value: &'a str, beginning: &str) -> Option<&'a str> {
     same.then(|| &value[beginning.len()..])
 }
 
-fn authority(url: &str) -> Option<String> {
-    let url = Url::parse(url).ok()?;
-    let host = url.host_str()?;
-    Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
-}
-
 /// A name of another program as an account's.
 fn as_account(name: &str) -> String {
     let fits =
@@ -119,12 +115,4 @@ fn as_account(name: &str) -> String {
         name.to_lowercase().chars().map(|c| if fits(c) { c } else { '-' }).take(64).collect();
     let name = name.trim_start_matches(['.', '_', '-']).to_owned();
     if is_part(&name) { name } else { crate::credential::DEFAULT_ACCOUNT.to_owned() }
-}
-
-/// Whether a variable or header that no provider is known for has the name of a secret.
-pub fn looks_secret(sign: &Sign) -> bool {
-    let (Sign::Variable(name) | Sign::Header { name, .. }) = sign else { return true };
-    let name = name.to_ascii_uppercase().replace('-', "_");
-    let words = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PAT", "AUTHORIZATION", "APIKEY"];
-    name.split('_').any(|word| words.contains(&word)) && !name.split('_').any(|w| w == "PUBLIC")
 }

@@ -6,11 +6,13 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::Found;
-use super::backup::Done;
-use super::carry_out::can_rewrite;
+use super::carry_out::{can_rewrite, rewritten};
+use super::done::Done;
 use super::mcp_remote::is_session;
-use super::plan::{Item, State, reference};
+use super::places;
+use super::plan::{Item, Source, State, reference};
 use crate::clients::Way;
+use crate::commands::client_file;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::interact::Interact;
@@ -77,6 +79,32 @@ pub fn say_how(context: &Context, found: &Found) {
     }
 }
 
+/// What a rewrite would change, file by file.
+pub fn show_differences(context: &Context, found: &Found) -> Result<(), CommandError> {
+    for source in &found.sources {
+        let Some(after) = rewritten(context, found, source)? else { continue };
+        let shown = |text: &str| is_ours(context, found, source, text);
+        let before = Some(source.text.as_str());
+        let difference =
+            client_file::difference(&source.path, source.format, before, &after, &shown);
+        context.ui.data(&difference)?;
+    }
+    context.ui.notice("Nothing was changed.");
+    Ok(())
+}
+
+/// Whether a text in a file is one that a rewrite puts there.
+fn is_ours(context: &Context, found: &Found, source: &Source, text: &str) -> bool {
+    let fixed = ["exec", "mcp", "--with", "--name", "--header", "--", "stdio"];
+    if fixed.contains(&text) || text == places::program_in(&source.path) {
+        return true;
+    }
+    let items = found.items.iter().filter(|item| item.path == source.path);
+    items
+        .filter_map(|item| reference(context, item).ok().flatten())
+        .any(|with| text.split(',').any(|part| part == with))
+}
+
 /// What was done, and what still stands in the open.
 pub fn say_done(context: &Context, found: &Found, done: &Done) {
     for name in &done.stored {
@@ -89,24 +117,24 @@ pub fn say_done(context: &Context, found: &Found, done: &Done) {
         context.ui.notice("The backups hold the secrets: delete them when everything works.");
     }
     for item in found.items.iter().filter(|item| item.state.is_taken()) {
-        if is_rewritten(item, done) {
+        if is_rewritten(found, item, done) {
             say_new_way(context, item);
         } else {
-            say_what_stays(context, item);
+            say_what_stays(context, found, item);
         }
     }
     done.rewritten.iter().for_each(|(file, _)| say_new_command(context, found, file));
 }
 
-fn is_rewritten(item: &Item, done: &Done) -> bool {
-    can_rewrite(item) && done.rewritten.iter().any(|(file, _)| *file == item.path)
+fn is_rewritten(found: &Found, item: &Item, done: &Done) -> bool {
+    can_rewrite(found, item) && done.rewritten.iter().any(|(file, _)| *file == item.path)
 }
 
 /// How whatever read a file of variables is run from now on: one command for all of them.
 fn say_new_command(context: &Context, found: &Found, file: &Path) {
     let mut with: Vec<String> = Vec::new();
     let items = found.items.iter().filter(|item| item.path == file && item.way == Way::Comment);
-    for item in items.filter(|item| can_rewrite(item)) {
+    for item in items.filter(|item| can_rewrite(found, item)) {
         let reference = reference(context, item).ok().flatten();
         with.extend(reference.filter(|reference| !with.contains(reference)));
     }
@@ -126,11 +154,11 @@ fn say_new_way(context: &Context, item: &Item) {
         Way::Remove => {
             context.ui.notice(&format!("Run it by: authctl exec --with {with} -- adcp …"));
         }
-        Way::Comment | Way::Exec | Way::Stays(_) | Way::Useless(_) => {}
+        Way::Comment | Way::Exec | Way::Bridge | Way::Stays(_) | Way::Useless(_) => {}
     }
 }
 
-fn say_what_stays(context: &Context, item: &Item) {
+fn say_what_stays(context: &Context, found: &Found, item: &Item) {
     let place = format!("{} {}", item.path.display(), item.place);
     match item.way {
         Way::Remove if is_session(item) => context.ui.warn(&format!(
@@ -141,6 +169,9 @@ fn say_what_stays(context: &Context, item: &Item) {
         Way::Stays(why) => {
             context.ui.warn(&format!("the secret still stands in {place}: {why}"));
         }
+        Way::Bridge if !can_rewrite(found, item) => context.ui.warn(&format!(
+            "the secret still stands in {place}: another header of the server is not stored"
+        )),
         _ => context.ui.warn(&format!(
             "the secret still stands in {place}; authctl import --rewrite takes it out"
         )),
@@ -148,7 +179,7 @@ fn say_what_stays(context: &Context, item: &Item) {
 }
 
 pub fn as_json(context: &Context, found: &Found, done: &Done) -> Result<(), CommandError> {
-    let items = found.items.iter().map(|item| item_as_json(context, item, done));
+    let items = found.items.iter().map(|item| item_as_json(context, found, item, done));
     let unreadable = found.unreadable.iter();
     let rewritten = done.rewritten.iter();
     context.ui.json(&json!({
@@ -165,7 +196,7 @@ pub fn as_json(context: &Context, found: &Found, done: &Done) -> Result<(), Comm
     Ok(())
 }
 
-fn item_as_json(context: &Context, item: &Item, done: &Done) -> Value {
+fn item_as_json(context: &Context, found: &Found, item: &Item, done: &Done) -> Value {
     let (state, reason) = match &item.state {
         State::New => ("new", None),
         State::Stored => ("stored", None),
@@ -175,7 +206,7 @@ fn item_as_json(context: &Context, item: &Item, done: &Done) -> Value {
         State::Unfit(why) => ("unfit", Some(why)),
         State::Skipped => ("skipped", None),
     };
-    let with = can_rewrite(item).then(|| reference(context, item).ok().flatten()).flatten();
+    let with = can_rewrite(found, item).then(|| reference(context, item).ok().flatten()).flatten();
     let stays = match item.way {
         Way::Stays(why) => Some(why),
         _ => None,
@@ -190,6 +221,6 @@ fn item_as_json(context: &Context, item: &Item, done: &Done) -> Value {
         "reason": reason,
         "with": with,
         "stays": stays,
-        "rewritten": is_rewritten(item, done),
+        "rewritten": is_rewritten(found, item, done),
     })
 }

@@ -43,6 +43,10 @@ pub struct Arguments {
     /// Scopes to ask for, instead of those that the server names
     #[arg(long, value_name = "SCOPE", value_delimiter = ' ')]
     scope: Vec<String>,
+
+    /// Ask for tokens that are bound to a key (DPoP), and take no others
+    #[arg(long)]
+    dpop: bool,
 }
 
 /// The same, read.
@@ -54,6 +58,7 @@ pub struct Client {
     pub metadata_url: Option<String>,
     pub method: Method,
     pub scopes: Option<Vec<String>>,
+    pub dpop: bool,
 }
 
 /// The client's secret, where a file would be in the way.
@@ -77,6 +82,7 @@ impl Client {
                 false => Method::Default,
             },
             scopes: (!arguments.scope.is_empty()).then(|| arguments.scope.clone()),
+            dpop: arguments.dpop,
         })
     }
 }

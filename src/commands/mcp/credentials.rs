@@ -150,6 +150,7 @@ fn sign_in(seat: &Seat, since: Option<Timestamp>, ask: SignInAsk) {
             client_secret: seat.client.secret.clone(),
             client_key: seat.client.key.clone(),
             client_metadata_url: seat.client.metadata_url.clone(),
+            dpop: seat.client.dpop,
             is_brought: true,
             since,
             only_elsewhere: ask.wish.only_elsewhere,

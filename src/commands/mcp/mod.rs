@@ -2,15 +2,23 @@
 
 mod bridge;
 mod bringer;
+mod change;
 mod client;
 mod credentials;
+mod import;
+mod install;
+mod list;
+mod remove;
+mod target;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use super::client_file;
 use crate::context::Context;
-use crate::error::CommandError;
+use crate::error::{CommandError, Kind};
 
 #[derive(Debug, Args)]
 #[command(
@@ -27,11 +35,51 @@ pub struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
-enum What {}
+enum What {
+    /// Let MCP clients reach a server through authctl
+    ///
+    /// Writes an entry that runs authctl mcp into each client's own file, and keeps its comments, order and mode,
+    /// and a backup. The difference is shown first, without any secret of the file, and asked about at a terminal.
+    /// A server of the same name that does not go through authctl is left alone unless --replace is given. A
+    /// person's file gets the path of authctl, since programs that no shell starts have another PATH; a
+    /// project's gets the name. Under a coding agent the command refuses, unless it is a --dry-run.
+    Install(Box<install::Arguments>),
+    /// List the servers of MCP clients, and which of them go through authctl
+    List(list::Arguments),
+    /// Take a server out of MCP clients' files
+    ///
+    /// Only one that goes through authctl, unless --force is given. Comments and order stay, and a backup is kept.
+    /// Under a coding agent the command refuses, unless it is a --dry-run.
+    Remove(Box<remove::Arguments>),
+    /// Take over the keys that stand in MCP clients' files
+    ///
+    /// Like authctl import, in these files alone: variables become credentials of authctl exec, and a remote
+    /// server whose headers hold a key becomes authctl mcp with its address.
+    Import(import::Arguments),
+}
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     match &arguments.what {
-        Some(what) => match *what {},
+        Some(What::Install(arguments)) => install::run(context, arguments),
+        Some(What::List(arguments)) => list::run(context, arguments),
+        Some(What::Remove(arguments)) => remove::run(context, arguments),
+        Some(What::Import(arguments)) => import::run(context, arguments),
         None => bridge::run(context, &arguments.bridge),
     }
+}
+
+/// Which programs run with a person's credentials is for a person to say.
+fn refuse_agents(context: &Context) -> Result<(), CommandError> {
+    match context.agent_at_the_keyboard()? {
+        None => Ok(()),
+        Some(agent) => Err(CommandError::new(
+            Kind::Failed,
+            format!("{agent} is running this command; only a person can change which servers run"),
+        )
+        .hint("the same with --dry-run shows what would change")),
+    }
+}
+
+fn read(path: &Path) -> Result<Option<String>, CommandError> {
+    client_file::read(path, "authctl mcp install --file")
 }

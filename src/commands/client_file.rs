@@ -1,0 +1,168 @@
+//! A file of another program that is changed: read under the rules of `private_file`, shown as a difference
+//! without its secrets, and replaced whole, after a backup, if it is still what was read.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use crate::clients::{Format, mask};
+use crate::context::{Context, environment};
+use crate::error::{CommandError, Kind};
+use crate::private_file;
+use crate::text::clean_to;
+use crate::ui::{BAD, FAINT, GOOD};
+
+/// Largest file read, in bytes: Claude Code keeps its history beside the servers.
+const LIMIT: u64 = 16 * 1024 * 1024;
+/// Longest line of a difference that is shown, in characters.
+const LINE: usize = 300;
+
+/// What became of a replacement.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Replaced {
+    /// Done; with the backup of what was there.
+    Done(Option<PathBuf>),
+    /// Another program was faster: the file is what that one made of it.
+    Changed,
+}
+
+/// The text of a file of this user that is no link and has no second name; `None` where nothing is. `again` is
+/// the command for the file that a link leads to.
+pub fn read(path: &Path, again: &str) -> Result<Option<String>, CommandError> {
+    let bytes = private_file::read_of_another(path, LIMIT).map_err(|error| {
+        let shown = CommandError::from(error);
+        match std::fs::read_link(path) {
+            // A relative one is meant from the link's directory.
+            Ok(target) => {
+                let target = path.parent().map_or(target.clone(), |place| place.join(&target));
+                shown.hint(format!("{again} {}", target.display()))
+            }
+            Err(_) => shown,
+        }
+    })?;
+    let text = bytes.map(String::from_utf8).transpose();
+    text.map_err(|_| CommandError::usage(format!("{} is not UTF-8 text", path.display())))
+}
+
+/// Writes `after` where `before` was read. Two of authctl take turns; what any other program wrote since is
+/// left alone.
+pub fn replace(
+    context: &Context,
+    path: &Path,
+    before: Option<&str>,
+    after: &str,
+) -> Result<Replaced, CommandError> {
+    let state = &context.paths()?.state;
+    private_file::make_directory(state)?;
+    let lock = private_file::open_lock(&state.join("client-files.lock"))?;
+    lock.lock().map_err(|error| {
+        CommandError::new(Kind::Failed, format!("cannot lock the clients' files: {error}"))
+    })?;
+    let there = private_file::read_of_another(path, LIMIT)?;
+    if there.as_deref() != before.map(str::as_bytes) {
+        return Ok(Replaced::Changed);
+    }
+    let Some(before) = before else {
+        if let Some(directory) = path.parent().filter(|directory| !directory.exists()) {
+            private_file::make_directory(directory)?;
+        }
+        let is_made = private_file::create(path, after.as_bytes())?;
+        return Ok(if is_made { Replaced::Done(None) } else { Replaced::Changed });
+    };
+    let backup = back_up(context, path, before.as_bytes())?;
+    private_file::replace_of_another(path, after.as_bytes())?;
+    Ok(Replaced::Done(Some(backup)))
+}
+
+/// What would change in a file, as a unified difference in which only keys and `shown` are to be read.
+pub fn difference(
+    path: &Path,
+    format: Format,
+    before: Option<&str>,
+    after: &str,
+    shown: &dyn Fn(&str) -> bool,
+) -> String {
+    let masked = |text: &str| match format {
+        // There the lines that stay are of no use either.
+        Format::Dotenv | Format::Gh => mask_lines(text),
+        _ => mask(format, text, shown),
+    };
+    let (old, new) = (masked(before.unwrap_or_default()), masked(after));
+    let path = path.display().to_string();
+    let from = if before.is_some() { &path } else { "/dev/null" };
+    let lines = similar::TextDiff::from_lines(&old, &new);
+    let mut text = String::new();
+    for line in lines.unified_diff().context_radius(3).header(from, &path).to_string().lines() {
+        let style = match line.as_bytes().first() {
+            _ if line.starts_with("---") || line.starts_with("+++") => FAINT,
+            Some(b'+') => GOOD,
+            Some(b'-') => BAD,
+            _ => anstyle::Style::new(),
+        };
+        let indent = line.len() - line.trim_start().len();
+        let (indent, line) = line.split_at(indent);
+        let line = inner_blanks_kept(line);
+        let _ = writeln!(text, "{style}{indent}{line}{style:#}");
+    }
+    text
+}
+
+/// A line of a difference, cleaned; the blanks after its first character are its indentation.
+fn inner_blanks_kept(line: &str) -> String {
+    let (mark, rest) = line.split_at(line.chars().next().map_or(0, char::len_utf8));
+    let indent = &rest[..rest.len() - rest.trim_start_matches([' ', '\t']).len()];
+    format!("{mark}{indent}{}", clean_to(rest, LINE))
+}
+
+/// Lines of `.env`: the names, and what authctl put there.
+fn mask_lines(text: &str) -> String {
+    let line = |line: &str| match line.split_once('=') {
+        _ if line.starts_with("# ") && line.contains(": authctl exec --with ") => line.to_owned(),
+        Some((name, _)) => format!("{name}=…"),
+        None if line.trim().is_empty() => String::new(),
+        None => "…".to_owned(),
+    };
+    text.lines().map(line).fold(String::new(), |text, line| text + &line + "\n")
+}
+
+/// What an entry runs as authctl: a project's file is for other machines too. Elsewhere the path by which a
+/// person finds it, since programs that no shell starts have another PATH; not the one that it leads to,
+/// which the next upgrade may take away. Blanks in a command are torn apart by some clients on Windows.
+pub fn program(is_shared: bool) -> String {
+    const NAME: &str = "authctl";
+    let own = std::env::current_exe().ok();
+    let found = own.as_deref().and_then(on_path);
+    let is_found = found.is_some();
+    let path = found.or(own).and_then(|path| path.into_os_string().into_string().ok());
+    let fits = |path: &String| !is_shared && (!is_found || !path.contains(' '));
+    path.filter(fits).unwrap_or_else(|| NAME.to_owned())
+}
+
+/// The first authctl in PATH, if it is this one.
+fn on_path(own: &Path) -> Option<PathBuf> {
+    let name = format!("authctl{}", std::env::consts::EXE_SUFFIX);
+    let path = environment("PATH")?;
+    let places = std::env::split_paths(&path).filter(|place| place.is_absolute());
+    let found = places.map(|place| place.join(&name)).find(|file| file.is_file());
+    let found = found?;
+    (found.canonicalize().ok()? == own.canonicalize().ok()?).then_some(found)
+}
+
+/// Keeps the contents of a file where only this user can read them, apart from any project.
+pub fn back_up(context: &Context, path: &Path, contents: &[u8]) -> Result<PathBuf, CommandError> {
+    let directory = context.paths()?.data.join("backups");
+    private_file::make_directory(&directory)?;
+    let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.trim_start_matches('.');
+    let mut number = 1_u32;
+    loop {
+        let backup = directory.join(format!("{now}-{number}-{name}"));
+        // Another import may take the name at any moment.
+        if private_file::create(&backup, contents)? {
+            return Ok(backup);
+        }
+        number += 1;
+    }
+}

@@ -1,0 +1,167 @@
+//! `authctl mcp list`: which servers the MCP clients have, which of them go through authctl, and where keys stand
+//! in the open. Never a secret, and of an address no more than its host.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::target;
+use crate::clients::{self, Layout, McpClient, Server};
+use crate::context::{Context, working_directory};
+use crate::error::CommandError;
+use crate::interact::Interact;
+use crate::text::clean;
+use crate::ui::{BAD, FAINT, GOOD};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Clients; without any, all
+    #[arg(value_name = "CLIENT")]
+    clients: Vec<McpClient>,
+
+    /// A file of a client that authctl does not know
+    #[arg(long, value_name = "PATH")]
+    file: Vec<PathBuf>,
+}
+
+/// A file with its servers, or why it cannot be read.
+struct File {
+    client: Option<McpClient>,
+    scope: Option<&'static str>,
+    path: PathBuf,
+    servers: Result<Vec<Server>, String>,
+}
+
+pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
+    let files = find(arguments)?;
+    if context.ui.is_json() {
+        let servers = files.iter().flat_map(servers_as_json).collect::<Vec<_>>();
+        let unreadable = files.iter().filter_map(|file| {
+            let reason = file.servers.as_ref().err()?;
+            Some(json!({ "file": file.path, "reason": reason }))
+        });
+        let unreadable: Vec<Value> = unreadable.collect();
+        context.ui.json(&json!({ "version": 1, "servers": servers, "unreadable": unreadable }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let text: String = files.iter().map(in_words).collect();
+    context.ui.data(if text.is_empty() { "No MCP client has a server here.\n" } else { &text })?;
+    for file in &files {
+        if let Err(reason) = &file.servers {
+            context.ui.warn(&format!("passed over {}: {reason}", file.path.display()));
+        }
+    }
+    let literals: usize =
+        files.iter().flat_map(|file| file.servers.as_ref()).flatten().map(keys).sum();
+    if literals > 0 {
+        context.ui.notice("Keys stand in the open. authctl mcp import takes them over.");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn find(arguments: &Arguments) -> Result<Vec<File>, CommandError> {
+    let machine = target::machine()?;
+    let project = working_directory()?;
+    let mut clients = arguments.clients.clone();
+    if clients.is_empty() && arguments.file.is_empty() {
+        clients = McpClient::ALL.to_vec();
+    }
+    let mut files: Vec<File> = Vec::new();
+    for client in clients {
+        let own = client.user_files(&machine).into_iter().chain(client.earlier_file(&machine));
+        let own = own.map(|path| ("user", path));
+        let of_project = client.project_file().map(|file| ("project", project.join(file)));
+        for (scope, path) in own.chain(of_project) {
+            if path.symlink_metadata().is_ok() && !files.iter().any(|file| file.path == path) {
+                files.push(File::read(Some(client), Some(scope), path));
+            }
+        }
+    }
+    files.extend(arguments.file.iter().map(|path| File::read(None, None, path.clone())));
+    Ok(files)
+}
+
+impl File {
+    fn read(client: Option<McpClient>, scope: Option<&'static str>, path: PathBuf) -> Self {
+        let servers = match super::read(&path) {
+            Ok(text) => {
+                let text = text.unwrap_or_default();
+                let layout =
+                    client.map_or_else(|| Layout::of_file(&path, &text), McpClient::layout);
+                match text.trim() {
+                    "" => Ok(Vec::new()),
+                    _ => clients::servers(layout.format, &text).map_err(|wrong| wrong.to_string()),
+                }
+            }
+            Err(error) => Err(error.message().to_owned()),
+        };
+        Self { client, scope, path, servers }
+    }
+}
+
+/// How many literals of a server have the name of a secret.
+fn keys(server: &Server) -> usize {
+    server.literals().iter().filter(|literal| literal.sign.looks_secret()).count()
+}
+
+fn in_words(file: &File) -> String {
+    let servers = file.servers.as_deref().unwrap_or_default();
+    if servers.is_empty() {
+        return String::new();
+    }
+    let title = file.client.map_or("", McpClient::title);
+    let gap = if title.is_empty() { "" } else { "  " };
+    let mut text = format!("{title}{gap}{FAINT}{}{FAINT:#}\n", clean(&file.path.to_string_lossy()));
+    let width = servers.iter().map(|server| label(server).chars().count()).max().unwrap_or(0);
+    for server in servers {
+        let keys = keys(server);
+        let mark = match server.through() {
+            Some(_) if keys == 0 => format!("{GOOD}+{GOOD:#}"),
+            _ if keys > 0 => format!("{BAD}!{BAD:#}"),
+            _ => "-".to_owned(),
+        };
+        let target = clean(&server.target().unwrap_or_default());
+        let way = match server.through() {
+            Some(through) => format!("authctl {} → {target}", through.as_str()),
+            None => target,
+        };
+        let open = match keys {
+            0 => String::new(),
+            1 => ", a key in the open".to_owned(),
+            several => format!(", {several} keys in the open"),
+        };
+        let _ = writeln!(text, "  {mark} {:width$}  {way}{open}", label(server));
+    }
+    text
+}
+
+/// The name, with the project that it is for where one file has several.
+fn label(server: &Server) -> String {
+    match &server.at[..] {
+        [projects, project, ..] if projects == "projects" => {
+            clean(&format!("{} ({project})", server.name()))
+        }
+        _ => clean(server.name()),
+    }
+}
+
+fn servers_as_json(file: &File) -> Vec<Value> {
+    let servers = file.servers.as_deref().unwrap_or_default().iter();
+    let one = |server: &Server| {
+        json!({
+            "client": file.client.map(McpClient::id),
+            "scope": file.scope,
+            "file": file.path,
+            "place": clean(&server.at.join(".")),
+            "name": clean(server.name()),
+            "through": server.through().map(clients::Through::as_str),
+            "remote": server.url().is_some(),
+            "target": server.target().map(|target| clean(&target)),
+            "literals": keys(server),
+        })
+    };
+    servers.map(one).collect()
+}

@@ -1,0 +1,149 @@
+//! The files that a change of servers is for: those of clients that are named, of all that are here, or a path.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use crate::clients::{Layout, Machine, McpClient};
+use crate::commands::import::this_machine;
+use crate::context::{Context, working_directory};
+use crate::error::{CommandError, Kind};
+use crate::interact::Interact;
+
+#[derive(Debug, Args)]
+pub struct Where {
+    /// All clients that are on this machine
+    #[arg(long)]
+    all: bool,
+
+    /// The client's file for this project, instead of the one for you; authctl is called by its name there
+    #[arg(long)]
+    project: bool,
+
+    /// A file of a client that authctl does not know
+    #[arg(long, value_name = "PATH")]
+    file: Vec<PathBuf>,
+}
+
+/// One file that lists servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub client: Option<McpClient>,
+    pub is_project: bool,
+    pub path: PathBuf,
+}
+
+impl Target {
+    /// How the file is written, where `text` is what is in it.
+    pub fn layout(&self, text: &str) -> Layout {
+        match self.client {
+            Some(client) => client.layout(),
+            None => Layout::of_file(&self.path, text),
+        }
+    }
+
+    pub fn scope(&self) -> Option<&'static str> {
+        self.client.map(|_| if self.is_project { "project" } else { "user" })
+    }
+}
+
+/// A client by the name that it has on the command line.
+pub fn client(word: &str) -> Result<McpClient, CommandError> {
+    McpClient::from_str(word, false).map_err(|_| {
+        let known: Vec<&str> = McpClient::ALL.into_iter().map(McpClient::id).collect();
+        let word = crate::text::clean(word);
+        CommandError::usage(format!("{word} is no client; there are {}", known.join(", ")))
+            .hint("authctl mcp install --file PATH …  (for any other)")
+    })
+}
+
+/// The files that a command line means; at a terminal, a person is asked if it names none.
+pub fn targets(
+    context: &Context,
+    clients: &[McpClient],
+    place: &Where,
+) -> Result<Vec<Target>, CommandError> {
+    let machine = machine()?;
+    let mut clients = clients.to_vec();
+    if place.all {
+        clients.extend(present(&machine));
+    } else if clients.is_empty() && place.file.is_empty() {
+        clients = ask(context, &machine)?;
+    }
+    let mut targets = Vec::new();
+    for client in clients {
+        match of_client(client, &machine, place.project)? {
+            Some(target) if !targets.contains(&target) => targets.push(target),
+            None if !place.all => return Err(no_project_file(client)),
+            _ => {}
+        }
+    }
+    let named = place.file.iter();
+    targets.extend(named.map(|path| Target {
+        client: None,
+        is_project: place.project,
+        path: path.clone(),
+    }));
+    if targets.is_empty() {
+        return Err(CommandError::usage("none of the known clients is on this machine"));
+    }
+    Ok(targets)
+}
+
+pub fn machine() -> Result<Machine<'static>, CommandError> {
+    this_machine().ok_or_else(|| CommandError::new(Kind::Failed, "there is no home directory"))
+}
+
+fn of_client(
+    client: McpClient,
+    machine: &Machine<'_>,
+    project: bool,
+) -> Result<Option<Target>, CommandError> {
+    if project {
+        let Some(file) = client.project_file() else { return Ok(None) };
+        let path = working_directory()?.join(file);
+        return Ok(Some(Target { client: Some(client), is_project: true, path }));
+    }
+    let path = user_file(client, machine);
+    Ok(Some(Target { client: Some(client), is_project: false, path }))
+}
+
+/// The file that is there; else the one that the client would look for.
+fn user_file(client: McpClient, machine: &Machine<'_>) -> PathBuf {
+    let files = client.user_files(machine);
+    let is_there = |file: &&PathBuf| file.symlink_metadata().is_ok();
+    let has_mark = |file: &&PathBuf| client.mark(machine, file).is_dir();
+    let found = files.iter().find(is_there).or_else(|| files.iter().find(has_mark));
+    found.unwrap_or(&files[0]).clone()
+}
+
+/// The clients that have left a file or a directory here.
+pub fn present(machine: &Machine<'_>) -> Vec<McpClient> {
+    let is_here = |client: &McpClient| {
+        let is_there = |file: &Path| file.exists() || client.mark(machine, file).is_dir();
+        client.user_files(machine).iter().any(|file| is_there(file))
+    };
+    McpClient::ALL.into_iter().filter(is_here).collect()
+}
+
+fn ask(context: &Context, machine: &Machine<'_>) -> Result<Vec<McpClient>, CommandError> {
+    let present = present(machine);
+    if present.is_empty() || !context.ui.can_ask() {
+        let here: Vec<&str> = present.into_iter().map(McpClient::id).collect();
+        let here = if here.is_empty() { "none".to_owned() } else { here.join(", ") };
+        return Err(CommandError::usage(format!("no client is named; on this machine: {here}"))
+            .hint("authctl mcp install CLIENT… URL, or --all"));
+    }
+    let titles: Vec<String> = present.iter().map(|client| client.title().to_owned()).collect();
+    let chosen = context.ui.choose("Which clients?", &titles)?;
+    if chosen.is_empty() {
+        return Err(CommandError::usage("no client was chosen"));
+    }
+    Ok(chosen.into_iter().map(|at| present[at]).collect())
+}
+
+fn no_project_file(client: McpClient) -> CommandError {
+    let title = client.title();
+    CommandError::usage(format!("{title} has no file of its own for a project"))
+        .hint(format!("authctl mcp install {} …  (without --project)", client.id()))
+}
