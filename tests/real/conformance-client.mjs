@@ -128,7 +128,7 @@ async function tools(host) {
   let listed = await host.list('tools');
   if (listed.length === 1 && listed[0].name === 'authorize') {
     await host.call('authorize');
-    await host.notified('notifications/tools/list_changed');
+    await host.notified('notifications/tools/list_changed', 10_000);
     listed = await host.list('tools');
   }
   for (const { name, inputSchema } of listed) await host.call(name, fill(inputSchema, inputSchema.required ?? []));
