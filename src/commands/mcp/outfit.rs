@@ -18,7 +18,7 @@ use crate::commands::handing::{self, Handings};
 use crate::commands::purpose::{Purpose, record_login};
 use crate::context::{Context, Named, Options};
 use crate::error::{CommandError, Kind};
-use crate::forward::{Address, Ask, Bring, Broker, SignInAsk, SignedIn, Trouble};
+use crate::forward::{Address, Ask, Bring, Broker, SignInAsk, Trouble};
 use crate::headless::{Browser, Surroundings};
 use crate::interact::Interact;
 use crate::launch;
@@ -194,7 +194,7 @@ fn sign_in(
     plan: &Plan,
     bring: Bring,
     address: oneshot::Sender<Address>,
-) -> Result<SignedIn, CommandError> {
+) -> Result<(), CommandError> {
     let named = plan.wanting(context)?;
     let provider = context.provider(&named.name)?;
     let bringer = Bringer::new(context.ui.clone(), bring, address);
@@ -205,7 +205,7 @@ fn sign_in(
     let outcome = login.run(&wish);
     record_login(context, &named.name, provider, &outcome);
     outcome?;
-    Ok(SignedIn { name: named.name.to_string() })
+    Ok(())
 }
 
 impl Outfitter for Wardrobe {
