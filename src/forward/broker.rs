@@ -13,7 +13,7 @@ use crate::credential::Credential;
 use crate::http::Answer;
 
 /// Least time that a token lives which is sent to a server.
-const MIN_TTL: Duration = Duration::from_secs(60);
+const MIN_TTL: Duration = Duration::from_mins(1);
 
 /// A credential in hand, and how its server wants to see it.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ pub struct SignInAsk {
     pub wish: SignInWish,
     /// Gets the address where the person signs in, as soon as there is one.
     pub address: oneshot::Sender<Address>,
-    pub reply: oneshot::Sender<Result<SignedIn, Trouble>>,
+    pub reply: oneshot::Sender<Result<(), Trouble>>,
 }
 
 /// Where a person signs in.
@@ -86,13 +86,6 @@ pub enum Bring {
     Browser,
     /// Whoever gets the address shows it.
     Shown,
-}
-
-/// A sign-in that succeeded.
-#[derive(Debug, Clone)]
-pub struct SignedIn {
-    /// The local name of the credential.
-    pub name: String,
 }
 
 /// What a session has in hand.
@@ -170,7 +163,7 @@ impl Broker {
         &self,
         wish: SignInWish,
         address: oneshot::Sender<Address>,
-    ) -> Result<SignedIn, Trouble> {
+    ) -> Result<(), Trouble> {
         let (reply, answer) = oneshot::channel();
         self.put(Ask::SignIn(SignInAsk { wish, address, reply }))?;
         let outcome = answer.await.map_err(|_| gone())?;

@@ -200,7 +200,7 @@ impl Session {
         let aside = |message| {
             self.host.send(message);
             if late.replace(false) {
-                offer::changed(request.id()).into_iter().for_each(|it| self.host.send(it));
+                self.announce_change(request.id());
             }
         };
         server.request(request, &aside).await
@@ -240,18 +240,26 @@ impl Session {
     /// What a change of the sign-in means to the host.
     fn heed(self: &Rc<Self>, state: &State) {
         match state {
-            State::Pending(Some(address)) if !address.is_opened && self.is_initialized() => {
-                if self.asking(None) == Asking::Request {
-                    self.elicit(address.url.clone());
-                }
+            State::Pending(Some(address))
+                if !address.is_opened
+                    && self.is_initialized()
+                    && self.asking(None) == Asking::Request =>
+            {
+                self.elicit(address.url.clone());
             }
             State::Settled
                 if self.has_stand_in.get() && matches!(self.hello(), Hello::Legacy(_)) =>
             {
                 self.has_stand_in.set(false);
-                offer::changed(None).into_iter().for_each(|it| self.host.send(it));
+                self.announce_change(None);
             }
             _ => {}
+        }
+    }
+
+    fn announce_change(&self, subscription: Option<&Id>) {
+        for message in offer::changed(subscription) {
+            self.host.send(message);
         }
     }
 
@@ -287,7 +295,7 @@ impl Session {
         let answer = answer.await.ok()?;
         let agreed = answer.member("result")["action"] == "accept";
         if agreed {
-            self.sign_in.wait(super::sign_in::Until::Over, Duration::from_secs(3_600)).await;
+            self.sign_in.wait(super::sign_in::Until::Over, Duration::from_hours(1)).await;
             self.host.send(offer::elicitation_complete(&name));
         }
         Some(agreed)

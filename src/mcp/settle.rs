@@ -254,7 +254,7 @@ impl Session {
 
     fn patience(&self, request: &Message) -> Duration {
         match request.method() {
-            _ if is_listening(request) => Duration::from_secs(7 * 86_400),
+            _ if is_listening(request) => Duration::from_hours(7 * 24),
             Some(method) if method.ends_with("/list") => self.settings.list_patience,
             _ => self.settings.call_patience,
         }

@@ -17,7 +17,7 @@ use crate::commands::{given, scheme_of};
 use crate::config::Provider;
 use crate::context::{Context, Named, Options};
 use crate::error::{CommandError, Kind};
-use crate::forward::{Ask, Held, SignInAsk, SignedIn, Trouble};
+use crate::forward::{Ask, Held, SignInAsk, Trouble};
 use crate::http::Answer;
 use crate::interact::Interact;
 use crate::oauth::Refusal;
@@ -161,10 +161,10 @@ fn sign_in(seat: &Seat, since: Option<Timestamp>, ask: SignInAsk) {
     });
 }
 
-fn try_sign_in(context: &Context, wish: &SignIn<'_>) -> Result<SignedIn, CommandError> {
-    let (server, outcome) = server::sign_in(context, wish)?;
+fn try_sign_in(context: &Context, wish: &SignIn<'_>) -> Result<(), CommandError> {
+    let (_, outcome) = server::sign_in(context, wish)?;
     outcome?;
-    Ok(SignedIn { name: server.named.name.to_string() })
+    Ok(())
 }
 
 fn refusal(answer: &Answer) -> Refusal {
