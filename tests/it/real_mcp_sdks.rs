@@ -1,5 +1,6 @@
 //! MCP hosts by the official SDKs for TypeScript (both lines), Python and Rust, which run `authctl mcp` as their
-//! server: at servers of both eras by those SDKs, behind a certified OpenID provider, and at an AdCP agent.
+//! server: at servers of both eras by those SDKs, behind a certified OpenID provider, at an AdCP agent, and
+//! around a local server.
 
 #![cfg(unix)]
 
@@ -202,4 +203,30 @@ fn the_adcp_command_line_gets_the_key_by_exec() {
     assert!(given.success().contains("audio_30s"));
     let built = server.seen().into_iter().filter(|line| line["tool"] == "list_creative_formats");
     assert!(built.map(|line| line["token_sha256"].clone()).all(|hash| hash.is_string()));
+}
+
+#[test]
+fn hosts_of_all_sdks_reach_local_servers_through_the_bridge() {
+    if !all_present(&["node"]) {
+        return;
+    }
+    let (python, rust) = (python(), rust());
+    let (script, everything) = (
+        real("mcp_server.py"),
+        real("node_modules/@modelcontextprotocol/server-everything/dist/index.js"),
+    );
+    let of = |path: &Path| path.to_str().unwrap().to_owned();
+    let servers = [
+        (vec![of(&python), of(&script), "stdio".to_owned()], "text"),
+        (vec![of(&rust), "server".to_owned()], "text"),
+        (vec!["node".to_owned(), of(&everything), "stdio".to_owned()], "message"),
+    ];
+    for (server, parameter) in &servers {
+        for sdk in SDKS {
+            let options = json!({ "calls": [["echo", { *parameter: "hello" }]] });
+            let command: Vec<&str> = server.iter().map(String::as_str).collect();
+            let seen = sdk.sees(&Sandbox::new(), &options, &[&["--"], &command[..]].concat());
+            assert!(texts(&seen)[0].contains("hello"), "{sdk:?} at {server:?}");
+        }
+    }
 }
