@@ -37,6 +37,7 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             [CompletionResult]::new('exec', 'exec', [CompletionResultType]::ParameterValue, 'Run a command with credentials in its environment')
             [CompletionResult]::new('trust', 'trust', [CompletionResultType]::ParameterValue, 'Approve what a directory''s authctl.toml asks for')
             [CompletionResult]::new('log', 'log', [CompletionResultType]::ParameterValue, 'Show what was handed out, to whom and when')
+            [CompletionResult]::new('mcp', 'mcp', [CompletionResultType]::ParameterValue, 'Reach an MCP server: sign in, and bridge to it')
             [CompletionResult]::new('permission', 'permission', [CompletionResultType]::ParameterValue, 'Say which credentials coding agents may print')
             [CompletionResult]::new('provider', 'provider', [CompletionResultType]::ParameterValue, 'List, show, check, add and remove providers')
             [CompletionResult]::new('import', 'import', [CompletionResultType]::ParameterValue, 'Take over credentials that other tools keep in the open')
@@ -45,6 +46,7 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
         }
         'authctl;login' {
             [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
+            [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'What the server at the address is called here, instead of a name from its host')
             [CompletionResult]::new('--key-file', '--key-file', [CompletionResultType]::ParameterName, 'File with the key, token or password, or - for standard input')
             [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'Sign in with this user name and a password (basic authentication)')
             [CompletionResult]::new('--scope', '--scope', [CompletionResultType]::ParameterName, 'Scopes to ask for, instead of the provider''s')
@@ -52,6 +54,7 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             [CompletionResult]::new('--client-secret-file', '--client-secret-file', [CompletionResultType]::ParameterName, 'File with the client''s secret, or - for standard input; remembered with the id')
             [CompletionResult]::new('--client-key-file', '--client-key-file', [CompletionResultType]::ParameterName, 'File with the client''s private key (PEM, JWK, or a service account''s JSON), or - for standard input; remembered with the id')
             [CompletionResult]::new('--key-id', '--key-id', [CompletionResultType]::ParameterName, 'Id of that key, where the server knows several')
+            [CompletionResult]::new('--client-metadata-url', '--client-metadata-url', [CompletionResultType]::ParameterName, 'Address of the published document about your client, for servers that take such a client (authctl generate client-metadata prints one)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data and errors as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
@@ -61,6 +64,7 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'Sign in by a code that is typed on another device')
             [CompletionResult]::new('--browser', '--browser', [CompletionResultType]::ParameterName, 'Sign in with the browser on this machine')
             [CompletionResult]::new('--client-credentials', '--client-credentials', [CompletionResultType]::ParameterName, 'Sign in as the client itself, with its id and its secret or key')
+            [CompletionResult]::new('--dpop', '--dpop', [CompletionResultType]::ParameterName, 'Ask for tokens that are bound to a key (DPoP), and take no others')
             [CompletionResult]::new('--new-client', '--new-client', [CompletionResultType]::ParameterName, 'Register a new client at the server instead of using the one registered earlier')
             [CompletionResult]::new('--no-browser', '--no-browser', [CompletionResultType]::ParameterName, 'Print the URL and do not open a browser')
             [CompletionResult]::new('--resume', '--resume', [CompletionResultType]::ParameterName, 'Finish a sign-in that waits: paste or pipe the address where the browser ended, or the code')
@@ -149,6 +153,106 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'authctl;mcp' {
+            [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
+            [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'The credential to use, where it is not the server''s own: an account, or another name')
+            [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'Header of each request, as in ''X-Team: blue''')
+            [CompletionResult]::new('--secret-header', '--secret-header', [CompletionResultType]::ParameterName, 'Header whose value is another stored credential, as in X-Api-Key=NAME')
+            [CompletionResult]::new('--allow-tool', '--allow-tool', [CompletionResultType]::ParameterName, 'Show and allow only these tools; * stands for any text')
+            [CompletionResult]::new('--deny-tool', '--deny-tool', [CompletionResultType]::ParameterName, 'Hide and refuse these tools')
+            [CompletionResult]::new('--list-wait', '--list-wait', [CompletionResultType]::ParameterName, 'How long lists wait for a sign-in before a tool stands in their place')
+            [CompletionResult]::new('--call-wait', '--call-wait', [CompletionResultType]::ParameterName, 'How long other calls wait for it before they are answered')
+            [CompletionResult]::new('--answer-wait', '--answer-wait', [CompletionResultType]::ParameterName, 'How long the server may leave a request without a word [default: 10m]')
+            [CompletionResult]::new('--client-id', '--client-id', [CompletionResultType]::ParameterName, 'Your OAuth client at the authorization server; remembered')
+            [CompletionResult]::new('--client-secret-file', '--client-secret-file', [CompletionResultType]::ParameterName, 'File with the client''s secret; AUTHCTL_CLIENT_SECRET can hold it as well')
+            [CompletionResult]::new('--client-key-file', '--client-key-file', [CompletionResultType]::ParameterName, 'File with the client''s private key (PEM, JWK, or a service account''s JSON)')
+            [CompletionResult]::new('--key-id', '--key-id', [CompletionResultType]::ParameterName, 'Id of that key, where the server knows several')
+            [CompletionResult]::new('--client-metadata-url', '--client-metadata-url', [CompletionResultType]::ParameterName, 'Where the client''s metadata document is hosted')
+            [CompletionResult]::new('--scope', '--scope', [CompletionResultType]::ParameterName, 'Scopes to ask for, instead of those that the server names')
+            [CompletionResult]::new('--with', '--with', [CompletionResultType]::ParameterName, 'Credentials for the command, joined by commas: NAME, or NAME=VARIABLE to choose the variable')
+            [CompletionResult]::new('--listen', '--listen', [CompletionResultType]::ParameterName, 'Serve the command to HTTP clients of this computer, on this port or any free one')
+            [CompletionResult]::new('--secret-file', '--secret-file', [CompletionResultType]::ParameterName, 'File with the secret that clients send as `Authorization: Bearer …`, instead of a random one')
+            [CompletionResult]::new('--idle', '--idle', [CompletionResultType]::ParameterName, 'Time without a request after which a session and its command end')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data and errors as JSON')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Never ask, also at a terminal')
+            [CompletionResult]::new('--no-browser', '--no-browser', [CompletionResultType]::ParameterName, 'Never open a browser: the client shows the link, or gets a tool that gives it')
+            [CompletionResult]::new('--client-credentials', '--client-credentials', [CompletionResultType]::ParameterName, 'Sign in as the client itself')
+            [CompletionResult]::new('--dpop', '--dpop', [CompletionResultType]::ParameterName, 'Ask for tokens that are bound to a key (DPoP), and take no others')
+            [CompletionResult]::new('--no-secret', '--no-secret', [CompletionResultType]::ParameterName, 'Serve every program of this computer, without a secret')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('install', 'install', [CompletionResultType]::ParameterValue, 'Let MCP clients reach a server through authctl')
+            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List the servers of MCP clients, and which of them go through authctl')
+            [CompletionResult]::new('remove', 'remove', [CompletionResultType]::ParameterValue, 'Take a server out of MCP clients'' files')
+            [CompletionResult]::new('import', 'import', [CompletionResultType]::ParameterValue, 'Take over the keys that stand in MCP clients'' files')
+            break
+        }
+        'authctl;mcp;install' {
+            [CompletionResult]::new('--file', '--file', [CompletionResultType]::ParameterName, 'A file of a client that authctl does not know')
+            [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'Name of the server in the clients'' files')
+            [CompletionResult]::new('--with', '--with', [CompletionResultType]::ParameterName, 'Credential for a command, as NAME or NAME=VARIABLE')
+            [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'A header that is no secret, for an address')
+            [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
+            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'All clients that are on this machine')
+            [CompletionResult]::new('--project', '--project', [CompletionResultType]::ParameterName, 'The client''s file for this project, instead of the one for you; authctl is called by its name there')
+            [CompletionResult]::new('--replace', '--replace', [CompletionResultType]::ParameterName, 'Replace a server of that name which does not go through authctl')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Show what would change, and write nothing')
+            [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Write without asking')
+            [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Write without asking')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data and errors as JSON')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Never ask, also at a terminal')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'authctl;mcp;list' {
+            [CompletionResult]::new('--file', '--file', [CompletionResultType]::ParameterName, 'A file of a client that authctl does not know')
+            [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data and errors as JSON')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Never ask, also at a terminal')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'authctl;mcp;remove' {
+            [CompletionResult]::new('--file', '--file', [CompletionResultType]::ParameterName, 'A file of a client that authctl does not know')
+            [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
+            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'All clients that are on this machine')
+            [CompletionResult]::new('--project', '--project', [CompletionResultType]::ParameterName, 'The client''s file for this project, instead of the one for you; authctl is called by its name there')
+            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Also a server that does not go through authctl')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Show what would change, and write nothing')
+            [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Write without asking')
+            [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Write without asking')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data and errors as JSON')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Never ask, also at a terminal')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'authctl;mcp;import' {
+            [CompletionResult]::new('--as', '--as', [CompletionResultType]::ParameterName, 'The name for one secret, by its digest')
+            [CompletionResult]::new('--skip', '--skip', [CompletionResultType]::ParameterName, 'Leave one secret alone, by its digest')
+            [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
+            [CompletionResult]::new('--apply', '--apply', [CompletionResultType]::ParameterName, 'Store what was found')
+            [CompletionResult]::new('--rewrite', '--rewrite', [CompletionResultType]::ParameterName, 'Store it, and put references to authctl in its place in the files')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Show how --rewrite would change the files, and change nothing')
+            [CompletionResult]::new('--replace', '--replace', [CompletionResultType]::ParameterName, 'Replace another secret that is stored under the same name')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data and errors as JSON')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Never ask, also at a terminal')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'authctl;permission' {
             [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data and errors as JSON')
@@ -204,7 +308,7 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Show one provider: ways to sign in, headers, variables, endpoints')
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Check one provider step by step: from its description to a call with the stored credential')
             [CompletionResult]::new('add', 'add', [CompletionResultType]::ParameterValue, 'Add a provider to config.toml: from an address by discovery, or from flags')
-            [CompletionResult]::new('remove', 'remove', [CompletionResultType]::ParameterValue, 'Remove a provider from config.toml')
+            [CompletionResult]::new('remove', 'remove', [CompletionResultType]::ParameterValue, 'Remove a provider from config.toml, or one that was found at its address')
             break
         }
         'authctl;provider;list' {
@@ -294,6 +398,7 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Never ask, also at a terminal')
             [CompletionResult]::new('--apply', '--apply', [CompletionResultType]::ParameterName, 'Store what was found')
             [CompletionResult]::new('--rewrite', '--rewrite', [CompletionResultType]::ParameterName, 'Store it, and put references to authctl in its place in the files')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Show how --rewrite would change the files, and change nothing')
             [CompletionResult]::new('--replace', '--replace', [CompletionResultType]::ParameterName, 'Replace another secret that is stored under the same name')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
@@ -310,6 +415,7 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Write the completions of every shell into DIRECTORY, or one shell''s to stdout')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Write the man pages into DIRECTORY')
             [CompletionResult]::new('schema', 'schema', [CompletionResultType]::ParameterValue, 'Print the JSON Schema of what --json prints')
+            [CompletionResult]::new('client-metadata', 'client-metadata', [CompletionResultType]::ParameterValue, 'Print the document about authctl as a client, for hosting it at an address of yours')
             break
         }
         'authctl;generate;completions' {
@@ -341,6 +447,17 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Never ask, also at a terminal')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'authctl;generate;client-metadata' {
+            [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'Where the document will stand; else the one that config.toml names')
+            [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data and errors as JSON')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Never ask, also at a terminal')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
     })

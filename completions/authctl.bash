@@ -34,6 +34,9 @@ _authctl() {
             authctl,logout)
                 cmd="authctl__subcmd__logout"
                 ;;
+            authctl,mcp)
+                cmd="authctl__subcmd__mcp"
+                ;;
             authctl,permission)
                 cmd="authctl__subcmd__permission"
                 ;;
@@ -49,6 +52,9 @@ _authctl() {
             authctl,trust)
                 cmd="authctl__subcmd__trust"
                 ;;
+            authctl__subcmd__generate,client-metadata)
+                cmd="authctl__subcmd__generate__subcmd__client__subcmd__metadata"
+                ;;
             authctl__subcmd__generate,completions)
                 cmd="authctl__subcmd__generate__subcmd__completions"
                 ;;
@@ -57,6 +63,18 @@ _authctl() {
                 ;;
             authctl__subcmd__generate,schema)
                 cmd="authctl__subcmd__generate__subcmd__schema"
+                ;;
+            authctl__subcmd__mcp,import)
+                cmd="authctl__subcmd__mcp__subcmd__import"
+                ;;
+            authctl__subcmd__mcp,install)
+                cmd="authctl__subcmd__mcp__subcmd__install"
+                ;;
+            authctl__subcmd__mcp,list)
+                cmd="authctl__subcmd__mcp__subcmd__list"
+                ;;
+            authctl__subcmd__mcp,remove)
+                cmd="authctl__subcmd__mcp__subcmd__remove"
                 ;;
             authctl__subcmd__permission,allow)
                 cmd="authctl__subcmd__permission__subcmd__allow"
@@ -89,7 +107,7 @@ _authctl() {
 
     case "${cmd}" in
         authctl)
-            opts="-q -h -V --json --quiet --no-input --account --help --version login logout status token exec trust log permission provider import generate"
+            opts="-q -h -V --json --quiet --no-input --account --help --version login logout status token exec trust log mcp permission provider import generate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -137,12 +155,34 @@ _authctl() {
             return 0
             ;;
         authctl__subcmd__generate)
-            opts="-q -h --json --quiet --no-input --account --help completions man schema"
+            opts="-q -h --json --quiet --no-input --account --help completions man schema client-metadata"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        authctl__subcmd__generate__subcmd__client__subcmd__metadata)
+            opts="-q -h --url --json --quiet --no-input --account --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -213,7 +253,7 @@ _authctl() {
             return 0
             ;;
         authctl__subcmd__import)
-            opts="-q -h --json --quiet --no-input --account --format --apply --rewrite --as --skip --replace --help"
+            opts="-q -h --json --quiet --no-input --account --format --apply --rewrite --dry-run --as --skip --replace --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -277,13 +317,17 @@ _authctl() {
             return 0
             ;;
         authctl__subcmd__login)
-            opts="-q -h --json --quiet --no-input --account --with-key --with-token --key-file --user --device --browser --client-credentials --scope --client-id --client-secret-file --client-key-file --key-id --new-client --no-browser --resume --help"
+            opts="-q -h --json --quiet --no-input --account --name --with-key --with-token --key-file --user --device --browser --client-credentials --scope --client-id --client-secret-file --client-key-file --key-id --client-metadata-url --dpop --new-client --no-browser --resume --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -315,6 +359,10 @@ _authctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --client-metadata-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -329,6 +377,200 @@ _authctl() {
                 return 0
             fi
             case "${prev}" in
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        authctl__subcmd__mcp)
+            opts="-q -h --json --quiet --no-input --account --name --header --secret-header --allow-tool --deny-tool --no-browser --list-wait --call-wait --answer-wait --client-id --client-secret-file --client-key-file --key-id --client-metadata-url --client-credentials --scope --dpop --with --listen --secret-file --no-secret --idle --help install list remove import"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --header)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --secret-header)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --allow-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deny-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --list-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --call-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --answer-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-secret-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-metadata-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --scope)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --with)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --secret-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        authctl__subcmd__mcp__subcmd__import)
+            opts="-q -h --apply --rewrite --dry-run --as --skip --replace --json --quiet --no-input --account --help claude-code claude-desktop cursor vscode zed codex gemini windsurf cline"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --as)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --skip)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        authctl__subcmd__mcp__subcmd__install)
+            opts="-y -q -h --all --project --file --name --with --header --replace --dry-run --yes --json --quiet --no-input --account --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --with)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --header)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        authctl__subcmd__mcp__subcmd__list)
+            opts="-q -h --file --json --quiet --no-input --account --help claude-code claude-desktop cursor vscode zed codex gemini windsurf cline"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        authctl__subcmd__mcp__subcmd__remove)
+            opts="-y -q -h --all --project --file --force --dry-run --yes --json --quiet --no-input --account --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -37,11 +37,13 @@ complete -c authctl -n "__fish_authctl_needs_command" -f -a "token" -d 'Print on
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "exec" -d 'Run a command with credentials in its environment'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "trust" -d 'Approve what a directory\'s authctl.toml asks for'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "log" -d 'Show what was handed out, to whom and when'
+complete -c authctl -n "__fish_authctl_needs_command" -f -a "mcp" -d 'Reach an MCP server: sign in, and bridge to it'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "permission" -d 'Say which credentials coding agents may print'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "provider" -d 'List, show, check, add and remove providers'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "import" -d 'Take over credentials that other tools keep in the open'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "generate" -d 'Generate completions, man pages and JSON Schema'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand login" -l name -d 'What the server at the address is called here, instead of a name from its host' -r
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l key-file -d 'File with the key, token or password, or - for standard input' -r -F
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l user -d 'Sign in with this user name and a password (basic authentication)' -r
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l scope -d 'Scopes to ask for, instead of the provider\'s' -r
@@ -49,6 +51,7 @@ complete -c authctl -n "__fish_authctl_using_subcommand login" -l client-id -d '
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l client-secret-file -d 'File with the client\'s secret, or - for standard input; remembered with the id' -r -F
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l client-key-file -d 'File with the client\'s private key (PEM, JWK, or a service account\'s JSON), or - for standard input; remembered with the id' -r -F
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l key-id -d 'Id of that key, where the server knows several' -r
+complete -c authctl -n "__fish_authctl_using_subcommand login" -l client-metadata-url -d 'Address of the published document about your client, for servers that take such a client (authctl generate client-metadata prints one)' -r
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l json -d 'Print data and errors as JSON'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l no-input -d 'Never ask, also at a terminal'
@@ -57,6 +60,7 @@ complete -c authctl -n "__fish_authctl_using_subcommand login" -l with-token -d 
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l device -d 'Sign in by a code that is typed on another device'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l browser -d 'Sign in with the browser on this machine'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l client-credentials -d 'Sign in as the client itself, with its id and its secret or key'
+complete -c authctl -n "__fish_authctl_using_subcommand login" -l dpop -d 'Ask for tokens that are bound to a key (DPoP), and take no others'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l new-client -d 'Register a new client at the server instead of using the one registered earlier'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l no-browser -d 'Print the URL and do not open a browser'
 complete -c authctl -n "__fish_authctl_using_subcommand login" -l resume -d 'Finish a sign-in that waits: paste or pipe the address where the browser ended, or the code'
@@ -110,6 +114,79 @@ complete -c authctl -n "__fish_authctl_using_subcommand log" -s q -l quiet -d 'S
 complete -c authctl -n "__fish_authctl_using_subcommand log" -l no-input -d 'Never ask, also at a terminal'
 complete -c authctl -n "__fish_authctl_using_subcommand log" -s f -l follow -d 'Go on with what happens from now on, until Ctrl-C'
 complete -c authctl -n "__fish_authctl_using_subcommand log" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l name -d 'The credential to use, where it is not the server\'s own: an account, or another name' -r
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l header -d 'Header of each request, as in \'X-Team: blue\'' -r
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l secret-header -d 'Header whose value is another stored credential, as in X-Api-Key=NAME' -r
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l allow-tool -d 'Show and allow only these tools; * stands for any text' -r
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l deny-tool -d 'Hide and refuse these tools' -r
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l list-wait -d 'How long lists wait for a sign-in before a tool stands in their place' -r
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l call-wait -d 'How long other calls wait for it before they are answered' -r
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l answer-wait -d 'How long the server may leave a request without a word [default: 10m]' -r
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l client-id -d 'Your OAuth client at the authorization server; remembered' -r
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l client-secret-file -d 'File with the client\'s secret; AUTHCTL_CLIENT_SECRET can hold it as well' -r -F
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l client-key-file -d 'File with the client\'s private key (PEM, JWK, or a service account\'s JSON)' -r -F
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l key-id -d 'Id of that key, where the server knows several' -r
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l client-metadata-url -d 'Where the client\'s metadata document is hosted' -r
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l scope -d 'Scopes to ask for, instead of those that the server names' -r
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l with -d 'Credentials for the command, joined by commas: NAME, or NAME=VARIABLE to choose the variable' -r
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l listen -d 'Serve the command to HTTP clients of this computer, on this port or any free one' -r
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l secret-file -d 'File with the secret that clients send as `Authorization: Bearer …`, instead of a random one' -r -F
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l idle -d 'Time without a request after which a session and its command end' -r
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l no-browser -d 'Never open a browser: the client shows the link, or gets a tool that gives it'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l client-credentials -d 'Sign in as the client itself'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l dpop -d 'Ask for tokens that are bound to a key (DPoP), and take no others'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l no-secret -d 'Serve every program of this computer, without a secret'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -a "install" -d 'Let MCP clients reach a server through authctl'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -a "list" -d 'List the servers of MCP clients, and which of them go through authctl'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -a "remove" -d 'Take a server out of MCP clients\' files'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -a "import" -d 'Take over the keys that stand in MCP clients\' files'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from install" -l file -d 'A file of a client that authctl does not know' -r -F
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from install" -l name -d 'Name of the server in the clients\' files' -r
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from install" -l with -d 'Credential for a command, as NAME or NAME=VARIABLE' -r
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from install" -l header -d 'A header that is no secret, for an address' -r
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from install" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from install" -l all -d 'All clients that are on this machine'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from install" -l project -d 'The client\'s file for this project, instead of the one for you; authctl is called by its name there'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from install" -l replace -d 'Replace a server of that name which does not go through authctl'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from install" -l dry-run -d 'Show what would change, and write nothing'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from install" -s y -l yes -d 'Write without asking'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from install" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from install" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from install" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from install" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from list" -l file -d 'A file of a client that authctl does not know' -r -F
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from list" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from list" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from list" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from remove" -l file -d 'A file of a client that authctl does not know' -r -F
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from remove" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from remove" -l all -d 'All clients that are on this machine'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from remove" -l project -d 'The client\'s file for this project, instead of the one for you; authctl is called by its name there'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from remove" -l force -d 'Also a server that does not go through authctl'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from remove" -l dry-run -d 'Show what would change, and write nothing'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from remove" -s y -l yes -d 'Write without asking'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from remove" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from remove" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from remove" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from import" -l as -d 'The name for one secret, by its digest' -r
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from import" -l skip -d 'Leave one secret alone, by its digest' -r
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from import" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from import" -l apply -d 'Store what was found'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from import" -l rewrite -d 'Store it, and put references to authctl in its place in the files'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from import" -l dry-run -d 'Show how --rewrite would change the files, and change nothing'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from import" -l replace -d 'Replace another secret that is stored under the same name'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from import" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from import" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from import" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -l account -d 'Account for names that give none' -r
 complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -l json -d 'Print data and errors as JSON'
 complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -s q -l quiet -d 'Say nothing but warnings and errors'
@@ -142,7 +219,7 @@ complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check add remove" -f -a "show" -d 'Show one provider: ways to sign in, headers, variables, endpoints'
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check add remove" -f -a "check" -d 'Check one provider step by step: from its description to a call with the stored credential'
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check add remove" -f -a "add" -d 'Add a provider to config.toml: from an address by discovery, or from flags'
-complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check add remove" -f -a "remove" -d 'Remove a provider from config.toml'
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and not __fish_seen_subcommand_from list show check add remove" -f -a "remove" -d 'Remove a provider from config.toml, or one that was found at its address'
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from list" -l account -d 'Account for names that give none' -r
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from list" -l json -d 'Print data and errors as JSON'
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say nothing but warnings and errors'
@@ -207,16 +284,18 @@ complete -c authctl -n "__fish_authctl_using_subcommand import" -s q -l quiet -d
 complete -c authctl -n "__fish_authctl_using_subcommand import" -l no-input -d 'Never ask, also at a terminal'
 complete -c authctl -n "__fish_authctl_using_subcommand import" -l apply -d 'Store what was found'
 complete -c authctl -n "__fish_authctl_using_subcommand import" -l rewrite -d 'Store it, and put references to authctl in its place in the files'
+complete -c authctl -n "__fish_authctl_using_subcommand import" -l dry-run -d 'Show how --rewrite would change the files, and change nothing'
 complete -c authctl -n "__fish_authctl_using_subcommand import" -l replace -d 'Replace another secret that is stored under the same name'
 complete -c authctl -n "__fish_authctl_using_subcommand import" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c authctl -n "__fish_authctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man schema" -l account -d 'Account for names that give none' -r
-complete -c authctl -n "__fish_authctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man schema" -l json -d 'Print data and errors as JSON'
-complete -c authctl -n "__fish_authctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man schema" -s q -l quiet -d 'Say nothing but warnings and errors'
-complete -c authctl -n "__fish_authctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man schema" -l no-input -d 'Never ask, also at a terminal'
-complete -c authctl -n "__fish_authctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man schema" -s h -l help -d 'Print help'
-complete -c authctl -n "__fish_authctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man schema" -f -a "completions" -d 'Write the completions of every shell into DIRECTORY, or one shell\'s to stdout'
-complete -c authctl -n "__fish_authctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man schema" -f -a "man" -d 'Write the man pages into DIRECTORY'
-complete -c authctl -n "__fish_authctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man schema" -f -a "schema" -d 'Print the JSON Schema of what --json prints'
+complete -c authctl -n "__fish_authctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man schema client-metadata" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man schema client-metadata" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man schema client-metadata" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man schema client-metadata" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man schema client-metadata" -s h -l help -d 'Print help'
+complete -c authctl -n "__fish_authctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man schema client-metadata" -f -a "completions" -d 'Write the completions of every shell into DIRECTORY, or one shell\'s to stdout'
+complete -c authctl -n "__fish_authctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man schema client-metadata" -f -a "man" -d 'Write the man pages into DIRECTORY'
+complete -c authctl -n "__fish_authctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man schema client-metadata" -f -a "schema" -d 'Print the JSON Schema of what --json prints'
+complete -c authctl -n "__fish_authctl_using_subcommand generate; and not __fish_seen_subcommand_from completions man schema client-metadata" -f -a "client-metadata" -d 'Print the document about authctl as a client, for hosting it at an address of yours'
 complete -c authctl -n "__fish_authctl_using_subcommand generate; and __fish_seen_subcommand_from completions" -l shell -d 'Print the completions of this shell instead of writing files' -r -f -a "bash\t''
 zsh\t''
 fish\t''
@@ -238,3 +317,9 @@ complete -c authctl -n "__fish_authctl_using_subcommand generate; and __fish_see
 complete -c authctl -n "__fish_authctl_using_subcommand generate; and __fish_seen_subcommand_from schema" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c authctl -n "__fish_authctl_using_subcommand generate; and __fish_seen_subcommand_from schema" -l no-input -d 'Never ask, also at a terminal'
 complete -c authctl -n "__fish_authctl_using_subcommand generate; and __fish_seen_subcommand_from schema" -s h -l help -d 'Print help'
+complete -c authctl -n "__fish_authctl_using_subcommand generate; and __fish_seen_subcommand_from client-metadata" -l url -d 'Where the document will stand; else the one that config.toml names' -r
+complete -c authctl -n "__fish_authctl_using_subcommand generate; and __fish_seen_subcommand_from client-metadata" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand generate; and __fish_seen_subcommand_from client-metadata" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand generate; and __fish_seen_subcommand_from client-metadata" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand generate; and __fish_seen_subcommand_from client-metadata" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand generate; and __fish_seen_subcommand_from client-metadata" -s h -l help -d 'Print help (see more with \'--help\')'

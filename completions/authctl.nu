@@ -16,6 +16,7 @@ module completions {
     --quiet(-q)               # Say nothing but warnings and errors
     --no-input                # Never ask, also at a terminal
     --account: string         # Account for names that give none
+    --name: string            # What the server at the address is called here, instead of a name from its host
     --with-key                # Paste or pipe an API key instead of signing in with OAuth
     --with-token              # The same for a token, where the provider takes both keys and tokens
     --key-file: path          # File with the key, token or password, or - for standard input
@@ -28,11 +29,13 @@ module completions {
     --client-secret-file: path # File with the client's secret, or - for standard input; remembered with the id
     --client-key-file: path   # File with the client's private key (PEM, JWK, or a service account's JSON), or - for standard input; remembered with the id
     --key-id: string          # Id of that key, where the server knows several
+    --client-metadata-url: string # Address of the published document about your client, for servers that take such a client (authctl generate client-metadata prints one)
+    --dpop                    # Ask for tokens that are bound to a key (DPoP), and take no others
     --new-client              # Register a new client at the server instead of using the one registered earlier
     --no-browser              # Print the URL and do not open a browser
     --resume                  # Finish a sign-in that waits: paste or pipe the address where the browser ended, or the code
     --help(-h)                # Print help (see more with '--help')
-    name: string              # Provider, or provider:account
+    name: string              # Provider, or provider:account; or the address of an MCP server
   ]
 
   # Sign out: forget, and revoke at the server
@@ -111,6 +114,108 @@ module completions {
     --follow(-f)              # Go on with what happens from now on, until Ctrl-C
     --help(-h)                # Print help (see more with '--help')
     name?: string             # Only this provider, or provider:account
+  ]
+
+  # Reach an MCP server: sign in, and bridge to it
+  export extern "authctl mcp" [
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
+    --name: string            # The credential to use, where it is not the server's own: an account, or another name
+    --header: string          # Header of each request, as in 'X-Team: blue'
+    --secret-header: string   # Header whose value is another stored credential, as in X-Api-Key=NAME
+    --allow-tool: string      # Show and allow only these tools; * stands for any text
+    --deny-tool: string       # Hide and refuse these tools
+    --no-browser              # Never open a browser: the client shows the link, or gets a tool that gives it
+    --list-wait: string       # How long lists wait for a sign-in before a tool stands in their place
+    --call-wait: string       # How long other calls wait for it before they are answered
+    --answer-wait: string     # How long the server may leave a request without a word [default: 10m]
+    --client-id: string       # Your OAuth client at the authorization server; remembered
+    --client-secret-file: path # File with the client's secret; AUTHCTL_CLIENT_SECRET can hold it as well
+    --client-key-file: path   # File with the client's private key (PEM, JWK, or a service account's JSON)
+    --key-id: string          # Id of that key, where the server knows several
+    --client-metadata-url: string # Where the client's metadata document is hosted
+    --client-credentials      # Sign in as the client itself
+    --scope: string           # Scopes to ask for, instead of those that the server names
+    --dpop                    # Ask for tokens that are bound to a key (DPoP), and take no others
+    --with: string            # Credentials for the command, joined by commas: NAME, or NAME=VARIABLE to choose the variable
+    --listen: string          # Serve the command to HTTP clients of this computer, on this port or any free one
+    --secret-file: path       # File with the secret that clients send as `Authorization: Bearer …`, instead of a random one
+    --no-secret               # Serve every program of this computer, without a secret
+    --idle: string            # Time without a request after which a session and its command end
+    --help(-h)                # Print help (see more with '--help')
+    server?: string           # Address of the MCP server, or the name that it has here
+  ]
+
+  # Let MCP clients reach a server through authctl
+  export extern "authctl mcp install" [
+    --all                     # All clients that are on this machine
+    --project                 # The client's file for this project, instead of the one for you; authctl is called by its name there
+    --file: path              # A file of a client that authctl does not know
+    --name: string            # Name of the server in the clients' files
+    --with: string            # Credential for a command, as NAME or NAME=VARIABLE
+    --header: string          # A header that is no secret, for an address
+    --replace                 # Replace a server of that name which does not go through authctl
+    --dry-run                 # Show what would change, and write nothing
+    --yes(-y)                 # Write without asking
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
+    --help(-h)                # Print help (see more with '--help')
+    ...words: string          # Clients (claude-code, claude-desktop, cursor, vscode, zed, codex, gemini, windsurf, cline), and the address of the server; without a client, a person is asked
+  ]
+
+  def "nu-complete authctl mcp list clients" [] {
+    [ "claude-code" "claude-desktop" "cursor" "vscode" "zed" "codex" "gemini" "windsurf" "cline" ]
+  }
+
+  # List the servers of MCP clients, and which of them go through authctl
+  export extern "authctl mcp list" [
+    --file: path              # A file of a client that authctl does not know
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
+    --help(-h)                # Print help (see more with '--help')
+    ...clients: string@"nu-complete authctl mcp list clients" # Clients; without any, all
+  ]
+
+  # Take a server out of MCP clients' files
+  export extern "authctl mcp remove" [
+    --all                     # All clients that are on this machine
+    --project                 # The client's file for this project, instead of the one for you; authctl is called by its name there
+    --file: path              # A file of a client that authctl does not know
+    --force                   # Also a server that does not go through authctl
+    --dry-run                 # Show what would change, and write nothing
+    --yes(-y)                 # Write without asking
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
+    --help(-h)                # Print help (see more with '--help')
+    ...words: string          # Clients (claude-code, cursor, …), and the name of the server as in `mcp list`
+  ]
+
+  def "nu-complete authctl mcp import clients" [] {
+    [ "claude-code" "claude-desktop" "cursor" "vscode" "zed" "codex" "gemini" "windsurf" "cline" ]
+  }
+
+  # Take over the keys that stand in MCP clients' files
+  export extern "authctl mcp import" [
+    --apply                   # Store what was found
+    --rewrite                 # Store it, and put references to authctl in its place in the files
+    --dry-run                 # Show how --rewrite would change the files, and change nothing
+    --as: string              # The name for one secret, by its digest
+    --skip: string            # Leave one secret alone, by its digest
+    --replace                 # Replace another secret that is stored under the same name
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
+    --help(-h)                # Print help (see more with '--help')
+    ...clients: string@"nu-complete authctl mcp import clients" # Clients; without any, all
   ]
 
   # Say which credentials coding agents may print
@@ -226,7 +331,7 @@ module completions {
     target: string            # Address of an issuer, an API or an MCP server; or the name of what the flags describe
   ]
 
-  # Remove a provider from config.toml
+  # Remove a provider from config.toml, or one that was found at its address
   export extern "authctl provider remove" [
     --json                    # Print data and errors as JSON
     --quiet(-q)               # Say nothing but warnings and errors
@@ -249,6 +354,7 @@ module completions {
     --format: string@"nu-complete authctl import format" # What the files are, where their names do not tell
     --apply                   # Store what was found
     --rewrite                 # Store it, and put references to authctl in its place in the files
+    --dry-run                 # Show how --rewrite would change the files, and change nothing
     --as: string              # The name for one secret, by its digest
     --skip: string            # Leave one secret alone, by its digest
     --replace                 # Replace another secret that is stored under the same name
@@ -297,6 +403,16 @@ module completions {
     --no-input                # Never ask, also at a terminal
     --account: string         # Account for names that give none
     --help(-h)                # Print help
+  ]
+
+  # Print the document about authctl as a client, for hosting it at an address of yours
+  export extern "authctl generate client-metadata" [
+    --url: string             # Where the document will stand; else the one that config.toml names
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
+    --help(-h)                # Print help (see more with '--help')
   ]
 
 }

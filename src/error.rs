@@ -594,6 +594,7 @@ impl From<inject::Error> for CommandError {
             }
             inject::Error::Bound { provider } => shown
                 .hint(format!("authctl status {provider} --check  (makes a request with it)"))
+                .hint("authctl mcp URL  (sends it to an MCP server)")
                 .hint(format!(
                     "for a token that programs can use: dpop = false in [provider.{provider}.oauth], \
                      then authctl login {provider}"

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -208,6 +209,11 @@ impl Message {
 }
 
 fn kind(text: &str) -> Result<Kind, Error> {
+    // The members in an array, without their names, would be read as well.
+    if !text.trim_ascii_start().starts_with('{') {
+        let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
+        return Err(if is_json { Error::NoMessage } else { Error::NotJson });
+    }
     let envelope: Envelope<'_> = serde_json::from_str(text)
         .map_err(|error| if error.is_data() { Error::NoMessage } else { Error::NotJson })?;
     if envelope.jsonrpc.as_deref() != Some("2.0") {
@@ -265,6 +271,7 @@ mod tests {
         for text in [
             "{}",
             "1",
+            r#"["2.0",1,"x",null,null]"#,
             r#"{"jsonrpc":"1.0","id":1,"method":"x"}"#,
             r#"{"id":1,"method":"x"}"#,
             r#"{"jsonrpc":"2.0","id":null,"method":"x"}"#,

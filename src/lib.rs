@@ -65,6 +65,9 @@ use clap::{CommandFactory, Parser};
 
 /// Runs the command line of this process and decides its exit code.
 pub fn run() -> ExitCode {
+    if let Some(code) = launch::leashed() {
+        return ExitCode::from(code);
+    }
     harden::harden();
     guarded(|| {
         clap_complete::CompleteEnv::with_factory(cli::Cli::command).complete();
@@ -87,7 +90,11 @@ fn answer(mut error: clap::Error) -> ExitCode {
         return printed(error.print());
     }
     let typed = cli::Cli::command().ignore_errors(true).get_matches();
-    let is_exec = typed.subcommand_name() == Some("exec");
+    let starts_child = match typed.subcommand_name() {
+        Some("exec") => true,
+        Some("mcp") => std::env::args_os().any(|word| word == "--"),
+        _ => false,
+    };
     cli::explain(&mut error, typed.subcommand_name());
     if typed.get_flag("json") || wants_json() {
         let manner = ui::Manner { json: true, ..ui::Manner::default() };
@@ -96,7 +103,7 @@ fn answer(mut error: clap::Error) -> ExitCode {
         let _ = error.print();
     }
     let usage = error::Kind::Usage;
-    ExitCode::from(if is_exec { usage.exit_code_before_child() } else { usage.exit_code() })
+    ExitCode::from(if starts_child { usage.exit_code_before_child() } else { usage.exit_code() })
 }
 
 /// `--json` behind a word that clap stopped at; what follows `--` is another program's.

@@ -3,6 +3,7 @@
 mod client_file;
 mod complete;
 mod deferred;
+mod environment;
 mod exec;
 mod generate;
 mod given;
@@ -99,6 +100,10 @@ pub enum Command {
     /// Reach an MCP server: sign in, and bridge to it
     ///
     /// What an MCP client runs: it speaks the protocol on stdin and stdout, and everything else goes to stderr.
+    ///
+    /// With a command instead of an address, that server is started with credentials in its environment, as exec
+    /// would, and started anew with fresh ones when it must be; authctl leaves with its status. With --listen, it is
+    /// served over HTTP to programs of this computer that know the secret.
     Mcp(Deferred<mcp::Arguments>),
 
     /// Say which credentials coding agents may print
@@ -141,6 +146,9 @@ impl Command {
     pub fn exit_code(&self, error: &CommandError) -> u8 {
         match self {
             Command::Exec(_) => error.kind().exit_code_before_child(),
+            Command::Mcp(arguments) if arguments.starts_child() => {
+                error.kind().exit_code_before_child()
+            }
             _ => error.kind().exit_code(),
         }
     }

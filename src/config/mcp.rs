@@ -31,7 +31,7 @@ pub struct McpRule {
 }
 
 impl McpRule {
-    pub(super) fn check(table: McpTable) -> Result<Self, Problem> {
+    pub(super) fn check(table: &McpTable) -> Result<Self, Problem> {
         let mut headers = BTreeMap::new();
         for (name, text) in &table.headers {
             value::plain_header(name, text, &value::default_header(Kind::OAuth))?;

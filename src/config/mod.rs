@@ -160,7 +160,7 @@ impl Config {
         }
         for (url, table) in written.mcp {
             let key = value::url(&url).map_err(wrong)?;
-            config.mcp.insert(key, McpRule::check(table).map_err(wrong)?);
+            config.mcp.insert(key, McpRule::check(&table).map_err(wrong)?);
         }
         Ok(config)
     }

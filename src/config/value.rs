@@ -187,9 +187,9 @@ pub fn plain_header(
 
 /// The name of a header that carries a further credential.
 pub fn secret_header(name: &Spanned<String>) -> Result<(), Problem> {
-    let is = |other: &&str| name.get_ref().eq_ignore_ascii_case(other);
+    let is = |other: &str| name.get_ref().eq_ignore_ascii_case(other);
     let is_name = !name.get_ref().is_empty() && name.get_ref().bytes().all(is_tchar);
-    if !is_name || FRAMING.iter().any(|other| is(&other)) {
+    if !is_name || FRAMING.iter().any(|other| is(other)) {
         return Err(problem(name, "is not the name of a header that can be set here"));
     }
     Ok(())

@@ -14,9 +14,9 @@ use crate::credential::Credential;
 use crate::http::Answer;
 
 /// Least time that a token lives which is sent to a server.
-const MIN_TTL: Duration = Duration::from_secs(60);
+const MIN_TTL: Duration = Duration::from_mins(1);
 /// How long tokens are not renewed that were new when they were refused.
-const IN_VAIN: Duration = Duration::from_secs(60);
+const IN_VAIN: Duration = Duration::from_mins(1);
 
 /// A credential in hand, and how its server wants to see it.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ pub struct SignInAsk {
     pub wish: SignInWish,
     /// Gets the address where the person signs in, as soon as there is one.
     pub address: oneshot::Sender<Address>,
-    pub reply: oneshot::Sender<Result<SignedIn, Trouble>>,
+    pub reply: oneshot::Sender<Result<(), Trouble>>,
 }
 
 /// Where a person signs in.
@@ -90,13 +90,6 @@ pub enum Bring {
     Browser,
     /// Whoever gets the address shows it.
     Shown,
-}
-
-/// A sign-in that succeeded.
-#[derive(Debug, Clone)]
-pub struct SignedIn {
-    /// The local name of the credential.
-    pub name: String,
 }
 
 /// What a session has in hand.
@@ -182,12 +175,12 @@ impl Broker {
         &self,
         wish: SignInWish,
         address: oneshot::Sender<Address>,
-    ) -> Result<SignedIn, Trouble> {
+    ) -> Result<(), Trouble> {
         let (reply, answer) = oneshot::channel();
         self.put(Ask::SignIn(SignInAsk { wish, address, reply }))?;
-        let signed_in = answer.await.map_err(|_| gone())??;
+        answer.await.map_err(|_| gone())??;
         *self.state.lock().await = State::Unasked;
-        Ok(signed_in)
+        Ok(())
     }
 
     /// Why there is no credential, if that is nothing that a sign-in mends.

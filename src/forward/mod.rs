@@ -9,9 +9,7 @@ use std::sync::Arc;
 
 use url::Url;
 
-pub use broker::{
-    Address, Ask, Bring, Broker, Held, SignInAsk, SignInWish, SignedIn, Standing, Trouble,
-};
+pub use broker::{Address, Ask, Bring, Broker, Held, SignInAsk, SignInWish, Standing, Trouble};
 
 use crate::http::{self, Answer, Exchange, Http, Request};
 use crate::inject;
@@ -79,7 +77,10 @@ pub enum Failure {
 
 impl std::fmt::Debug for Refusal {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Refusal").field("status", &self.answer.status).finish()
+        formatter
+            .debug_struct("Refusal")
+            .field("status", &self.answer.status)
+            .finish_non_exhaustive()
     }
 }
 

@@ -67,9 +67,12 @@ impl EventStream {
         Self { id: last_id.clone(), last_id, retry, ..Self::new(limit) }
     }
 
-    /// The id of the last whole event that had one: for `Last-Event-ID`. Empty means that there is none again.
+    /// The id of the last whole event that had one, for `Last-Event-ID`. Empty means that there is none again;
+    /// one that cannot stand in a header cannot be named either.
     pub fn last_id(&self) -> Option<&str> {
-        self.last_id.as_deref().filter(|id| !id.is_empty())
+        let is_fit =
+            |id: &&str| !id.is_empty() && id.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        self.last_id.as_deref().filter(is_fit)
     }
 
     /// How many milliseconds the server wants us to wait before we come again.
@@ -97,13 +100,14 @@ impl EventStream {
             self.after_cr = rest[0] == b'\r';
             piece = &rest[1..];
             let line = std::mem::take(&mut self.line);
-            events.extend(self.end_line(&line)?);
+            events.extend(self.end_line(line)?);
         }
         Ok(events)
     }
 
-    fn end_line(&mut self, line: &[u8]) -> Result<Option<Event>, Unreadable> {
+    fn end_line(&mut self, mut whole: Vec<u8>) -> Result<Option<Event>, Unreadable> {
         let is_first = std::mem::take(&mut self.is_first_line);
+        let line = whole.as_slice();
         let line = if is_first { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line) } else { line };
         if line.is_empty() {
             return self.end_event();
@@ -112,11 +116,15 @@ impl EventStream {
         let (field, value) = (&line[..colon], line.get(colon + 1..).unwrap_or_default());
         let value = value.strip_prefix(b" ").unwrap_or(value);
         match field {
-            b"data" => {
-                if self.has_data {
-                    self.data.push(b'\n');
-                }
+            b"data" if !self.has_data => {
                 self.has_data = true;
+                // Most events have one line, and it may be long: it is not copied.
+                let start = whole.len() - value.len();
+                whole.drain(..start);
+                self.data = whole;
+            }
+            b"data" => {
+                self.data.push(b'\n');
                 self.data.extend_from_slice(value);
             }
             b"event" => self.event = text(value)?,
@@ -180,8 +188,10 @@ mod tests {
         assert_eq!(stream.last_id(), None);
         stream.push(b"id: 7\nretry: 500\ndata: x\n\nid: a\0b\nretry: soon\n\n").unwrap();
         assert_eq!((stream.last_id(), stream.retry()), (Some("7"), Some(500)));
-        stream.push(b"id\n\n").unwrap();
-        assert_eq!(stream.last_id(), None);
+        for unfit in ["id", "id: \u{e9}", "id: a\u{1b}b"] {
+            stream.push(format!("{unfit}\n\n").as_bytes()).unwrap();
+            assert_eq!(stream.last_id(), None);
+        }
     }
 
     #[test]

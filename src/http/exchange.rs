@@ -49,11 +49,6 @@ impl Exchange {
         self.status == 200 && self.media_type() == "text/event-stream"
     }
 
-    /// Length of the body, where the server says it.
-    pub fn length(&self) -> Option<u64> {
-        self.headers.get("content-length")?.to_str().ok()?.parse().ok()
-    }
-
     /// A header's text, if it is there once and is visible ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
@@ -67,10 +62,5 @@ impl Exchange {
     pub fn media_type(&self) -> String {
         let value = self.header(CONTENT_TYPE.as_str()).unwrap_or_default();
         value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
-    }
-
-    /// Host, and port where it is unusual: for messages.
-    pub fn host(&self) -> &str {
-        &self.host
     }
 }

@@ -17,7 +17,7 @@ pub use address::Reach;
 pub use answer::Answer;
 pub use client::Http;
 pub use error::Error;
-pub use event_stream::{Event, EventStream, Unreadable};
+pub use event_stream::EventStream;
 pub use exchange::Exchange;
 pub use nonces::DPOP_NONCE;
 pub use request::{Request, check_reach, host_of, parse_url};

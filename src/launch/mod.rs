@@ -3,7 +3,9 @@
 //! signals, same exit status, same terminal. What goes into the environment is decided by `inject`.
 
 mod environment;
+mod leash;
 mod masking;
+mod piped;
 #[cfg(unix)]
 mod signals;
 mod supervise;
@@ -17,6 +19,8 @@ use std::process::ExitCode;
 use crate::harden;
 use crate::secret::Secret;
 
+pub use leash::leashed;
+pub use piped::{Ending, Piped};
 pub use supervise::supervise;
 
 /// What to run. The child gets this process's environment without `clear` and, if `clear_tokens`,

@@ -93,7 +93,7 @@ fn check<B>(request: &Request<B>, port: u16) -> Result<(), StatusCode> {
 }
 
 /// Whether a Host value names this listener, as browsers write it: port 80 may be left out.
-fn is_ours(host: &[u8], port: u16) -> bool {
+pub fn is_ours(host: &[u8], port: u16) -> bool {
     ["127.0.0.1", "[::1]", "localhost"].into_iter().any(|name| {
         host.eq_ignore_ascii_case(format!("{name}:{port}").as_bytes())
             || port == 80 && host.eq_ignore_ascii_case(name.as_bytes())

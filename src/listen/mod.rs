@@ -1,9 +1,10 @@
-//! The loopback side of HTTP: sockets on 127.0.0.1 and `[::1]`, one GET a connection, with limits and
-//! deadlines for whatever else connects. No request of a stranger ends, blocks or bloats the process;
+//! The loopback side of HTTP: sockets on 127.0.0.1 and `[::1]`; one GET a connection ([`Listener`]), or
+//! requests of any kind ([`serve`]), with limits and deadlines for whatever else connects. No request of a stranger ends, blocks or bloats the process;
 //! what a request means is decided by whoever takes it from [`Listener::next`].
 
 mod connection;
 mod page;
+mod service;
 mod sockets;
 
 use std::future::poll_fn;
@@ -17,7 +18,9 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::secret::Secret;
 
+pub use connection::is_ours;
 pub use page::{Page, Tone};
+pub use service::{Unread, body, serve};
 pub use sockets::Sockets;
 
 /// Connections held at a time. One more, and the oldest is cut: a browser is answered within
@@ -94,11 +97,7 @@ impl Listener {
     pub fn start(sockets: Sockets) -> io::Result<Self> {
         let port = sockets.port();
         let (arrive, arrived) = mpsc::channel(CONNECTIONS);
-        let sockets = sockets
-            .into_inner()
-            .into_iter()
-            .map(|socket| socket.set_nonblocking(true).and_then(|()| TcpListener::from_std(socket)))
-            .collect::<io::Result<_>>()?;
+        let sockets = listening(sockets)?;
         let connections = JoinSet::new();
         Ok(Self { sockets, port, connections, ages: [].into(), arrive, arrived })
     }
@@ -129,6 +128,15 @@ impl Listener {
         self.ages.push_back(task);
         self.sockets.rotate_left(1); // neither family can starve the other
     }
+}
+
+/// The sockets as the runtime around has them.
+fn listening(sockets: Sockets) -> io::Result<Vec<TcpListener>> {
+    let sockets = sockets.into_inner().into_iter();
+    let listen = |socket: std::net::TcpListener| {
+        socket.set_nonblocking(true).and_then(|()| TcpListener::from_std(socket))
+    };
+    sockets.map(listen).collect()
 }
 
 /// Waits for a connection on any of the sockets, the first one first.

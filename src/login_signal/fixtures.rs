@@ -96,7 +96,7 @@ pub fn of_demand(demand: &Demand) -> String {
 }
 
 pub fn of_links(found: &Invitations) -> String {
-    let whose = |link: &Link| if link.is_own() { "own" } else { "foreign" };
+    let whose = |link: &super::link::Link| if link.is_own() { "own" } else { "foreign" };
     let links = found.links.iter().map(|it| format!(" {} {}", whose(&it.link), it.link));
     let dropped = found.dropped.iter().map(|_| " dropped".to_owned());
     links.chain(dropped).collect()

@@ -109,8 +109,11 @@ impl Connection {
         if let Kind::Response { is_error: true, .. } = greeting.kind() {
             return Err(Failure::Error(greeting));
         }
-        let version = greeting.member("result")["protocolVersion"].as_str().map(str::to_owned);
-        self.headers.borrow_mut().version = Some(version.unwrap_or_else(|| LEGACY.to_owned()));
+        let result = greeting.member("result");
+        let version = result["protocolVersion"].as_str().unwrap_or(LEGACY);
+        // Goes into a header.
+        let is_fit = version.bytes().all(|byte| byte.is_ascii_graphic());
+        self.headers.borrow_mut().version = Some(if is_fit { version } else { LEGACY }.to_owned());
         Ok((self, greeting))
     }
 
@@ -214,7 +217,10 @@ impl Connection {
             let Some(last) = stream.last_id().map(str::to_owned) else { return Err(self.cut()) };
             let Some(pause) = reconnect.pause(stream.retry()) else { return Err(self.cut()) };
             sleep(pause).await;
-            let exchange = match self.endpoint.listen(&self.headers(), Some(&last)).await {
+            let headers = self.headers();
+            let opening = self.endpoint.listen(&headers, Some(&last));
+            let opened = timeout(self.endpoint.patience, opening).await;
+            let exchange = match opened.map_err(|_| self.endpoint.silent())? {
                 Ok(exchange) if exchange.is_event_stream() => exchange,
                 Ok(exchange) if matches!(exchange.status, 409 | 429 | 500..) => continue,
                 Ok(_) | Err(Failure::Refused(_)) => return Err(self.cut()),

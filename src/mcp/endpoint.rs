@@ -12,6 +12,8 @@ use crate::http::Exchange;
 /// The way to one server.
 pub struct Endpoint {
     pub url: Url,
+    /// What `authctl login` is given to sign in to it.
+    pub login_name: String,
     pub forward: Forward,
     pub known: Known,
     /// How long it may leave a request without a word.
@@ -41,11 +43,13 @@ impl Headers {
 impl Endpoint {
     /// Posts one message.
     pub async fn post(&self, headers: &Headers, body: &str) -> Result<Exchange, Failure> {
-        self.send(Method::Post, headers, "application/json, text/event-stream", Vec::new(), body)
-            .await
+        let accept = "application/json, text/event-stream";
+        let answer = self.send(Method::Post, headers, accept, Vec::new(), body);
+        timeout(self.patience, answer).await.map_err(|_| self.silent())?
     }
 
-    /// Opens the server's own stream, from `last_id` on where one was cut.
+    /// Opens the server's own stream, from `last_id` on where one was cut. Some servers answer only once they
+    /// have something to say, so this waits without an end.
     pub async fn listen(
         &self,
         headers: &Headers,
@@ -73,10 +77,7 @@ impl Endpoint {
         let named = headers.named.clone();
         let url = headers.to.as_ref().unwrap_or(&self.url);
         let outgoing = Outgoing { method, url, headers: fixed, named, body };
-        match timeout(self.patience, self.forward.send(&outgoing)).await {
-            Ok(answer) => Ok(answer?),
-            Err(_) => Err(self.silent()),
-        }
+        Ok(self.forward.send(&outgoing).await?)
     }
 
     /// It was waited for in vain.

@@ -74,6 +74,10 @@ impl Link for Rc<Endpoint> {
     fn title(&self) -> String {
         self.host()
     }
+
+    fn login_name(&self) -> String {
+        self.login_name.clone()
+    }
 }
 
 /// What a server made of a modern request.
@@ -101,11 +105,19 @@ impl Way {
             }
             Found::Legacy { is_sure } => is_sure,
         };
-        let connected = self.with_handshake().await?;
-        if is_sure {
-            self.endpoint.known.write(&Versions::new(Vec::new()));
+        match self.with_handshake().await {
+            // A server without the question for the era, which still knows no handshake.
+            Err(Failure::Error(error)) if self.hello.is_modern() && is_modern(&error) => {
+                let server = Rc::new(Modern::new(self.endpoint.clone()));
+                Ok((Era::Modern, Connected { server, greeting: None }))
+            }
+            connected => {
+                if is_sure && connected.is_ok() {
+                    self.endpoint.known.write(&Versions::new(Vec::new()));
+                }
+                Ok((Era::Legacy, connected?))
+            }
         }
-        Ok((Era::Legacy, connected))
     }
 
     /// Connects as it worked before. `None`: nothing is remembered, or it is not so any more.
@@ -242,7 +254,10 @@ impl Assumed {
         }
         match self.asked().await? {
             Era::Modern => outcome,
-            Era::Legacy => self.server.borrow().clone().request(request, aside).await,
+            Era::Legacy => {
+                let server = self.server.borrow().clone();
+                server.request(request, aside).await
+            }
         }
     }
 
@@ -282,6 +297,10 @@ impl Server for Assumed {
 }
 
 impl Hello {
+    fn is_modern(&self) -> bool {
+        matches!(self, Hello::Modern(_))
+    }
+
     fn client(&self) -> Client {
         match self {
             Hello::Legacy(first) => client_of(first),

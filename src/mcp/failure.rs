@@ -14,6 +14,8 @@ use crate::text::clean;
 pub enum Failure {
     /// 401 or 403.
     Refused(Rc<Refusal>),
+    /// The server cannot be used at all before somebody has signed in.
+    SignedOut,
     /// The server has forgotten the session (404).
     SessionGone,
     /// The server answered with an error of its own in place of a response: it is passed on.
@@ -66,6 +68,7 @@ impl Failure {
                 refusal.answer.host(),
                 refusal.answer.status
             ),
+            Failure::SignedOut => "nobody is signed in".to_owned(),
             Failure::SessionGone => "the server has forgotten this session".to_owned(),
             Failure::Error(_) => "the server answered with an error".to_owned(),
             Failure::Trouble(what) | Failure::Failed(what) => clean(what),

@@ -62,10 +62,15 @@ impl<'a> Members<'a> {
     }
 
     /// Changes a member that is an object; one that is empty afterwards is left out.
-    pub fn edit(&mut self, name: &str, change: impl FnOnce(&mut Members<'static>)) {
-        let mut inner = self.object(name);
+    pub fn edit(&mut self, name: &str, change: impl FnOnce(&mut Members<'_>)) {
+        let text = self.text_of(name).unwrap_or_default();
+        let mut inner = Members::read(text).unwrap_or_default();
         change(&mut inner);
-        if inner.0.is_empty() { self.remove(name) } else { self.set(name, inner.to_string()) }
+        let changed = (!inner.0.is_empty()).then(|| inner.to_string());
+        match changed {
+            Some(text) => self.set(name, text),
+            None => self.remove(name),
+        }
     }
 
     fn into_owned(self) -> Members<'static> {

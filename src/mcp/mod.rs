@@ -8,6 +8,7 @@
 mod answer;
 mod backlog;
 mod broken;
+mod child;
 mod connection;
 mod convert;
 mod ending;
@@ -18,6 +19,7 @@ mod filter;
 mod follow;
 mod host;
 mod http_sse;
+mod http_to_stdio;
 mod inbox;
 mod known;
 mod legacy;
@@ -38,10 +40,13 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 pub use broken::Broken;
+pub use child::{Child, Outfit, Outfitter, Shared, Want};
+pub use ending::asked as asked_to_end;
 pub use endpoint::Endpoint;
 pub use era::{Connected, Hello};
 pub use failure::Failure;
 pub use filter::Filter;
+pub use http_to_stdio::{Front, Guard, PATH, serve as serve_http};
 pub use known::Known;
 pub use session::{Settings, serve};
 
@@ -108,4 +113,14 @@ pub trait Link {
 
     /// What people call it.
     fn title(&self) -> String;
+
+    /// What `authctl login` is given to sign in to it.
+    fn login_name(&self) -> String {
+        self.url().to_string()
+    }
+
+    /// Comes back when the server has left for good. One that is elsewhere never does.
+    fn ended(&self) -> Pending<'_, ()> {
+        Box::pin(std::future::pending())
+    }
 }

@@ -250,6 +250,12 @@ fn string(text: &RawValue) -> Option<String> {
     serde_json::from_str(text.get()).ok()
 }
 
+/// Whether a request is of that revision: its `_meta` says so.
+pub fn is_modern(request: &Message) -> bool {
+    let meta = &request.member("params")["_meta"];
+    meta["io.modelcontextprotocol/protocolVersion"].is_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,10 +279,4 @@ mod tests {
             headers(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":[1]}"#);
         assert_eq!((version.as_deref(), named.len()), (Some(super::super::MODERN), 1));
     }
-}
-
-/// Whether a request is of that revision: its `_meta` says so.
-pub fn is_modern(request: &Message) -> bool {
-    let meta = &request.member("params")["_meta"];
-    meta["io.modelcontextprotocol/protocolVersion"].is_string()
 }

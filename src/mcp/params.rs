@@ -139,7 +139,8 @@ fn walk(schema: &Value, path: Option<&[String]>, found: &mut Vec<Param>) -> Opti
         _ => return Some(()),
     };
     if let Some(header) = members.get(ANNOTATION) {
-        let path = path.filter(|path| !path.is_empty() && is_primitive(&members["type"]))?;
+        let path =
+            path.filter(|path| !path.is_empty() && members.get("type").is_some_and(is_primitive))?;
         let header = header.as_str().filter(|header| is_token(header))?;
         found.push(Param { header: header.to_owned(), path: path.to_vec() });
     }

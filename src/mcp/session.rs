@@ -34,8 +34,6 @@ pub struct Settings {
     /// Who brings the person to a sign-in, where the host cannot.
     pub bring: Bring,
     pub filter: Filter,
-    /// The command that signs in by hand.
-    pub login: String,
     /// Lines for whoever reads stderr.
     pub interact: Arc<dyn Interact>,
 }
@@ -47,7 +45,6 @@ impl Settings {
             call_patience: Duration::from_secs(50),
             bring: Bring::Browser,
             filter: Filter::default(),
-            login: "authctl login".to_owned(),
             interact,
         }
     }
@@ -74,6 +71,7 @@ pub async fn serve(link: Rc<dyn Link>, settings: Settings) -> io::Result<()> {
     };
     tokio::select! {
         () = relay => session.settle_open().await,
+        () = session.link.ended() => session.settle_open().await,
         () = out.closed() => {}
         () = ending::asked() => {}
     }
@@ -220,7 +218,7 @@ impl Session {
         let aside = |message| {
             self.host.send(message);
             if late.replace(false) {
-                offer::changed(request.id()).into_iter().for_each(|it| self.host.send(it));
+                self.announce_change(request.id());
             }
         };
         server.request(request, &aside).await
@@ -260,10 +258,12 @@ impl Session {
     /// What a change of the sign-in means to the host.
     fn heed(self: &Rc<Self>, state: &State) {
         match state {
-            State::Pending(Some(address)) if !address.is_opened && self.is_initialized() => {
-                if self.asking(None) == Asking::Request {
-                    self.elicit(address.url.clone());
-                }
+            State::Pending(Some(address))
+                if !address.is_opened
+                    && self.is_initialized()
+                    && self.asking(None) == Asking::Request =>
+            {
+                self.elicit(address.url.clone());
             }
             State::Settled => self.stand_in_ends(),
             _ => {}
@@ -274,7 +274,13 @@ impl Session {
     pub(super) fn stand_in_ends(&self) {
         if self.has_stand_in.get() && matches!(self.hello(), Hello::Legacy(_)) {
             self.has_stand_in.set(false);
-            offer::changed(None).into_iter().for_each(|it| self.host.send(it));
+            self.announce_change(None);
+        }
+    }
+
+    fn announce_change(&self, subscription: Option<&Id>) {
+        for message in offer::changed(subscription) {
+            self.host.send(message);
         }
     }
 

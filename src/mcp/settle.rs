@@ -134,6 +134,7 @@ impl Session {
                     other => other,
                 }
             }
+            Err(Failure::SignedOut) => Signal::Missing(Demand::default()),
             Err(_) => Signal::Nothing,
         }
     }
@@ -237,8 +238,9 @@ impl Session {
         self.link.broker().note_vain().await;
         let title = self.link.title();
         let said = demand.said.as_ref().map_or(String::new(), |said| format!(" ({said})"));
-        let login = &self.settings.login;
-        let line = format!("{title} still refuses the sign-in{said}; another one: {login}");
+        let login = self.link.login_name();
+        let line =
+            format!("{title} still refuses the sign-in{said}; another one: authctl login {login}");
         self.warn_once(&line);
         match refusal {
             Some(answer) if Message::read(String::from_utf8_lossy(&answer.body)).is_err() => {
@@ -296,7 +298,7 @@ impl Session {
 
     fn patience(&self, request: &Message) -> Duration {
         match request.method() {
-            _ if is_listening(request) => Duration::from_secs(7 * 86_400),
+            _ if is_listening(request) => Duration::from_hours(7 * 24),
             Some(method) if method.ends_with("/list") => self.settings.list_patience,
             _ => self.settings.call_patience,
         }
@@ -323,7 +325,10 @@ impl Session {
                 address.url
             ),
             State::Failed(why) => format!("The sign-in to {title} failed: {why}"),
-            _ => format!("Sign in to {title} first, then try again: {}", self.settings.login),
+            _ => format!(
+                "Sign in to {title} first, then try again: authctl login {}",
+                self.link.login_name()
+            ),
         }
     }
 

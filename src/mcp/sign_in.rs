@@ -84,16 +84,16 @@ impl SignIn {
             }
         };
         match outcome {
-            Ok(_) => State::Settled,
+            Ok(()) => State::Settled,
             Err(trouble) => State::Failed(trouble.0),
         }
     }
 
     fn set(&self, state: State) {
-        *self.state.borrow_mut() = state.clone();
+        *self.state.borrow_mut() = state;
         self.changes.send_modify(|count| *count += 1);
         if let Some(watcher) = &*self.watcher.borrow() {
-            watcher(&state);
+            watcher(&self.state());
         }
     }
 

@@ -198,3 +198,52 @@ async fn at_origin(
         None => Err(Error::NotProtected { host: host_of(&asked.address) }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::fake::Server;
+
+    fn refused(server: &Server, from_public: bool) -> Refusal {
+        let challenge = format!("Bearer resource_metadata=\"{}\"", server.url("/meta"));
+        let mut headers = HeaderMap::new();
+        headers.insert("www-authenticate", challenge.parse().unwrap());
+        Refusal { status: 401, headers, from_public }
+    }
+
+    fn asked(url: &str, refusal: &Refusal) -> Result<McpServer, Error> {
+        let http = Http::new();
+        let question =
+            Question { url, refusal: Some(refusal), is_known: &|_| false, trusted_issuer: None };
+        http.block_on(discover_mcp(&http, &question))
+    }
+
+    #[test]
+    fn a_public_server_cannot_name_private_places() {
+        let server = Server::json(200, "{}");
+        let said = asked("https://mcp.example.com/mcp", &refused(&server, true)).unwrap_err();
+        assert!(said.to_string().contains("no request may go to"), "{said}");
+        assert!(server.received().is_empty());
+    }
+
+    #[test]
+    fn a_server_that_has_refused_is_not_asked_again() {
+        let server = Server::json(200, "{}");
+        let said = asked(&server.url("/mcp"), &refused(&server, false)).unwrap_err();
+        assert!(matches!(said, Error::Malformed { .. }), "{said}");
+        let lines: Vec<String> = server.received().into_iter().map(|it| it.line).collect();
+        assert_eq!(lines, ["GET /meta"]);
+    }
+
+    #[test]
+    fn too_few_scopes_are_told_from_no_token() {
+        let of = |challenge: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("www-authenticate", challenge.parse().unwrap());
+            Refusal { status: 403, headers, from_public: false }.insufficient_scopes()
+        };
+        assert_eq!(of("Bearer error=\"insufficient_scope\", scope=\"a b\""), ["a", "b"]);
+        assert!(of("Bearer error=\"invalid_token\", scope=\"a b\"").is_empty());
+        assert!(of("Basic error=\"insufficient_scope\", scope=\"a\"").is_empty());
+    }
+}

@@ -35,7 +35,7 @@ fn close(schema: &mut Value) {
 
 /// Asserts that `text` is one document of this name in the schema.
 #[track_caller]
-fn assert_is(name: &str, text: &str) -> Value {
+pub fn assert_is(name: &str, text: &str) -> Value {
     let document: Value =
         serde_json::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}: {text:?}"));
     let mut schema = schema();

@@ -48,6 +48,8 @@ mod manifest;
 #[cfg(unix)]
 mod mcp_auth;
 #[cfg(unix)]
+mod mcp_child;
+#[cfg(unix)]
 mod mcp_clients;
 #[cfg(unix)]
 mod mcp_convert;
@@ -57,6 +59,8 @@ mod mcp_gates;
 mod mcp_hostile;
 #[cfg(unix)]
 mod mcp_legacy;
+#[cfg(target_os = "linux")]
+mod mcp_listen;
 #[cfg(unix)]
 mod mcp_modern;
 #[cfg(unix)]
@@ -77,10 +81,13 @@ mod processes;
 mod prompts;
 mod provider_add;
 mod pushed;
+mod real_conformance;
 mod real_dpop;
 mod real_keychain;
 mod real_machine;
 mod real_mcp;
+mod real_mcp_local;
+mod real_mcp_sdks;
 mod real_oidc;
 mod real_parts;
 mod real_ssh;

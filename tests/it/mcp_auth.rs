@@ -243,6 +243,8 @@ fn a_server_that_calls_itself_otherwise_needs_a_visible_exception() {
     assert!(said.contains("names the issuer https://id.example.com/"), "{said}");
     assert_eq!(scene.servers(), "", "what a person wrote down is not written again");
     assert!(scene.server.accepts(scene.sandbox.run(["token", "odd"]).success().trim()));
+    let steps = scene.sandbox.run(["provider", "check", "odd"]).stdout;
+    assert!(steps.contains("says who signs people in"), "{steps}");
     let shown = scene.sandbox.run(["provider", "show", "odd"]).success();
     assert!(shown.contains("trusted issuer https://id.example.com/"), "{shown}");
 }
@@ -615,6 +617,40 @@ fn a_workload_needs_neither_client_nor_login() {
     scene.sandbox.run(["login", "work"]).failure(1);
     assert_eq!(scene.server.requests(Endpoint::Token).len(), 2);
     assert!(scene.server.requests(Endpoint::Register).is_empty());
+}
+
+#[test]
+fn an_id_token_in_a_file_is_shown_to_its_provider_and_the_assertion_to_the_server() {
+    let scene = Scene::new();
+    let idp = AuthorizationServer::start();
+    let answer = json!({
+        "access_token": "as.ser.tion",
+        "issued_token_type": "urn:ietf:params:oauth:token-type:id-jag",
+        "token_type": "N_A",
+    });
+    idp.always(Endpoint::Token, Some(Fault::Json(answer.to_string())));
+    let token = json!({ "access_token": "t1", "token_type": "Bearer", "expires_in": 3600 });
+    scene.server.always(Endpoint::Token, Some(Fault::Json(token.to_string())));
+    let id_token = secret_file(&scene.sandbox, "id-token", "head.body.signature");
+    let secret = secret_file(&scene.sandbox, "secret", "hunter2");
+    scene.sandbox.write_config(&format!(
+        "store = \"file\"\n[provider.idp.oauth]\nissuer = \"{}\"\nclient_id = \"desk\"\nauthentication = \"none\"\n[provider.acme]\nmcp_url = \"{}\"\n[provider.acme.oauth]\ngrants = [\"id_jag\"]\nidentity_provider = \"idp\"\nidentity = {{ source = \"file\", path = \"{id_token}\" }}\n",
+        idp.issuer(),
+        scene.mcp.url(),
+    ));
+    scene.login(&["--client-id", "mine", "--client-secret-file", &secret]).success();
+    assert_eq!(scene.sandbox.run(["token", "acme"]).success(), "t1\n");
+    let has = |form: &[(String, String)], name: &str, value: &str| {
+        assert!(form.contains(&(name.to_owned(), value.to_owned())), "{name}: {form:?}");
+    };
+    let asked = idp.requests(Endpoint::Token)[0].form();
+    has(&asked, "subject_token", "head.body.signature");
+    has(&asked, "client_id", "desk");
+    has(&asked, "audience", &scene.server.issuer());
+    has(&asked, "resource", &scene.mcp.url());
+    let asked = &scene.server.requests(Endpoint::Token)[0];
+    has(&asked.form(), "assertion", "as.ser.tion");
+    assert!(asked.header("authorization").unwrap().starts_with("Basic "));
 }
 
 #[test]

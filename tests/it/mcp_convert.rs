@@ -517,6 +517,41 @@ fn a_question_in_a_call_becomes_its_result_and_the_next_request_goes_on() {
 }
 
 #[test]
+fn a_question_that_comes_by_itself_belongs_to_the_call_that_runs() {
+    let (sandbox, called, answered) = (Sandbox::new(), Latch::default(), Latch::default());
+    let server = WireServer::start(move |call| match call.what() {
+        "initialize" => greet(call),
+        "GET" => {
+            call.events()?;
+            // Before any call there is nobody to ask.
+            call.event(json!({"jsonrpc": "2.0", "id": 1, "method": "roots/list"}))?;
+            called.wait();
+            call.event(eliciting())?;
+            call.stay()
+        }
+        "tools/call" => {
+            called.open();
+            answered.wait();
+            call.normal()
+        }
+        "response" if call.message()["id"] == "q1" => {
+            answered.open();
+            call.reply(202, &[], "text/plain", "")
+        }
+        _ => call.normal(),
+    });
+    let mut host = modern_host(&sandbox, &server);
+    let refused = server.wait_for("response", 1);
+    assert_eq!(refused[0].message["error"]["code"], -32601);
+    let asked = host.call("tools/call", &with_meta(&call("t")))["result"].clone();
+    assert_eq!(asked["inputRequests"]["input"], form());
+    let mut again = with_meta(&call("t"));
+    again["requestState"] = asked["requestState"].clone();
+    again["inputResponses"] = json!({"input": {"action": "decline"}});
+    assert_eq!(host.call("tools/call", &again)["result"]["resultType"], "complete");
+}
+
+#[test]
 fn a_question_that_the_host_has_no_answer_for_is_declined() {
     for (question, answer) in [
         (form(), json!({"action": "decline"})),
@@ -661,7 +696,9 @@ fn log_messages_come_to_requests_that_want_them() {
     let mut loud = with_meta(&call("t"));
     loud["_meta"][LOG_LEVEL] = json!("info");
     let ids = [host.ask("tools/call", &loud), host.ask("tools/call", &loud)];
-    ids.iter().for_each(|id| drop(host.answer(id)));
+    for id in &ids {
+        host.answer(id);
+    }
     let mut heard: Vec<Value> = std::iter::repeat_with(|| {
         host.receive("a log message", is("notifications/message"))["params"]["data"].clone()
     })

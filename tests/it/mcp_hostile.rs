@@ -245,6 +245,14 @@ fn a_server_that_never_answers_at_all_does_not_keep_the_process() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_host_that_does_not_read_costs_little_memory_and_stops_nothing() {
+    // Asked to end, and left alone.
+    for is_asked in [true, false] {
+        deaf(is_asked);
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn deaf(is_asked: bool) {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -284,7 +292,11 @@ fn a_host_that_does_not_read_costs_little_memory_and_stops_nothing() {
     // What the host says still goes to the server.
     host.notify("notifications/roots/list_changed");
     server.wait_for("notifications/roots/list_changed", 1);
-    host.signal(Signal::TERM);
+    if is_asked {
+        host.signal(Signal::TERM);
+    } else {
+        host.leave();
+    }
     assert_eq!(host.child_ended(Duration::from_secs(10)).code(), Some(0));
     assert_eq!(server.count("DELETE"), 1);
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -120,7 +121,9 @@ fn a_tool_that_nobody_listed_is_looked_up_once() {
     let calls = [host.ask("tools/call", &call), host.ask("tools/call", &call)];
     server.wait_for("tools/list", 2);
     latch.open();
-    calls.iter().for_each(|id| assert!(host.answer(id)["result"].is_object()));
+    for id in &calls {
+        assert!(host.answer(id)["result"].is_object());
+    }
     // One that the list does not have needs no other look.
     host.call("tools/call", &with_meta(&json!({"name": "unlisted"})));
     let seen = server.all("tools/call");
@@ -213,6 +216,39 @@ fn a_subscription_lives_until_the_host_has_enough() {
     host.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}));
     closed.wait();
     assert!(closed.is_open());
+}
+
+#[test]
+fn nothing_may_happen_on_a_subscription_for_as_long_as_it_likes() {
+    let sandbox = Sandbox::new();
+    let server = WireServer::start(|call| match call.what() {
+        "subscriptions/listen" => {
+            modern::acknowledge(call)?;
+            // Longer than a request may be left without a word: what is tested is that it passes.
+            std::thread::sleep(Duration::from_millis(1_500));
+            modern::change(call, "notifications/tools/list_changed", &json!({}))?;
+            call.stay()
+        }
+        _ => modern::normal(call),
+    });
+    let mut host = Host::start(&sandbox, &["--answer-wait", "1s", &server.url()]);
+    let wanted = json!({"notifications": {"toolsListChanged": true}});
+    host.ask("subscriptions/listen", &with_meta(&wanted));
+    let method = "notifications/tools/list_changed";
+    host.receive("a late change", |message| message["method"] == method);
+    assert!(host.asides.iter().all(|message| message["error"].is_null()), "{:?}", host.asides);
+}
+
+#[test]
+fn a_server_that_cannot_be_asked_for_its_era_shows_it_when_it_refuses_a_handshake() {
+    let sandbox = Sandbox::new();
+    let server = WireServer::start(|call| match call.what() {
+        "server/discover" => fail(call, 404, -32601, &json!(null)),
+        "initialize" => fail(call, 400, -32020, &json!(null)),
+        _ => modern::normal(call),
+    });
+    let mut host = start(&sandbox, &server);
+    assert!(host.call("tools/list", &meta())["result"].is_object());
 }
 
 #[test]

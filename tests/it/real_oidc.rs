@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::real_parts::{KEYCHAIN, Keyring, OpenIdProvider, Person, ProtectedApi, present};
+use crate::support::mcp_guard::{McpServer, OF_PATH};
 use crate::support::sandbox::Sandbox;
 
 /// A sandbox with a provider `my-oidc`, which has these further lines in its `oauth` table.
@@ -341,4 +342,29 @@ fn a_token_is_for_the_resource_that_the_provider_names() {
         assert_eq!((right.status(&token), other.status(&token)), (200, 401));
     }
     assert_eq!(status(&sandbox)["resource"], resource);
+}
+
+#[test]
+fn an_mcp_server_leads_to_the_provider_where_a_client_registers_itself() {
+    if !present(&["node", "chromium"]) {
+        return;
+    }
+    let provider = OpenIdProvider::start(&json!({}));
+    let mcp = McpServer::start();
+    let scopes = json!({ "scopes_supported": ["openid", "offline_access", "api:read"] });
+    mcp.publish(OF_PATH, &mcp.metadata(&[&provider.issuer], &scopes));
+    let mut sandbox = Sandbox::new();
+    Person::at(&mut sandbox, json!({}));
+    sandbox.run(["login", &mcp.url(), "--name", "acme"]).success();
+    assert_eq!(provider.answers("registration")[0]["status"], 201);
+    let state = status(&sandbox);
+    assert_eq!(state["issuer"], provider.issuer.as_str());
+    assert_eq!(state["resource"], mcp.url());
+    let first = sandbox.run(["token", "acme"]).success();
+    assert_ne!(sandbox.run(["token", "acme", "--refresh"]).success(), first);
+    assert_eq!(refreshes(&provider), [200]);
+    // Again: the same client, with nothing registered.
+    Person::at(&mut sandbox, json!({}));
+    sandbox.run(["login", "acme"]).success();
+    assert_eq!(provider.answers("registration"), Vec::<Value>::new());
 }

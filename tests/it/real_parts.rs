@@ -113,7 +113,33 @@ impl OpenIdProvider {
 
     /// What was answered at the endpoint since the last look, in order.
     pub fn answers(&self, endpoint: &str) -> Vec<Value> {
-        self.part.lines.try_iter().filter(|line| line["endpoint"] == endpoint).collect()
+        self.all_answers().into_iter().filter(|line| line["endpoint"] == endpoint).collect()
+    }
+
+    /// The same for all endpoints.
+    pub fn all_answers(&self) -> Vec<Value> {
+        self.part.lines.try_iter().collect()
+    }
+}
+
+/// One of the servers that speak MCP over HTTP.
+pub struct McpServer {
+    part: Part,
+    pub url: String,
+}
+
+impl McpServer {
+    /// `script` is one of `mcp-legacy.mjs`, `mcp-modern.mjs` and `adcp-agent.mjs` in `tests/real`, `options` are
+    /// the script's.
+    pub fn start(script: &str, options: &Value) -> Self {
+        let part = Part::server(script, options);
+        let url = part.line()["url"].as_str().unwrap().to_owned();
+        Self { part, url }
+    }
+
+    /// What it said since the last look, in order.
+    pub fn seen(&self) -> Vec<Value> {
+        self.part.lines.try_iter().collect()
     }
 }
 

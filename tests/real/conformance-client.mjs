@@ -63,7 +63,7 @@ mcp_url = "${url}"
 [provider.conformance.oauth]
 grants = ["id_jag"]
 identity_provider = "idp"
-identity = { source = "file", path = "${await file('id-token', context.idp_id_token)}", token_type = "id_token" }
+identity = { source = "file", path = "${await file('id-token', context.idp_id_token)}" }
 `,
   }),
   'auth/wif-jwt-bearer': async (file) => ({
@@ -128,7 +128,7 @@ async function tools(host) {
   let listed = await host.list('tools');
   if (listed.length === 1 && listed[0].name === 'authorize') {
     await host.call('authorize');
-    await host.notified('notifications/tools/list_changed');
+    await host.notified('notifications/tools/list_changed', 10_000);
     listed = await host.list('tools');
   }
   for (const { name, inputSchema } of listed) await host.call(name, fill(inputSchema, inputSchema.required ?? []));

@@ -1,5 +1,6 @@
 //! `authctl mcp URL`: what an MCP client runs to reach a remote server.
 
+use std::ffi::OsString;
 use std::io::{IsTerminal, stdin};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -9,24 +10,23 @@ use clap::Args;
 use tokio::task::LocalSet;
 
 use super::client::{self, Client};
-use super::credentials::{self, Seat, Target};
-use super::headers;
-use crate::commands::{parse_time, server};
+use super::credentials::{self, Seat, Target, quiet};
+use super::{headers, listen, wrap};
+use crate::commands::{complete, parse_time, server};
 use crate::config::McpRule;
-use crate::context::{Context, Options};
+use crate::context::Context;
 use crate::credential::Name;
 use crate::error::{CommandError, Kind};
 use crate::forward::{Bring, Broker, Forward};
 use crate::http::{Http, parse_url};
 use crate::mcp::{self, Broken, Endpoint, Filter, Known, Link, Settings};
 use crate::text::clean;
-use crate::ui::Manner;
 
 #[derive(Debug, Args)]
 #[group(skip)]
 pub struct Arguments {
     /// Address of the MCP server, or the name that it has here
-    #[arg(value_name = "URL", required = true)]
+    #[arg(value_name = "URL", required_unless_present = "command", conflicts_with = "command")]
     server: Option<String>,
 
     /// The credential to use, where it is not the server's own: an account, or another name
@@ -67,12 +67,37 @@ pub struct Arguments {
 
     #[command(flatten)]
     client: client::Arguments,
+
+    /// Credentials for the command, joined by commas: NAME, or NAME=VARIABLE to choose the variable
+    #[arg(long, value_name = "NAME[=VARIABLE]", value_delimiter = ',', requires = "command", conflicts_with = "server", add = complete::stored())]
+    with: Vec<String>,
+
+    #[command(flatten)]
+    listen: listen::Arguments,
+
+    /// A server that speaks MCP on its stdin and stdout, and its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+impl Arguments {
+    pub fn starts_child(&self) -> bool {
+        !self.command.is_empty()
+    }
 }
 
 /// Long enough for a call that a person, or a model, has a part in.
 const ANSWER_WAIT: Duration = Duration::from_mins(10);
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
+    if arguments.starts_child() {
+        let settings = settings(context, arguments, &McpRule::default());
+        let (with, command) = (&arguments.with, &arguments.command);
+        if arguments.listen.is_wanted() {
+            return listen::run(context, &arguments.listen, settings, with, command);
+        }
+        return wrap::run(context, settings, with, command);
+    }
     let interact = context.ui.clone();
     let prepared = prepare(context, arguments);
     let (link, settings, desk): (Rc<dyn Link>, _, _) = match prepared {
@@ -105,7 +130,8 @@ fn prepare(context: &Context, arguments: &Arguments) -> Result<Session, CommandE
     let rule = context.config()?.mcp(&typed.url);
     let target =
         Target { name: typed.name.or(rule.credential.as_ref().map(Name::to_string)), ..typed };
-    let settings = Settings { login: target.login(), ..settings(context, arguments, &rule) };
+    let settings = settings(context, arguments, &rule);
+    let login_name = target.login_name();
     let extra = headers::read(context, &arguments.headers, &arguments.secret_headers, &rule)?;
     let client = Client::read(context, &arguments.client)?;
     let (options, command_line) = (quiet(context), context.command_line);
@@ -113,7 +139,7 @@ fn prepare(context: &Context, arguments: &Arguments) -> Result<Session, CommandE
     let forward = Forward { http: Http::new(), broker: Broker::new(asks), extra };
     let patience = arguments.answer_wait.or(rule.answer_wait).unwrap_or(ANSWER_WAIT);
     let known = Known::of(&url, &context.paths()?.state);
-    let link = Rc::new(Rc::new(Endpoint { url, forward, known, patience }));
+    let link = Rc::new(Rc::new(Endpoint { url, login_name, forward, known, patience }));
     Ok(Session { link, settings, desk })
 }
 
@@ -147,10 +173,4 @@ fn settings(context: &Context, arguments: &Arguments, rule: &McpRule) -> Setting
         filter: Filter::new(&allow, &both(&arguments.deny_tools, &rule.deny_tools)),
         ..defaults
     }
-}
-
-/// stdin and stdout carry the protocol: nobody can be asked there.
-fn quiet(context: &Context) -> Options {
-    let options = context.options();
-    Options { manner: Manner { no_input: true, ..options.manner }, ..options }
 }

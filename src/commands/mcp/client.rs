@@ -77,9 +77,10 @@ impl Client {
             secret,
             key: read_client_key(key_file, arguments.key_id.clone())?,
             metadata_url: arguments.client_metadata_url.clone(),
-            method: match arguments.client_credentials {
-                true => Method::Grant(Grant::ClientCredentials),
-                false => Method::Default,
+            method: if arguments.client_credentials {
+                Method::Grant(Grant::ClientCredentials)
+            } else {
+                Method::Default
             },
             scopes: (!arguments.scope.is_empty()).then(|| arguments.scope.clone()),
             dpop: arguments.dpop,

@@ -17,11 +17,12 @@ use crate::commands::{given, scheme_of};
 use crate::config::Provider;
 use crate::context::{Context, Named, Options};
 use crate::error::{CommandError, Kind};
-use crate::forward::{Ask, Held, SignInAsk, SignedIn, Trouble};
+use crate::forward::{Ask, Held, SignInAsk, Trouble};
 use crate::http::Answer;
 use crate::interact::Interact;
 use crate::oauth::Refusal;
 use crate::signals;
+use crate::ui::Manner;
 
 /// Whose credentials a bridge sends where.
 #[derive(Debug, Clone)]
@@ -32,11 +33,11 @@ pub struct Target {
 }
 
 impl Target {
-    /// The command that signs in by hand.
-    pub fn login(&self) -> String {
+    /// What `authctl login` is given to sign in by hand.
+    pub fn login_name(&self) -> String {
         match &self.name {
-            Some(name) => format!("authctl login {} --name {name}", self.url),
-            None => format!("authctl login {}", self.url),
+            Some(name) => format!("{} --name {name}", self.url),
+            None => self.url.clone(),
         }
     }
 }
@@ -201,10 +202,10 @@ fn sign_in(seat: &Seat, since: Timestamp, ask: SignInAsk) {
     });
 }
 
-fn try_sign_in(context: &Context, wish: &SignIn<'_>) -> Result<SignedIn, CommandError> {
-    let (server, outcome) = server::sign_in(context, wish)?;
+fn try_sign_in(context: &Context, wish: &SignIn<'_>) -> Result<(), CommandError> {
+    let (_, outcome) = server::sign_in(context, wish)?;
     outcome?;
-    Ok(SignedIn { name: server.named.name.to_string() })
+    Ok(())
 }
 
 fn refusal(answer: &Answer) -> Refusal {
@@ -212,11 +213,17 @@ fn refusal(answer: &Answer) -> Refusal {
     Refusal { status: answer.status, headers, from_public: answer.is_from_public() }
 }
 
-fn trouble(error: &CommandError) -> Trouble {
+pub fn trouble(error: &CommandError) -> Trouble {
     let mut text = error.message().to_owned();
     for hint in error.hints() {
         text.push_str("; ");
         text.push_str(hint);
     }
     Trouble(text)
+}
+
+/// stdin and stdout carry the protocol: nobody can be asked there.
+pub fn quiet(context: &Context) -> Options {
+    let options = context.options();
+    Options { manner: Manner { no_input: true, ..options.manner }, ..options }
 }

@@ -9,8 +9,11 @@ mod headers;
 mod import;
 mod install;
 mod list;
+mod listen;
+mod outfit;
 mod remove;
 mod target;
+mod wrap;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -25,7 +28,7 @@ use crate::error::{CommandError, Kind};
 #[command(
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
-    after_help = "Examples:\n  authctl mcp https://mcp.example.com/mcp\n  authctl mcp -- some-stdio-server"
+    after_help = "Examples:\n  authctl mcp https://mcp.example.com/mcp\n  authctl mcp --with github -- some-stdio-server\n  authctl mcp --listen --with github -- some-stdio-server"
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -57,6 +60,13 @@ enum What {
     /// Like authctl import, in these files alone: variables become credentials of authctl exec, and a remote
     /// server whose headers hold a key becomes authctl mcp with its address.
     Import(import::Arguments),
+}
+
+impl Arguments {
+    /// Whether the command leaves with the status of a child.
+    pub fn starts_child(&self) -> bool {
+        self.what.is_none() && self.bridge.starts_child()
+    }
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {

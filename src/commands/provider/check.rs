@@ -1,6 +1,7 @@
 //! `authctl provider check`: proves that a provider works end to end, and says which step fails. Each step
 //! is ok, failed, or skipped with the reason; a step that stands on a failed one is skipped.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -84,13 +85,31 @@ pub fn run(context: &Context, typed: &str, refresh: bool) -> Result<ExitCode, Co
     let provider = context.provider(&named.name)?;
     let mut steps = Steps::default();
     steps.ok("description", format!("described ({})", source(&provider.source)));
-    if let Some(oauth) = provider.schemes.iter().find_map(|scheme| scheme.oauth.as_ref()) {
+    if let Some(found) = find_out(context, &named, provider, &mut steps)
+        && let Some(oauth) = found.oauth()
+    {
         check_server(context, oauth, &mut steps);
-        check_client(context, &named, provider, oauth, &mut steps);
+        check_client(context, &named, &found, oauth, &mut steps);
     }
     check_credential(context, &named, provider, refresh, &mut steps);
     report(context, provider, &steps)?;
     Ok(if steps.failed() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// The provider with what its MCP server says, where the description leaves that to the server.
+fn find_out<'p>(
+    context: &Context,
+    named: &Named,
+    provider: &'p Provider,
+    steps: &mut Steps,
+) -> Option<Cow<'p, Provider>> {
+    let url = provider.asked_at().filter(|_| !provider.oauth().is_some_and(OAuth::names_server));
+    let Some(url) = url.filter(|_| provider.oauth().is_some()) else {
+        return Some(Cow::Borrowed(provider));
+    };
+    let login = context.login();
+    let found = login.and_then(|login| Ok(login.described(&named.name, provider)?));
+    steps.take("server", format!("{url} says who signs people in"), found)
 }
 
 fn report(context: &Context, provider: &Provider, steps: &Steps) -> Result<(), CommandError> {

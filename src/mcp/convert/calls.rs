@@ -15,7 +15,7 @@ use crate::mcp::members::Members;
 use crate::mcp::{Failure, Server};
 
 /// How long a call waits for the host to come back with an answer.
-const PAUSE: Duration = Duration::from_secs(600);
+const PAUSE: Duration = Duration::from_mins(10);
 /// The key of the question in `inputRequests`; there is one at a time.
 pub const INPUT: &str = "input";
 

@@ -17,7 +17,7 @@ use crate::mcp::{Server, Sink};
 
 /// How long to wait before a stream that ended is opened again; twice as long each time.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// How long a server may take to begin a stream while the host waits for it.
 const BEGIN_WAIT: Duration = Duration::from_secs(15);
 

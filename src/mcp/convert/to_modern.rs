@@ -100,17 +100,13 @@ impl ToModern {
         let mut links = Vec::new();
         for _ in 0..=ROUNDS {
             let response = self.server.request(&request, aside).await?;
-            match Peek::of(&response).stage()? {
-                Stage::Final => {
-                    self.inputs.links_done(&links);
-                    let response = as_legacy(&request, response);
-                    return Ok(if response.id() == Some(id) {
-                        response
-                    } else {
-                        renamed(&response, id)
-                    });
-                }
-                Stage::InputRequired => {}
+            let peek = Peek::of(&response);
+            if let Stage::Final = peek.stage()? {
+                self.inputs.links_done(&links);
+                let is_odd = peek.is_odd();
+                let response = as_legacy(&request, response, is_odd);
+                let is_first = response.id() == Some(id);
+                return Ok(if is_first { response } else { renamed(&response, id) });
             }
             let result = Members::of(&response).object("result");
             let answers = self.inputs.gather(&result.object("inputRequests")).await?;
@@ -208,6 +204,12 @@ impl<'a> Peek<'a> {
         serde_json::from_str(response.text()).unwrap_or_default()
     }
 
+    /// Whether it has structured content that older schemas forbid.
+    fn is_odd(&self) -> bool {
+        let structured = self.result.as_ref().and_then(|result| result.structured);
+        structured.is_some_and(|structured| !structured.get().starts_with('{'))
+    }
+
     /// MCP 2026-07-28, schema, `Result`: none is as good as `complete`, an unknown one is invalid.
     fn stage(&self) -> Result<Stage, Failure> {
         let kind = self.result.as_ref().and_then(|result| result.kind).map(RawValue::get);
@@ -222,17 +224,11 @@ impl<'a> Peek<'a> {
 
 /// A result without what older schemas forbid: structured content, and schemas of it, other than objects.
 /// Further members are allowed by all of them.
-fn as_legacy(request: &Message, response: Message) -> Message {
+fn as_legacy(request: &Message, response: Message, is_odd: bool) -> Message {
     match request.method() {
-        Some("tools/call") => {
-            let structured = Peek::of(&response).result.and_then(|result| result.structured);
-            if structured.is_none_or(|structured| structured.get().starts_with('{')) {
-                return response;
-            }
-            rewritten(&response, |response| {
-                response.edit("result", |result| result.remove("structuredContent"));
-            })
-        }
+        Some("tools/call") if is_odd => rewritten(&response, |response| {
+            response.edit("result", |result| result.remove("structuredContent"));
+        }),
         Some("tools/list") if response.text().contains("outputSchema") => {
             with_object_schemas(response)
         }

@@ -145,9 +145,14 @@ impl Host {
         )
     }
 
-    /// Ends the host: closes both ends, and waits. All that came meanwhile is among the asides then.
-    pub fn end(&mut self) -> ExitStatus {
+    /// Closes stdin.
+    pub fn leave(&mut self) {
         drop(self.stdin.take());
+    }
+
+    /// Ends the host: closes stdin, and waits. All that came meanwhile is among the asides then.
+    pub fn end(&mut self) -> ExitStatus {
+        self.leave();
         self.ended_within(PATIENCE)
     }
 

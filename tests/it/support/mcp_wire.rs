@@ -1,6 +1,7 @@
 //! An MCP server of the legacy era on raw TCP, which does what its test says, also what no library would do.
 //! One request a connection, each on a thread of its own.
 
+use std::fmt::Write as _;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -206,7 +207,7 @@ impl Call {
             body.len()
         );
         for (name, value) in headers {
-            head += &format!("{name}: {value}\r\n");
+            let _ = write!(head, "{name}: {value}\r\n");
         }
         self.raw(format!("{head}\r\n{body}"))
     }

@@ -21,6 +21,8 @@ pub mod pty;
 pub mod sandbox;
 pub mod sealed;
 pub mod signed_in;
+#[cfg(unix)]
+pub mod stdio_host;
 
 use std::time::{Duration, Instant};
 

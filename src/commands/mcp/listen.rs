@@ -1,0 +1,130 @@
+//! `authctl mcp --listen -- COMMAND`: a local server for clients over HTTP on this computer.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+use tokio::task::LocalSet;
+
+use super::credentials::quiet;
+use super::outfit::{Plan, Wardrobe};
+use crate::commands::parse_time;
+use crate::context::Context;
+use crate::error::{CommandError, Kind};
+use crate::interact::Interact;
+use crate::listen::Sockets;
+use crate::mcp::{self, Front, Guard, PATH, Settings};
+use crate::private_file;
+use crate::secret::Secret;
+
+/// Longest file with a secret, and the shortest secret, in bytes.
+const SECRET_FILE: u64 = 4096;
+const SHORTEST: usize = 16;
+
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct Arguments {
+    /// Serve the command to HTTP clients of this computer, on this port or any free one
+    #[arg(long, value_name = "PORT", num_args = 0..=1, requires = "command", conflicts_with = "server")]
+    #[expect(clippy::option_option, reason = "a flag, and perhaps its value")]
+    listen: Option<Option<u16>>,
+
+    /// File with the secret that clients send as `Authorization: Bearer …`, instead of a random one
+    #[arg(long, value_name = "FILE", requires = "listen")]
+    secret_file: Option<PathBuf>,
+
+    /// Serve every program of this computer, without a secret
+    #[arg(long, requires = "listen", conflicts_with = "secret_file")]
+    no_secret: bool,
+
+    /// Time without a request after which a session and its command end
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = parse_time, requires = "listen")]
+    idle: Duration,
+}
+
+impl Arguments {
+    pub fn is_wanted(&self) -> bool {
+        self.listen.is_some()
+    }
+}
+
+pub fn run(
+    context: &Context,
+    arguments: &Arguments,
+    settings: Settings,
+    with: &[String],
+    command: &[OsString],
+) -> Result<ExitCode, CommandError> {
+    let options = quiet(context);
+    let quiet = Context::new(options.clone(), context.command_line);
+    let plan = Plan::new(&quiet, with, command)?;
+    let secret = secret(&quiet, arguments)?;
+    let sockets = Sockets::bind(arguments.listen.flatten()).map_err(|error| {
+        CommandError::new(Kind::Failed, format!("cannot listen on this computer: {error}"))
+    })?;
+    let wardrobe = Wardrobe::open(&quiet, options, plan)?;
+    let port = sockets.port();
+    announce(context, arguments, port, secret.as_ref())?;
+    let front = Front {
+        guard: Guard { port, secret },
+        outfitter: Rc::new(wardrobe),
+        settings,
+        idle: arguments.idle,
+    };
+    let served = LocalSet::new();
+    let served = context.http.block_on(served.run_until(mcp::serve_http(front, sockets)));
+    served.map_err(|error| {
+        CommandError::new(Kind::Failed, format!("cannot listen on this computer: {error}"))
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The secret that clients must know; `None`: none is wanted.
+fn secret(context: &Context, arguments: &Arguments) -> Result<Option<Secret>, CommandError> {
+    if arguments.no_secret {
+        context.ui.warn(
+            "every program of this computer can use this server, and the credentials that it has",
+        );
+        return Ok(None);
+    }
+    match &arguments.secret_file {
+        Some(file) => read_secret(file).map(Some),
+        None => Ok(Some(Secret::random())),
+    }
+}
+
+fn read_secret(file: &Path) -> Result<Secret, CommandError> {
+    let unfit =
+        |why: &str| CommandError::usage(format!("{} cannot be the secret: {why}", file.display()));
+    let bytes = private_file::read_unexposed(file, SECRET_FILE)?;
+    let bytes = bytes.ok_or_else(|| unfit("there is no such file"))?;
+    let text = String::from_utf8(bytes).map_err(|_| unfit("it is not text"))?;
+    let secret = Secret::parse_token(text.trim_end_matches(['\r', '\n']))
+        .map_err(|error| unfit(&error.to_string()))?;
+    if secret.expose().len() < SHORTEST {
+        return Err(unfit(&format!("it has fewer than {SHORTEST} characters")));
+    }
+    Ok(secret)
+}
+
+/// The one place where the secret is printed, and only where nobody else has it.
+fn announce(
+    context: &Context,
+    arguments: &Arguments,
+    port: u16,
+    secret: Option<&Secret>,
+) -> Result<(), CommandError> {
+    let url = format!("http://127.0.0.1:{port}{PATH}");
+    let made = secret.filter(|_| arguments.secret_file.is_none()).map(Secret::expose);
+    if context.ui.is_json() {
+        // One line, which whoever started it can wait for.
+        let line = json!({"version": 1, "url": url, "secret": made});
+        return Ok(context.ui.data(&format!("{line}\n"))?);
+    }
+    let header = made.map(|made| format!("Authorization: Bearer {made}\n")).unwrap_or_default();
+    Ok(context.ui.data(&format!("{url}\n{header}"))?)
+}

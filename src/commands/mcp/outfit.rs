@@ -1,0 +1,239 @@
+//! The thread that has the store while local servers run: it makes their environments as `exec` would, and has
+//! the person sign in.
+
+use std::cell::RefCell;
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::bringer::Bringer;
+use super::credentials::trouble;
+use crate::audit::Outcome;
+use crate::commands::environment::{self, Environment, Wanted};
+use crate::commands::handing::{self, Handings};
+use crate::commands::purpose::{Purpose, record_login};
+use crate::context::{Context, Named, Options};
+use crate::error::{CommandError, Kind};
+use crate::forward::{Address, Ask, Bring, Broker, SignInAsk, Trouble};
+use crate::headless::{Browser, Surroundings};
+use crate::interact::Interact;
+use crate::launch;
+use crate::login::{self, Login};
+use crate::mcp::{Outfit, Outfitter, Pending, Want};
+use crate::signals;
+use crate::text;
+
+/// Least time that tokens live which are handed to a server.
+const MIN_TTL: Duration = Duration::from_mins(1);
+
+/// What a server is, and what it gets.
+pub struct Plan {
+    program: OsString,
+    arguments: Vec<OsString>,
+    handings: Handings,
+}
+
+impl Plan {
+    /// What was typed, else what the directory's manifest lists.
+    pub fn new(
+        context: &Context,
+        with: &[String],
+        command: &[OsString],
+    ) -> Result<Self, CommandError> {
+        let program = command.first().cloned().unwrap_or_default();
+        let typed = handing::parse(context, with, &[])?;
+        launch::check(&program)?;
+        let handings = match typed {
+            none if none.is_empty() => {
+                handing::unnamed(context, &program, false).inspect_err(|error| {
+                    Purpose::exec(&program).record_failure(context, Outcome::Refused, None, error);
+                })?
+            }
+            list => Handings { list, manifest: None },
+        };
+        environment::note_nesting(context);
+        let arguments = command.iter().skip(1).cloned().collect();
+        Ok(Self { program, arguments, handings })
+    }
+
+    /// The command with the credentials that work now, said and written down. Where nobody is signed in, the
+    /// server starts without: it may have tools that need nothing.
+    pub fn outfit(&self, context: &Context, want: Want) -> Result<Outfit, CommandError> {
+        let purpose = Purpose::exec(&self.program);
+        let environment = self.gather(context, &purpose, want)?;
+        environment.record(context, &self.handings, &purpose)?;
+        context.ui.notice(&environment.announcement(self.handings.manifest.as_deref()));
+        Ok(Outfit {
+            ends: environment.ends(),
+            is_lacking: !environment.missing.is_empty(),
+            command: environment.into_command(self.program.clone(), self.arguments.clone()),
+        })
+    }
+
+    fn gather(
+        &self,
+        context: &Context,
+        purpose: &Purpose,
+        want: Want,
+    ) -> Result<Environment, CommandError> {
+        let wanted = Wanted {
+            min_ttl: MIN_TTL,
+            force_refresh: want == Want::Renewed,
+            clean: false,
+            without_missing: true,
+        };
+        let gather = |wanted| environment::gather(context, &self.handings, purpose, wanted);
+        match gather(wanted) {
+            // Not all can be renewed; another process may have brought a new one.
+            Err(_) if wanted.force_refresh => gather(Wanted { force_refresh: false, ..wanted }),
+            gathered => gathered,
+        }
+    }
+
+    /// Whom a sign-in is for: the first that is missing, else the first.
+    fn wanting(&self, context: &Context) -> Result<&Named, CommandError> {
+        let store = context.store()?;
+        let is_missing = |named: &&Named| !matches!(store.entry(&named.name), Ok(Some(_)));
+        let mut all = self.handings.list.iter().map(|handing| &handing.named);
+        all.clone().find(is_missing).or_else(|| all.next()).ok_or_else(|| {
+            CommandError::new(Kind::LoginRequired, "the server got no credential from authctl")
+                .hint("authctl mcp --with NAME -- COMMAND")
+        })
+    }
+
+    /// The first name that was asked for, which a server without any leaves open.
+    fn login_name(&self) -> String {
+        let first = self.handings.list.first();
+        first.map_or_else(|| "NAME".to_owned(), |handing| handing.named.name.to_string())
+    }
+
+    /// The program, for messages.
+    fn title(&self) -> String {
+        let name = std::path::Path::new(&self.program).file_name().unwrap_or(&self.program);
+        text::clean(&name.to_string_lossy())
+    }
+}
+
+/// A wish to the thread.
+type Wish = (Want, oneshot::Sender<Result<Outfit, Trouble>>);
+
+/// The way to the thread.
+pub struct Wardrobe {
+    wishes: mpsc::UnboundedSender<Wish>,
+    /// Made before the first server starts, where mistakes still end the command.
+    first: RefCell<Option<Outfit>>,
+    broker: Broker,
+    sign_ins: Arc<AtomicUsize>,
+    title: String,
+    login_name: String,
+}
+
+impl Wardrobe {
+    /// Makes the first outfit, and starts the threads.
+    pub fn open(context: &Context, options: Options, plan: Plan) -> Result<Self, CommandError> {
+        let first = plan.outfit(context, Want::Fresh)?;
+        let (title, login_name) = (plan.title(), plan.login_name());
+        let plan = Arc::new(plan);
+        let sign_ins = Arc::new(AtomicUsize::new(0));
+        let command_line = context.command_line;
+        let (wishes, queue) = mpsc::unbounded_channel();
+        let (asks, questions) = mpsc::unbounded_channel();
+        let (own, shared) = (options.clone(), Arc::clone(&plan));
+        thread::spawn(move || make_outfits(&Context::new(own, command_line), &shared, queue));
+        let count = Arc::clone(&sign_ins);
+        thread::spawn(move || {
+            answer(questions, &plan, &|| Context::new(options.clone(), command_line), &count);
+        });
+        let broker = Broker::new(asks);
+        Ok(Self { wishes, first: RefCell::new(Some(first)), broker, sign_ins, title, login_name })
+    }
+}
+
+fn make_outfits(context: &Context, plan: &Plan, mut queue: mpsc::UnboundedReceiver<Wish>) {
+    signals::leave_to_main_thread();
+    while let Some((want, reply)) = queue.blocking_recv() {
+        let _ = reply.send(plan.outfit(context, want).map_err(|error| trouble(&error)));
+    }
+}
+
+/// Answers a session's questions. What a server holds is in its environment, so none is sent with requests.
+fn answer(
+    mut questions: mpsc::UnboundedReceiver<Ask>,
+    plan: &Plan,
+    context: &dyn Fn() -> Context,
+    sign_ins: &AtomicUsize,
+) {
+    signals::leave_to_main_thread();
+    while let Some(ask) = questions.blocking_recv() {
+        match ask {
+            Ask::Fresh { reply, .. } => {
+                let _ = reply.send(Ok(None));
+            }
+            Ask::Open { url, reply } => {
+                let _ = reply.send(context().ui.open_url(&url));
+            }
+            // One at a time: sessions that come to the same want wait for the same person.
+            Ask::SignIn(SignInAsk { wish, address, reply }) => {
+                let outcome = sign_in(&context(), plan, wish.bring, address);
+                if outcome.is_ok() {
+                    sign_ins.fetch_add(1, Ordering::Relaxed);
+                }
+                let _ = reply.send(outcome.map_err(|error| trouble(&error)));
+            }
+        }
+    }
+}
+
+/// Has the person sign in to what the server is to have.
+fn sign_in(
+    context: &Context,
+    plan: &Plan,
+    bring: Bring,
+    address: oneshot::Sender<Address>,
+) -> Result<(), CommandError> {
+    let named = plan.wanting(context)?;
+    let provider = context.provider(&named.name)?;
+    let bringer = Bringer::new(context.ui.clone(), bring, address);
+    // Somebody comes to the address in any case.
+    let surroundings = Surroundings { headless: None, browser: Browser::Chosen };
+    let login = Login { interact: &bringer, surroundings, ..context.login()? };
+    let wish = login::Wish { open_browser: true, ..login::Wish::by_default(&named.name, provider) };
+    let outcome = login.run(&wish);
+    record_login(context, &named.name, provider, &outcome);
+    outcome?;
+    Ok(())
+}
+
+impl Outfitter for Wardrobe {
+    fn outfit(&self, want: Want) -> Pending<'_, Result<Outfit, Trouble>> {
+        Box::pin(async move {
+            if let Some(first) = self.first.take() {
+                return Ok(first);
+            }
+            let (reply, answer) = oneshot::channel();
+            let gone = || Trouble("authctl is ending".to_owned());
+            self.wishes.send((want, reply)).map_err(|_| gone())?;
+            answer.await.map_err(|_| gone())?
+        })
+    }
+
+    fn sign_ins(&self) -> usize {
+        self.sign_ins.load(Ordering::Relaxed)
+    }
+
+    fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    fn title(&self) -> String {
+        self.title.clone()
+    }
+
+    fn login_name(&self) -> String {
+        self.login_name.clone()
+    }
+}

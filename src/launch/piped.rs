@@ -1,0 +1,105 @@
+//! A child whose stdin and stdout are authctl's: a server that is spoken to. It has a process group of its
+//! own, and nothing of that group is left once the child is done with.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::{Child, ChildStdin, ChildStdout};
+use tokio::time::timeout;
+
+use super::{Command, Error, Exit, leash};
+use crate::harden;
+
+/// A running child.
+pub struct Piped {
+    child: Child,
+    #[cfg(unix)]
+    group: Option<rustix::process::Pid>,
+}
+
+/// How a child is told to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Its stdin is closed: it may finish what it does.
+    Closed,
+    /// It is to end at once.
+    Terminated,
+}
+
+impl Piped {
+    /// Starts the command; its stderr is authctl's own. To be called inside a runtime, on a thread that lives as
+    /// long as the child.
+    pub fn start(command: &Command) -> Result<(Self, ChildStdin, ChildStdout), Error> {
+        let mut prepared = leash::prepare(command);
+        prepared.stdin(Stdio::piped()).stdout(Stdio::piped());
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut prepared, 0);
+        harden::restore_core_limit();
+        let started = tokio::process::Command::from(prepared).kill_on_drop(true).spawn();
+        harden::harden();
+        let mut child = started.map_err(|source| Error::starting(command, source))?;
+        let streams = child.stdin.take().zip(child.stdout.take());
+        let piped = Self {
+            #[cfg(unix)]
+            group: child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())),
+            child,
+        };
+        let (stdin, stdout) = streams
+            .ok_or_else(|| Error::starting(command, std::io::ErrorKind::BrokenPipe.into()))?;
+        Ok((piped, stdin, stdout))
+    }
+
+    /// Waits for its end, and ends what it left running.
+    pub async fn wait(&mut self) -> Exit {
+        let status = self.child.wait().await;
+        self.end_group();
+        status.map_or(Exit::Code(1), Exit::from)
+    }
+
+    /// Has it end, by force in the end. Its stdin has been closed.
+    pub async fn end(&mut self, ending: Ending, grace: Duration) -> Exit {
+        if ending == Ending::Closed
+            && let Ok(exit) = timeout(grace, self.wait()).await
+        {
+            return exit;
+        }
+        self.ask_to_end();
+        if let Ok(exit) = timeout(grace, self.wait()).await {
+            return exit;
+        }
+        self.end_group();
+        let _ = self.child.start_kill();
+        self.wait().await
+    }
+
+    #[cfg(unix)]
+    fn ask_to_end(&self) {
+        if let Some(group) = self.group {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn ask_to_end(&mut self) {
+        let _ = self.child.start_kill();
+    }
+
+    #[cfg(unix)]
+    fn end_group(&self) {
+        if let Some(group) = self.group {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn end_group(&self) {}
+}
+
+impl Drop for Piped {
+    fn drop(&mut self) {
+        // An id that the system may have given away again is left alone.
+        if self.child.id().is_some() {
+            self.end_group();
+        }
+    }
+}

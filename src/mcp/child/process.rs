@@ -1,0 +1,203 @@
+//! One run of a server on stdio: lines to its stdin, lines from its stdout, and its end. Whatever waits for an
+//! answer when it ends is told so.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{ChildStdin, ChildStdout};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{spawn_local, yield_now};
+
+use crate::jsonrpc::{Id, Kind, Message};
+use crate::launch::{self, Ending, Exit, Piped};
+use crate::mcp::answer::LONGEST;
+use crate::mcp::{Failure, Sink};
+
+/// How long a server may take to end by itself, and again once it was told to.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A server that was started.
+pub struct Process {
+    /// To its stdin; gone when it is to end.
+    lines: RefCell<Option<mpsc::UnboundedSender<String>>>,
+    waiting: RefCell<HashMap<Id, oneshot::Sender<Message>>>,
+    ending: watch::Sender<Option<Ending>>,
+    exit: watch::Sender<Option<Exit>>,
+    has_answered: Cell<bool>,
+    is_garbage_said: Cell<bool>,
+}
+
+/// Forgets a request whose answer nobody waits for any more.
+struct Waiting<'a> {
+    process: &'a Process,
+    id: &'a Id,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.process.waiting.borrow_mut().remove(self.id);
+    }
+}
+
+impl Process {
+    /// Starts the server. What it says by itself goes to `sink`.
+    pub fn start(command: &launch::Command, sink: Sink) -> Result<Rc<Self>, launch::Error> {
+        let (piped, stdin, stdout) = Piped::start(command)?;
+        let (lines, queue) = mpsc::unbounded_channel();
+        let process = Rc::new(Self {
+            lines: RefCell::new(Some(lines)),
+            waiting: RefCell::default(),
+            ending: watch::Sender::new(None),
+            exit: watch::Sender::new(None),
+            has_answered: Cell::default(),
+            is_garbage_said: Cell::default(),
+        });
+        spawn_local(write(queue, stdin));
+        spawn_local(Rc::clone(&process).run(piped, stdout, sink));
+        Ok(process)
+    }
+
+    async fn run(self: Rc<Self>, mut piped: Piped, stdout: ChildStdout, sink: Sink) {
+        let mut ending = self.ending.subscribe();
+        let exit = tokio::select! {
+            () = self.read(stdout, &sink) => {
+                self.lines.take();
+                piped.end(Ending::Closed, GRACE).await
+            }
+            how = ending.wait_for(Option::is_some) => {
+                let how = how.ok().and_then(|how| *how).unwrap_or(Ending::Closed);
+                piped.end(how, GRACE).await
+            }
+        };
+        self.lines.take();
+        self.exit.send_replace(Some(exit));
+        self.waiting.borrow_mut().clear();
+    }
+
+    /// Reads its stdout to the end, which a line without an end is too.
+    async fn read(&self, stdout: ChildStdout, sink: &Sink) {
+        let mut stdout = BufReader::with_capacity(64 << 10, stdout);
+        let limit = u64::try_from(LONGEST).unwrap_or(u64::MAX);
+        for count in 1_u32.. {
+            // Whoever passes the messages on gets a turn.
+            if count.is_multiple_of(64) {
+                yield_now().await;
+            }
+            let mut line = Vec::new();
+            match (&mut stdout).take(limit).read_until(b'\n', &mut line).await {
+                Ok(0) | Err(_) => return,
+                Ok(_) if line.len() >= LONGEST && !line.ends_with(b"\n") => {
+                    say(&format!("the server wrote a line of more than {} MiB", LONGEST >> 20));
+                    return;
+                }
+                Ok(_) if line.trim_ascii().is_empty() => {}
+                Ok(_) => self.take(line, sink),
+            }
+        }
+    }
+
+    fn take(&self, mut line: Vec<u8>, sink: &Sink) {
+        line.truncate(line.trim_ascii_end().len());
+        let messages = String::from_utf8(line).ok().and_then(|line| Message::read_all(line).ok());
+        let Some(messages) = messages else {
+            if !self.is_garbage_said.replace(true) {
+                say("the server writes to stdout what is no message; it is left out");
+            }
+            return;
+        };
+        for message in messages {
+            match message.kind() {
+                Kind::Response { id: Some(id), .. } => {
+                    self.has_answered.set(true);
+                    // Nobody waits for the answer to what was cancelled.
+                    let waiting = self.waiting.borrow_mut().remove(id);
+                    waiting.map(|waiting| waiting.send(message));
+                }
+                _ => sink(message),
+            }
+        }
+    }
+
+    /// Sends a request, and waits for its answer.
+    pub async fn request(&self, request: &Message) -> Result<Message, Failure> {
+        let Some(id) = request.id() else { return Err(Failure::failed("this is no request")) };
+        let (answer, answered) = oneshot::channel();
+        self.waiting.borrow_mut().insert(id.clone(), answer);
+        let _waiting = Waiting { process: self, id };
+        self.tell(request)?;
+        answered.await.map_err(|_| self.ended())
+    }
+
+    pub fn tell(&self, message: &Message) -> Result<(), Failure> {
+        let lines = self.lines.borrow();
+        let lines = lines.as_ref().ok_or_else(|| self.ended())?;
+        lines.send(message.text().to_owned()).map_err(|_| self.ended())
+    }
+
+    fn ended(&self) -> Failure {
+        Failure::failed(match self.exit() {
+            Some(Exit::Code(code)) => format!("the server has ended with exit status {code}"),
+            #[cfg(unix)]
+            Some(Exit::Signal(number)) => format!("the server was ended by signal {number}"),
+            None => "the server has ended".to_owned(),
+        })
+    }
+
+    pub fn exit(&self) -> Option<Exit> {
+        *self.exit.borrow()
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.lines.borrow().is_none()
+    }
+
+    /// Whether it ever answered a request.
+    pub fn has_answered(&self) -> bool {
+        self.has_answered.get()
+    }
+
+    /// Waits for its end.
+    pub async fn wait(&self) -> Exit {
+        let mut exit = self.exit.subscribe();
+        let exit = exit.wait_for(Option::is_some).await;
+        exit.ok().and_then(|exit| *exit).unwrap_or(Exit::Code(1))
+    }
+
+    /// Has it end, and waits for that.
+    pub async fn end(&self, how: Ending) -> Exit {
+        self.close(how);
+        self.wait().await
+    }
+
+    /// Has it end.
+    pub fn close(&self, how: Ending) {
+        self.lines.take();
+        self.ending.send_if_modified(|ending| ending.is_none() && ending.replace(how).is_none());
+    }
+}
+
+/// Writes lines until there are no more, then closes stdin.
+async fn write(mut queue: mpsc::UnboundedReceiver<String>, mut stdin: ChildStdin) {
+    while let Some(mut line) = queue.recv().await {
+        line.push('\n');
+        while line.len() < 64 << 10
+            && let Ok(next) = queue.try_recv()
+        {
+            line.push_str(&next);
+            line.push('\n');
+        }
+        // A server that reads no more is about to end, or to be ended.
+        if stdin.write_all(line.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// stderr is for people, the server's own too.
+pub fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "authctl: {line}");
+}

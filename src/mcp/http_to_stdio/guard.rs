@@ -1,0 +1,127 @@
+//! Who may speak to a listener at all: programs of this computer that know its secret, and no web page.
+
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
+use hyper::{Request, StatusCode};
+
+use crate::listen::is_ours;
+use crate::secret::Secret;
+
+/// The door of one listener.
+pub struct Guard {
+    pub port: u16,
+    /// `None`: nobody is asked for one.
+    pub secret: Option<Secret>,
+}
+
+impl Guard {
+    /// Refuses foreign names (DNS rebinding), pages of other origins, and whoever does not know the secret.
+    pub fn check<B>(&self, request: &Request<B>) -> Result<(), StatusCode> {
+        let headers = request.headers();
+        if !self.is_host_ours(headers) || request.uri().authority().is_some() {
+            return Err(StatusCode::FORBIDDEN);
+        }
+        if !self.is_origin_ours(headers) {
+            return Err(StatusCode::FORBIDDEN);
+        }
+        if self.secret.as_ref().is_some_and(|secret| !knows(headers, secret)) {
+            return Err(StatusCode::UNAUTHORIZED);
+        }
+        Ok(())
+    }
+
+    fn is_host_ours(&self, headers: &HeaderMap) -> bool {
+        let mut hosts = headers.get_all(HOST).iter();
+        let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
+        is_ours(host.as_bytes(), self.port)
+    }
+
+    /// Programs send no origin; a page of this listener's own would be fine, and there is none.
+    fn is_origin_ours(&self, headers: &HeaderMap) -> bool {
+        let is_own = |origin: &[u8]| {
+            origin.strip_prefix(b"http://").is_some_and(|host| is_ours(host, self.port))
+        };
+        let is_same_site = headers
+            .get_all("sec-fetch-site")
+            .iter()
+            .all(|site| ["same-origin", "none"].iter().any(|own| site == own));
+        is_same_site && headers.get_all(ORIGIN).iter().all(|origin| is_own(origin.as_bytes()))
+    }
+}
+
+fn knows(headers: &HeaderMap, secret: &Secret) -> bool {
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    let (Some(sent), None) = (all.next(), all.next()) else { return false };
+    let Some((scheme, token)) = sent.to_str().ok().and_then(|sent| sent.split_once(' ')) else {
+        return false;
+    };
+    scheme.eq_ignore_ascii_case("bearer") && is_same(token.trim().as_bytes(), secret.expose())
+}
+
+/// Takes as long for a wrong secret as for a nearly right one: digests are compared, to their end.
+fn is_same(sent: &[u8], secret: &str) -> bool {
+    let digest = |text: &[u8]| ring::digest::digest(&ring::digest::SHA256, text);
+    let (sent, secret) = (digest(sent), digest(secret.as_bytes()));
+    let differing = sent.as_ref().iter().zip(secret.as_ref()).fold(0, |all, (a, b)| all | (a ^ b));
+    differing == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(headers: &[(&str, &str)], secret: Option<&str>) -> Result<(), StatusCode> {
+        let mut request = Request::builder().uri("/mcp");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let guard = Guard { port: 8123, secret: secret.map(Secret::new) };
+        guard.check(&request.body(()).unwrap())
+    }
+
+    #[test]
+    fn only_own_hosts_and_own_origins_come_in() {
+        let hosts = [
+            ("127.0.0.1:8123", true),
+            ("localhost:8123", true),
+            ("[::1]:8123", true),
+            ("127.0.0.1:80", false),
+            ("127.0.0.1", false),
+            ("evil.example:8123", false),
+            ("localhost.evil.example:8123", false),
+            ("0.0.0.0:8123", false),
+        ];
+        let origins = [
+            (None, true),
+            (Some("http://127.0.0.1:8123"), true),
+            (Some("http://localhost:8123"), true),
+            (Some("https://localhost:8123"), false),
+            (Some("http://localhost:3000"), false),
+            (Some("http://evil.example"), false),
+            (Some("null"), false),
+        ];
+        for (host, host_is_fine) in hosts {
+            for (origin, origin_is_fine) in origins {
+                let mut headers = vec![("host", host)];
+                headers.extend(origin.map(|origin| ("origin", origin)));
+                let found = check(&headers, None);
+                assert_eq!(found.is_ok(), host_is_fine && origin_is_fine, "{host} {origin:?}");
+            }
+        }
+        let twice = [("host", "127.0.0.1:8123"), ("host", "127.0.0.1:8123")];
+        assert_eq!(check(&twice, None), Err(StatusCode::FORBIDDEN));
+        let cross = [("host", "127.0.0.1:8123"), ("sec-fetch-site", "cross-site")];
+        assert_eq!(check(&cross, None), Err(StatusCode::FORBIDDEN));
+    }
+
+    #[test]
+    fn the_secret_is_wanted_whole() {
+        let with =
+            |sent: &str| check(&[("host", "[::1]:8123"), ("authorization", sent)], Some("s3cret"));
+        assert_eq!(with("Bearer s3cret"), Ok(()));
+        assert_eq!(with("bearer s3cret"), Ok(()));
+        for wrong in ["Bearer s3cre", "Bearer s3crets", "Bearer ", "Basic s3cret", "s3cret", ""] {
+            assert_eq!(with(wrong), Err(StatusCode::UNAUTHORIZED), "{wrong}");
+        }
+        assert_eq!(check(&[("host", "[::1]:8123")], Some("x")), Err(StatusCode::UNAUTHORIZED));
+    }
+}

@@ -1,0 +1,562 @@
+//! `authctl mcp --listen -- COMMAND`: a local server for HTTP clients of this computer, and for nobody else.
+//!
+//! | id | promise | test |
+//! |---|---|---|
+//! | L1 | loopback only | `it_listens_on_loopback_alone` |
+//! | L2 | own hosts, no foreign origins, a secret | `only_own_hosts_own_origins_and_the_secret_come_in` |
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::json_output::assert_is;
+use crate::support::launcher::{is_gone, pid, pid_of};
+use crate::support::sandbox::{Running, Sandbox};
+use crate::support::stdio_host::{prepare, server, server_log, text};
+use crate::support::{PATIENCE, eventually};
+
+const TOKEN: &str = "sk-listen/0123456789";
+
+/// A listener around the scripted server.
+struct Listening {
+    sandbox: Sandbox,
+    running: Running,
+    port: u16,
+    secret: Option<String>,
+}
+
+/// An answer as it came.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<String> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+
+    /// The messages of an event stream.
+    fn events(&self) -> Vec<Value> {
+        let data = self.body.lines().filter_map(|line| line.strip_prefix("data: "));
+        data.filter(|data| !data.is_empty())
+            .map(|data| serde_json::from_str(data).unwrap())
+            .collect()
+    }
+}
+
+impl Listening {
+    fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut sandbox = Sandbox::new();
+        sandbox.env("AUTHCTL_OPENAI_TOKEN", TOKEN);
+        for (name, value) in variables {
+            sandbox.env(name, value);
+        }
+        prepare(&mut sandbox);
+        let mut command = sandbox.command(["mcp", "--json", "--listen"]);
+        command.args(arguments).args(["--with", "openai=DEMO_TOKEN", "--", "sh"]).arg(server());
+        let running = sandbox.start(command);
+        let said = eventually("the address", || {
+            let said = running.stdout();
+            said.contains('\n').then_some(said)
+        });
+        let said = assert_is("mcp_listen", &said);
+        let url = said["url"].as_str().unwrap();
+        let port = url.strip_prefix("http://127.0.0.1:").unwrap().strip_suffix("/mcp").unwrap();
+        let secret = said["secret"].as_str().map(str::to_owned);
+        Self { sandbox, running, port: port.parse().unwrap(), secret }
+    }
+
+    /// Sends a request with exactly these headers, and leaves the connection open.
+    fn open(&self, method: &str, headers: &[(&str, &str)], body: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut request = format!("{method} /mcp HTTP/1.1\r\n");
+        for (name, value) in headers {
+            request.extend([name, ": ", value, "\r\n"]);
+        }
+        request.extend(["Content-Length: ", &body.len().to_string(), "\r\n\r\n", body]);
+        stream.write_all(request.as_bytes()).unwrap();
+        stream
+    }
+
+    /// What a client sends with every request, and `more`.
+    fn with<'a>(
+        &'a self,
+        more: &[(&'a str, &'a str)],
+        own: &'a mut Vec<String>,
+    ) -> Vec<(&'a str, &'a str)> {
+        own.push(format!("127.0.0.1:{}", self.port));
+        own.push(self.secret.as_ref().map_or(String::new(), |secret| format!("Bearer {secret}")));
+        let mut all = vec![
+            ("Host", own[0].as_str()),
+            ("Authorization", own[1].as_str()),
+            ("Accept", "application/json, text/event-stream"),
+            ("Content-Type", "application/json"),
+        ];
+        all.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
+        all.extend(more);
+        all
+    }
+
+    fn send(&self, method: &str, more: &[(&str, &str)], body: &str) -> Answer {
+        let mut own = Vec::new();
+        let mut headers = self.with(more, &mut own);
+        headers.push(("Connection", "close"));
+        read(self.open(method, &headers, body))
+    }
+
+    fn post(&self, session: &str, message: &Value) -> Answer {
+        let headers = [("Mcp-Session-Id", session), ("MCP-Protocol-Version", "2025-11-25")];
+        self.send("POST", &headers, &message.to_string())
+    }
+
+    fn call(&self, session: &str, id: u64, tool: &str) -> Answer {
+        self.post(session, &call(id, tool))
+    }
+
+    /// A session, after its handshake.
+    fn session(&self) -> String {
+        let answer = self.send("POST", &[], &initialize().to_string());
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.json()["result"]["serverInfo"]["name"], "scripted");
+        let session = answer.header("mcp-session-id").unwrap();
+        let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+        let told = self.post(&session, &initialized);
+        assert_eq!((told.status, &*told.body), (202, ""));
+        session
+    }
+
+    /// The stream of a session, line by line.
+    fn stream(&self, session: &str, last_id: Option<&str>) -> BufReader<TcpStream> {
+        let mut more = vec![("Mcp-Session-Id", session), ("Accept", "text/event-stream")];
+        more.push(("Connection", "close"));
+        more.extend(last_id.map(|id| ("Last-Event-ID", id)));
+        let mut own = Vec::new();
+        let headers = self.with(&more, &mut own);
+        let mut stream = BufReader::new(self.open("GET", &headers, ""));
+        let mut line = String::new();
+        stream.read_line(&mut line).unwrap();
+        assert!(line.starts_with("HTTP/1.1 200"), "{line}");
+        stream
+    }
+
+    /// The processes of servers that were started.
+    fn servers(&self) -> Vec<Pid> {
+        let log = server_log(&self.sandbox);
+        let started = log.iter().filter_map(|line| line.strip_prefix("started "));
+        started.map(|line| pid(line.split(' ').next().unwrap())).collect()
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let _ = kill_process(pid_of(&self.running), Signal::TERM);
+        let _ = self.running.child.wait();
+    }
+}
+
+fn initialize() -> Value {
+    let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+    json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params})
+}
+
+fn call(id: u64, tool: &str) -> Value {
+    let params = json!({"name": tool, "arguments": {}});
+    json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params})
+}
+
+/// A request of 2026-07-28, and its headers.
+fn modern(id: u64, method: &str, name: Option<&str>) -> (Value, Vec<(&'static str, String)>) {
+    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28"});
+    let mut params = json!({"_meta": meta});
+    let mut headers =
+        vec![("MCP-Protocol-Version", "2026-07-28".to_owned()), ("Mcp-Method", method.to_owned())];
+    if let Some(name) = name {
+        params["name"] = name.into();
+        headers.push(("Mcp-Name", name.to_owned()));
+    }
+    (json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}), headers)
+}
+
+fn borrowed<'a>(headers: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
+    headers.iter().map(|(name, value)| (*name, value.as_str())).collect()
+}
+
+fn read(mut stream: TcpStream) -> Answer {
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes);
+    let all = String::from_utf8_lossy(&bytes).into_owned();
+    let (head, body) = all.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {all:?}"));
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let is_chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+    let body = if is_chunked { unchunked(body) } else { body.to_owned() };
+    Answer { status, head: head.to_owned(), body }
+}
+
+fn unchunked(mut body: &str) -> String {
+    let mut whole = String::new();
+    while let Some((length, rest)) = body.split_once("\r\n") {
+        let length = usize::from_str_radix(length.trim(), 16).unwrap();
+        whole += &rest[..length];
+        body = rest[length..].trim_start_matches("\r\n");
+    }
+    whole
+}
+
+/// Reads a stream until an event has `part` in it; the id of that event.
+fn event_with(stream: &mut BufReader<TcpStream>, part: &str) -> String {
+    let (mut id, mut line) = (String::new(), String::new());
+    loop {
+        line.clear();
+        assert_ne!(stream.read_line(&mut line).unwrap(), 0, "the stream ended before {part}");
+        if let Some(found) = line.strip_prefix("id: ") {
+            found.trim().clone_into(&mut id);
+        }
+        if line.starts_with("data: ") && line.contains(part) {
+            return id;
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------- who comes in
+
+#[test]
+fn it_listens_on_loopback_alone() {
+    let listening = Listening::start(&[], &[]);
+    let mut found = Vec::new();
+    for table in ["tcp", "tcp6"] {
+        let text = std::fs::read_to_string(format!("/proc/net/{table}")).unwrap();
+        let port = format!(":{:04X}", listening.port);
+        let listens = |line: &&str| line.split_whitespace().nth(3) == Some("0A");
+        let own = text.lines().filter(listens).filter_map(|line| line.split_whitespace().nth(1));
+        found.extend(own.filter_map(|place| Some(place.strip_suffix(&port)?.to_owned())));
+    }
+    assert!(!found.is_empty());
+    let loopback = ["0100007F", "00000000000000000000000001000000"];
+    assert!(found.iter().all(|place| loopback.contains(&place.as_str())), "{found:?}");
+    let port = listening.port;
+    drop(listening);
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+}
+
+#[test]
+fn only_own_hosts_own_origins_and_the_secret_come_in() {
+    let listening = Listening::start(&[], &[]);
+    let port = listening.port;
+    let [four, name, six] =
+        ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("{host}:{port}"));
+    let other = format!("127.0.0.1:{}", port.wrapping_add(1));
+    let foreign = [
+        "evil.example".to_owned(),
+        format!("evil.example:{port}"),
+        format!("localhost.evil.example:{port}"),
+        format!("127.0.0.1.evil.example:{port}"),
+        format!("0.0.0.0:{port}"),
+        other,
+        "127.0.0.1".to_owned(),
+    ];
+    let own = [four, name, six];
+    let origins = [
+        None,
+        Some(format!("http://localhost:{port}")),
+        Some("http://evil.example".to_owned()),
+        Some(format!("https://127.0.0.1:{port}")),
+        Some("null".to_owned()),
+    ];
+    let body = initialize().to_string();
+    for host in own.iter().chain(&foreign) {
+        for origin in &origins {
+            let mut more = vec![("Host", host.as_str())];
+            more.extend(origin.as_deref().map(|origin| ("Origin", origin)));
+            let is_fine = own.contains(host)
+                && origin.as_ref().is_none_or(|origin| origin.starts_with("http://localhost:"));
+            let answer = listening.send("POST", &more, &body);
+            assert_eq!(answer.status, if is_fine { 200 } else { 403 }, "{host} {origin:?}");
+            assert_eq!(answer.header("access-control-allow-origin"), None);
+        }
+    }
+    assert_eq!(listening.servers().len(), 6, "a server for each that came in");
+    for wrong in ["", "Bearer", "Bearer wrong", "Basic x"] {
+        let answer = listening.send("POST", &[("Authorization", wrong)], &body);
+        assert_eq!(answer.status, 401);
+        assert_eq!(answer.header("www-authenticate").as_deref(), Some("Bearer realm=\"authctl\""));
+    }
+    assert_eq!(listening.servers().len(), 6);
+}
+
+#[test]
+fn a_secret_is_printed_once_or_comes_from_a_file_or_is_left_out_aloud() {
+    let listening = Listening::start(&[], &[]);
+    assert!(listening.secret.as_ref().unwrap().len() >= 20);
+    let arguments = std::fs::read(format!("/proc/{}/cmdline", listening.running.child.id()));
+    assert!(!String::from_utf8_lossy(&arguments.unwrap()).contains(TOKEN));
+    assert!(!listening.running.stdout().contains(TOKEN));
+    drop(listening);
+
+    let mut open = Listening::start(&["--no-secret"], &[]);
+    assert_eq!(open.secret, None);
+    open.running.wait_for("the warning", |line| line.contains("every program").then_some(()));
+    open.session();
+
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("secret");
+    std::fs::write(&file, "of-this-file-0123456789\n").unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&file, mode).unwrap();
+    let mut filed = Listening::start(&["--secret-file", file.to_str().unwrap()], &[]);
+    assert_eq!(filed.secret, None);
+    assert_eq!(filed.send("POST", &[], &initialize().to_string()).status, 401);
+    filed.secret = Some("of-this-file-0123456789".to_owned());
+    filed.session();
+
+    let sandbox = Sandbox::new();
+    std::fs::write(sandbox.path("short"), "short").unwrap();
+    let short = sandbox.path("short");
+    let arguments = [
+        "mcp",
+        "--listen",
+        "--with",
+        "openai",
+        "--secret-file",
+        short.to_str().unwrap(),
+        "--",
+        "cat",
+    ];
+    sandbox.run(arguments).failure(125);
+}
+
+// ------------------------------------------------------------------------------------------- sessions
+
+#[test]
+fn a_session_has_a_server_of_its_own() {
+    let listening = Listening::start(&[], &[]);
+    let (one, two) = (listening.session(), listening.session());
+    assert_ne!(one, two);
+    let answers = [&one, &two].map(|session| listening.call(session, 2, "who").json());
+    assert_ne!(text(&answers[0]), text(&answers[1]));
+    assert_eq!(text(&listening.call(&one, 3, "secret").json()), "signed in");
+    let echo = listening.call(&one, 4, "echo");
+    assert_eq!(echo.header("content-type").as_deref(), Some("application/json"));
+    assert!(echo.body.contains(r#""\u0065cho 1.50""#), "{}", echo.body);
+
+    let deleted = listening.send("DELETE", &[("Mcp-Session-Id", &one)], "");
+    assert_eq!(deleted.status, 204);
+    assert_eq!(listening.call(&one, 5, "who").status, 404);
+    let first = listening.servers()[0];
+    eventually("the end of the server", || is_gone(first).then_some(()));
+    assert_eq!(text(&listening.call(&two, 6, "who").json()), text(&answers[1]));
+}
+
+#[test]
+fn what_a_server_says_aside_comes_with_the_answer_or_on_the_stream_which_resumes() {
+    let listening = Listening::start(&[], &[]);
+    let session = listening.session();
+    let mut noticing = call(2, "notice");
+    noticing["params"]["_meta"] = json!({"progressToken": "p1"});
+    let answer = listening.post(&session, &noticing);
+    assert_eq!(answer.header("content-type").as_deref(), Some("text/event-stream"));
+    let events = answer.events();
+    assert_eq!(events[0]["method"], "notifications/progress");
+    assert_eq!(text(&events[1]), "noticed");
+
+    // What comes while nobody listens waits for the stream.
+    listening.call(&session, 3, "change");
+    let mut stream = listening.stream(&session, None);
+    let first = event_with(&mut stream, "list_changed");
+    drop(stream);
+    listening.call(&session, 4, "change");
+    listening.call(&session, 5, "change");
+    let mut stream = listening.stream(&session, Some(&first));
+    let second = event_with(&mut stream, "list_changed");
+    let third = event_with(&mut stream, "list_changed");
+    assert!(first != second && second != third);
+}
+
+#[test]
+fn questions_of_the_server_come_with_the_call_that_needs_them() {
+    let listening = Listening::start(&[], &[]);
+    let session = listening.session();
+    let mut own = Vec::new();
+    let more = [("Mcp-Session-Id", session.as_str())];
+    let headers = listening.with(&more, &mut own);
+    let asking = listening.open("POST", &headers, &call(2, "ask").to_string());
+    let mut asking = BufReader::new(asking);
+    event_with(&mut asking, "elicitation/create");
+    let answer = json!({"jsonrpc": "2.0", "id": "q1", "result": {"action": "accept"}});
+    assert_eq!(listening.post(&session, &answer).status, 202);
+    event_with(&mut asking, "answered");
+}
+
+#[test]
+fn bad_requests_are_refused_by_their_status() {
+    let listening = Listening::start(&[], &[]);
+    let session = listening.session();
+    let fine = call(2, "echo").to_string();
+    let status =
+        |method: &str, more: &[(&str, &str)], body: &str| listening.send(method, more, body).status;
+    let own = ("Mcp-Session-Id", session.as_str());
+    assert_eq!(status("POST", &[own], "{"), 400);
+    assert_eq!(status("POST", &[own], "[]"), 400);
+    assert_eq!(status("POST", &[own], "{}"), 400);
+    assert_eq!(status("POST", &[], &fine), 400);
+    assert_eq!(status("POST", &[("Mcp-Session-Id", "unknown")], &fine), 404);
+    assert_eq!(status("POST", &[own, ("Accept", "application/json")], &fine), 406);
+    assert_eq!(status("POST", &[own, ("Content-Type", "text/plain")], &fine), 415);
+    assert_eq!(status("POST", &[own, ("MCP-Protocol-Version", "1999-01-01")], &fine), 400);
+    assert_eq!(status("PUT", &[own], &fine), 405);
+    assert_eq!(status("OPTIONS", &[own], ""), 405);
+    assert_eq!(status("GET", &[own, ("Accept", "text/html")], ""), 406);
+    assert_eq!(status("GET", &[("Mcp-Session-Id", "unknown")], ""), 404);
+    assert_eq!(status("GET", &[], ""), 400);
+    assert_eq!(status("DELETE", &[("Mcp-Session-Id", "unknown")], ""), 404);
+    assert_eq!(status("GET", &[("MCP-Protocol-Version", "2026-07-28")], ""), 405);
+    let long = [own, ("Expect", "100-continue")];
+    let mut stream = listening.open("POST", &listening.with(&long, &mut Vec::new()), "");
+    drop(stream.write_all(b"x"));
+    assert_eq!(listening.call(&session, 3, "echo").status, 200);
+}
+
+#[test]
+fn idle_sessions_end_with_their_servers_even_while_a_stream_is_open() {
+    let listening = Listening::start(&["--idle", "1s"], &[]);
+    let session = listening.session();
+    let mut stream = listening.stream(&session, None);
+    let server = listening.servers()[0];
+    eventually("the end of the server", || is_gone(server).then_some(()));
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).unwrap();
+    eventually("the end of the session", || {
+        (listening.call(&session, 2, "echo").status == 404).then_some(())
+    });
+}
+
+#[test]
+fn a_client_that_vanished_during_a_call_does_not_keep_its_server() {
+    let listening = Listening::start(&["--idle", "1s"], &[]);
+    let session = listening.session();
+    let mut own = Vec::new();
+    let more = [("Mcp-Session-Id", session.as_str())];
+    let headers = listening.with(&more, &mut own);
+    let call = listening.open("POST", &headers, &call(2, "never").to_string());
+    let waits =
+        || server_log(&listening.sandbox).iter().any(|line| line == "waiting").then_some(());
+    eventually("the call", waits);
+    drop(call);
+    let server = listening.servers()[0];
+    eventually("the end of the server", || is_gone(server).then_some(()));
+}
+
+#[test]
+fn a_server_that_ends_takes_its_session_with_it_and_a_signal_all_of_them() {
+    let mut listening = Listening::start(&[], &[("STUBBORN", "yes")]);
+    let (one, two) = (listening.session(), listening.session());
+    let dead = listening.call(&one, 2, "die").json();
+    assert_eq!(dead["error"]["message"], "the server has ended with exit status 3");
+    eventually("the end of the session", || {
+        (listening.call(&one, 3, "echo").status == 404).then_some(())
+    });
+    assert_eq!(listening.call(&two, 4, "echo").status, 200);
+    kill_process(pid_of(&listening.running), Signal::TERM).unwrap();
+    let status = eventually("the end", || listening.running.child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0));
+    assert!(listening.servers().into_iter().all(is_gone));
+}
+
+// ----------------------------------------------------------------------------------------- 2026-07-28
+
+#[test]
+fn modern_clients_share_a_server_and_not_their_ids() {
+    let listening = Listening::start(&[], &[("MODERN", "yes")]);
+    let (discover, headers) = modern(7, "server/discover", None);
+    let found = listening.send("POST", &borrowed(&headers), &discover.to_string());
+    assert_eq!((found.status, &found.json()["id"]), (200, &json!(7)), "{found:?}");
+    assert_eq!(found.json()["result"]["supportedVersions"][0], "2026-07-28");
+    assert_eq!(found.header("mcp-session-id"), None);
+
+    let (slow, headers) = modern(1, "tools/call", Some("slow"));
+    let mut own = Vec::new();
+    let borrowed_headers = borrowed(&headers);
+    let all = listening.with(&borrowed_headers, &mut own);
+    let mut first = BufReader::new(listening.open("POST", &all, &slow.to_string()));
+    eventually("the slow call", || {
+        server_log(&listening.sandbox).iter().any(|line| line == "slow").then_some(())
+    });
+    let (who, headers) = modern(1, "tools/call", Some("who"));
+    let second = listening.send("POST", &borrowed(&headers), &who.to_string()).json();
+    assert_eq!(second["id"], 1);
+    let process = text(&second).strip_prefix("pid ").unwrap().to_owned();
+    std::fs::write(listening.sandbox.path("release"), "").unwrap();
+    let mut line = String::new();
+    while !line.contains(&format!("slow {process}")) {
+        line.clear();
+        assert_ne!(first.read_line(&mut line).unwrap(), 0);
+        if line.starts_with('{') {
+            assert!(line.contains(r#""id":1"#) && line.contains("slow"), "{line}");
+            break;
+        }
+        if line.trim().is_empty() {
+            let mut body = vec![0; 60];
+            let _ = first.read(&mut body).unwrap();
+            assert!(String::from_utf8_lossy(&body).contains(r#""id":1"#));
+            break;
+        }
+    }
+    assert_eq!(listening.servers().len(), 1);
+}
+
+#[test]
+fn a_subscription_keeps_its_id_and_a_closed_call_is_cancelled() {
+    let listening = Listening::start(&[], &[("MODERN", "yes")]);
+    let (listen, headers) = modern(42, "subscriptions/listen", None);
+    let mut own = Vec::new();
+    let borrowed_headers = borrowed(&headers);
+    let all = listening.with(&borrowed_headers, &mut own);
+    let mut stream = BufReader::new(listening.open("POST", &all, &listen.to_string()));
+    event_with(&mut stream, r#""io.modelcontextprotocol/subscriptionId":42"#);
+    drop(stream);
+    eventually("the cancellation", || {
+        server_log(&listening.sandbox).iter().any(|line| line == "cancelled").then_some(())
+    });
+}
+
+#[test]
+fn headers_that_differ_from_the_body_are_refused() {
+    let listening = Listening::start(&[], &[("MODERN", "yes")]);
+    let (call, fine) = modern(9, "tools/call", Some("echo"));
+    let fine = borrowed(&fine);
+    assert_eq!(listening.send("POST", &fine, &call.to_string()).status, 200);
+    for (index, wrong) in [(1, "tools/list"), (2, "other"), (0, "2025-11-25")] {
+        let mut headers = fine.clone();
+        headers[index].1 = wrong;
+        let refused = listening.send("POST", &headers, &call.to_string());
+        assert_eq!(refused.status, 400, "{wrong}");
+        assert_eq!(refused.json()["error"]["code"], -32_020, "{wrong}");
+        assert_eq!(refused.json()["id"], 9);
+    }
+    let (mut late, mut headers) = modern(9, "tools/list", None);
+    late["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"] = "2099-01-01".into();
+    headers[0].1 = "2099-01-01".into();
+    let refused = listening.send("POST", &borrowed(&headers), &late.to_string()).json();
+    assert_eq!(refused["error"]["code"], -32_022);
+    assert_eq!(refused["error"]["data"]["supported"][0], "2026-07-28");
+}
+
+#[test]
+fn a_server_of_sessions_sends_modern_clients_back_to_initialize() {
+    let listening = Listening::start(&[], &[]);
+    let (discover, headers) = modern(1, "server/discover", None);
+    let refused = listening.send("POST", &borrowed(&headers), &discover.to_string());
+    assert_eq!(refused.status, 400);
+    assert_eq!(refused.json()["error"]["code"], -32_600);
+    listening.session();
+}

@@ -1,0 +1,62 @@
+#!/bin/sh
+# An MCP server on stdio, scripted by the names of the tools that are called. Each start leaves a line in
+# $SERVER_LOG; $REVOKED names a file with tokens that are refused.
+
+say() { printf '%s\n' "$1"; }
+log() { printf '%s\n' "$1" >> "$SERVER_LOG"; }
+text() { say '{"jsonrpc":"2.0","id":'"$1"',"result":{"content":[{"type":"text","text":"'"$2"'"}]}}'; }
+refuse() {
+  say '{"jsonrpc":"2.0","id":'"$1"',"result":{"isError":true,"content":[{"type":"text","text":"{\"adcp_error\":{\"code\":\"AUTH_REQUIRED\",\"message\":\"sign in first\",\"recovery\":\"correctable\"}}"}],"structuredContent":{"adcp_error":{"code":"AUTH_REQUIRED","message":"sign in first","recovery":"correctable"}}}}'
+}
+is_good() { [ -n "$DEMO_TOKEN" ] && ! grep -qxF "$DEMO_TOKEN" "$REVOKED" 2>/dev/null; }
+
+log "started $$ ${DEMO_TOKEN:-without}"
+if [ -n "$NEEDS_TOKEN" ] && [ -z "$DEMO_TOKEN" ]; then
+  echo 'DEMO_TOKEN is not set' >&2
+  exit 1
+fi
+[ -z "$STUBBORN" ] || trap '' TERM
+asked=
+while IFS= read -r line; do
+  id=$(printf '%s' "$line" | sed -n 's/^{\("jsonrpc":"2.0",\)\{0,1\}"id":\("[^"]*"\|[0-9]*\).*/\2/p')
+  name=$(printf '%s' "$line" | sed -n 's/.*"name":"\([a-z-]*\)".*/\1/p')
+  case $line in
+    *'"method":"initialize"'*)
+      say '{"jsonrpc":"2.0","id":'"$id"',"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"scripted","version":"1"}}}' ;;
+    *'"method":"notifications/initialized"'*) log initialized ;;
+    *'"method":"notifications/cancelled"'*) log cancelled ;;
+    *'"method":"server/discover"'*)
+      if [ -n "$MODERN" ]; then
+        say '{"jsonrpc":"2.0","id":'"$id"',"result":{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"ttlMs":0,"cacheScope":"private"}}'
+      else
+        say '{"jsonrpc":"2.0","id":'"$id"',"error":{"code":-32601,"message":"no such method"}}'
+      fi ;;
+    *'"method":"subscriptions/listen"'*)
+      say '{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":'"$id"'},"notifications":{"toolsListChanged":true}}}' ;;
+    *'"method":"tools/list"'*)
+      say '{"jsonrpc":"2.0","id":'"$id"',"result":{"tools":[{"name":"echo","inputSchema":{"type":"object"}}]}}' ;;
+    *'"method":"tools/call"'*)
+      case $name in
+        echo) say '{"jsonrpc":"2.0",  "id":'"$id"', "result":{"content":[ {"type":"text","text":"\u0065cho 1.50"} ]}}' ;;
+        secret) if is_good; then text "$id" 'signed in'; else refuse "$id"; fi ;;
+        garbage) say 'Server listening...'; say '{"id":'; text "$id" clean; say 'more of it' ;;
+        stderr) echo 'a word to people' >&2; text "$id" said ;;
+        die) exit 3 ;;
+        never) log waiting ;;
+        slow) log slow; (until [ -e "$RELEASE" ]; do sleep 0.05; done; text "$id" "slow $$") & ;;
+        who) text "$id" "pid $$" ;;
+        orphan) sleep 1000 & log "orphan $!"; text "$id" left ;;
+        notice)
+          say '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p1","progress":1}}'
+          text "$id" noticed ;;
+        change) text "$id" changed; say '{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}' ;;
+        ask)
+          asked=$id
+          say '{"jsonrpc":"2.0","id":"q1","method":"elicitation/create","params":{"message":"yes?","requestedSchema":{"type":"object","properties":{}}}}' ;;
+      esac ;;
+    *'"id":"q1"'*) text "$asked" answered ;;
+    *) [ -z "$id" ] || say '{"jsonrpc":"2.0","id":'"$id"',"result":{}}' ;;
+  esac
+done
+log ended
+[ -z "$STUBBORN" ] || while :; do sleep 1; done
