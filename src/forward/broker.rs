@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use url::Url;
 
@@ -13,8 +13,8 @@ use crate::config::Scheme;
 use crate::credential::Credential;
 use crate::http::Answer;
 
-/// Least time that a token lives which is sent to a server.
-const MIN_TTL: Duration = Duration::from_mins(1);
+/// Time that a token lives which is sent to a server, unless its whole life is short.
+const MIN_TTL: SignedDuration = SignedDuration::from_mins(1);
 /// How long tokens are not renewed that were new when they were refused.
 const IN_VAIN: Duration = Duration::from_mins(1);
 
@@ -28,9 +28,17 @@ pub struct Held {
 }
 
 impl Held {
-    fn lives(&self, now: Timestamp) -> bool {
-        let end = self.credential.as_oauth().and_then(|(tokens, _)| tokens.expires_at);
-        end.is_none_or(|end| end.duration_since(now).unsigned_abs() > MIN_TTL && end > now)
+    /// Whether it lives long enough for a request: a minute, or a quarter of a life that is a short one.
+    pub fn lives(&self, now: Timestamp) -> bool {
+        let Some((tokens, _)) = self.credential.as_oauth() else { return true };
+        tokens.expires_at.is_none_or(|end| end.duration_since(now) > self.least_ttl())
+    }
+
+    /// How long a token has to live that is sent to a server.
+    pub fn least_ttl(&self) -> SignedDuration {
+        let tokens = self.credential.as_oauth().map(|(tokens, _)| tokens);
+        let life = tokens.and_then(|it| Some(it.expires_at?.duration_since(it.issued_at)));
+        life.map_or(MIN_TTL, |life| (life / 4).clamp(SignedDuration::ZERO, MIN_TTL))
     }
 }
 
@@ -41,10 +49,9 @@ pub struct Trouble(pub String);
 
 /// A question to the thread that has the store.
 pub enum Ask {
-    /// The credential, fresh for at least `min_ttl`; `None`: nobody is signed in, or the sign-in has ended.
+    /// The credential, fresh enough for a request; `None`: nobody is signed in, or the sign-in has ended.
     /// One that was `rejected` is replaced by what another process got, or else, with `renews`, refreshed.
     Fresh {
-        min_ttl: Duration,
         rejected: Option<Arc<Held>>,
         renews: bool,
         reply: oneshot::Sender<Result<Option<Arc<Held>>, Trouble>>,
@@ -162,7 +169,7 @@ impl Broker {
     ) -> Result<Option<Arc<Held>>, Trouble> {
         let (reply, answer) = oneshot::channel();
         let renews = !rejected.as_ref().is_some_and(|held| self.is_vain(held));
-        self.put(Ask::Fresh { min_ttl: MIN_TTL, rejected, renews, reply })?;
+        self.put(Ask::Fresh { rejected, renews, reply })?;
         let found = answer.await.map_err(|_| gone())?;
         *self.trouble.borrow_mut() = found.as_ref().err().cloned();
         let found = found?;

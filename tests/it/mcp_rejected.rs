@@ -87,6 +87,43 @@ fn four_whose_sign_in_is_ended_meanwhile_are_one_tab() {
     assert_eq!((scene.tabs().len(), scene.registrations()), (1, 1));
 }
 
+/// Tokens of a minute and less are sent for most of their life, with a refresh token and without.
+#[test]
+fn tokens_with_a_short_life_are_used() {
+    for renewable in [true, false] {
+        let scene = Scene::new(Gate::Http);
+        scene.server.rules(|rules| rules.expires_in = Some(50));
+        if !renewable {
+            let twist = Twist::new(without_refresh_token);
+            scene.server.always(Endpoint::Token, Some(Fault::Twist(twist)));
+        }
+        let mut host = scene.host(&[]);
+        host.initialize();
+        let waiting = host.ask("tools/call", &call("build_creative"));
+        scene.agree(0);
+        assert!(is_done(&host.answer(&waiting)));
+        for _ in 0..5 {
+            assert!(is_done(&host.call("tools/call", &call("build_creative"))));
+        }
+        assert_eq!((scene.tabs().len(), scene.refreshes()), (1, 0));
+        host.last_words();
+    }
+}
+
+/// The server of tokens is away while one is about to end: it is good until then.
+#[test]
+fn a_token_that_ends_soon_is_sent_while_no_other_can_be_had() {
+    let scene = Scene::signed_in(Gate::Http);
+    scene.store().pass(NAME, SignedDuration::from_secs(3_600 - 40));
+    scene.server.always(Endpoint::Token, Some(Fault::Status(503)));
+    let mut host = scene.host(&[]);
+    host.initialize();
+    assert!(is_done(&host.call("tools/call", &call("build_creative"))));
+    scene.server.always(Endpoint::Token, None);
+    assert!(is_done(&host.call("tools/call", &call("build_creative"))));
+    assert_eq!(scene.server.reuses(), 0);
+}
+
 // --------------------------------------------------------------------------------------------- refused
 
 /// What stderr said that contains this.

@@ -67,8 +67,8 @@ pub fn start(seat: Seat) -> (mpsc::UnboundedSender<Ask>, thread::JoinHandle<()>)
             Desk { context, seat, known_since: Timestamp::UNIX_EPOCH, noted: false, said: None };
         while let Some(ask) = queue.blocking_recv() {
             match ask {
-                Ask::Fresh { min_ttl, rejected, renews, reply } => {
-                    let _ = reply.send(desk.fresh(min_ttl, rejected.as_ref(), renews));
+                Ask::Fresh { rejected, renews, reply } => {
+                    let _ = reply.send(desk.fresh(rejected.as_ref(), renews));
                 }
                 Ask::Open { url, reply } => {
                     let _ = reply.send(desk.context.ui.open_url(&url));
@@ -94,11 +94,10 @@ struct Desk {
 impl Desk {
     fn fresh(
         &mut self,
-        min_ttl: Duration,
         rejected: Option<&Arc<Held>>,
         renews: bool,
     ) -> Result<Option<Arc<Held>>, Trouble> {
-        self.try_fresh(min_ttl, rejected, renews).or_else(|error| match error.kind() {
+        self.try_fresh(rejected, renews).or_else(|error| match error.kind() {
             Kind::LoginRequired => Ok(None),
             _ => Err(self.trouble(&error)),
         })
@@ -116,7 +115,6 @@ impl Desk {
 
     fn try_fresh(
         &mut self,
-        min_ttl: Duration,
         rejected: Option<&Arc<Held>>,
         renews: bool,
     ) -> Result<Option<Arc<Held>>, CommandError> {
@@ -131,7 +129,7 @@ impl Desk {
             purpose.confirm(&self.context, &named.name, &provider)?;
         }
         self.known_since = Timestamp::now();
-        let held = self.held(&named, &provider, min_ttl, false);
+        let held = self.living(&named, &provider);
         let held = held.inspect_err(|_| self.known_since = self.known_since(&named))?;
         let held = match rejected.filter(|rejected| is_same(rejected, &held)) {
             Some(_) if renews && held.credential.is_renewable() => {
@@ -155,6 +153,16 @@ impl Desk {
             Ok(Ok(None)) => Timestamp::UNIX_EPOCH,
             _ => asked,
         }
+    }
+
+    /// One that lives long enough, if it can be had; else the one that lives now.
+    fn living(&self, named: &Named, provider: &Provider) -> Result<Held, CommandError> {
+        let held = self.held(named, provider, Duration::ZERO, false)?;
+        if held.lives(Timestamp::now()) {
+            return Ok(held);
+        }
+        let min_ttl = held.least_ttl().unsigned_abs();
+        Ok(self.held(named, provider, min_ttl, false).unwrap_or(held))
     }
 
     fn held(
