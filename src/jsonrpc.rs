@@ -25,6 +25,10 @@ impl Id {
         Self(number.to_string())
     }
 
+    pub fn name(name: &str) -> Self {
+        Self(Value::from(name).to_string())
+    }
+
     /// `None`: neither a string nor a number.
     pub fn of(value: &Value) -> Option<Self> {
         matches!(value, Value::String(_) | Value::Number(_)).then(|| Self(value.to_string()))

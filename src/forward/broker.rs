@@ -1,10 +1,11 @@
 //! The credential of a long-lived session: kept in memory while it lives, asked for when it does not. Store,
 //! refresh and sign-in block, so a thread of their own answers; here are the questions and the waiting.
 
+use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use url::Url;
 
@@ -12,8 +13,10 @@ use crate::config::Scheme;
 use crate::credential::Credential;
 use crate::http::Answer;
 
-/// Least time that a token lives which is sent to a server.
-const MIN_TTL: Duration = Duration::from_mins(1);
+/// Time that a token lives which is sent to a server, unless its whole life is short.
+const MIN_TTL: SignedDuration = SignedDuration::from_mins(1);
+/// How long tokens are not renewed that were new when they were refused.
+const IN_VAIN: Duration = Duration::from_mins(1);
 
 /// A credential in hand, and how its server wants to see it.
 #[derive(Debug)]
@@ -25,9 +28,17 @@ pub struct Held {
 }
 
 impl Held {
-    fn lives(&self, now: Timestamp) -> bool {
-        let end = self.credential.as_oauth().and_then(|(tokens, _)| tokens.expires_at);
-        end.is_none_or(|end| end.duration_since(now).unsigned_abs() > MIN_TTL && end > now)
+    /// Whether it lives long enough for a request: a minute, or a quarter of a life that is a short one.
+    pub fn lives(&self, now: Timestamp) -> bool {
+        let Some((tokens, _)) = self.credential.as_oauth() else { return true };
+        tokens.expires_at.is_none_or(|end| end.duration_since(now) > self.least_ttl())
+    }
+
+    /// How long a token has to live that is sent to a server.
+    pub fn least_ttl(&self) -> SignedDuration {
+        let tokens = self.credential.as_oauth().map(|(tokens, _)| tokens);
+        let life = tokens.and_then(|it| Some(it.expires_at?.duration_since(it.issued_at)));
+        life.map_or(MIN_TTL, |life| (life / 4).clamp(SignedDuration::ZERO, MIN_TTL))
     }
 }
 
@@ -38,11 +49,11 @@ pub struct Trouble(pub String);
 
 /// A question to the thread that has the store.
 pub enum Ask {
-    /// The credential, fresh for at least `min_ttl`; `None`: nobody is signed in, or the sign-in has ended.
-    /// One that was `rejected` is refreshed, unless another process did that.
+    /// The credential, fresh enough for a request; `None`: nobody is signed in, or the sign-in has ended.
+    /// One that was `rejected` is replaced by what another process got, or else, with `renews`, refreshed.
     Fresh {
-        min_ttl: Duration,
         rejected: Option<Arc<Held>>,
+        renews: bool,
         reply: oneshot::Sender<Result<Option<Arc<Held>>, Trouble>>,
     },
     SignIn(SignInAsk),
@@ -110,11 +121,16 @@ enum State {
 pub struct Broker {
     asks: mpsc::UnboundedSender<Ask>,
     state: Mutex<State>,
+    /// Why the last question had no answer.
+    trouble: RefCell<Option<Trouble>>,
+    /// What was refused although it was new, and when.
+    vain: RefCell<Option<(Arc<Held>, Instant)>>,
 }
 
 impl Broker {
     pub fn new(asks: mpsc::UnboundedSender<Ask>) -> Self {
-        Self { asks, state: Mutex::new(State::Unasked) }
+        let state = Mutex::new(State::Unasked);
+        Self { asks, state, trouble: RefCell::default(), vain: RefCell::default() }
     }
 
     /// The credential that works now. Asked once for all who wait.
@@ -152,8 +168,11 @@ impl Broker {
         rejected: Option<Arc<Held>>,
     ) -> Result<Option<Arc<Held>>, Trouble> {
         let (reply, answer) = oneshot::channel();
-        self.put(Ask::Fresh { min_ttl: MIN_TTL, rejected, reply })?;
-        let found = answer.await.map_err(|_| gone())??;
+        let renews = !rejected.as_ref().is_some_and(|held| self.is_vain(held));
+        self.put(Ask::Fresh { rejected, renews, reply })?;
+        let found = answer.await.map_err(|_| gone())?;
+        *self.trouble.borrow_mut() = found.as_ref().err().cloned();
+        let found = found?;
         *state = found.clone().map_or(State::Nobody, State::Held);
         Ok(found)
     }
@@ -166,9 +185,33 @@ impl Broker {
     ) -> Result<(), Trouble> {
         let (reply, answer) = oneshot::channel();
         self.put(Ask::SignIn(SignInAsk { wish, address, reply }))?;
-        let outcome = answer.await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())??;
         *self.state.lock().await = State::Unasked;
-        outcome
+        Ok(())
+    }
+
+    /// Why there is no credential, if that is nothing that a sign-in mends.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.trouble.borrow().clone()
+    }
+
+    /// The credential in hand is as good as it gets, and was refused: for a while neither a refresh nor a
+    /// sign-in is worth a try.
+    pub async fn note_vain(&self) {
+        if let State::Held(held) = &*self.state.lock().await {
+            *self.vain.borrow_mut() = Some((held.clone(), Instant::now()));
+        }
+    }
+
+    /// Whether that was said of the credential in hand.
+    pub async fn holds_vain(&self) -> bool {
+        matches!(&*self.state.lock().await, State::Held(held) if self.is_vain(held))
+    }
+
+    fn is_vain(&self, held: &Arc<Held>) -> bool {
+        let vain = self.vain.borrow();
+        vain.as_ref()
+            .is_some_and(|(vain, since)| super::is_same(vain, held) && since.elapsed() < IN_VAIN)
     }
 
     /// Whether a credential is in hand.

@@ -85,9 +85,10 @@ impl std::fmt::Debug for Refusal {
 }
 
 impl Forward {
-    /// Sends a request. 401 and 403 are failures, every other status is an answer.
+    /// Sends a request. 401 and 403 are failures, every other status is an answer. Trouble with the credential
+    /// is only one where the server insists on it.
     pub async fn send(&self, outgoing: &Outgoing<'_>) -> Result<Exchange, Failure> {
-        let mut held = self.broker.fresh().await?;
+        let mut held = self.broker.fresh().await.unwrap_or_default();
         let (mut renewed, mut proven_again) = (false, false);
         loop {
             let exchange = self.send_with(outgoing, held.as_deref()).await?;
@@ -104,6 +105,9 @@ impl Forward {
                     held = Some(other);
                     continue;
                 }
+            }
+            if let Some(trouble) = self.broker.trouble().filter(|_| held.is_none()) {
+                return Err(trouble.into());
             }
             let (answer, presented) = (Arc::new(answer), held.is_some());
             return Err(Failure::Refused(Rc::new(Refusal { answer, presented })));

@@ -61,6 +61,15 @@ impl Link {
         Ok(Self { url, is_own })
     }
 
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Scheme, host and port, for the person to judge by.
+    pub fn origin(&self) -> String {
+        self.url.origin().ascii_serialization()
+    }
+
     /// The address as a browser is handed it: visible ASCII, one argument.
     pub fn as_str(&self) -> &str {
         self.url.as_str()

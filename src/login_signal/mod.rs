@@ -20,7 +20,7 @@ mod session;
 use crate::text::clean;
 
 pub use answer::of_answer;
-pub use link::Invitations;
+pub use link::{Invitation, Invitations, Link};
 pub use message::of_message;
 pub use session::redacted;
 

@@ -121,7 +121,8 @@ impl Connection {
     /// that come earlier. Then listens to what it says by itself.
     pub async fn begin(&self, initialized: &Message) -> Result<(), Failure> {
         let told = async || match timeout(NOTE_WAIT, self.tell(initialized)).await {
-            Ok(Err(failure @ (Failure::Refused(_) | Failure::SessionGone))) => Err(failure),
+            Ok(Err(failure)) if failure.is_of_credential() => Err(failure),
+            Ok(Err(Failure::SessionGone)) => Err(Failure::SessionGone),
             // What else is wrong, the request will tell.
             _ => Ok(()),
         };

@@ -12,6 +12,8 @@ use crate::http::Exchange;
 /// The way to one server.
 pub struct Endpoint {
     pub url: Url,
+    /// What `authctl login` is given to sign in to it.
+    pub login_name: String,
     pub forward: Forward,
     pub known: Known,
     /// How long it may leave a request without a word.

@@ -74,6 +74,10 @@ impl Link for Rc<Endpoint> {
     fn title(&self) -> String {
         self.host()
     }
+
+    fn login_name(&self) -> String {
+        self.login_name.clone()
+    }
 }
 
 /// What a server made of a modern request.
@@ -130,7 +134,7 @@ impl Way {
             }
             Hello::Legacy(_) | Hello::Modern(_) => match self.with_handshake().await {
                 Ok(connected) => Some(connected),
-                Err(failure @ Failure::Refused(_)) => return Err(failure),
+                Err(failure) if failure.is_of_credential() => return Err(failure),
                 Err(_) => None,
             },
         };
@@ -163,7 +167,7 @@ impl Way {
             Ok(Ok(Answer::Response(response))) if is_modern(&response) => {
                 Ok(Found::Modern(response))
             }
-            Ok(Err(failure @ Failure::Refused(_))) => Err(failure),
+            Ok(Err(failure)) if failure.is_of_credential() => Err(failure),
             Ok(Ok(Answer::Response(_) | Answer::Status { status: 400..500, .. })) => {
                 Ok(Found::Legacy { is_sure: true })
             }
@@ -240,7 +244,7 @@ impl Assumed {
         let was_proved = self.proved.get().is_some();
         let server = self.server.borrow().clone();
         let outcome = server.request(request, aside).await;
-        if was_proved || matches!(outcome, Err(Failure::Refused(_))) {
+        if was_proved || matches!(&outcome, Err(failure) if failure.is_of_credential()) {
             return outcome;
         }
         let is_proof = |response: &Message| !response.is_error() || is_modern(response);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::forward::{self, Refusal};
 use crate::http;
-use crate::jsonrpc::{self, Id, Message};
+use crate::jsonrpc::{self, Id, Kind, Message};
 use crate::text::clean;
 
 /// The variants are what the session can do about it.
@@ -20,6 +20,8 @@ pub enum Failure {
     SessionGone,
     /// The server answered with an error of its own in place of a response: it is passed on.
     Error(Message),
+    /// The credential cannot be had, and a sign-in would not mend that; in words for a person.
+    Trouble(String),
     /// Nothing was sent, or nothing of use came back; in words for a person.
     Failed(String),
 }
@@ -32,13 +34,30 @@ impl Failure {
         Failure::Failed(what.into())
     }
 
+    /// Whether it says nothing about the server but that it wants a credential.
+    pub fn is_of_credential(&self) -> bool {
+        matches!(self, Failure::Refused(_) | Failure::Trouble(_))
+    }
+
     /// The error that the host gets for its request.
     pub fn message(&self, id: &Id) -> Message {
         match self {
             Failure::Error(message) => message.renamed(id),
-            other => {
+            other => other.own_word(id).unwrap_or_else(|| {
                 Message::error(Some(id), UPSTREAM_FAILED, &other.text(), other.data().as_ref())
-            }
+            }),
+        }
+    }
+
+    /// What a refusal says in JSON-RPC itself: the response to `id`, or an error whomever it names.
+    pub fn own_word(&self, id: &Id) -> Option<Message> {
+        let Failure::Refused(refusal) = self else { return None };
+        let body = std::str::from_utf8(&refusal.answer.body).ok()?;
+        let said = Message::read(body).ok()?;
+        match said.kind() {
+            Kind::Response { is_error: true, .. } => Some(said.renamed(id)),
+            Kind::Response { id: own, .. } if own.as_ref() == Some(id) => Some(said),
+            _ => None,
         }
     }
 
@@ -52,7 +71,7 @@ impl Failure {
             Failure::SignedOut => "nobody is signed in".to_owned(),
             Failure::SessionGone => "the server has forgotten this session".to_owned(),
             Failure::Error(_) => "the server answered with an error".to_owned(),
-            Failure::Failed(what) => clean(what),
+            Failure::Trouble(what) | Failure::Failed(what) => clean(what),
         }
     }
 
@@ -68,6 +87,7 @@ impl From<forward::Failure> for Failure {
     fn from(failure: forward::Failure) -> Self {
         match failure {
             forward::Failure::Refused(refusal) => Failure::Refused(refusal),
+            forward::Failure::Credential(trouble) => Failure::Trouble(trouble.0),
             other => Failure::Failed(other.to_string()),
         }
     }

@@ -16,6 +16,7 @@ mod endpoint;
 mod era;
 mod failure;
 mod filter;
+mod follow;
 mod host;
 mod http_sse;
 mod http_to_stdio;

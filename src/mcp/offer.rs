@@ -152,36 +152,63 @@ pub fn elicitation_complete(elicitation: &str) -> Message {
     Message::notification("notifications/elicitation/complete", Some(&params))
 }
 
-/// The key of the one input that is ever asked for, and the state that comes back with it.
-const INPUT: &str = "authctl_sign_in";
+/// The host need not answer what it was asked.
+pub fn no_longer_asked(id: &Id) -> Message {
+    let params = json!({"requestId": id.to_value()});
+    Message::notification("notifications/cancelled", Some(&params))
+}
+
+/// What a link is for: the key of the one input that is asked for, and the state that comes back with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    SignIn,
+    /// A page of the server's.
+    Page,
+}
+
+impl Input {
+    const ALL: [Self; 2] = [Self::SignIn, Self::Page];
+
+    fn key(self) -> &'static str {
+        match self {
+            Self::SignIn => "authctl_sign_in",
+            Self::Page => "authctl_page",
+        }
+    }
+}
 
 /// A result that wants the link opened before the call is repeated (MCP 2026-07-28).
-pub fn input_required(request: &Message, message: &str, url: &Url) -> Option<Message> {
+pub fn input_required(
+    request: &Message,
+    input: Input,
+    message: &str,
+    url: &Url,
+) -> Option<Message> {
+    let key = input.key();
     let params = json!({"mode": "url", "url": url.as_str(), "message": message});
     let result = json!({
         "resultType": "input_required",
-        "inputRequests": {INPUT: {"method": "elicitation/create", "params": params}},
-        "requestState": INPUT,
+        "inputRequests": {key: {"method": "elicitation/create", "params": params}},
+        "requestState": key,
     });
     Some(Message::result(request.id()?, &result))
 }
 
-/// A call that is repeated after [`input_required`]: as the server is to see it, and whether the person
-/// agreed to open the link.
-pub fn repeated(request: &Message) -> Option<(Message, bool)> {
-    if !request.text().contains(INPUT) {
+/// A call that is repeated after [`input_required`]: as the server is to see it, what it was asked for, and
+/// whether the person agreed to open the link.
+pub fn repeated(request: &Message) -> Option<(Message, Input, bool)> {
+    if !Input::ALL.iter().any(|input| request.text().contains(input.key())) {
         return None;
     }
     let mut value = request.to_value();
     let params = value["params"].as_object_mut()?;
-    if params.get("requestState")? != INPUT {
-        return None;
-    }
+    let state = params.get("requestState")?.as_str()?;
+    let input = Input::ALL.into_iter().find(|input| input.key() == state)?;
     params.remove("requestState");
     let answers = params.remove("inputResponses").unwrap_or_default();
-    let answer = &answers[INPUT];
+    let answer = &answers[input.key()];
     let agreed = [&answer["action"], &answer["result"]["action"]].contains(&&json!("accept"));
-    Some((Message::read(value.to_string()).ok()?, agreed))
+    Some((Message::read(value.to_string()).ok()?, input, agreed))
 }
 
 /// The notifications that have a host ask for its lists again.

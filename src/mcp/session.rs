@@ -4,11 +4,11 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::{Mutex, OnceCell, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
@@ -17,9 +17,9 @@ use super::era::{self, Connected, Hello};
 use super::filter::Filter;
 use super::host::Host;
 use super::offer::{self, Asking};
-use super::sign_in::{SignIn, State};
+use super::sign_in::{SignIn, State, Until};
 use super::stdio::{self, Line};
-use super::{Era, Failure, Link, Server};
+use super::{Era, Failure, Link, Pending, Server};
 use crate::forward::Bring;
 use crate::interact::Interact;
 use crate::jsonrpc::{Id, Kind, Message};
@@ -50,6 +50,8 @@ impl Settings {
     }
 }
 
+/// Longer than any sign-in.
+const SIGN_IN_LASTS: Duration = Duration::from_hours(1);
 /// How long requests may take to end once the host has gone.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
@@ -78,6 +80,15 @@ pub async fn serve(link: Rc<dyn Link>, settings: Settings) -> io::Result<()> {
     Ok(())
 }
 
+/// A link that the host was asked to open.
+pub(super) struct Shown {
+    id: Id,
+    /// `elicitationId`.
+    pub name: String,
+    /// Whether the person agreed; `None`: the session is over.
+    pub agreed: Pending<'static, Option<bool>>,
+}
+
 pub struct Session {
     pub(super) host: Rc<dyn Host>,
     pub(super) link: Rc<dyn Link>,
@@ -89,6 +100,10 @@ pub struct Session {
     pub(super) sign_in: Rc<SignIn>,
     /// Scopes that were asked for in vain.
     pub(super) refused_scopes: RefCell<BTreeSet<Vec<String>>>,
+    /// Links of the server that calls wait for, and whether the person was brought there.
+    pub(super) links: RefCell<HashMap<String, Weak<OnceCell<bool>>>>,
+    /// Lines that stderr has had.
+    said: RefCell<BTreeSet<String>>,
     /// The host was given something in place of what the server says.
     pub(super) has_stand_in: Cell<bool>,
     /// The host was greeted for a server that may have less than the greeting said.
@@ -111,6 +126,8 @@ impl Session {
             initialized: RefCell::default(),
             server: Mutex::new(None),
             refused_scopes: RefCell::default(),
+            links: RefCell::default(),
+            said: RefCell::default(),
             has_stand_in: Cell::default(),
             has_own_greeting: Cell::default(),
             open: RefCell::default(),
@@ -248,13 +265,16 @@ impl Session {
             {
                 self.elicit(address.url.clone());
             }
-            State::Settled
-                if self.has_stand_in.get() && matches!(self.hello(), Hello::Legacy(_)) =>
-            {
-                self.has_stand_in.set(false);
-                self.announce_change(None);
-            }
+            State::Settled => self.stand_in_ends(),
             _ => {}
+        }
+    }
+
+    /// A host that was given something in place of the server's lists asks for them again.
+    pub(super) fn stand_in_ends(&self) {
+        if self.has_stand_in.get() && matches!(self.hello(), Hello::Legacy(_)) {
+            self.has_stand_in.set(false);
+            self.announce_change(None);
         }
     }
 
@@ -279,27 +299,43 @@ impl Session {
         let this = Rc::clone(self);
         tokio::task::spawn_local(async move {
             let message = format!("Sign in to {}", this.link.title());
-            if this.agreed_to(&message, &url).await == Some(false) {
-                this.sign_in.decline();
+            let shown = this.show(&message, &url);
+            let over = || this.sign_in.wait(Until::Over, SIGN_IN_LASTS);
+            let agreed = tokio::select! {
+                agreed = shown.agreed => agreed,
+                _ = over() => {
+                    this.host.send(offer::no_longer_asked(&shown.id));
+                    Some(true)
+                }
+            };
+            if agreed != Some(true) {
+                return this.sign_in.decline();
             }
+            over().await;
+            this.host.send(offer::elicitation_complete(&shown.name));
         });
     }
 
-    /// Asks the host to open a link. `None`: it did not understand.
-    pub(super) async fn agreed_to(&self, message: &str, url: &url::Url) -> Option<bool> {
+    /// Asks the host to open a link.
+    pub(super) fn show(&self, message: &str, url: &url::Url) -> Shown {
         self.count.set(self.count.get() + 1);
         let name = format!("authctl-{}", self.count.get());
-        let id = Id::of(&name.as_str().into())?;
+        let id = Id::name(&name);
         let (reply, answer) = oneshot::channel();
         self.asked.borrow_mut().insert(id.clone(), reply);
         self.host.send(offer::elicitation(&id, &name, message, url));
-        let answer = answer.await.ok()?;
-        let agreed = answer.member("result")["action"] == "accept";
-        if agreed {
-            self.sign_in.wait(super::sign_in::Until::Over, Duration::from_hours(1)).await;
-            self.host.send(offer::elicitation_complete(&name));
+        let agreed = Box::pin(async move {
+            let answer: Message = answer.await.ok()?;
+            Some(answer.member("result")["action"] == "accept")
+        });
+        Shown { id, name, agreed }
+    }
+
+    /// Says a line on stderr, but not twice.
+    pub(super) fn warn_once(&self, line: &str) {
+        if self.said.borrow_mut().insert(line.to_owned()) {
+            self.settings.interact.warn(line);
         }
-        Some(agreed)
     }
 
     /// Lets the last requests come to their end.

@@ -1,50 +1,52 @@
 //! From a refusal to an answer: one refresh where a credential is rejected, one sign-in where one is missing or
-//! too narrow, a link for the person where the server wants that; then once more, and after that no more.
+//! too narrow, a link for the person where the server wants that (`follow`); then once more, and after that no more.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OnceCell;
+
 use super::Failure;
-use super::offer::{self, Asking};
+use super::offer::{self, Asking, Input};
 use super::session::{Session, is_listening};
 use super::sign_in::{State, Until};
 use crate::forward::{Bring, SignInWish, Standing};
 use crate::http::Answer;
 use crate::jsonrpc::{METHOD_NOT_FOUND, Message};
-use crate::login_signal::{Demand, Invitations, Refresh, Signal, of_answer, of_message};
+use crate::login_signal::{Demand, Refresh, Signal, of_answer, of_message};
 
 /// How long the address of a sign-in may take: discovery and registration.
 const ADDRESS_WAIT: Duration = Duration::from_secs(30);
-/// When a call is repeated after its link was opened: nobody says when the person is done there.
-const FOLLOWED: [Duration; 4] = [
-    Duration::from_secs(3),
-    Duration::from_secs(6),
-    Duration::from_secs(12),
-    Duration::from_secs(24),
-];
 
 /// What was tried for one request.
 #[derive(Default)]
-struct Tried {
+pub(super) struct Tried {
     renewed: bool,
     signed_in: bool,
     /// The server may have moved to another authorization server.
     moved: bool,
     scopes: BTreeSet<Vec<String>>,
-    followed: usize,
+    pub followed: usize,
+    /// What the person said to a link of the server's that the host showed.
+    pub agreed: Option<bool>,
+    /// Links that this request waits for.
+    pub links: RefCell<Vec<Rc<OnceCell<bool>>>>,
+    /// Elicitations that end with this request.
+    pub shown: RefCell<Vec<String>>,
 }
 
 /// What comes next.
-enum Next {
+pub(super) enum Next {
     /// The server's own word stands.
     Pass,
     Again,
     Instead(Result<Message, Failure>),
 }
 
-type Outcome = Result<Message, Failure>;
+pub(super) type Outcome = Result<Message, Failure>;
 
 impl Session {
     /// The response to a request of the host.
@@ -55,19 +57,33 @@ impl Session {
         if offer::calls_tool(&request) && self.sign_in.state() != State::Settled {
             return self.authorize(&request).await;
         }
+        let mut tried = Tried::default();
         let request = match offer::repeated(&request) {
-            Some((_, false)) => return self.unsettled(&request, "the sign-in was declined"),
-            Some((request, true)) => {
+            Some((_, Input::SignIn, false)) => {
+                return self.unsettled(&request, "the sign-in was declined");
+            }
+            Some((request, Input::SignIn, true)) => {
                 self.sign_in.wait(Until::Over, self.settings.call_patience).await;
+                request
+            }
+            Some((request, Input::Page, agreed)) => {
+                tried.agreed = Some(agreed);
                 request
             }
             None => request,
         };
-        let mut tried = Tried::default();
+        let outcome = self.try_on(&request, &mut tried).await;
+        for name in tried.shown.take() {
+            self.host.send(offer::elicitation_complete(&name));
+        }
+        outcome
+    }
+
+    async fn try_on(self: &Rc<Self>, request: &Message, tried: &mut Tried) -> Outcome {
         loop {
-            let outcome = self.ask(&request).await;
-            match self.next(&outcome, &request, &mut tried).await {
-                Next::Pass => return self.completed(outcome, &request),
+            let outcome = self.ask(request).await;
+            match self.next(&outcome, request, tried).await {
+                Next::Pass => return self.completed(outcome, request),
                 Next::Again => {}
                 Next::Instead(other) => return other,
             }
@@ -84,6 +100,9 @@ impl Session {
             Err(Failure::Refused(refusal)) => Some(refusal.answer.clone()),
             _ => None,
         };
+        if let Err(Failure::Trouble(why)) = outcome {
+            return Next::Instead(self.troubled(request, why));
+        }
         match self.signal(outcome).await {
             Signal::Nothing => Next::Pass,
             Signal::Hint(said) => {
@@ -128,8 +147,12 @@ impl Session {
         request: &Message,
         tried: &mut Tried,
     ) -> Next {
-        if std::mem::replace(&mut tried.signed_in, true) {
-            return self.give_up(demand);
+        let broker = self.link.broker();
+        if let Some(trouble) = broker.trouble() {
+            return Next::Instead(self.troubled(request, &trouble.0));
+        }
+        if std::mem::replace(&mut tried.signed_in, true) || broker.holds_vain().await {
+            return self.give_up(refusal, demand).await;
         }
         self.sign_in_for(refusal, false, request).await
     }
@@ -153,12 +176,14 @@ impl Session {
             match broker.other_than_held().await {
                 Ok(true) => return Next::Again,
                 Ok(false) => {}
-                Err(trouble) => return Next::Instead(Err(Failure::failed(trouble.0))),
+                Err(trouble) => return Next::Instead(self.troubled(request, &trouble.0)),
             }
         }
         match broker.standing().await {
-            Standing::Key => self.give_up(demand),
-            Standing::Token { .. } if refresh == Refresh::Never => self.give_up(demand),
+            Standing::Key => self.give_up(refusal, demand).await,
+            Standing::Token { .. } if refresh == Refresh::Never => {
+                self.give_up(refusal, demand).await
+            }
             // A new token is refused: only that another server gives them now would explain it.
             Standing::Token { is_renewable: true } => {
                 self.sign_in_elsewhere(refusal, demand, request, tried).await
@@ -179,12 +204,13 @@ impl Session {
         request: &Message,
         tried: &mut Tried,
     ) -> Next {
-        if refusal.is_none() || std::mem::replace(&mut tried.moved, true) {
-            return self.give_up(demand);
+        let is_tried = std::mem::replace(&mut tried.moved, true);
+        if refusal.is_none() || is_tried || self.link.broker().holds_vain().await {
+            return self.give_up(refusal, demand).await;
         }
-        match self.sign_in_for(refusal, true, request).await {
+        match self.sign_in_for(refusal.clone(), true, request).await {
             Next::Again => Next::Again,
-            _ => self.give_up(demand),
+            _ => self.give_up(refusal, demand).await,
         }
     }
 
@@ -198,26 +224,43 @@ impl Session {
     ) -> Next {
         let mut scopes = demand.scopes.clone();
         scopes.sort_unstable();
-        if self.refused_scopes.borrow().contains(&scopes) {
-            return self.give_up(&demand);
-        }
         if !tried.scopes.insert(scopes.clone()) {
-            self.refused_scopes.borrow_mut().insert(scopes);
-            return self.give_up(&demand);
+            self.refused_scopes.borrow_mut().insert(scopes.clone());
+        }
+        if self.refused_scopes.borrow().contains(&scopes) {
+            return self.give_up(refusal, &demand).await;
         }
         self.sign_in_for(refusal, false, request).await
     }
 
-    /// The server's own refusal stands; the person hears what there is to do.
-    fn give_up(&self, demand: &Demand) -> Next {
+    /// The server's own refusal stands, if it has words that a host knows; the person hears what there is to do.
+    async fn give_up(&self, refusal: Option<Arc<Answer>>, demand: &Demand) -> Next {
+        self.link.broker().note_vain().await;
         let title = self.link.title();
         let said = demand.said.as_ref().map_or(String::new(), |said| format!(" ({said})"));
-        let line = format!(
-            "{title} still refuses the sign-in{said}; another one: authctl login {}",
-            self.link.login_name()
-        );
-        self.settings.interact.warn(&line);
-        Next::Pass
+        let login = self.link.login_name();
+        let line =
+            format!("{title} still refuses the sign-in{said}; another one: authctl login {login}");
+        self.warn_once(&line);
+        match refusal {
+            Some(answer) if Message::read(String::from_utf8_lossy(&answer.body)).is_err() => {
+                Next::Instead(Err(Failure::failed(line)))
+            }
+            _ => Next::Pass,
+        }
+    }
+
+    /// The credential cannot be had for now: a host that is just greeting is greeted, so that it stays.
+    fn troubled(&self, request: &Message, why: &str) -> Outcome {
+        self.has_stand_in.set(true);
+        if let Some(greeting) = offer::greeting(request, &self.link.title()) {
+            self.has_own_greeting.set(true);
+            return Ok(greeting);
+        }
+        let result = (request.method() == Some("tools/call"))
+            .then(|| offer::tool_result(request, why, true))
+            .flatten();
+        result.ok_or_else(|| Failure::Trouble(why.to_owned()))
     }
 
     /// Begins a sign-in, and waits for it as long as this request can.
@@ -245,9 +288,9 @@ impl Session {
             State::Failed(why) => Next::Instead(self.unsettled(request, &why)),
             State::Pending(address) => {
                 let text = self.sign_in_text();
-                let asked = address
-                    .filter(|_| asking == Asking::Result)
-                    .and_then(|address| offer::input_required(request, &text, &address.url));
+                let asked = address.filter(|_| asking == Asking::Result).and_then(|address| {
+                    offer::input_required(request, Input::SignIn, &text, &address.url)
+                });
                 Next::Instead(asked.map_or_else(|| self.unsettled(request, &text), Ok))
             }
         }
@@ -291,6 +334,7 @@ impl Session {
 
     /// The tool that gives the link.
     async fn authorize(self: &Rc<Self>, request: &Message) -> Outcome {
+        self.sign_in.resume();
         self.sign_in.begin(SignInWish {
             refusal: None,
             bring: Bring::Shown,
@@ -306,55 +350,6 @@ impl Session {
         offer::tool_result(request, &text, is_error).ok_or_else(|| Failure::failed(text))
     }
 
-    /// A link of the server's: the session stays, and the call may succeed once the person was there.
-    async fn follow(
-        self: &Rc<Self>,
-        outcome: &Outcome,
-        links: &Invitations,
-        request: &Message,
-        tried: &mut Tried,
-    ) -> Next {
-        let is_refused = matches!(outcome, Ok(message) if message.is_error() || is_failed(message))
-            || outcome.is_err();
-        if tried.followed == 0 && !self.bring_to(links, request).await {
-            return Next::Pass;
-        }
-        let Some(wait) = FOLLOWED.get(tried.followed).filter(|_| is_refused) else {
-            return Next::Pass;
-        };
-        tried.followed += 1;
-        tokio::time::sleep(*wait).await;
-        Next::Again
-    }
-
-    /// Brings the person to the links, the way the host can: whether anybody goes there now. The links are
-    /// strangers' text: only one of the server's own origin is opened unasked.
-    async fn bring_to(&self, links: &Invitations, request: &Message) -> bool {
-        let title = self.link.title();
-        for dropped in &links.dropped {
-            self.settings.interact.warn(&dropped.to_string());
-        }
-        let mut brought = false;
-        for invitation in &links.links {
-            let Ok(url) = crate::http::parse_url(invitation.link.as_str()) else { continue };
-            let said = format!("{title} asks you to open this page. {}", invitation.message);
-            brought |= match self.asking(Some(request)) {
-                // The host reads the error itself.
-                Asking::Request if invitation.elicitation_id.is_some() => false,
-                Asking::Request => self.agreed_to(said.trim(), &url).await == Some(true),
-                _ if invitation.link.is_own() && self.settings.bring == Bring::Browser => {
-                    self.link.broker().open(url).await
-                }
-                _ => {
-                    let shown = invitation.link.redacted();
-                    self.settings.interact.warn(&format!("{title} wants a page opened: {shown}"));
-                    false
-                }
-            };
-        }
-        brought
-    }
-
     /// What the host gets of the server's word.
     fn completed(&self, outcome: Outcome, request: &Message) -> Outcome {
         let response = match outcome? {
@@ -364,6 +359,9 @@ impl Session {
             }
             response => response,
         };
+        if self.sign_in.state() == State::Settled {
+            self.stand_in_ends();
+        }
         if request.method() != Some("tools/list") {
             return Ok(response);
         }
@@ -376,11 +374,6 @@ impl Session {
         }
         Ok(response)
     }
-}
-
-/// A result that says of itself that it is an error (MCP, `CallToolResult`).
-fn is_failed(message: &Message) -> bool {
-    message.member("result")["isError"] == true
 }
 
 fn is_unknown_method(response: &Message) -> bool {

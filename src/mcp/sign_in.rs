@@ -60,10 +60,10 @@ impl SignIn {
 
     /// Begins a sign-in for what was refused, unless one goes on.
     pub fn begin(self: &Rc<Self>, wish: SignInWish) {
-        self.declined.set(false);
         if self.is_pending() {
             return;
         }
+        self.declined.set(false);
         self.set(State::Pending(None));
         let this = Rc::clone(self);
         tokio::task::spawn_local(async move {
@@ -95,6 +95,11 @@ impl SignIn {
         if let Some(watcher) = &*self.watcher.borrow() {
             watcher(&self.state());
         }
+    }
+
+    /// The person asked for it after all: it is waited for again.
+    pub fn resume(&self) {
+        self.declined.set(false);
     }
 
     /// The person does not want to: nobody waits for it any longer.

@@ -64,6 +64,12 @@ mod mcp_listen;
 #[cfg(unix)]
 mod mcp_modern;
 #[cfg(unix)]
+mod mcp_rejected;
+#[cfg(unix)]
+mod mcp_session;
+#[cfg(unix)]
+mod mcp_settings;
+#[cfg(unix)]
 mod mcp_signals;
 #[cfg(unix)]
 mod one_login;

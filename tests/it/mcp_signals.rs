@@ -6,7 +6,10 @@ use std::io::Write;
 use serde_json::{Value, json};
 
 use crate::support::eventually;
+use crate::support::mcp_host::Host;
+use crate::support::mcp_scene::{Scene, call, is_done, modern, shows_links};
 use crate::support::mcp_server::{Gate, McpServer, Mode};
+use crate::support::mcp_wire::WireServer;
 use crate::support::sandbox::{Running, Sandbox};
 
 /// A server behind a gate, and a bridge to it with a host that can elicit nothing.
@@ -24,15 +27,19 @@ impl Bridge {
         command.stdin(std::process::Stdio::piped());
         let running = sandbox.start(command);
         let mut bridge = Self { server, sandbox, running };
+        bridge.greet();
+        bridge
+    }
+
+    fn greet(&mut self) {
         let parameters = json!({
             "protocolVersion": "2025-11-25",
             "capabilities": {},
             "clientInfo": { "name": "host", "version": "1" },
         });
-        bridge.say(
+        self.say(
             &json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": parameters }),
         );
-        bridge
     }
 
     fn say(&mut self, message: &Value) {
@@ -139,6 +146,188 @@ fn a_foreign_link_is_not_opened_and_the_error_passes() {
     assert_eq!(bridge.server.calls("tools/call").len(), 1);
     let said = bridge.end();
     assert!(said.contains("https://evil.example/x"), "{said}");
+}
+
+/// It cannot be opened unless it is seen whole, nor judged unless its origin is named.
+#[test]
+fn a_foreign_link_is_shown_whole_and_with_its_origin() {
+    const LINK: &str = "https://evil.example/x?state=abc&next=%2F";
+    let mut bridge = Bridge::new(Gate::LinkError, Mode::Json);
+    bridge.server.hand_out(LINK);
+    bridge.call(1, "build_creative");
+    bridge.response(1);
+    bridge.call(2, "build_creative");
+    bridge.response(2);
+    let said = bridge.end();
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains(LINK)).collect();
+    assert_eq!(lines.len(), 1, "{said}");
+    assert!(lines[0].contains("a page of https://evil.example, which is not its own"), "{said}");
+}
+
+/// A host that can show links, greeted.
+fn showing(gate: Gate) -> (McpServer, Sandbox, Host) {
+    let server = McpServer::start(gate, Mode::Sse);
+    let sandbox = Sandbox::new();
+    let mut host = Host::start(&sandbox, &[&server.url()]);
+    let id = host.hello_with(&shows_links());
+    host.answer(&id);
+    host.notify("notifications/initialized");
+    (server, sandbox, host)
+}
+
+#[test]
+fn a_host_that_shows_links_shows_those_of_the_server_foreign_ones_too() {
+    for foreign in [None, Some("https://evil.example/x?state=abc")] {
+        let (server, sandbox, mut host) = showing(Gate::LinkError);
+        let own = server.link();
+        server.hand_out(foreign.unwrap_or(&own));
+        let id = host.ask("tools/call", &call("build_creative"));
+        let asked = host.receive("the link", |it| it["method"] == "elicitation/create");
+        assert_eq!(asked["params"]["url"], foreign.unwrap_or(&own));
+        let message = asked["params"]["message"].as_str().unwrap();
+        assert_eq!(message.contains("a page of https://evil.example,"), foreign.is_some());
+        server.hand_out(&own);
+        server.follow_link();
+        let accepted = json!({"action": "accept"});
+        host.send(&json!({"jsonrpc": "2.0", "id": asked["id"], "result": accepted}));
+        assert!(is_done(&host.answer(&id)));
+        host.receive("its end", |it| it["method"] == "notifications/elicitation/complete");
+        assert!(sandbox.opened_urls().is_empty());
+    }
+}
+
+#[test]
+fn a_link_that_the_person_declines_leaves_the_servers_own_words() {
+    let (_server, sandbox, mut host) = showing(Gate::LinkError);
+    let id = host.ask("tools/call", &call("build_creative"));
+    let asked = host.receive("the link", |it| it["method"] == "elicitation/create");
+    let declined = json!({"action": "decline"});
+    host.send(&json!({"jsonrpc": "2.0", "id": asked["id"], "result": declined}));
+    assert_eq!(host.answer(&id)["error"]["code"], -32603);
+    assert!(sandbox.opened_urls().is_empty());
+}
+
+#[test]
+fn a_required_elicitation_passes_to_a_host_that_can_have_it() {
+    let (server, sandbox, mut host) = showing(Gate::ElicitationError);
+    let answer = host.call("tools/call", &call("build_creative"));
+    assert_eq!(answer["error"]["code"], -32042);
+    assert_eq!(answer["error"]["data"]["elicitations"][0]["url"], server.link());
+    assert!(sandbox.opened_urls().is_empty());
+}
+
+/// Without a handshake the link is a result, and the call that is repeated goes on.
+#[test]
+fn a_link_is_a_result_for_a_host_without_a_handshake() {
+    for action in ["accept", "decline"] {
+        let server = McpServer::start(Gate::LinkError, Mode::Json);
+        let sandbox = Sandbox::new();
+        let mut host = Host::start(&sandbox, &[&server.url()]);
+        let mut parameters = modern(&call("build_creative"), &shows_links());
+        let asked = host.call("tools/call", &parameters);
+        let result = &asked["result"];
+        let (key, input) = result["inputRequests"].as_object().unwrap().iter().next().unwrap();
+        assert_eq!(input["params"]["url"], server.link());
+        parameters["requestState"] = result["requestState"].clone();
+        parameters["inputResponses"] = json!({ key: { "action": action } });
+        if action == "accept" {
+            server.follow_link();
+            assert!(is_done(&host.call("tools/call", &parameters)));
+        } else {
+            assert_eq!(host.call("tools/call", &parameters)["error"]["code"], -32603);
+        }
+        assert!(sandbox.opened_urls().is_empty());
+    }
+}
+
+#[test]
+fn calls_that_meet_one_link_at_one_time_open_it_once() {
+    let mut bridge = Bridge::new(Gate::LinkError, Mode::Json);
+    for id in 1..=5 {
+        bridge.call(id, "build_creative");
+    }
+    bridge.running.opened_url();
+    eventually("all calls", || (bridge.server.calls("tools/call").len() >= 5).then_some(()));
+    bridge.server.follow_link();
+    for id in 1..=5 {
+        assert_eq!(bridge.result(id)["structuredContent"]["tool"], "build_creative");
+    }
+    assert_eq!(bridge.sandbox.opened_urls().len(), 1);
+    bridge.end();
+}
+
+/// `AUTH_REQUIRED` with status 200: one sign-in, one more try; what is open asks for nobody.
+#[test]
+fn an_error_of_adcp_is_signed_in_for() {
+    for (gate, mode) in [
+        (Gate::Tool, Mode::Json),
+        (Gate::Tool, Mode::Sse),
+        (Gate::ToolText, Mode::Json),
+        (Gate::Handler, Mode::Sse),
+    ] {
+        let scene = Scene::with(gate, mode);
+        let mut host = scene.host(&[]);
+        host.initialize();
+        assert!(is_done(&host.call("tools/call", &call("get_adcp_capabilities"))));
+        assert!(scene.tabs().is_empty());
+        let waiting = host.ask("tools/call", &call("build_creative"));
+        scene.agree(0);
+        assert!(is_done(&host.answer(&waiting)));
+        let names: Vec<Value> =
+            scene.mcp.calls("tools/call").iter().map(|it| it["params"]["name"].clone()).collect();
+        assert_eq!(names, ["get_adcp_capabilities", "build_creative", "build_creative"]);
+        assert_eq!(scene.tabs().len(), 1);
+        host.last_words();
+    }
+}
+
+#[test]
+fn an_error_that_stays_after_the_sign_in_passes_byte_for_byte() {
+    let scene = Scene::new(Gate::Tool);
+    scene.mcp.trust(|_| false);
+    let mut command = scene.sandbox.command(["mcp", &scene.mcp.url()]);
+    command.stdin(std::process::Stdio::piped());
+    let running = scene.sandbox.start(command);
+    let mut bridge = Bridge {
+        server: McpServer::start(Gate::None, Mode::Json),
+        sandbox: Sandbox::new(),
+        running,
+    };
+    bridge.greet();
+    bridge.call(1, "build_creative");
+    scene.agree(0);
+    let refused = bridge.response(1);
+    let seen = scene.mcp.last_reply();
+    assert_eq!(refused, seen);
+    bridge.end();
+}
+
+/// Errors of other kinds are none of authctl's business.
+#[test]
+fn errors_of_other_kinds_pass_byte_for_byte() {
+    for code in ["ACCOUNT_NOT_FOUND", "PERMISSION_DENIED", "RATE_LIMITED", "BUDGET_EXHAUSTED"] {
+        let body = move |id: &Value| {
+            format!(
+                r#"{{"result":{{"structuredContent":{{"adcp_error":{{"code":"{code}","recovery":"terminal","message":"é"}}}},"isError":true,"content":[]}},"jsonrpc":"2.0","id":{id}}}"#
+            )
+        };
+        let server = WireServer::start(move |call| match call.what() {
+            "tools/call" => {
+                let body = body(&call.message()["id"]);
+                call.reply(200, &[], "application/json", &body)
+            }
+            _ => call.normal(),
+        });
+        let sandbox = Sandbox::new();
+        let mut host = Host::met(&sandbox, &[&server.url()]);
+        let id = host.ask("tools/call", &call("t"));
+        assert_eq!(
+            host.answer(&id).to_string(),
+            serde_json::from_str::<Value>(&body(&id)).unwrap().to_string()
+        );
+        assert!(sandbox.opened_urls().is_empty());
+        assert_eq!(server.count("tools/call"), 1);
+    }
 }
 
 #[test]

@@ -11,8 +11,8 @@ use tokio::task::LocalSet;
 
 use super::client::{self, Client};
 use super::credentials::{self, Seat, Target, quiet};
-use super::{listen, wrap};
-use crate::commands::{complete, given, parse_time};
+use super::{headers, listen, wrap};
+use crate::commands::{complete, parse_time, server};
 use crate::config::McpRule;
 use crate::context::Context;
 use crate::credential::Name;
@@ -20,7 +20,7 @@ use crate::error::{CommandError, Kind};
 use crate::forward::{Bring, Broker, Forward};
 use crate::http::{Http, parse_url};
 use crate::mcp::{self, Broken, Endpoint, Filter, Known, Link, Settings};
-use crate::secret::Secret;
+use crate::text::clean;
 
 #[derive(Debug, Args)]
 #[group(skip)]
@@ -33,12 +33,12 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 
-    /// Header of each request, as in 'X-Team: blue'
-    #[arg(long = "header", value_name = "HEADER: VALUE", value_parser = parse_header)]
+    /// Header of each request, as in 'X-Team: blue'; ${NAME} stands for a variable of the environment
+    #[arg(long = "header", value_name = "HEADER: VALUE", value_parser = headers::parse)]
     headers: Vec<(String, String)>,
 
     /// Header whose value is another stored credential, as in X-Api-Key=NAME
-    #[arg(long = "secret-header", value_name = "HEADER=NAME", value_parser = parse_secret_header)]
+    #[arg(long = "secret-header", value_name = "HEADER=NAME", value_parser = headers::parse_secret)]
     secret_headers: Vec<(String, String)>,
 
     /// Show and allow only these tools; * stands for any text
@@ -89,16 +89,6 @@ impl Arguments {
 /// Long enough for a call that a person, or a model, has a part in.
 const ANSWER_WAIT: Duration = Duration::from_mins(10);
 
-fn parse_header(typed: &str) -> Result<(String, String), String> {
-    let (name, value) = typed.split_once(':').ok_or("it is written like 'X-Team: blue'")?;
-    Ok((name.trim().to_owned(), value.trim().to_owned()))
-}
-
-fn parse_secret_header(typed: &str) -> Result<(String, String), String> {
-    let (name, credential) = typed.split_once('=').ok_or("it is written like X-Api-Key=NAME")?;
-    Ok((name.trim().to_owned(), credential.trim().to_owned()))
-}
-
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     if arguments.starts_child() {
         let settings = settings(context, arguments, &McpRule::default());
@@ -135,21 +125,37 @@ struct Session {
 }
 
 fn prepare(context: &Context, arguments: &Arguments) -> Result<Session, CommandError> {
-    let typed = arguments.server.as_deref().unwrap_or_default();
-    let url = parse_url(typed)?;
-    let rule = context.config()?.mcp(typed);
+    let typed = target(context, arguments)?;
+    let url = parse_url(&typed.url)?;
+    let rule = context.config()?.mcp(&typed.url);
+    let target =
+        Target { name: typed.name.or(rule.credential.as_ref().map(Name::to_string)), ..typed };
     let settings = settings(context, arguments, &rule);
-    let extra = extra_headers(context, arguments, &rule)?;
-    let credential = arguments.name.clone().or(rule.credential.as_ref().map(Name::to_string));
-    let target = Target { url: typed.to_owned(), name: credential };
+    let login_name = target.login_name();
+    let extra = headers::read(context, &arguments.headers, &arguments.secret_headers, &rule)?;
     let client = Client::read(context, &arguments.client)?;
     let (options, command_line) = (quiet(context), context.command_line);
     let (asks, desk) = credentials::start(Seat { options, command_line, target, client });
     let forward = Forward { http: Http::new(), broker: Broker::new(asks), extra };
     let patience = arguments.answer_wait.or(rule.answer_wait).unwrap_or(ANSWER_WAIT);
     let known = Known::of(&url, &context.paths()?.state);
-    let link = Rc::new(Rc::new(Endpoint { url, forward, known, patience }));
+    let link = Rc::new(Rc::new(Endpoint { url, login_name, forward, known, patience }));
     Ok(Session { link, settings, desk })
+}
+
+/// Whose server is meant: an address, or the name that one has here.
+fn target(context: &Context, arguments: &Arguments) -> Result<Target, CommandError> {
+    let typed = arguments.server.as_deref().unwrap_or_default();
+    let name = arguments.name.clone();
+    if typed.contains("://") {
+        return Ok(Target { url: typed.to_owned(), name });
+    }
+    let url = server::find(context, typed, name.as_deref())?.map(|server| server.url);
+    let url = url.filter(|url| !url.is_empty()).ok_or_else(|| {
+        CommandError::usage(format!("no MCP server is called {}", clean(typed)))
+            .hint("authctl mcp URL --name NAME  (a server that takes this credential)")
+    })?;
+    Ok(Target { url, name: Some(typed.to_owned()) })
 }
 
 fn settings(context: &Context, arguments: &Arguments, rule: &McpRule) -> Settings {
@@ -167,32 +173,4 @@ fn settings(context: &Context, arguments: &Arguments, rule: &McpRule) -> Setting
         filter: Filter::new(&allow, &both(&arguments.deny_tools, &rule.deny_tools)),
         ..defaults
     }
-}
-
-/// Headers beside the credential's; a typed one wins over a written one.
-fn extra_headers(
-    context: &Context,
-    arguments: &Arguments,
-    rule: &McpRule,
-) -> Result<Vec<(String, Secret)>, CommandError> {
-    let plain = |(name, value): (&String, &String)| (name.clone(), Secret::new(value.as_str()));
-    let mut headers: Vec<_> = rule.headers.iter().map(plain).collect();
-    for (header, name) in &rule.secret_headers {
-        headers.push((header.clone(), secret(context, &name.to_string())?));
-    }
-    headers.extend(arguments.headers.iter().map(|(name, value)| plain((name, value))));
-    for (header, name) in &arguments.secret_headers {
-        headers.push((header.clone(), secret(context, name)?));
-    }
-    Ok(headers)
-}
-
-/// The bare secret of a further credential.
-fn secret(context: &Context, typed: &str) -> Result<Secret, CommandError> {
-    let named = context.name(typed)?;
-    let provider = context.provider(&named.name)?;
-    let purpose = crate::commands::purpose::Purpose::mcp();
-    let min_ttl = Duration::ZERO;
-    let resolved = given::resolve(context, &named, provider, min_ttl, false, Some(&purpose))?;
-    Ok(resolved.credential.secret().clone())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
 use super::bringer::Bringer;
@@ -32,6 +32,16 @@ pub struct Target {
     pub name: Option<String>,
 }
 
+impl Target {
+    /// What `authctl login` is given to sign in by hand.
+    pub fn login_name(&self) -> String {
+        match &self.name {
+            Some(name) => format!("{} --name {name}", self.url),
+            None => self.url.clone(),
+        }
+    }
+}
+
 /// What a thread needs to begin: a context of its own, and whose server it is.
 #[derive(Clone)]
 pub struct Seat {
@@ -52,16 +62,18 @@ pub fn start(seat: Seat) -> (mpsc::UnboundedSender<Ask>, thread::JoinHandle<()>)
     let (asks, mut queue) = mpsc::unbounded_channel();
     let thread = thread::spawn(move || {
         signals::leave_to_main_thread();
-        let mut desk = Desk { context: seat.context(), seat, resolved_at: None, noted: false };
+        let context = seat.context();
+        let mut desk =
+            Desk { context, seat, known_since: Timestamp::UNIX_EPOCH, noted: false, said: None };
         while let Some(ask) = queue.blocking_recv() {
             match ask {
-                Ask::Fresh { min_ttl, rejected, reply } => {
-                    let _ = reply.send(desk.fresh(min_ttl, rejected.as_ref()));
+                Ask::Fresh { rejected, renews, reply } => {
+                    let _ = reply.send(desk.fresh(rejected.as_ref(), renews));
                 }
                 Ask::Open { url, reply } => {
                     let _ = reply.send(desk.context.ui.open_url(&url));
                 }
-                Ask::SignIn(ask) => sign_in(&desk.seat, desk.resolved_at, ask),
+                Ask::SignIn(ask) => sign_in(&desk.seat, desk.known_since, ask),
             }
         }
     });
@@ -71,50 +83,86 @@ pub fn start(seat: Seat) -> (mpsc::UnboundedSender<Ask>, thread::JoinHandle<()>)
 struct Desk {
     context: Context,
     seat: Seat,
-    /// When the credential in use was read: a sign-in after that may have brought a better one.
-    resolved_at: Option<Timestamp>,
+    /// A sign-in after that is news.
+    known_since: Timestamp,
     /// The hand-out stands in the audit log already.
     noted: bool,
+    /// The trouble that was spoken of last.
+    said: Option<String>,
 }
 
 impl Desk {
     fn fresh(
         &mut self,
-        min_ttl: Duration,
         rejected: Option<&Arc<Held>>,
+        renews: bool,
     ) -> Result<Option<Arc<Held>>, Trouble> {
-        self.try_fresh(min_ttl, rejected).or_else(|error| match error.kind() {
+        self.try_fresh(rejected, renews).or_else(|error| match error.kind() {
             Kind::LoginRequired => Ok(None),
-            _ => Err(trouble(&error)),
+            _ => Err(self.trouble(&error)),
         })
+    }
+
+    /// Said once on stderr: what is open goes on without the credential.
+    fn trouble(&mut self, error: &CommandError) -> Trouble {
+        let trouble = trouble(error);
+        if self.said.as_ref() != Some(&trouble.0) {
+            self.context.ui.warn(&trouble.0);
+            self.said = Some(trouble.0.clone());
+        }
+        trouble
     }
 
     fn try_fresh(
         &mut self,
-        min_ttl: Duration,
         rejected: Option<&Arc<Held>>,
+        renews: bool,
     ) -> Result<Option<Arc<Held>>, CommandError> {
         let target = &self.seat.target;
         let found = server::find(&self.context, &target.url, target.name.as_deref())?;
-        let Some(Server { named, provider, .. }) = found else { return Ok(None) };
+        let Some(Server { named, provider, .. }) = found else {
+            self.known_since = Timestamp::UNIX_EPOCH;
+            return Ok(None);
+        };
         let purpose = Purpose::mcp();
         if !self.noted {
             purpose.confirm(&self.context, &named.name, &provider)?;
         }
-        let resolved_at = Timestamp::now();
-        let held = self.held(&named, &provider, min_ttl, false)?;
+        self.known_since = Timestamp::now();
+        let held = self.living(&named, &provider);
+        let held = held.inspect_err(|_| self.known_since = self.known_since(&named))?;
         let held = match rejected.filter(|rejected| is_same(rejected, &held)) {
-            Some(_) if held.credential.is_renewable() => {
-                self.held(&named, &provider, Duration::ZERO, true)?
+            Some(_) if renews && held.credential.is_renewable() => {
+                let renewed = self.held(&named, &provider, Duration::ZERO, true);
+                renewed.inspect_err(|_| self.known_since = self.known_since(&named))?
             }
             _ => held,
         };
-        self.resolved_at = Some(resolved_at);
         if !std::mem::replace(&mut self.noted, true) {
             let line = purpose.entry(Outcome::Done, Some((&named.name, &provider)));
             self.context.record(Entry { id: Some(held.id.clone()), ..line });
         }
         Ok(Some(Arc::new(held)))
+    }
+
+    /// What is news where the store has nothing of use. A sign-in is written some time after it was made.
+    fn known_since(&self, named: &Named) -> Timestamp {
+        let asked = self.known_since;
+        match self.context.store().map(|store| store.load(&named.name)) {
+            Ok(Ok(Some(dead))) => asked.min(dead.signed_in_at + SignedDuration::from_nanos(1)),
+            Ok(Ok(None)) => Timestamp::UNIX_EPOCH,
+            _ => asked,
+        }
+    }
+
+    /// One that lives long enough, if it can be had; else the one that lives now.
+    fn living(&self, named: &Named, provider: &Provider) -> Result<Held, CommandError> {
+        let held = self.held(named, provider, Duration::ZERO, false)?;
+        if held.lives(Timestamp::now()) {
+            return Ok(held);
+        }
+        let min_ttl = held.least_ttl().unsigned_abs();
+        Ok(self.held(named, provider, min_ttl, false).unwrap_or(held))
     }
 
     fn held(
@@ -135,7 +183,7 @@ fn is_same(one: &Held, other: &Held) -> bool {
     one.credential.secret().expose() == other.credential.secret().expose()
 }
 
-fn sign_in(seat: &Seat, since: Option<Timestamp>, ask: SignInAsk) {
+fn sign_in(seat: &Seat, since: Timestamp, ask: SignInAsk) {
     let seat = seat.clone();
     thread::spawn(move || {
         signals::leave_to_main_thread();
@@ -153,7 +201,7 @@ fn sign_in(seat: &Seat, since: Option<Timestamp>, ask: SignInAsk) {
             client_metadata_url: seat.client.metadata_url.clone(),
             dpop: seat.client.dpop,
             is_brought: true,
-            since,
+            since: Some(since),
             only_elsewhere: ask.wish.only_elsewhere,
             ..SignIn::by_default(&seat.target.url, &bringer)
         };

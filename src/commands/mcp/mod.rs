@@ -5,6 +5,7 @@ mod bringer;
 mod change;
 mod client;
 mod credentials;
+mod headers;
 mod import;
 mod install;
 mod list;

@@ -1,8 +1,10 @@
 //! A host on the stdio of `authctl mcp`: says what its test wants, and reads what comes.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -14,6 +16,8 @@ pub struct Host {
     pub child: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
+    said: Arc<Mutex<Vec<u8>>>,
+    stderr: Option<JoinHandle<()>>,
     /// What came that nobody waited for.
     pub asides: Vec<Value>,
     next: u64,
@@ -37,10 +41,25 @@ impl Host {
     /// One that does not read.
     pub fn deaf(sandbox: &Sandbox, arguments: &[&str]) -> Self {
         let mut command = sandbox.command([&["mcp"], arguments].concat());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let stdin = child.stdin.take();
-        Self { child, stdin, lines: channel().1, asides: Vec::new(), next: 0 }
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let stderr = Some(collect(child.stderr.take().unwrap(), said.clone()));
+        Self { child, stdin, lines: channel().1, said, stderr, asides: Vec::new(), next: 0 }
+    }
+
+    /// What stderr has brought so far.
+    pub fn said(&self) -> String {
+        String::from_utf8_lossy(&self.said.lock().unwrap()).into_owned()
+    }
+
+    /// All that stderr had to say, once authctl has ended.
+    pub fn last_words(&mut self) -> String {
+        let status = self.end();
+        assert!(status.success(), "{status}: {}", self.said());
+        self.stderr.take().unwrap().join().unwrap();
+        self.said()
     }
 
     /// A host that has shaken hands.
@@ -111,11 +130,16 @@ impl Host {
 
     /// Sends `initialize`; gives its id.
     pub fn hello(&mut self) -> Value {
+        self.hello_with(&json!({"roots": {}, "sampling": {}, "elicitation": {}}))
+    }
+
+    /// The same for a host that can do this.
+    pub fn hello_with(&mut self, capabilities: &Value) -> Value {
         self.ask(
             "initialize",
             &json!({
                 "protocolVersion": "2025-11-25",
-                "capabilities": {"roots": {}, "sampling": {}, "elicitation": {}},
+                "capabilities": capabilities,
                 "clientInfo": {"name": "test-host", "version": "1"},
             }),
         )
@@ -157,6 +181,15 @@ impl Host {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();
     }
+}
+
+fn collect(mut stream: impl Read + Send + 'static, into: Arc<Mutex<Vec<u8>>>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        let mut chunk = [0; 4096];
+        while let Ok(read @ 1..) = stream.read(&mut chunk) {
+            into.lock().unwrap().extend_from_slice(&chunk[..read]);
+        }
+    })
 }
 
 impl Drop for Host {

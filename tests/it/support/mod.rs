@@ -11,6 +11,7 @@ pub mod http;
 pub mod launcher;
 pub mod mcp_guard;
 pub mod mcp_host;
+pub mod mcp_scene;
 pub mod mcp_server;
 pub mod mcp_wire;
 pub mod modern;

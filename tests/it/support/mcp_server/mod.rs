@@ -88,6 +88,7 @@ struct State {
     is_changed: bool,
     is_adcp_3_1: bool,
     requests: Vec<Request>,
+    last_reply: String,
 }
 
 /// What a request showed.
@@ -115,6 +116,7 @@ impl McpServer {
             is_changed: false,
             is_adcp_3_1: false,
             requests: Vec::new(),
+            last_reply: String::new(),
         };
         let state = Arc::new(Mutex::new(state));
         let own = Arc::clone(&state);
@@ -201,6 +203,11 @@ impl McpServer {
         self.state().is_followed
     }
 
+    /// The last JSON-RPC response, as it went out.
+    pub fn last_reply(&self) -> String {
+        self.state().last_reply.clone()
+    }
+
     /// Every HTTP request so far.
     pub fn requests(&self) -> Vec<Request> {
         self.state().requests.clone()
@@ -270,6 +277,7 @@ impl State {
         let mut reply = self.reply(&message, shown);
         reply["jsonrpc"] = json!("2.0");
         reply["id"] = message["id"].clone();
+        self.last_reply = reply.to_string();
         self.send(&reply)
     }
 

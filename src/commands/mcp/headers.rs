@@ -1,0 +1,86 @@
+//! Headers that a bridge adds to each request: as text, with variables of the environment in it, or with another
+//! stored credential as the value.
+
+use std::time::Duration;
+
+use crate::commands::given;
+use crate::commands::purpose::Purpose;
+use crate::config::McpRule;
+use crate::context::{Context, environment};
+use crate::error::CommandError;
+use crate::secret::Secret;
+use crate::text::clean;
+
+pub type Typed = (String, String);
+
+/// `X-Team: blue`
+pub fn parse(typed: &str) -> Result<Typed, String> {
+    let (name, value) = typed.split_once(':').ok_or("it is written like 'X-Team: blue'")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// `X-Api-Key=NAME`
+pub fn parse_secret(typed: &str) -> Result<Typed, String> {
+    let (name, credential) = typed.split_once('=').ok_or("it is written like X-Api-Key=NAME")?;
+    Ok((name.trim().to_owned(), credential.trim().to_owned()))
+}
+
+/// Headers beside the credential's; a typed one wins over a written one.
+pub fn read(
+    context: &Context,
+    plain: &[Typed],
+    secret: &[Typed],
+    rule: &McpRule,
+) -> Result<Vec<(String, Secret)>, CommandError> {
+    let mut headers = Vec::new();
+    for (header, text) in &rule.headers {
+        put(&mut headers, header, filled(header, text)?);
+    }
+    for (header, name) in &rule.secret_headers {
+        put(&mut headers, header, stored(context, &name.to_string())?);
+    }
+    for (header, text) in plain {
+        put(&mut headers, header, filled(header, text)?);
+    }
+    for (header, name) in secret {
+        put(&mut headers, header, stored(context, name)?);
+    }
+    Ok(headers)
+}
+
+fn put(headers: &mut Vec<(String, Secret)>, name: &str, value: Secret) {
+    headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+    headers.push((name.to_owned(), value));
+}
+
+/// The text with each `${VARIABLE}` replaced by what the environment has for it.
+fn filled(header: &str, text: &str) -> Result<Secret, CommandError> {
+    let mut value = String::new();
+    let mut rest = text;
+    while let Some((before, (variable, after))) =
+        rest.split_once("${").and_then(|(before, rest)| Some((before, rest.split_once('}')?)))
+    {
+        value.push_str(before);
+        value.push_str(&environment(variable).ok_or_else(|| unset(header, variable))?);
+        rest = after;
+    }
+    value.push_str(rest);
+    Ok(Secret::new(value))
+}
+
+fn unset(header: &str, variable: &str) -> CommandError {
+    let (header, variable) = (clean(header), clean(variable));
+    CommandError::usage(format!(
+        "the header {header} needs the variable {variable}, which is not set"
+    ))
+}
+
+/// The bare secret of a further credential.
+fn stored(context: &Context, typed: &str) -> Result<Secret, CommandError> {
+    let named = context.name(typed)?;
+    let provider = context.provider(&named.name)?;
+    let purpose = Purpose::mcp();
+    let resolved =
+        given::resolve(context, &named, provider, Duration::ZERO, false, Some(&purpose))?;
+    Ok(resolved.credential.secret().clone())
+}
