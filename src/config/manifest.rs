@@ -171,12 +171,15 @@ impl Check<'_> {
     }
 
     fn provider(&self, place: &Spanned<String>, id: &str) -> Result<(), Error> {
-        let Err(Error::UnknownProvider { name, nearest }) = self.config.provider(id) else {
-            return Ok(());
-        };
-        let line = self.document.line(place.span().start);
-        let file = self.document.file.to_owned();
-        Err(Error::UnknownInManifest { file, line, name, nearest })
+        match self.config.provider(id) {
+            Ok(_) => Ok(()),
+            Err(Error::UnknownProvider { name, nearest }) => {
+                let line = self.document.line(place.span().start);
+                let file = self.document.file.to_owned();
+                Err(Error::UnknownInManifest { file, line, name, nearest })
+            }
+            Err(other) => Err(other),
+        }
     }
 
     /// A variable that the programs of another provider read would send the credential there.

@@ -62,6 +62,8 @@ pub struct Config {
     providers: BTreeMap<String, Provider>,
     /// Those that authctl found at addresses.
     servers: BTreeMap<String, Provider>,
+    /// Why they are not known, if so.
+    unread: Option<String>,
     agents: BTreeMap<String, Agent>,
 }
 
@@ -105,6 +107,9 @@ pub enum Error {
     /// No provider has this name; `nearest` has up to three that look like it.
     #[error("there is no provider {name}")]
     UnknownProvider { name: String, nearest: Vec<String> },
+    /// It may be one of the servers that were found, and their file cannot be read.
+    #[error("there is no provider {name} that can be read: {reason}")]
+    Unread { name: String, reason: String },
     /// The same in a directory's manifest, which cannot add one.
     #[error("{file}:{line}: there is no provider {name}, and a manifest cannot add one")]
     UnknownInManifest { file: PathBuf, line: usize, name: String, nearest: Vec<String> },
@@ -119,7 +124,12 @@ impl Config {
             Some(text) => Self::parse(file, &text)?,
             None => Self::default(),
         };
-        Ok(Self { servers: read_servers(servers)?, ..config })
+        // A provider of another file does not need this one.
+        let (servers, unread) = match read_servers(servers) {
+            Ok(servers) => (servers, None),
+            Err(error) => (BTreeMap::new(), Some(error.to_string())),
+        };
+        Ok(Self { servers, unread, ..config })
     }
 
     /// Reads the text of the user's file.
@@ -143,6 +153,7 @@ impl Config {
             credentials: Vec::new(),
             mcp: BTreeMap::new(),
             servers: BTreeMap::new(),
+            unread: None,
             providers: check_providers(&document, written.provider, |line| Source::File {
                 path: file.to_owned(),
                 line,
@@ -184,9 +195,12 @@ impl Config {
     /// in the file replaces others of the same name as a whole.
     pub fn provider(&self, id: &str) -> Result<&Provider, Error> {
         let found = self.providers.get(id).or_else(|| self.servers.get(id));
-        found.or_else(|| catalog::provider(id)).ok_or_else(|| Error::UnknownProvider {
-            name: text::clean(id),
-            nearest: self.nearest(id),
+        found.or_else(|| catalog::provider(id)).ok_or_else(|| {
+            let name = text::clean(id);
+            match self.unread.clone() {
+                Some(reason) => Error::Unread { name, reason },
+                None => Error::UnknownProvider { name, nearest: self.nearest(id) },
+            }
         })
     }
 

@@ -91,8 +91,11 @@ impl Piped {
         }
     }
 
+    /// There are no groups: the process itself is all that can be ended.
     #[cfg(not(unix))]
-    fn end_group(&self) {}
+    fn end_group(&mut self) {
+        let _ = self.child.start_kill();
+    }
 }
 
 impl Drop for Piped {

@@ -116,12 +116,21 @@ fn failures_before_the_server_runs_have_the_codes_of_exec() {
     run(&["--with", "openai", "--", file.to_str().unwrap()]).failure(126);
     run(&["--with", "nobody-knows-this", "--", "cat"]).failure(125);
     run(&["--with", "openai", "--flag-of-nobody", "--", "cat"]).failure(125);
-    let said = run(&["--", "cat"]).failure(125);
-    assert!(said.contains("nothing to hand over"), "{said}");
     run(&["--with", "openai"]).failure(2);
     run(&["--with", "openai", "https://mcp.example/mcp"]).failure(2);
     run(&["https://mcp.example/mcp", "--", "cat"]).failure(125);
     assert_eq!(run(&["--with", "openai", "--", "cat"]).code(), 0);
+}
+
+#[test]
+fn a_server_for_which_nothing_was_chosen_starts_without_a_credential() {
+    let sandbox = with_key();
+    let mut host = Host::around(&sandbox, &[]);
+    assert_eq!(host.initialize()["result"]["serverInfo"]["name"], "scripted");
+    let output = host.leave();
+    assert_eq!(output.code(), 0, "{output:?}");
+    let said = &output.stderr;
+    assert!(said.contains("starts without a credential: nothing to hand over"), "{said}");
 }
 
 // -------------------------------------------------------------------------------------------- reaping

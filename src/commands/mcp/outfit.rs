@@ -2,7 +2,7 @@
 //! the person sign in.
 
 use std::cell::RefCell;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -48,11 +48,7 @@ impl Plan {
         let typed = handing::parse(context, with, &[])?;
         launch::check(&program)?;
         let handings = match typed {
-            none if none.is_empty() => {
-                handing::unnamed(context, &program, false).inspect_err(|error| {
-                    Purpose::exec(&program).record_failure(context, Outcome::Refused, None, error);
-                })?
-            }
+            none if none.is_empty() => Self::unnamed(context, &program),
             list => Handings { list, manifest: None },
         };
         environment::note_nesting(context);
@@ -60,13 +56,28 @@ impl Plan {
         Ok(Self { program, arguments, handings })
     }
 
+    /// What is asked for by nobody on the command line. Where that comes to nothing, the server starts all the
+    /// same: most of what such servers do needs no credential, and a host does not show why one did not start.
+    fn unnamed(context: &Context, program: &OsStr) -> Handings {
+        handing::unnamed(context, program, false).unwrap_or_else(|error| {
+            Purpose::exec(program).record_failure(context, Outcome::Refused, None, &error);
+            let line = format!("the server starts without a credential: {}", error.message());
+            context
+                .ui
+                .warn(&error.hints().iter().fold(line, |line, hint| format!("{line}; {hint}")));
+            Handings { list: Vec::new(), manifest: None }
+        })
+    }
+
     /// The command with the credentials that work now, said and written down. Where nobody is signed in, the
     /// server starts without: it may have tools that need nothing.
     pub fn outfit(&self, context: &Context, want: Want) -> Result<Outfit, CommandError> {
         let purpose = Purpose::exec(&self.program);
         let environment = self.gather(context, &purpose, want)?;
-        environment.record(context, &self.handings, &purpose)?;
-        context.ui.notice(&environment.announcement(self.handings.manifest.as_deref()));
+        if !self.handings.list.is_empty() {
+            environment.record(context, &self.handings, &purpose)?;
+            context.ui.notice(&environment.announcement(self.handings.manifest.as_deref()));
+        }
         Ok(Outfit {
             ends: environment.ends(),
             is_lacking: !environment.missing.is_empty(),
