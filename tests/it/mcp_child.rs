@@ -153,6 +153,29 @@ fn no_process_is_left_when_the_host_goes() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn what_left_the_group_of_the_server_ends_as_well() {
+    for signal in [None, Some(Signal::TERM)] {
+        let sandbox = with_key();
+        let mut host = Host::around(&sandbox, &WITH_KEY);
+        host.initialize();
+        assert_eq!(text(&host.call("daemon")), "left");
+        let daemon =
+            server_log(&sandbox).iter().find_map(|line| Some(pid(line.strip_prefix("daemon ")?)));
+        let daemon = daemon.unwrap();
+        assert!(!is_gone(daemon));
+        match signal {
+            None => drop(host.leave()),
+            Some(signal) => {
+                kill_process(pid_of(&host.running), signal).unwrap();
+                eventually("the end", || host.running.child.try_wait().unwrap());
+            }
+        }
+        eventually("the end of the daemon", || is_gone(daemon).then_some(()));
+    }
+}
+
 #[test]
 fn signals_end_the_server_as_well() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
