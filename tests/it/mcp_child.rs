@@ -74,6 +74,24 @@ fn questions_and_notifications_of_the_server_reach_the_host() {
 }
 
 #[test]
+fn an_id_that_is_in_use_is_refused_and_its_request_goes_on() {
+    let sandbox = with_key();
+    let mut host = Host::around(&sandbox, &WITH_KEY);
+    host.initialize();
+    let slow = host.ask("tools/call", &json!({"name": "slow"}));
+    eventually("the slow call", || {
+        server_log(&sandbox).iter().find(|line| *line == "slow").cloned()
+    });
+    let again =
+        json!({"jsonrpc": "2.0", "id": slow, "method": "tools/call", "params": {"name": "echo"}});
+    host.send(&again.to_string());
+    assert_eq!(host.answer(slow)["error"]["code"], -32_600);
+    std::fs::write(sandbox.path("release"), "").unwrap();
+    host.line("the first answer", |message| message["id"] == slow && message["result"].is_object());
+    host.leave().success();
+}
+
+#[test]
 fn garbage_on_the_servers_stdout_stays_away_from_the_host_and_is_said_once() {
     let sandbox = with_key();
     let mut host = Host::around(&sandbox, &WITH_KEY);
