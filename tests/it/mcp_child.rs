@@ -141,6 +141,71 @@ fn failures_before_the_server_runs_have_the_codes_of_exec() {
 }
 
 #[test]
+fn flags_that_fit_only_an_address_or_only_a_listener_are_refused() {
+    let mut sandbox = with_key();
+    let flags: [&[&str]; 12] = [
+        &["--name", "x"],
+        &["--header", "X-Team: blue"],
+        &["--secret-header", "X-Key=openai"],
+        &["--answer-wait", "5m"],
+        &["--client-id", "x"],
+        &["--client-credentials"],
+        &["--scope", "x"],
+        &["--dpop"],
+        &["--idle", "5m"],
+        &["--no-secret"],
+        &["--secret-file", "x"],
+        &["--listen", "--idle", "0"],
+    ];
+    for flags in flags {
+        sandbox.run([&["mcp"], flags, &["--", "true"]].concat()).failure(125);
+    }
+    for flags in [&["--idle", "5m"], &["--listen", "80"]] {
+        sandbox.run([&["mcp", "https://mcp.example/mcp"], &flags[..]].concat()).failure(2);
+    }
+    // The variable may be there for other servers.
+    sandbox.env("AUTHCTL_CLIENT_ID", "of-another-server");
+    assert_eq!(sandbox.run(["mcp", "--", "true"]).code(), 0);
+}
+
+#[test]
+fn usage_names_what_is_missing() {
+    let sandbox = with_key();
+    let said = |arguments: &[&str], code| {
+        let output = sandbox.run([&["mcp"], arguments].concat());
+        assert_eq!(output.code(), code, "{output:?}");
+        output.stderr
+    };
+    assert!(said(&[], 2).contains("authctl mcp [OPTIONS] -- <COMMAND>..."));
+    let listen = said(&["--listen"], 2);
+    assert!(!listen.contains("\n  <URL>\n") && listen.contains("COMMAND"), "{listen}");
+    let port = said(&["--listen", "80x", "--", "true"], 125);
+    assert!(port.contains("a port is a number"), "{port}");
+    let other = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let taken = other.local_addr().unwrap().port().to_string();
+    let taken_port = said(&["--listen", &taken, "--with", "openai", "--", "true"], 125);
+    assert!(taken_port.contains(&format!("port {taken}")), "{taken_port}");
+    assert!(taken_port.contains("authctl mcp --listen"), "{taken_port}");
+}
+
+#[test]
+fn a_server_that_cannot_be_is_explained_to_the_host_and_leaves_2() {
+    let sandbox = with_key();
+    let mut host = Host::start(&sandbox, sandbox.command(["mcp", "no-such-name"]));
+    let answer = host.request("tools/list", &json!({}));
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(message.contains("there is no provider no-such-name"), "{message}");
+    let output = host.leave();
+    assert_eq!(output.code(), 2);
+    assert_eq!(
+        output.stderr.matches("there is no provider no-such-name").count(),
+        1,
+        "{}",
+        output.stderr
+    );
+}
+
+#[test]
 fn a_server_for_which_nothing_was_chosen_starts_without_a_credential() {
     let sandbox = with_key();
     let mut host = Host::around(&sandbox, &[]);
@@ -149,6 +214,7 @@ fn a_server_for_which_nothing_was_chosen_starts_without_a_credential() {
     assert_eq!(output.code(), 0, "{output:?}");
     let said = &output.stderr;
     assert!(said.contains("starts without a credential: nothing to hand over"), "{said}");
+    assert!(!said.contains("authctl exec"), "{said}");
 }
 
 // -------------------------------------------------------------------------------------------- reaping
@@ -300,7 +366,11 @@ fn open_tools_work_without_a_sign_in_and_it_follows_the_signal() {
         let tokens = starts(&signed_in.sandbox);
         assert_eq!((tokens.len(), &*tokens[0]), (2, "without"));
         let output = host.leave();
-        assert!(output.stderr.contains("nobody is signed in to demo"), "{}", output.stderr);
+        assert!(
+            output.stderr.contains("nobody is signed in to demo (authctl login demo)"),
+            "{}",
+            output.stderr
+        );
         assert!(!output.stderr.contains(&tokens[1]) && !output.stdout.contains(&tokens[1]));
     }
 }
