@@ -205,7 +205,7 @@ impl Environment {
             line = format!("{line}; kept {variable} ({name}) of the exec around this one");
         }
         for named in &self.missing {
-            line = format!("{line}; nobody is signed in to {}", named.name);
+            line = format!("{line}; nobody is signed in to {0} (authctl login {0})", named.name);
         }
         if let Some(path) = manifest {
             line =

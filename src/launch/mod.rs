@@ -6,6 +6,7 @@ mod environment;
 mod leash;
 mod masking;
 mod piped;
+mod remains;
 #[cfg(unix)]
 mod signals;
 mod supervise;

@@ -1,5 +1,5 @@
 //! A child whose stdin and stdout are authctl's: a server that is spoken to. It has a process group of its
-//! own, and nothing of that group is left once the child is done with.
+//! own, and nothing of that group, or marked as started by the child, is left once the child is done with.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -7,12 +7,14 @@ use std::time::Duration;
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::time::timeout;
 
+use super::remains::Mark;
 use super::{Command, Error, Exit, leash};
 use crate::harden;
 
 /// A running child.
 pub struct Piped {
     child: Child,
+    mark: Mark,
     #[cfg(unix)]
     group: Option<rustix::process::Pid>,
 }
@@ -31,6 +33,8 @@ impl Piped {
     /// long as the child.
     pub fn start(command: &Command) -> Result<(Self, ChildStdin, ChildStdout), Error> {
         let mut prepared = leash::prepare(command);
+        let mark = Mark::new();
+        mark.put(&mut prepared);
         prepared.stdin(Stdio::piped()).stdout(Stdio::piped());
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut prepared, 0);
@@ -43,6 +47,7 @@ impl Piped {
             #[cfg(unix)]
             group: child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())),
             child,
+            mark,
         };
         let (stdin, stdout) = streams
             .ok_or_else(|| Error::starting(command, std::io::ErrorKind::BrokenPipe.into()))?;
@@ -53,6 +58,7 @@ impl Piped {
     pub async fn wait(&mut self) -> Exit {
         let status = self.child.wait().await;
         self.end_group();
+        self.mark.end_all();
         status.map_or(Exit::Code(1), Exit::from)
     }
 
@@ -103,6 +109,7 @@ impl Drop for Piped {
         // An id that the system may have given away again is left alone.
         if self.child.id().is_some() {
             self.end_group();
+            self.mark.end_all();
         }
     }
 }

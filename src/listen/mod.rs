@@ -20,7 +20,7 @@ use crate::secret::Secret;
 
 pub use connection::is_ours;
 pub use page::{Page, Tone};
-pub use service::{Unread, body, serve};
+pub use service::{Peer, Unread, body, serve};
 pub use sockets::Sockets;
 
 /// Connections held at a time. One more, and the oldest is cut: a browser is answered within

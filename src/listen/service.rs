@@ -1,9 +1,12 @@
 //! Requests with bodies, answered by one function: the loopback side of a protocol over HTTP. Heads, bodies,
 //! times and connections are bounded; whose a request is and what it means is for the function.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -12,7 +15,8 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::sync::Notify;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::{ACCEPT_PAUSE, Sockets, accept};
@@ -23,11 +27,54 @@ const HEAD: usize = 32 * 1024;
 /// Time for a whole head to arrive, from the end of the request before.
 const HEAD_TIME: Duration = Duration::from_mins(1);
 
+/// Time in which a new connection must bring a request of somebody who is let in.
+const STRANGER_TIME: Duration = Duration::from_secs(5);
+
 /// Time for a whole body.
 const BODY_TIME: Duration = Duration::from_secs(30);
 
-/// Connections held at a time; one more is closed at once.
+/// Connections held at a time. One more, and the oldest is cut of which nobody is known; if there is none,
+/// the new one is closed.
 const CONNECTIONS: usize = 256;
+
+/// Whoever has a connection, as an extension of each request; unknown at first.
+#[derive(Debug, Clone, Default)]
+pub struct Peer(Arc<Notice>);
+
+#[derive(Debug, Default)]
+struct Notice {
+    is_known: AtomicBool,
+    told: Notify,
+}
+
+impl Peer {
+    /// Has the connection kept: one that is let in uses it.
+    pub fn let_in(&self) {
+        self.0.is_known.store(true, Ordering::Relaxed);
+        self.0.told.notify_one();
+    }
+
+    fn is_known(&self) -> bool {
+        self.0.is_known.load(Ordering::Relaxed)
+    }
+}
+
+/// The open connections, oldest first.
+#[derive(Default)]
+struct Open(VecDeque<(AbortHandle, Peer)>);
+
+impl Open {
+    /// Whether there is room for one more, perhaps in place of a stranger.
+    fn make_room(&mut self) -> bool {
+        self.0.retain(|(task, _)| !task.is_finished());
+        if self.0.len() < CONNECTIONS {
+            return true;
+        }
+        let stranger = self.0.iter().position(|(_, peer)| !peer.is_known());
+        let stranger = stranger.and_then(|index| self.0.remove(index));
+        stranger.inspect(|(task, _)| task.abort()).is_some()
+    }
+}
 
 /// Why there is no body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,22 +94,24 @@ where
     B::Data: 'static,
 {
     let sockets: Vec<TcpListener> = super::listening(sockets)?;
-    let mut connections = JoinSet::new();
+    let (mut connections, mut open) = (JoinSet::new(), Open::default());
     loop {
         tokio::select! {
             Some(_) = connections.join_next() => {}
             stream = accept(&sockets) => match stream {
-                Ok(_) if connections.len() >= CONNECTIONS => {}
-                Ok(stream) => {
-                    connections.spawn_local(converse(stream, answer.clone()));
+                Ok(stream) if open.make_room() => {
+                    let peer = Peer::default();
+                    let served = converse(stream, peer.clone(), answer.clone());
+                    open.0.push_back((connections.spawn_local(served), peer));
                 }
+                Ok(_) => {}
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
             },
         }
     }
 }
 
-async fn converse<A, F, B>(stream: TcpStream, answer: A)
+async fn converse<A, F, B>(stream: TcpStream, peer: Peer, answer: A)
 where
     A: Fn(Request<Incoming>) -> F + 'static,
     F: Future<Output = Response<B>> + 'static,
@@ -70,17 +119,27 @@ where
     B::Data: 'static,
 {
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| {
+    let stranger = peer.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer.clone());
         let answered = answer(request);
         async { Ok::<_, Infallible>(answered.await) }
     });
-    // Failures are the client's own and concern nobody else.
-    let _ = hyper::server::conn::http1::Builder::new()
+    let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
         .max_buf_size(HEAD)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+        .serve_connection(TokioIo::new(stream), service);
+    let too_late = async {
+        if timeout(STRANGER_TIME, stranger.0.told.notified()).await.is_ok() {
+            std::future::pending::<()>().await;
+        }
+    };
+    // Failures are the client's own and concern nobody else.
+    tokio::select! {
+        _ = served => {}
+        () = too_late => {}
+    }
 }
 
 /// The whole body of a request.

@@ -99,6 +99,11 @@ impl From<http::Error> for Failure {
     }
 }
 
+/// For a request whose id another one has that is not answered yet: its response could not be told apart.
+pub fn in_use(id: &Id) -> String {
+    format!("id {id} is in use")
+}
+
 /// For a line that is no message: the host has to be told, and there is no id to tell it by.
 pub fn unreadable(error: &jsonrpc::Error) -> Message {
     let code = match error {

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::ending;
 use super::era::{self, Connected, Hello};
+use super::failure;
 use super::filter::Filter;
 use super::host::Host;
 use super::offer::{self, Asking};
@@ -22,7 +23,7 @@ use super::stdio::{self, Line};
 use super::{Era, Failure, Link, Pending, Server};
 use crate::forward::Bring;
 use crate::interact::Interact;
-use crate::jsonrpc::{Id, Kind, Message};
+use crate::jsonrpc::{self, Id, Kind, Message};
 
 /// What differs from session to session.
 #[derive(Clone)]
@@ -149,6 +150,11 @@ impl Session {
         match message.kind() {
             Kind::Request { id, .. } => {
                 let id = id.clone();
+                if self.has_open(&id) {
+                    let what = failure::in_use(&id);
+                    let refused = Message::error(Some(&id), jsonrpc::INVALID_REQUEST, &what, None);
+                    return self.host.send(refused);
+                }
                 self.note_hello(&message);
                 let task = tokio::task::spawn_local(async move { this.answer(message).await });
                 self.open.borrow_mut().insert(id, task.abort_handle());
@@ -171,6 +177,11 @@ impl Session {
                 tokio::task::spawn_local(async move { this.tell(message).await });
             }
         }
+    }
+
+    /// Whether a request of this id has no response yet.
+    pub fn has_open(&self, id: &Id) -> bool {
+        self.open.borrow().contains_key(id)
     }
 
     fn note_hello(&self, message: &Message) {

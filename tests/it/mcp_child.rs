@@ -74,6 +74,24 @@ fn questions_and_notifications_of_the_server_reach_the_host() {
 }
 
 #[test]
+fn an_id_that_is_in_use_is_refused_and_its_request_goes_on() {
+    let sandbox = with_key();
+    let mut host = Host::around(&sandbox, &WITH_KEY);
+    host.initialize();
+    let slow = host.ask("tools/call", &json!({"name": "slow"}));
+    eventually("the slow call", || {
+        server_log(&sandbox).iter().find(|line| *line == "slow").cloned()
+    });
+    let again =
+        json!({"jsonrpc": "2.0", "id": slow, "method": "tools/call", "params": {"name": "echo"}});
+    host.send(&again.to_string());
+    assert_eq!(host.answer(slow)["error"]["code"], -32_600);
+    std::fs::write(sandbox.path("release"), "").unwrap();
+    host.line("the first answer", |message| message["id"] == slow && message["result"].is_object());
+    host.leave().success();
+}
+
+#[test]
 fn garbage_on_the_servers_stdout_stays_away_from_the_host_and_is_said_once() {
     let sandbox = with_key();
     let mut host = Host::around(&sandbox, &WITH_KEY);
@@ -123,6 +141,71 @@ fn failures_before_the_server_runs_have_the_codes_of_exec() {
 }
 
 #[test]
+fn flags_that_fit_only_an_address_or_only_a_listener_are_refused() {
+    let mut sandbox = with_key();
+    let flags: [&[&str]; 12] = [
+        &["--name", "x"],
+        &["--header", "X-Team: blue"],
+        &["--secret-header", "X-Key=openai"],
+        &["--answer-wait", "5m"],
+        &["--client-id", "x"],
+        &["--client-credentials"],
+        &["--scope", "x"],
+        &["--dpop"],
+        &["--idle", "5m"],
+        &["--no-secret"],
+        &["--secret-file", "x"],
+        &["--listen", "--idle", "0"],
+    ];
+    for flags in flags {
+        sandbox.run([&["mcp"], flags, &["--", "true"]].concat()).failure(125);
+    }
+    for flags in [&["--idle", "5m"], &["--listen", "80"]] {
+        sandbox.run([&["mcp", "https://mcp.example/mcp"], &flags[..]].concat()).failure(2);
+    }
+    // The variable may be there for other servers.
+    sandbox.env("AUTHCTL_CLIENT_ID", "of-another-server");
+    assert_eq!(sandbox.run(["mcp", "--", "true"]).code(), 0);
+}
+
+#[test]
+fn usage_names_what_is_missing() {
+    let sandbox = with_key();
+    let said = |arguments: &[&str], code| {
+        let output = sandbox.run([&["mcp"], arguments].concat());
+        assert_eq!(output.code(), code, "{output:?}");
+        output.stderr
+    };
+    assert!(said(&[], 2).contains("authctl mcp [OPTIONS] -- <COMMAND>..."));
+    let listen = said(&["--listen"], 2);
+    assert!(!listen.contains("\n  <URL>\n") && listen.contains("COMMAND"), "{listen}");
+    let port = said(&["--listen", "80x", "--", "true"], 125);
+    assert!(port.contains("a port is a number"), "{port}");
+    let other = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let taken = other.local_addr().unwrap().port().to_string();
+    let taken_port = said(&["--listen", &taken, "--with", "openai", "--", "true"], 125);
+    assert!(taken_port.contains(&format!("port {taken}")), "{taken_port}");
+    assert!(taken_port.contains("authctl mcp --listen"), "{taken_port}");
+}
+
+#[test]
+fn a_server_that_cannot_be_is_explained_to_the_host_and_leaves_2() {
+    let sandbox = with_key();
+    let mut host = Host::start(&sandbox, sandbox.command(["mcp", "no-such-name"]));
+    let answer = host.request("tools/list", &json!({}));
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(message.contains("there is no provider no-such-name"), "{message}");
+    let output = host.leave();
+    assert_eq!(output.code(), 2);
+    assert_eq!(
+        output.stderr.matches("there is no provider no-such-name").count(),
+        1,
+        "{}",
+        output.stderr
+    );
+}
+
+#[test]
 fn a_server_for_which_nothing_was_chosen_starts_without_a_credential() {
     let sandbox = with_key();
     let mut host = Host::around(&sandbox, &[]);
@@ -131,6 +214,7 @@ fn a_server_for_which_nothing_was_chosen_starts_without_a_credential() {
     assert_eq!(output.code(), 0, "{output:?}");
     let said = &output.stderr;
     assert!(said.contains("starts without a credential: nothing to hand over"), "{said}");
+    assert!(!said.contains("authctl exec"), "{said}");
 }
 
 // -------------------------------------------------------------------------------------------- reaping
@@ -150,6 +234,29 @@ fn no_process_is_left_when_the_host_goes() {
         assert_eq!((output.status.code(), output.status.signal()), expected);
         assert!(is_gone(server_pid(&sandbox)));
         eventually("the end of what the server left", || is_gone(orphan.unwrap()).then_some(()));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_left_the_group_of_the_server_ends_as_well() {
+    for signal in [None, Some(Signal::TERM)] {
+        let sandbox = with_key();
+        let mut host = Host::around(&sandbox, &WITH_KEY);
+        host.initialize();
+        assert_eq!(text(&host.call("daemon")), "left");
+        let daemon =
+            server_log(&sandbox).iter().find_map(|line| Some(pid(line.strip_prefix("daemon ")?)));
+        let daemon = daemon.unwrap();
+        assert!(!is_gone(daemon));
+        match signal {
+            None => drop(host.leave()),
+            Some(signal) => {
+                kill_process(pid_of(&host.running), signal).unwrap();
+                eventually("the end", || host.running.child.try_wait().unwrap());
+            }
+        }
+        eventually("the end of the daemon", || is_gone(daemon).then_some(()));
     }
 }
 
@@ -259,7 +366,11 @@ fn open_tools_work_without_a_sign_in_and_it_follows_the_signal() {
         let tokens = starts(&signed_in.sandbox);
         assert_eq!((tokens.len(), &*tokens[0]), (2, "without"));
         let output = host.leave();
-        assert!(output.stderr.contains("nobody is signed in to demo"), "{}", output.stderr);
+        assert!(
+            output.stderr.contains("nobody is signed in to demo (authctl login demo)"),
+            "{}",
+            output.stderr
+        );
         assert!(!output.stderr.contains(&tokens[1]) && !output.stdout.contains(&tokens[1]));
     }
 }

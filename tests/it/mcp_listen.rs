@@ -398,6 +398,69 @@ fn questions_of_the_server_come_with_the_call_that_needs_them() {
 }
 
 #[test]
+fn strangers_that_hold_connections_lock_nobody_out() {
+    let listening = Listening::start(&[], &[]);
+    let session = listening.session();
+    let mut stream = listening.stream(&session, None);
+    let connect = || TcpStream::connect(("127.0.0.1", listening.port)).unwrap();
+    let mut strangers: Vec<_> = (0..400).map(|_| connect()).collect();
+    for stranger in &mut strangers {
+        let _ = stranger.write_all(b"POST /mcp HTTP/1.1\r\nHost: 127");
+    }
+    assert_eq!(listening.call(&session, 2, "change").status, 200);
+    event_with(&mut stream, "list_changed");
+    // Those that were not cut to make room are cut for bringing nothing.
+    for stranger in &mut strangers {
+        stranger.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut rest = Vec::new();
+        let read = stranger.read_to_end(&mut rest);
+        let is_cut = |error: std::io::Error| error.kind() == std::io::ErrorKind::ConnectionReset;
+        assert!(read.map_or_else(is_cut, |_| rest.is_empty()), "{rest:?}");
+    }
+    assert_eq!(listening.call(&session, 3, "echo").status, 200);
+}
+
+#[test]
+fn a_session_that_nobody_uses_gives_way_to_a_new_one() {
+    let listening = Listening::start(&[], &[]);
+    let (watched, abandoned) = (listening.session(), listening.session());
+    let _stream = listening.stream(&watched, None);
+    let others: Vec<_> = (2..32).map(|_| listening.session()).collect();
+    let new = listening.session();
+    assert_eq!(listening.call(&abandoned, 2, "echo").status, 404);
+    for session in [&watched, &others[0], &new] {
+        assert_eq!(listening.call(session, 2, "echo").status, 200);
+    }
+    let server = listening.servers()[1];
+    eventually("the end of its server", || is_gone(server).then_some(()));
+
+    let _streams: Vec<_> =
+        others.iter().chain([&new]).map(|session| listening.stream(session, None)).collect();
+    let refused = listening.send("POST", &[], &initialize().to_string());
+    assert_eq!(refused.status, 503);
+    let what = refused.json()["error"]["message"].as_str().unwrap().to_owned();
+    assert!(what.contains("32 sessions") && what.contains("--idle"), "{what}");
+}
+
+#[test]
+fn an_id_that_is_in_use_is_refused_and_its_request_goes_on() {
+    let listening = Listening::start(&[], &[]);
+    let session = listening.session();
+    let mut own = Vec::new();
+    let more = [("Mcp-Session-Id", session.as_str()), ("Connection", "close")];
+    let headers = listening.with(&more, &mut own);
+    let first = listening.open("POST", &headers, &call(2, "slow").to_string());
+    eventually("the slow call", || {
+        server_log(&listening.sandbox).iter().any(|line| line == "slow").then_some(())
+    });
+    let second = listening.call(&session, 2, "echo");
+    assert_eq!((second.status, &second.json()["error"]["code"]), (400, &json!(-32_600)));
+    assert_eq!(second.json()["error"]["message"], "id 2 is in use");
+    std::fs::write(listening.sandbox.path("release"), "").unwrap();
+    assert!(read(first).body.contains("slow "));
+}
+
+#[test]
 fn bad_requests_are_refused_by_their_status() {
     let listening = Listening::start(&[], &[]);
     let session = listening.session();

@@ -26,19 +26,23 @@ use crate::text::clean;
 #[group(skip)]
 pub struct Arguments {
     /// Address of the MCP server, or the name that it has here
-    #[arg(value_name = "URL", required_unless_present = "command", conflicts_with = "command")]
+    #[arg(value_name = "URL", required_unless_present_any = ["command", "listen", "with"], conflicts_with = "command")]
     server: Option<String>,
 
+    /// A server that speaks MCP on its stdin and stdout, and its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+
     /// The credential to use, where it is not the server's own: an account, or another name
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "command", help_heading = REMOTE)]
     name: Option<String>,
 
     /// Header of each request, as in 'X-Team: blue'; ${NAME} stands for a variable of the environment
-    #[arg(long = "header", value_name = "HEADER: VALUE", value_parser = headers::parse)]
+    #[arg(long = "header", value_name = "HEADER: VALUE", value_parser = headers::parse, conflicts_with = "command", help_heading = REMOTE)]
     headers: Vec<(String, String)>,
 
     /// Header whose value is another stored credential, as in X-Api-Key=NAME
-    #[arg(long = "secret-header", value_name = "HEADER=NAME", value_parser = headers::parse_secret)]
+    #[arg(long = "secret-header", value_name = "HEADER=NAME", value_parser = headers::parse_secret, conflicts_with = "command", help_heading = REMOTE)]
     secret_headers: Vec<(String, String)>,
 
     /// Show and allow only these tools; * stands for any text
@@ -62,23 +66,23 @@ pub struct Arguments {
     call_wait: Option<Duration>,
 
     /// How long the server may leave a request without a word [default: 10m]
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "command", help_heading = REMOTE)]
     answer_wait: Option<Duration>,
 
     #[command(flatten)]
     client: client::Arguments,
 
     /// Credentials for the command, joined by commas: NAME, or NAME=VARIABLE to choose the variable
-    #[arg(long, value_name = "NAME[=VARIABLE]", value_delimiter = ',', requires = "command", conflicts_with = "server", add = complete::stored())]
+    #[arg(long, value_name = "NAME[=VARIABLE]", value_delimiter = ',', requires = "command", conflicts_with = "server", add = complete::stored(), help_heading = LOCAL)]
     with: Vec<String>,
 
     #[command(flatten)]
     listen: listen::Arguments,
-
-    /// A server that speaks MCP on its stdin and stdout, and its arguments
-    #[arg(last = true, value_name = "COMMAND")]
-    command: Vec<OsString>,
 }
+
+/// What fits only an address, and only a command.
+const REMOTE: &str = "Remote servers";
+pub const LOCAL: &str = "Local servers";
 
 impl Arguments {
     pub fn starts_child(&self) -> bool {
@@ -91,6 +95,7 @@ const ANSWER_WAIT: Duration = Duration::from_mins(10);
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     if arguments.starts_child() {
+        arguments.client.refuse_id()?;
         let settings = settings(context, arguments, &McpRule::default());
         let (with, command) = (&arguments.with, &arguments.command);
         if arguments.listen.is_wanted() {
@@ -100,12 +105,14 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     }
     let interact = context.ui.clone();
     let prepared = prepare(context, arguments);
+    let mut code = ExitCode::SUCCESS;
     let (link, settings, desk): (Rc<dyn Link>, _, _) = match prepared {
         Ok(session) => (session.link, session.settings, Some(session.desk)),
         Err(error) if stdin().is_terminal() => return Err(error),
         // A client shows what it is told, and hides what stands on stderr.
         Err(error) => {
             context.ui.error(&error);
+            code = ExitCode::from(error.kind().exit_code());
             let broken = Broken::new(error.message().to_owned());
             (Rc::new(broken), Settings::new(interact), None)
         }
@@ -115,7 +122,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         let _ = desk.join();
     }
     served.map_err(|error| CommandError::new(Kind::Failed, format!("no stdout: {error}")))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 struct Session {

@@ -17,35 +17,35 @@ use crate::secret::Secret;
 #[command(next_help_heading = "Sign-in")]
 pub struct Arguments {
     /// Your OAuth client at the authorization server; remembered
-    #[arg(long, value_name = "ID", env = "AUTHCTL_CLIENT_ID")]
+    #[arg(long, value_name = "ID", env = ID)]
     client_id: Option<String>,
 
     /// File with the client's secret; AUTHCTL_CLIENT_SECRET can hold it as well
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "command")]
     client_secret_file: Option<PathBuf>,
 
     /// File with the client's private key (PEM, JWK, or a service account's JSON)
-    #[arg(long, value_name = "FILE", conflicts_with = "client_secret_file")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["client_secret_file", "command"])]
     client_key_file: Option<PathBuf>,
 
     /// Id of that key, where the server knows several
-    #[arg(long, value_name = "KID", requires = "client_key_file")]
+    #[arg(long, value_name = "KID", requires = "client_key_file", conflicts_with = "command")]
     key_id: Option<String>,
 
     /// Where the client's metadata document is hosted
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", conflicts_with = "command")]
     client_metadata_url: Option<String>,
 
     /// Sign in as the client itself
-    #[arg(long)]
+    #[arg(long, conflicts_with = "command")]
     client_credentials: bool,
 
     /// Scopes to ask for, instead of those that the server names
-    #[arg(long, value_name = "SCOPE", value_delimiter = ' ')]
+    #[arg(long, value_name = "SCOPE", value_delimiter = ' ', conflicts_with = "command")]
     scope: Vec<String>,
 
     /// Ask for tokens that are bound to a key (DPoP), and take no others
-    #[arg(long)]
+    #[arg(long, conflicts_with = "command")]
     dpop: bool,
 }
 
@@ -61,8 +61,21 @@ pub struct Client {
     pub dpop: bool,
 }
 
+/// The client's id, which may stand in the environment of every command.
+const ID: &str = "AUTHCTL_CLIENT_ID";
+
 /// The client's secret, where a file would be in the way.
 const SECRET: &str = "AUTHCTL_CLIENT_SECRET";
+
+impl Arguments {
+    /// A local server is no place to send it to. The variable alone is left alone.
+    pub fn refuse_id(&self) -> Result<(), CommandError> {
+        if self.client_id == environment(ID) {
+            return Ok(());
+        }
+        Err(CommandError::usage("--client-id fits only a server that has an address"))
+    }
+}
 
 impl Client {
     pub fn read(context: &Context, arguments: &Arguments) -> Result<Self, CommandError> {

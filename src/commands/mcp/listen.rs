@@ -1,6 +1,7 @@
 //! `authctl mcp --listen -- COMMAND`: a local server for clients over HTTP on this computer.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -10,6 +11,7 @@ use clap::Args;
 use serde_json::json;
 use tokio::task::LocalSet;
 
+use super::bridge::LOCAL;
 use super::credentials::quiet;
 use super::outfit::{Plan, Wardrobe};
 use crate::commands::parse_time;
@@ -27,22 +29,23 @@ const SHORTEST: usize = 16;
 
 #[derive(Debug, Args)]
 #[group(skip)]
+#[command(next_help_heading = LOCAL)]
 pub struct Arguments {
     /// Serve the command to HTTP clients of this computer, on this port or any free one
-    #[arg(long, value_name = "PORT", num_args = 0..=1, requires = "command", conflicts_with = "server")]
+    #[arg(long, value_name = "PORT", num_args = 0..=1, value_parser = parse_port, requires = "command", conflicts_with = "server")]
     #[expect(clippy::option_option, reason = "a flag, and perhaps its value")]
     listen: Option<Option<u16>>,
 
     /// File with the secret that clients send as `Authorization: Bearer …`, instead of a random one
-    #[arg(long, value_name = "FILE", requires = "listen")]
+    #[arg(long, value_name = "FILE", requires = "listen", conflicts_with = "server")]
     secret_file: Option<PathBuf>,
 
     /// Serve every program of this computer, without a secret
-    #[arg(long, requires = "listen", conflicts_with = "secret_file")]
+    #[arg(long, requires = "listen", conflicts_with_all = ["secret_file", "server"])]
     no_secret: bool,
 
     /// Time without a request after which a session and its command end
-    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = parse_time, requires = "listen")]
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = parse_idle, requires = "listen", conflicts_with = "server")]
     idle: Duration,
 }
 
@@ -63,9 +66,8 @@ pub fn run(
     let quiet = Context::new(options.clone(), context.command_line);
     let plan = Plan::new(&quiet, with, command)?;
     let secret = secret(&quiet, arguments)?;
-    let sockets = Sockets::bind(arguments.listen.flatten()).map_err(|error| {
-        CommandError::new(Kind::Failed, format!("cannot listen on this computer: {error}"))
-    })?;
+    let port = arguments.listen.flatten();
+    let sockets = Sockets::bind(port).map_err(|error| unbound(port, &error))?;
     let wardrobe = Wardrobe::open(&quiet, options, plan)?;
     let port = sockets.port();
     announce(context, arguments, port, secret.as_ref())?;
@@ -81,6 +83,35 @@ pub fn run(
         CommandError::new(Kind::Failed, format!("cannot listen on this computer: {error}"))
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn parse_port(typed: &str) -> Result<u16, String> {
+    typed.parse().map_err(|_| "a port is a number from 0 (any free one) to 65535".to_owned())
+}
+
+fn parse_idle(typed: &str) -> Result<Duration, String> {
+    let time = parse_time(typed)?;
+    if time.is_zero() {
+        return Err("no session could last; give it 1s or more".to_owned());
+    }
+    Ok(time)
+}
+
+fn unbound(port: Option<u16>, error: &io::Error) -> CommandError {
+    match (port, error.kind()) {
+        (Some(port), io::ErrorKind::AddrInUse) => CommandError::new(
+            Kind::Failed,
+            format!("another program listens on port {port} of this computer"),
+        )
+        .hint("authctl mcp --listen -- COMMAND  (takes a free one)"),
+        (Some(port), _) => CommandError::new(
+            Kind::Failed,
+            format!("cannot listen on port {port} of this computer: {error}"),
+        ),
+        (None, _) => {
+            CommandError::new(Kind::Failed, format!("cannot listen on this computer: {error}"))
+        }
+    }
 }
 
 /// The secret that clients must know; `None`: none is wanted.

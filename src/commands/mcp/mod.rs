@@ -28,7 +28,8 @@ use crate::error::{CommandError, Kind};
 #[command(
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
-    after_help = "Examples:\n  authctl mcp https://mcp.example.com/mcp\n  authctl mcp --with github -- some-stdio-server\n  authctl mcp --listen --with github -- some-stdio-server"
+    override_usage = "authctl mcp [OPTIONS] <URL>\n       authctl mcp [OPTIONS] -- <COMMAND>...\n       authctl mcp --listen [<PORT>] [OPTIONS] -- <COMMAND>...\n       authctl mcp <install|list|remove|import> ...",
+    after_help = "Examples:\n  authctl mcp https://mcp.example.com/mcp\n  authctl mcp work --allow-tool 'get_*'\n  authctl mcp --with github -- some-stdio-server\n  authctl mcp --listen --with github -- some-stdio-server\n  authctl mcp --listen 8808 --idle 1h --with github=GITHUB_TOKEN -- some-stdio-server\n\nExit status:\n  0 once the client has gone; 2 where the command line or the configuration is wrong. With a command its own status, 128+N on a signal; 125 if authctl failed before it ran, 126 if it cannot be executed, 127 if it is not found."
 )]
 pub struct Arguments {
     #[command(subcommand)]

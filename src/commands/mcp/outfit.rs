@@ -62,9 +62,9 @@ impl Plan {
         handing::unnamed(context, program, false).unwrap_or_else(|error| {
             Purpose::exec(program).record_failure(context, Outcome::Refused, None, &error);
             let line = format!("the server starts without a credential: {}", error.message());
-            context
-                .ui
-                .warn(&error.hints().iter().fold(line, |line, hint| format!("{line}; {hint}")));
+            let hints =
+                error.hints().iter().map(|hint| hint.replace("authctl exec ", "authctl mcp "));
+            context.ui.warn(&hints.fold(line, |line, hint| format!("{line}; {hint}")));
             Handings { list: Vec::new(), manifest: None }
         })
     }

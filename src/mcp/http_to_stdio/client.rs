@@ -100,7 +100,10 @@ impl Outlet {
         let events = Events::new(Some(self.streams.get()));
         let progress_token = request.member("params")["_meta"]["progressToken"].take();
         let post = Post { id: id.clone(), progress_token, events: events.clone() };
-        self.posts.borrow_mut().push(post);
+        let mut posts = self.posts.borrow_mut();
+        // What was cancelled gets no answer, and its id may come again.
+        posts.retain(|post| post.id != *id);
+        posts.push(post);
         events
     }
 
@@ -208,6 +211,21 @@ impl Client {
     /// A client that waits for an answer is there; an open stream alone says nothing.
     fn is_waiting(&self) -> bool {
         self.outlet.posts.borrow().iter().any(|post| post.events.is_read())
+    }
+
+    /// Nobody waits for anything here.
+    pub fn is_abandoned(&self) -> bool {
+        !self.is_waiting() && !self.outlet.own.is_read()
+    }
+
+    /// When it was used last.
+    pub fn used(&self) -> Instant {
+        self.used.get()
+    }
+
+    /// Whether a request of this id has no response yet.
+    pub fn has_open(&self, id: &Id) -> bool {
+        self.session.has_open(id)
     }
 
     pub fn close(&self) {

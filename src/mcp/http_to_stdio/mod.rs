@@ -27,10 +27,11 @@ use headers::{accepts, is_json, is_modern, text};
 use reply::Reply;
 use stateless::Stateless;
 
+use super::failure::in_use;
 use super::{Child, Outfitter, Settings};
 use crate::jsonrpc::{self, Id, Kind, Message};
 use crate::launch::Ending;
-use crate::listen::{self, Sockets, Unread};
+use crate::listen::{self, Peer, Sockets, Unread};
 use crate::secret::Secret;
 
 /// The path of the one endpoint.
@@ -94,6 +95,9 @@ impl State {
                 status => reply::plain(status),
             };
         }
+        if let Some(peer) = request.extensions().get::<Peer>() {
+            peer.let_in();
+        }
         if request.uri().path() != PATH {
             return reply::plain(StatusCode::NOT_FOUND);
         }
@@ -129,6 +133,9 @@ impl State {
             (kind, _) => {
                 let client = self.client(&head.headers, message.id())?;
                 if let Kind::Request { id, .. } = kind {
+                    if client.has_open(&id) {
+                        return Err(bad(Some(&id), &in_use(&id)));
+                    }
                     return Ok(client.answer(message, &id).await);
                 }
                 client.tell(message);
@@ -140,10 +147,10 @@ impl State {
     // ------------------------------------------------------------------------------------ sessions
 
     async fn open(self: &Rc<Self>, hello: Message, id: &Id) -> Outcome {
-        if self.clients.borrow().len() >= SESSIONS {
-            let what = "too many sessions are open";
+        if !self.make_room() {
+            let what = format!("{SESSIONS} sessions are in use; they end after --idle");
             let status = StatusCode::SERVICE_UNAVAILABLE;
-            return Err(reply::error(status, Some(id), jsonrpc::INTERNAL_ERROR, what));
+            return Err(reply::error(status, Some(id), jsonrpc::INTERNAL_ERROR, &what));
         }
         let name = Secret::random().expose().to_owned();
         let child = Child::new(self.front.outfitter.clone());
@@ -157,6 +164,20 @@ impl State {
         }
         std::mem::forget(opening);
         Ok(reply::with(greeting, hyper::header::HeaderName::from_static(SESSION), &name))
+    }
+
+    /// Whether one more session may begin; the one that nobody has used for the longest time gives way.
+    fn make_room(&self) -> bool {
+        let mut clients = self.clients.borrow_mut();
+        if clients.len() < SESSIONS {
+            return true;
+        }
+        let abandoned = clients.values().filter(|client| client.is_abandoned());
+        let oldest = abandoned.min_by_key(|client| client.used()).cloned();
+        oldest
+            .inspect(|client| client.close())
+            .and_then(|client| clients.remove(&client.id))
+            .is_some()
     }
 
     /// Stays with a session to its end, and sees to it that its server ends too.

@@ -45,6 +45,9 @@ while IFS= read -r line; do
         never) log waiting ;;
         slow) log slow; (until [ -e "$RELEASE" ]; do sleep 0.05; done; text "$id" "slow $$") & ;;
         who) text "$id" "pid $$" ;;
+        daemon)
+          setsid sh -c 'sh -c "sleep 1000; :" & log=$SERVER_LOG; echo "daemon $!" >> "$log"' >/dev/null 2>&1
+          text "$id" left ;;
         orphan) sleep 1000 & log "orphan $!"; text "$id" left ;;
         notice)
           say '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p1","progress":1}}'
