@@ -18,6 +18,11 @@ pub trait Interact: Send + Sync {
     /// Whether a question can be asked at all (a terminal, and no `--no-input`).
     fn can_ask(&self) -> bool;
 
+    /// Whether a person sees what is said and can press Ctrl-C. Where not, `open_url` says itself who shows the page.
+    fn is_attended(&self) -> bool {
+        true
+    }
+
     /// Columns of the terminal that `show` writes to, if it is one.
     fn columns(&self) -> Option<usize>;
 

@@ -1,7 +1,7 @@
 //! The credential of a long-lived session: kept in memory while it lives, asked for when it does not. Store,
 //! refresh and sign-in block, so a thread of their own answers; here are the questions and the waiting.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,11 +12,14 @@ use url::Url;
 use crate::config::Scheme;
 use crate::credential::Credential;
 use crate::http::Answer;
+use crate::secret::{Secret, conceal};
 
 /// Time that a token lives which is sent to a server, unless its whole life is short.
 const MIN_TTL: SignedDuration = SignedDuration::from_mins(1);
 /// How long tokens are not renewed that were new when they were refused.
 const IN_VAIN: Duration = Duration::from_mins(1);
+/// Most secrets that are remembered so that no message repeats them.
+const MOST_SECRETS: usize = 64;
 
 /// A credential in hand, and how its server wants to see it.
 #[derive(Debug)]
@@ -125,12 +128,23 @@ pub struct Broker {
     trouble: RefCell<Option<Trouble>>,
     /// What was refused although it was new, and when.
     vain: RefCell<Option<(Arc<Held>, Instant)>>,
+    /// Questions that have been answered so far.
+    answered: Cell<u64>,
+    /// What servers were shown.
+    presented: RefCell<Vec<Secret>>,
 }
 
 impl Broker {
     pub fn new(asks: mpsc::UnboundedSender<Ask>) -> Self {
         let state = Mutex::new(State::Unasked);
-        Self { asks, state, trouble: RefCell::default(), vain: RefCell::default() }
+        Self {
+            asks,
+            state,
+            trouble: RefCell::default(),
+            vain: RefCell::default(),
+            answered: Cell::default(),
+            presented: RefCell::default(),
+        }
     }
 
     /// The credential that works now. Asked once for all who wait.
@@ -145,12 +159,21 @@ impl Broker {
     }
 
     /// Another credential than the one that was rejected, if there is one or it can be renewed. `None` for
-    /// `rejected` means that none was sent.
+    /// `rejected` means that none was sent. Asked once for all who wait, also where that comes to nothing.
     pub async fn instead_of(
         &self,
         rejected: Option<&Arc<Held>>,
     ) -> Result<Option<Arc<Held>>, Trouble> {
+        let answered = self.answered.get();
         let mut state = self.state.lock().await;
+        let is_answered = self.answered.get() != answered;
+        if let Some(trouble) = self.trouble().filter(|_| is_answered) {
+            return Err(trouble);
+        }
+        // What was sent was in hand then: it has been asked for since.
+        if matches!(&*state, State::Nobody) && (is_answered || rejected.is_some()) {
+            return Ok(None);
+        }
         if let State::Held(held) = &*state
             && rejected.is_none_or(|rejected| !super::is_same(held, rejected))
         {
@@ -171,6 +194,7 @@ impl Broker {
         let renews = !rejected.as_ref().is_some_and(|held| self.is_vain(held));
         self.put(Ask::Fresh { rejected, renews, reply })?;
         let found = answer.await.map_err(|_| gone())?;
+        self.answered.set(self.answered.get() + 1);
         *self.trouble.borrow_mut() = found.as_ref().err().cloned();
         let found = found?;
         *state = found.clone().map_or(State::Nobody, State::Held);
@@ -237,6 +261,23 @@ impl Broker {
             _ => None,
         };
         Ok(self.instead_of(held.as_ref()).await?.is_some())
+    }
+
+    /// A server is shown that.
+    pub fn note_presented(&self, secret: &str) {
+        let mut presented = self.presented.borrow_mut();
+        if secret.is_empty() || presented.iter().any(|known| known.expose() == secret) {
+            return;
+        }
+        if presented.len() == MOST_SECRETS {
+            presented.remove(0);
+        }
+        presented.push(Secret::new(secret));
+    }
+
+    /// What a server says, without the secrets that it was shown.
+    pub fn concealed(&self, said: &str) -> String {
+        conceal(said, &self.presented.borrow())
     }
 
     /// Opens a page in the person's browser, if there is one.

@@ -18,6 +18,8 @@ use crate::secret::Secret;
 
 /// Most bytes of a refusal that are read.
 const REFUSAL: usize = 1 << 20;
+/// Least bytes of a header's value that is taken for a secret by itself.
+const LEAST_SECRET: usize = 8;
 
 /// Sends requests on behalf of one credential.
 pub struct Forward {
@@ -126,6 +128,7 @@ impl Forward {
             Method::Delete => Request::delete(url)?,
         };
         for (name, value) in &self.extra {
+            self.note_presented(value);
             request = request.secret_header(name, value)?;
         }
         for (name, value) in &outgoing.headers {
@@ -138,13 +141,26 @@ impl Forward {
             let nonce = self.http.nonces.newest(outgoing.url);
             let method = outgoing.method.as_str();
             let (scheme, credential) = (&held.scheme, &held.credential);
+            self.broker.note_presented(credential.secret().expose());
             let headers =
                 inject::headers(scheme, credential, method, outgoing.url, nonce.as_deref())?;
             for (name, value) in headers {
+                // A proof is good for one request.
+                if !name.eq_ignore_ascii_case(DPOP) {
+                    self.note_presented(&value);
+                }
                 request = request.secret_header(&name, &value)?;
             }
         }
         Ok(self.http.open(request).await?)
+    }
+
+    /// What follows the scheme of a header is secret alone too. Short words say something else elsewhere.
+    fn note_presented(&self, value: &Secret) {
+        let last = value.expose().split_whitespace().next_back().unwrap_or_default();
+        if last.len() >= LEAST_SECRET {
+            self.broker.note_presented(last);
+        }
     }
 }
 

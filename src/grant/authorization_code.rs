@@ -136,7 +136,10 @@ fn invite(
     }
     let (is_open, browser) = browser::open(interact, url, invitation.open_browser);
     let later = invitation.later.map_or(String::new(), |later| format!("; {later}"));
-    interact.notice(&format!("{browser}Waiting for you; Ctrl-C gives up{later}."));
+    browser::wait_for_person(
+        interact,
+        &format!("{browser}Waiting for you; Ctrl-C gives up{later}."),
+    );
     let is_missing = invitation.open_browser && !is_open;
     let why = invitation.paste.or(is_missing.then_some("no browser was started here"));
     why.and_then(|why| ask_for_address(interact, why, &asked.redirect_uri))

@@ -25,7 +25,14 @@ pub(super) fn send_to(interact: &dyn Interact, url: &Url, place: &str, opening: 
         interact.print_url(url);
     }
     let (_, said) = open(interact, url, opening == Opening::Browser);
-    interact.notice(&format!("{said}Waiting for you; Ctrl-C gives up."));
+    wait_for_person(interact, &format!("{said}Waiting for you; Ctrl-C gives up."));
+}
+
+/// Says what is waited for, to whom it may concern.
+pub(super) fn wait_for_person(interact: &dyn Interact, line: &str) {
+    if interact.is_attended() {
+        interact.notice(line);
+    }
 }
 
 /// Shows where to sign in.

@@ -143,5 +143,5 @@ fn said_elsewhere(name: &Name, ended: Ended) -> String {
         Ended::Unanswered => "had no answer",
         Ended::Failed => "failed",
     };
-    format!("the sign-in to {name} by another authctl {what} a moment ago")
+    format!("the sign-in to {name} that was under way {what} a moment ago")
 }

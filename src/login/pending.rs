@@ -161,9 +161,12 @@ impl Login<'_> {
         let later = kept.as_ref().map(|record| later(wish.name, record.expires_at));
         let later = later.map_or(String::new(), |later| format!("; {later}"));
         let minutes = device.expires_in.as_secs().div_ceil(60);
-        self.interact.notice(&format!(
-            "Waiting for you, {minutes} minutes at most; Ctrl-C gives up{later}."
-        ));
+        let wait = format!("Waiting for you, {minutes} minutes at most");
+        self.interact.notice(&if self.interact.is_attended() {
+            format!("{wait}; Ctrl-C gives up{later}.")
+        } else {
+            format!("{wait}.")
+        });
         self.wait(wish.name, kept.as_ref(), device.expires_in, |waiting| {
             let poll =
                 grant::device_code(self.http, self.interact, begun.request, &device, waiting);

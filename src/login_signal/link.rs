@@ -26,9 +26,9 @@ pub struct Link {
 /// Why a link is not used. Names neither its query nor a password in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadLink {
-    #[error("a link of the server is left out: {0}")]
+    #[error("a link of the server should not be opened: {0}")]
     Unfit(#[from] http::Error),
-    #[error("a link of the server is left out: it is longer than {LONGEST} bytes")]
+    #[error("a link of the server should not be opened: it is longer than {LONGEST} bytes")]
     TooLong,
 }
 

@@ -6,6 +6,7 @@
 //! ```
 
 mod answer;
+mod attempts;
 mod backlog;
 mod broken;
 mod child;

@@ -8,10 +8,12 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::sync::{Mutex, OnceCell, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
+use super::attempts::Attempts;
 use super::ending;
 use super::era::{self, Connected, Hello};
 use super::failure;
@@ -97,10 +99,14 @@ pub struct Session {
     hello: RefCell<Option<Hello>>,
     /// The host's `notifications/initialized`, for a server that is met after it.
     initialized: RefCell<Option<Message>>,
+    /// `logging/setLevel`, for a server that is met after it.
+    level: RefCell<Option<Message>>,
     server: Mutex<Option<Rc<dyn Server>>>,
     pub(super) sign_in: Rc<SignIn>,
     /// Scopes that were asked for in vain.
     pub(super) refused_scopes: RefCell<BTreeSet<Vec<String>>>,
+    /// Sign-ins that calls have led to and that have not helped them.
+    pub(super) attempts: Attempts,
     /// Links of the server that calls wait for, and whether the person was brought there.
     pub(super) links: RefCell<HashMap<String, Weak<OnceCell<bool>>>>,
     /// Lines that stderr has had.
@@ -125,8 +131,10 @@ impl Session {
             settings,
             hello: RefCell::default(),
             initialized: RefCell::default(),
+            level: RefCell::default(),
             server: Mutex::new(None),
             refused_scopes: RefCell::default(),
+            attempts: Attempts::default(),
             links: RefCell::default(),
             said: RefCell::default(),
             has_stand_in: Cell::default(),
@@ -215,8 +223,15 @@ impl Session {
             Ok(response) => response,
             Err(failure) => failure.message(&id),
         };
+        let response = if response.is_error() { self.concealed(response) } else { response };
         self.open.borrow_mut().remove(&id);
         self.host.send(response);
+    }
+
+    /// An error without the secrets that its server was shown.
+    fn concealed(&self, error: Message) -> Message {
+        let text = self.link.broker().concealed(error.text());
+        if text == error.text() { error } else { Message::read(text).unwrap_or(error) }
     }
 
     /// Asks the server, without regard to what a refusal would need.
@@ -248,8 +263,25 @@ impl Session {
         if let Some(initialized) = initialized {
             new.tell(&initialized).await?;
         }
+        let level = self.level.take();
+        if let Some(level) = level {
+            // It was answered.
+            let _ = new.request(&level, &|_| {}).await;
+        }
         *server = Some(new.clone());
         Ok((new, greeting))
+    }
+
+    /// The response to what says nothing of the server, while there is none that could be asked.
+    pub(super) fn courtesy(&self, request: &Message) -> Option<Message> {
+        let is_met = self.server.try_lock().is_ok_and(|server| server.is_some());
+        match request.method()? {
+            _ if is_met => return None,
+            "logging/setLevel" => *self.level.borrow_mut() = Some(request.clone()),
+            "ping" => {}
+            _ => return None,
+        }
+        Some(Message::result(request.id()?, &json!({})))
     }
 
     async fn tell(&self, message: Message) {
@@ -276,7 +308,10 @@ impl Session {
             {
                 self.elicit(address.url.clone());
             }
-            State::Settled => self.stand_in_ends(),
+            State::Settled => {
+                self.attempts.signed_in();
+                self.stand_in_ends();
+            }
             _ => {}
         }
     }
@@ -345,7 +380,7 @@ impl Session {
     /// Says a line on stderr, but not twice.
     pub(super) fn warn_once(&self, line: &str) {
         if self.said.borrow_mut().insert(line.to_owned()) {
-            self.settings.interact.warn(line);
+            self.settings.interact.warn(&self.link.broker().concealed(line));
         }
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 
 use super::Failure;
+use super::attempts::MOST_UPGRADES;
 use super::offer::{self, Asking, Input};
 use super::session::{Session, is_listening};
 use super::sign_in::{State, Until};
@@ -17,6 +18,7 @@ use crate::forward::{Bring, SignInWish, Standing};
 use crate::http::Answer;
 use crate::jsonrpc::{METHOD_NOT_FOUND, Message};
 use crate::login_signal::{Demand, Refresh, Signal, of_answer, of_message};
+use crate::text::clean;
 
 /// How long the address of a sign-in may take: discovery and registration.
 const ADDRESS_WAIT: Duration = Duration::from_secs(30);
@@ -56,6 +58,11 @@ impl Session {
         }
         if offer::calls_tool(&request) && self.sign_in.state() != State::Settled {
             return self.authorize(&request).await;
+        }
+        if self.sign_in.state() != State::Settled
+            && let Some(done) = self.courtesy(&request)
+        {
+            return Ok(done);
         }
         let mut tried = Tried::default();
         let request = match offer::repeated(&request) {
@@ -104,8 +111,14 @@ impl Session {
             return Next::Instead(self.troubled(request, why));
         }
         match self.signal(outcome).await {
-            Signal::Nothing => Next::Pass,
+            Signal::Nothing => {
+                if outcome.is_ok() {
+                    self.attempts.succeeded(request);
+                }
+                Next::Pass
+            }
             Signal::Hint(said) => {
+                let said = self.link.broker().concealed(&said);
                 self.settings.interact.notice(&format!("{} says: {said}", self.link.title()));
                 Next::Pass
             }
@@ -188,7 +201,7 @@ impl Session {
             Standing::Token { is_renewable: true } => {
                 self.sign_in_elsewhere(refusal, demand, request, tried).await
             }
-            Standing::Token { .. } if tried.signed_in => {
+            Standing::Token { .. } if tried.signed_in || self.attempts.is_vain(request) => {
                 self.sign_in_elsewhere(refusal, demand, request, tried).await
             }
             Standing::Nobody | Standing::Token { .. } => {
@@ -205,7 +218,11 @@ impl Session {
         tried: &mut Tried,
     ) -> Next {
         let is_tried = std::mem::replace(&mut tried.moved, true);
-        if refusal.is_none() || is_tried || self.link.broker().holds_vain().await {
+        if refusal.is_none()
+            || is_tried
+            || self.attempts.moves_again()
+            || self.link.broker().holds_vain().await
+        {
             return self.give_up(refusal, demand, request).await;
         }
         match self.sign_in_for(refusal.clone(), true, request).await {
@@ -227,8 +244,12 @@ impl Session {
         if !tried.scopes.insert(scopes.clone()) {
             self.refused_scopes.borrow_mut().insert(scopes.clone());
         }
-        if self.refused_scopes.borrow().contains(&scopes) {
-            return self.give_up(refusal, &demand, request).await;
+        let is_refused = self.refused_scopes.borrow().contains(&scopes);
+        if is_refused || tried.scopes.len() > MOST_UPGRADES || !self.attempts.may_upgrade(request) {
+            return self.give_up_scopes(refusal, &demand, request).await;
+        }
+        if !self.sign_in.is_pending() {
+            self.attempts.upgrade(request);
         }
         self.sign_in_for(refusal, false, request).await
     }
@@ -246,16 +267,41 @@ impl Session {
         let login = self.link.login_name();
         let line =
             format!("{title} still refuses the sign-in{said}; another one: authctl login {login}");
+        self.stand(refusal, request, line)
+    }
+
+    /// The same for scopes that no sign-in has brought.
+    async fn give_up_scopes(
+        &self,
+        refusal: Option<Arc<Answer>>,
+        demand: &Demand,
+        request: &Message,
+    ) -> Next {
+        self.link.broker().note_vain().await;
+        let (title, login) = (self.link.title(), self.link.login_name());
+        let scopes = clean(&demand.scopes.join(" "));
+        let option = match scopes.as_str() {
+            scopes if scopes.is_empty() || scopes.contains('\'') => String::new(),
+            scopes => format!(" --scope '{scopes}'"),
+        };
+        let line = format!(
+            "{title} still refuses the sign-in, which lacks a scope ({scopes}); another one: authctl login {login}{option}"
+        );
+        self.stand(refusal, request, line)
+    }
+
+    fn stand(&self, refusal: Option<Arc<Answer>>, request: &Message, line: String) -> Next {
         self.warn_once(&line);
-        let is_dumb =
-            |answer: &Arc<Answer>| Message::read(String::from_utf8_lossy(&answer.body)).is_err();
-        let is_greeting = offer::greeting(request, &title).is_some();
-        match refusal {
-            Some(answer) if is_greeting || is_dumb(&answer) => {
-                Next::Instead(self.troubled(request, &line))
-            }
-            _ => Next::Pass,
+        if offer::greeting(request, &self.link.title()).is_some() {
+            return match refusal {
+                Some(_) => Next::Instead(self.troubled(request, &line)),
+                None => Next::Pass,
+            };
         }
+        let Some(answer) = refusal else { return Next::Pass };
+        let own = Message::read(String::from_utf8_lossy(&answer.body));
+        let advised = own.ok().filter(Message::is_error).and_then(|own| advised(&own, &line));
+        Next::Instead(Err(advised.map_or_else(|| Failure::failed(line), Failure::Error)))
     }
 
     /// The credential cannot be had for now: a host that is just greeting is greeted, so that it stays.
@@ -278,6 +324,9 @@ impl Session {
         only_elsewhere: bool,
         request: &Message,
     ) -> Next {
+        if let Some(done) = self.courtesy(request) {
+            return Next::Instead(Ok(done));
+        }
         let asking = self.asking(Some(request));
         let bring = if asking == Asking::Tool { self.settings.bring } else { Bring::Shown };
         self.sign_in.begin(SignInWish { refusal, bring, only_elsewhere });
@@ -292,7 +341,10 @@ impl Session {
             Asking::Tool => (Until::OverOrUnopened, self.patience(request)),
         };
         match self.sign_in.wait(until, patience).await {
-            State::Settled => Next::Again,
+            State::Settled => {
+                self.attempts.signed_in_for(request);
+                Next::Again
+            }
             State::Failed(why) => Next::Instead(self.unsettled(request, &why)),
             State::Pending(address) => {
                 let text = self.sign_in_text();
@@ -382,6 +434,14 @@ impl Session {
         }
         Ok(response)
     }
+}
+
+/// An error of the server's, which says as well what there is to do.
+fn advised(error: &Message, line: &str) -> Option<Message> {
+    let mut value = error.to_value();
+    let said = clean(value["error"]["message"].as_str().unwrap_or_default());
+    value["error"]["message"] = format!("{said}; {line}").into();
+    Message::read(value.to_string()).ok()
 }
 
 fn is_unknown_method(response: &Message) -> bool {

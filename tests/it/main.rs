@@ -48,6 +48,8 @@ mod manifest;
 #[cfg(unix)]
 mod mcp_auth;
 #[cfg(unix)]
+mod mcp_brakes;
+#[cfg(unix)]
 mod mcp_child;
 #[cfg(unix)]
 mod mcp_clients;

@@ -41,6 +41,10 @@ impl Interact for Bringer {
         false
     }
 
+    fn is_attended(&self) -> bool {
+        false
+    }
+
     fn columns(&self) -> Option<usize> {
         None
     }
@@ -64,6 +68,11 @@ impl Interact for Bringer {
     /// The session has the address in any case, so that somebody comes to it.
     fn open_url(&self, url: &Url) -> bool {
         let is_opened = self.bring == Bring::Browser && self.ui.open_url(url);
+        self.ui.notice(if is_opened {
+            "Your browser has been asked to open it."
+        } else {
+            "Nobody has been asked to open it yet; the client can show it."
+        });
         let address = self.address.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(address) = address {
             let _ = address.send(Address { url: url.clone(), is_opened });

@@ -82,6 +82,8 @@ struct State {
     issuer: Option<String>,
     scope: String,
     is_wide: bool,
+    /// Each refusal for want of a scope names another one.
+    is_greedy: bool,
     link: String,
     is_followed: bool,
     /// `notifications/tools/list_changed` goes ahead of the next answer in a stream.
@@ -111,6 +113,7 @@ impl McpServer {
             issuer: None,
             scope: "creative".into(),
             is_wide: false,
+            is_greedy: false,
             link: String::new(),
             is_followed: false,
             is_changed: false,
@@ -169,6 +172,11 @@ impl McpServer {
     /// Tokens have scope enough from now on ([`Gate::Scope`]).
     pub fn widen(&self) {
         self.state().is_wide = true;
+    }
+
+    /// Each refusal names a new scope from now on ([`Gate::Scope`]).
+    pub fn be_greedy(&self) {
+        self.state().is_greedy = true;
     }
 
     /// Another gate from now on; links are to be followed anew.
@@ -269,6 +277,9 @@ impl State {
         };
         let is_call = message["method"] == "tools/call";
         if is_call && self.gate == Gate::Scope && !self.is_wide {
+            if self.is_greedy {
+                self.scope = format!("more-{}", self.requests.len());
+            }
             return self.insufficient_scope();
         }
         if message.get("id").is_none() {
