@@ -165,7 +165,7 @@ impl Session {
             return Next::Instead(self.troubled(request, &trouble.0));
         }
         if std::mem::replace(&mut tried.signed_in, true) || broker.holds_vain().await {
-            return self.give_up(refusal, demand).await;
+            return self.give_up(refusal, demand, request).await;
         }
         self.sign_in_for(refusal, false, request).await
     }
@@ -193,9 +193,9 @@ impl Session {
             }
         }
         match broker.standing().await {
-            Standing::Key => self.give_up(refusal, demand).await,
+            Standing::Key => self.give_up(refusal, demand, request).await,
             Standing::Token { .. } if refresh == Refresh::Never => {
-                self.give_up(refusal, demand).await
+                self.give_up(refusal, demand, request).await
             }
             // A new token is refused: only that another server gives them now would explain it.
             Standing::Token { is_renewable: true } => {
@@ -223,11 +223,11 @@ impl Session {
             || self.attempts.moves_again()
             || self.link.broker().holds_vain().await
         {
-            return self.give_up(refusal, demand).await;
+            return self.give_up(refusal, demand, request).await;
         }
         match self.sign_in_for(refusal.clone(), true, request).await {
             Next::Again => Next::Again,
-            _ => self.give_up(refusal, demand).await,
+            _ => self.give_up(refusal, demand, request).await,
         }
     }
 
@@ -246,7 +246,7 @@ impl Session {
         }
         let is_refused = self.refused_scopes.borrow().contains(&scopes);
         if is_refused || tried.scopes.len() > MOST_UPGRADES || !self.attempts.may_upgrade(request) {
-            return self.give_up_scopes(refusal, &demand).await;
+            return self.give_up_scopes(refusal, &demand, request).await;
         }
         if !self.sign_in.is_pending() {
             self.attempts.upgrade(request);
@@ -255,18 +255,28 @@ impl Session {
     }
 
     /// The server's own refusal stands, if it has words that a host knows; the person hears what there is to do.
-    async fn give_up(&self, refusal: Option<Arc<Answer>>, demand: &Demand) -> Next {
+    async fn give_up(
+        &self,
+        refusal: Option<Arc<Answer>>,
+        demand: &Demand,
+        request: &Message,
+    ) -> Next {
         self.link.broker().note_vain().await;
         let title = self.link.title();
         let said = demand.said.as_ref().map_or(String::new(), |said| format!(" ({said})"));
         let login = self.link.login_name();
         let line =
             format!("{title} still refuses the sign-in{said}; another one: authctl login {login}");
-        self.stand(refusal, line)
+        self.stand(refusal, &line, request)
     }
 
     /// The same for scopes that no sign-in has brought.
-    async fn give_up_scopes(&self, refusal: Option<Arc<Answer>>, demand: &Demand) -> Next {
+    async fn give_up_scopes(
+        &self,
+        refusal: Option<Arc<Answer>>,
+        demand: &Demand,
+        request: &Message,
+    ) -> Next {
         self.link.broker().note_vain().await;
         let (title, login) = (self.link.title(), self.link.login_name());
         let scopes = clean(&demand.scopes.join(" "));
@@ -277,15 +287,21 @@ impl Session {
         let line = format!(
             "{title} still refuses the sign-in, which lacks a scope ({scopes}); another one: authctl login {login}{option}"
         );
-        self.stand(refusal, line)
+        self.stand(refusal, &line, request)
     }
 
-    fn stand(&self, refusal: Option<Arc<Answer>>, line: String) -> Next {
+    fn stand(&self, refusal: Option<Arc<Answer>>, line: &str, request: &Message) -> Next {
+        let line = self.link.broker().concealed(line);
         self.warn_once(&line);
         let Some(answer) = refusal else { return Next::Pass };
         let own = Message::read(String::from_utf8_lossy(&answer.body));
         let advised = own.ok().filter(Message::is_error).and_then(|own| advised(&own, &line));
-        Next::Instead(Err(advised.map_or_else(|| Failure::failed(line), Failure::Error)))
+        Next::Instead(match advised {
+            Some(error) if offer::greeting(request, &self.link.title()).is_none() => {
+                Err(Failure::Error(error))
+            }
+            _ => self.troubled(request, &line),
+        })
     }
 
     /// The credential cannot be had for now: a host that is just greeting is greeted, so that it stays.
