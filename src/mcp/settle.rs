@@ -27,6 +27,8 @@ const ADDRESS_WAIT: Duration = Duration::from_secs(30);
 #[derive(Default)]
 pub(super) struct Tried {
     renewed: bool,
+    /// Sign-ins of the session before the request was sent.
+    sign_ins: u64,
     signed_in: bool,
     /// The server may have moved to another authorization server.
     moved: bool,
@@ -88,6 +90,7 @@ impl Session {
 
     async fn try_on(self: &Rc<Self>, request: &Message, tried: &mut Tried) -> Outcome {
         loop {
+            tried.sign_ins = self.attempts.sign_ins();
             let outcome = self.ask(request).await;
             match self.next(&outcome, request, tried).await {
                 Next::Pass => return self.completed(outcome, request),
@@ -121,6 +124,12 @@ impl Session {
                 let said = self.link.broker().concealed(&said);
                 self.settings.interact.notice(&format!("{} says: {said}", self.link.title()));
                 Next::Pass
+            }
+            // It was sent before somebody signed in.
+            Signal::Missing(_) | Signal::Rejected(..) | Signal::ScopeNeeded(_)
+                if self.attempts.sign_ins() != tried.sign_ins =>
+            {
+                Next::Again
             }
             Signal::Missing(demand) => self.sign_in_once(refusal, &demand, request, tried).await,
             Signal::Rejected(demand, refresh) => {
