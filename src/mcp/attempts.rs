@@ -11,6 +11,7 @@ pub const MOST_UPGRADES: usize = 3;
 
 #[derive(Default)]
 pub struct Attempts {
+    sign_ins: Cell<u64>,
     /// Operations that were refused, signed in for, and have not succeeded since.
     signed_in_for: RefCell<BTreeSet<String>>,
     /// Nothing has succeeded since the last sign-in.
@@ -24,7 +25,13 @@ pub struct Attempts {
 impl Attempts {
     /// Somebody has signed in.
     pub fn signed_in(&self) {
+        self.sign_ins.set(self.sign_ins.get() + 1);
         self.is_unproven.set(true);
+    }
+
+    /// How often somebody has.
+    pub fn sign_ins(&self) -> u64 {
+        self.sign_ins.get()
     }
 
     /// Somebody has signed in for that request, which is sent again.

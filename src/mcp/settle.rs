@@ -27,6 +27,8 @@ const ADDRESS_WAIT: Duration = Duration::from_secs(30);
 #[derive(Default)]
 pub(super) struct Tried {
     renewed: bool,
+    /// Sign-ins of the session before the request was sent.
+    sign_ins: u64,
     signed_in: bool,
     /// The server may have moved to another authorization server.
     moved: bool,
@@ -88,6 +90,7 @@ impl Session {
 
     async fn try_on(self: &Rc<Self>, request: &Message, tried: &mut Tried) -> Outcome {
         loop {
+            tried.sign_ins = self.attempts.sign_ins();
             let outcome = self.ask(request).await;
             match self.next(&outcome, request, tried).await {
                 Next::Pass => return self.completed(outcome, request),
@@ -121,6 +124,12 @@ impl Session {
                 let said = self.link.broker().concealed(&said);
                 self.settings.interact.notice(&format!("{} says: {said}", self.link.title()));
                 Next::Pass
+            }
+            // It was sent before somebody signed in.
+            Signal::Missing(_) | Signal::Rejected(..) | Signal::ScopeNeeded(_)
+                if self.attempts.sign_ins() != tried.sign_ins =>
+            {
+                Next::Again
             }
             Signal::Missing(demand) => self.sign_in_once(refusal, &demand, request, tried).await,
             Signal::Rejected(demand, refresh) => {
@@ -267,7 +276,7 @@ impl Session {
         let login = self.link.login_name();
         let line =
             format!("{title} still refuses the sign-in{said}; another one: authctl login {login}");
-        self.stand(refusal, request, line)
+        self.stand(refusal, &line, request)
     }
 
     /// The same for scopes that no sign-in has brought.
@@ -287,21 +296,21 @@ impl Session {
         let line = format!(
             "{title} still refuses the sign-in, which lacks a scope ({scopes}); another one: authctl login {login}{option}"
         );
-        self.stand(refusal, request, line)
+        self.stand(refusal, &line, request)
     }
 
-    fn stand(&self, refusal: Option<Arc<Answer>>, request: &Message, line: String) -> Next {
+    fn stand(&self, refusal: Option<Arc<Answer>>, line: &str, request: &Message) -> Next {
+        let line = self.link.broker().concealed(line);
         self.warn_once(&line);
-        if offer::greeting(request, &self.link.title()).is_some() {
-            return match refusal {
-                Some(_) => Next::Instead(self.troubled(request, &line)),
-                None => Next::Pass,
-            };
-        }
         let Some(answer) = refusal else { return Next::Pass };
         let own = Message::read(String::from_utf8_lossy(&answer.body));
         let advised = own.ok().filter(Message::is_error).and_then(|own| advised(&own, &line));
-        Next::Instead(Err(advised.map_or_else(|| Failure::failed(line), Failure::Error)))
+        Next::Instead(match advised {
+            Some(error) if offer::greeting(request, &self.link.title()).is_none() => {
+                Err(Failure::Error(error))
+            }
+            _ => self.troubled(request, &line),
+        })
     }
 
     /// The credential cannot be had for now: a host that is just greeting is greeted, so that it stays.

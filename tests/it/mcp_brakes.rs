@@ -15,9 +15,12 @@ fn calls(host: &mut Host, count: usize) -> Vec<Value> {
     (0..count).map(|_| host.ask("tools/call", &call("build_creative"))).collect()
 }
 
-/// The words of an error.
+/// The words of an error, or of a call that has failed.
 #[track_caller]
 fn error(answer: &Value) -> String {
+    if answer["result"]["isError"] == true {
+        return text(answer);
+    }
     let said = answer["error"]["message"].as_str();
     said.unwrap_or_else(|| panic!("no error: {answer}")).to_owned()
 }

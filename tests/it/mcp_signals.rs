@@ -339,7 +339,7 @@ fn a_link_that_is_no_web_address_is_named_and_dropped() {
     assert!(response.contains("-32042"), "{response}");
     assert!(bridge.sandbox.opened_urls().is_empty());
     let said = bridge.end();
-    assert!(said.contains("left out") && !said.contains("hunter2"), "{said}");
+    assert!(said.contains("should not be opened") && !said.contains("hunter2"), "{said}");
 }
 
 #[test]
