@@ -9,6 +9,7 @@ mod generate;
 mod given;
 mod handing;
 mod import;
+mod local_name;
 mod log;
 mod login;
 mod logout;

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use url::Url;
 
-use super::provider::{long_name, short_name};
+use super::local_name::{long_name, short_name};
 use super::purpose::record_login;
 use super::server_table::{Wanted, table};
 use crate::config::{Dpop, OAuth, Provider, Servers, read_servers};

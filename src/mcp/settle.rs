@@ -152,7 +152,7 @@ impl Session {
             return Next::Instead(self.troubled(request, &trouble.0));
         }
         if std::mem::replace(&mut tried.signed_in, true) || broker.holds_vain().await {
-            return self.give_up(refusal, demand).await;
+            return self.give_up(refusal, demand, request).await;
         }
         self.sign_in_for(refusal, false, request).await
     }
@@ -180,9 +180,9 @@ impl Session {
             }
         }
         match broker.standing().await {
-            Standing::Key => self.give_up(refusal, demand).await,
+            Standing::Key => self.give_up(refusal, demand, request).await,
             Standing::Token { .. } if refresh == Refresh::Never => {
-                self.give_up(refusal, demand).await
+                self.give_up(refusal, demand, request).await
             }
             // A new token is refused: only that another server gives them now would explain it.
             Standing::Token { is_renewable: true } => {
@@ -206,11 +206,11 @@ impl Session {
     ) -> Next {
         let is_tried = std::mem::replace(&mut tried.moved, true);
         if refusal.is_none() || is_tried || self.link.broker().holds_vain().await {
-            return self.give_up(refusal, demand).await;
+            return self.give_up(refusal, demand, request).await;
         }
         match self.sign_in_for(refusal.clone(), true, request).await {
             Next::Again => Next::Again,
-            _ => self.give_up(refusal, demand).await,
+            _ => self.give_up(refusal, demand, request).await,
         }
     }
 
@@ -228,13 +228,18 @@ impl Session {
             self.refused_scopes.borrow_mut().insert(scopes.clone());
         }
         if self.refused_scopes.borrow().contains(&scopes) {
-            return self.give_up(refusal, &demand).await;
+            return self.give_up(refusal, &demand, request).await;
         }
         self.sign_in_for(refusal, false, request).await
     }
 
     /// The server's own refusal stands, if it has words that a host knows; the person hears what there is to do.
-    async fn give_up(&self, refusal: Option<Arc<Answer>>, demand: &Demand) -> Next {
+    async fn give_up(
+        &self,
+        refusal: Option<Arc<Answer>>,
+        demand: &Demand,
+        request: &Message,
+    ) -> Next {
         self.link.broker().note_vain().await;
         let title = self.link.title();
         let said = demand.said.as_ref().map_or(String::new(), |said| format!(" ({said})"));
@@ -242,9 +247,12 @@ impl Session {
         let line =
             format!("{title} still refuses the sign-in{said}; another one: authctl login {login}");
         self.warn_once(&line);
+        let is_dumb =
+            |answer: &Arc<Answer>| Message::read(String::from_utf8_lossy(&answer.body)).is_err();
+        let is_greeting = offer::greeting(request, &title).is_some();
         match refusal {
-            Some(answer) if Message::read(String::from_utf8_lossy(&answer.body)).is_err() => {
-                Next::Instead(Err(Failure::failed(line)))
+            Some(answer) if is_greeting || is_dumb(&answer) => {
+                Next::Instead(self.troubled(request, &line))
             }
             _ => Next::Pass,
         }

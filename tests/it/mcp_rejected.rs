@@ -157,11 +157,27 @@ fn a_key_that_is_refused_over_http_is_told_in_words() {
     host.initialize();
     assert!(is_done(&host.call("tools/call", &call("list_formats"))));
     scene.mcp.close(Gate::HttpBare);
-    let before = scene.mcp.requests().len();
     let refused = host.call("tools/call", &call("build_creative"));
-    let said = refused["error"]["message"].as_str().unwrap();
+    let said = text(&refused);
     assert!(said.contains(&format!("authctl login {} --name {NAME}", scene.mcp.url())), "{said}");
-    assert_eq!((scene.calls(), scene.mcp.requests().len() - before), (2, 1));
+    assert_eq!(scene.calls(), 2);
+    assert!(scene.tabs().is_empty());
+}
+
+/// The client keeps a server that it was greeted by, and the person has time to find another key.
+#[test]
+fn a_host_is_greeted_although_its_key_is_refused() {
+    let scene = Scene::new(Gate::Http);
+    scene.paste("a-key-that-is-old");
+    let good = scene.mcp.token();
+    scene.mcp.trust(move |token| token == good);
+    let mut host = scene.host(&[]);
+    assert!(host.initialize()["result"].is_object());
+    let refused = host.call("tools/call", &call("build_creative"));
+    assert!(text(&refused).contains("authctl login"), "{refused}");
+    scene.paste(&scene.mcp.token());
+    assert!(is_done(&host.call("tools/call", &call("build_creative"))));
+    host.receive("a change", |it| it["method"] == "notifications/tools/list_changed");
     assert!(scene.tabs().is_empty());
 }
 
@@ -197,12 +213,11 @@ fn a_server_that_refuses_whatever_it_gets_is_not_signed_in_to_for_ever() {
         let first = host.ask("tools/call", &call("build_creative"));
         scene.agree(0);
         let refused = host.answer(&first);
-        let said = refused["error"]["message"].as_str().unwrap_or_else(|| panic!("{refused}"));
-        assert!(said.contains("authctl login"), "{said}");
+        assert!(text(&refused).contains("authctl login"), "{refused}");
         let before = scene.mcp.requests().len();
         for _ in 0..20 {
             let refused = host.call("tools/call", &call("build_creative"));
-            assert!(refused["error"].is_object(), "{refused}");
+            assert_eq!(refused["result"]["isError"], true, "{refused}");
         }
         let attempts = scene.mcp.requests().split_off(before);
         assert!(attempts.len() <= 40, "{}: {attempts:?}", attempts.len());
@@ -253,9 +268,10 @@ fn too_few_scopes_are_asked_for_once_beside_those_that_are_there() {
     // It is not content with that either.
     scene.agree(0);
     let refused = host.answer(&waiting);
-    assert!(refused["error"]["message"].as_str().unwrap().contains("authctl login"), "{refused}");
+    assert!(text(&refused).contains("authctl login"), "{refused}");
     for _ in 0..20 {
-        assert!(host.call("tools/call", &call("build_creative"))["error"].is_object());
+        let refused = host.call("tools/call", &call("build_creative"));
+        assert_eq!(refused["result"]["isError"], true, "{refused}");
     }
     assert_eq!(scene.tabs().len(), 1);
     assert!(!tools(&host.call("tools/list", &json!({}))).is_empty());
@@ -296,6 +312,22 @@ fn a_host_is_greeted_although_the_store_cannot_be_read() {
     host.receive("a change", |it| it["method"] == "notifications/tools/list_changed");
     let said = host.last_words();
     assert_eq!(count(&said, "warning"), 1, "{said}");
+}
+
+/// Nobody is sent to a page for what could not be kept.
+#[test]
+fn where_nothing_can_be_stored_nobody_is_asked() {
+    let scene = Scene::new(Gate::Handler);
+    let data = scene.sandbox.path("home/.local/share");
+    std::fs::create_dir_all(data.parent().unwrap()).unwrap();
+    std::fs::write(&data, "in the way").unwrap();
+    let mut host = scene.host(&[]);
+    host.initialize();
+    let refused = host.call("tools/call", &call("build_creative"));
+    assert_eq!(refused["result"]["isError"], true, "{refused}");
+    assert!(is_done(&host.call("tools/call", &call("list_formats"))));
+    assert!(scene.tabs().is_empty());
+    host.last_words();
 }
 
 #[test]

@@ -8,7 +8,7 @@ use url::Url;
 use super::change::{self, Change, Manner, Step, harmless};
 use super::target::{self, Target, Where};
 use crate::clients::{self, Entry, Layout, McpClient, Server, looks_secret};
-use crate::commands::provider::{long_name, short_name};
+use crate::commands::local_name::{long_name, short_name};
 use crate::commands::{client_file, complete, handing};
 use crate::context::Context;
 use crate::error::{CommandError, chain};

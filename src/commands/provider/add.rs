@@ -8,7 +8,8 @@ use serde_json::json;
 use toml_edit::{Array, Item, Table, Value};
 use url::Url;
 
-use super::discovered::{Server, long_name, short_name};
+use super::discovered::Server;
+use crate::commands::local_name::{long_name, short_name};
 use crate::config::{self, Edit, Source};
 use crate::context::Context;
 use crate::credential::is_part;

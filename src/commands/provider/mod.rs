@@ -12,8 +12,6 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-pub use discovered::{long_name, short_name};
-
 use super::complete;
 use crate::context::Context;
 use crate::credential::Name;
