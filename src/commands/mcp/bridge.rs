@@ -73,16 +73,15 @@ pub struct Arguments {
     client: client::Arguments,
 
     /// Credentials for the command, joined by commas: NAME, or NAME=VARIABLE to choose the variable
-    #[arg(long, value_name = "NAME[=VARIABLE]", value_delimiter = ',', requires = "command", conflicts_with = "server", add = complete::stored(), help_heading = LOCAL)]
+    #[arg(long, value_name = "NAME[=VARIABLE]", value_delimiter = ',', requires = "command", conflicts_with = "server", add = complete::stored(), help_heading = listen::LOCAL)]
     with: Vec<String>,
 
     #[command(flatten)]
     listen: listen::Arguments,
 }
 
-/// What fits only an address, and only a command.
+/// Heading of what fits only an address.
 const REMOTE: &str = "Remote servers";
-pub const LOCAL: &str = "Local servers";
 
 impl Arguments {
     pub fn starts_child(&self) -> bool {

@@ -11,7 +11,6 @@ use clap::Args;
 use serde_json::json;
 use tokio::task::LocalSet;
 
-use super::bridge::LOCAL;
 use super::credentials::quiet;
 use super::outfit::{Plan, Wardrobe};
 use crate::commands::parse_time;
@@ -26,6 +25,9 @@ use crate::secret::Secret;
 /// Longest file with a secret, and the shortest secret, in bytes.
 const SECRET_FILE: u64 = 4096;
 const SHORTEST: usize = 16;
+
+/// Heading of what fits only a command.
+pub const LOCAL: &str = "Local servers";
 
 #[derive(Debug, Args)]
 #[group(skip)]
