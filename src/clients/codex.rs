@@ -35,14 +35,13 @@ fn parse(text: &str) -> Result<DocumentMut, Malformed> {
 
 /// A table of its own at the end; or in the place of one of that name, or among others in one line.
 pub fn put(text: &str, name: &str, entry: &Entry) -> Result<String, Malformed> {
-    let mut document = parse(text)?;
+    let mut document = parse(&unix(text))?;
     let is_inline = document.get(TABLE).is_some_and(Item::is_inline_table);
     let servers = document.get_mut(TABLE).and_then(Item::as_table_like_mut);
     let Some(servers) = servers.filter(|servers| is_inline || servers.get(name).is_some()) else {
         return Ok(appended(text, name, entry));
     };
-    if let Some(there) = servers.get_mut(name) {
-        let there = there.as_table_like_mut().ok_or_else(|| Malformed::Form(name.into()))?;
+    if let Some(there) = servers.get_mut(name).and_then(Item::as_table_like_mut) {
         there.clear();
         fill(there, entry);
     } else {
@@ -53,10 +52,24 @@ pub fn put(text: &str, name: &str, entry: &Entry) -> Result<String, Malformed> {
     Ok(written(&document, text))
 }
 
-/// The document with the line breaks of the text that it was: it knows one kind alone.
+/// The document with the line breaks of the text that it was, line by line: it knows one kind alone.
 fn written(document: &DocumentMut, text: &str) -> String {
-    let after = document.to_string();
-    if text.contains("\r\n") { after.replace("\r\n", "\n").replace('\n', "\r\n") } else { after }
+    let (before, after) = (unix(text), unix(&document.to_string()));
+    if before == text {
+        return after;
+    }
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let difference = similar::TextDiff::from_lines(&before, &after);
+    let kept = difference.iter_all_changes().filter(|line| line.new_index().is_some());
+    kept.map(|line| match line.old_index() {
+        Some(old) => lines[old].to_owned(),
+        None => line.value().replace('\n', "\r\n"),
+    })
+    .collect()
+}
+
+fn unix(text: &str) -> String {
+    text.replace("\r\n", "\n")
 }
 
 fn fill(server: &mut dyn TableLike, entry: &Entry) {
@@ -82,7 +95,7 @@ fn appended(text: &str, name: &str, entry: &Entry) -> String {
 }
 
 pub fn remove(text: &str, at: &[String]) -> Result<String, Malformed> {
-    let mut document = parse(text)?;
+    let mut document = parse(&unix(text))?;
     let gone = || Malformed::Gone(at.join("."));
     let [table, name] = at else { return Err(gone()) };
     if toml_tables::remove(&mut document, table, name) {
@@ -94,7 +107,7 @@ pub fn remove(text: &str, at: &[String]) -> Result<String, Malformed> {
 
 pub fn refer(text: &str, references: &[Reference<'_>], program: &str) -> Result<String, Malformed> {
     let tree = tree(text)?;
-    let mut document = parse(text)?;
+    let mut document = parse(&unix(text))?;
     for (at, of_server) in by_server(references)? {
         let form = || Malformed::Form(at.join("."));
         let server = server_at(&mut document, at)?;
@@ -207,6 +220,8 @@ mod tests {
             "model = \"x\" # mine\n",
             "[mcp_servers.a]\ncommand = \"b\"\n[mcp_servers.a.env]\nK = \"v\"\n\n# the end\n",
             "[mcp_servers.a]\r\ncommand = 'b'\r\n\r\n[profiles.x]\r\nk = 1\r\n",
+            "[mcp_servers.a]\r\ncommand = \"n\"\r\n# my note\r\n",
+            "[mcp_servers.a]\r\ncommand = \"n\"\n# my note\r\n\n# another\n",
             "mcp_servers.a.command = \"b\"\n",
         ] {
             for name in ["new", "with.dot"] {

@@ -27,7 +27,7 @@ impl Through {
 
 impl Entry {
     pub fn through(&self) -> Option<Through> {
-        if !matches!(file_name(&self.command), "authctl" | "authctl.exe") {
+        if !is_authctl(&self.command) {
             return None;
         }
         match self.args.first().map(String::as_str) {
@@ -46,6 +46,14 @@ impl Entry {
         let program = behind.map(|program| file_name(program).to_owned());
         program.or_else(|| self.args.iter().find_map(|arg| origin(arg)))
     }
+}
+
+/// Whether a command is authctl, by its name or by the one that the running program has.
+pub fn is_authctl(command: &str) -> bool {
+    let name = file_name(command);
+    let own = std::env::current_exe().ok();
+    matches!(name, "authctl" | "authctl.exe")
+        || own.is_some_and(|own| own.file_name().is_some_and(|own| own == name))
 }
 
 /// The last part of a path of any platform.

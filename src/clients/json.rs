@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jsonc_parser::ParseOptions;
 use jsonc_parser::cst::{CstArray, CstInputValue, CstObject, CstObjectProp, CstRootNode};
-use jsonc_parser::errors::ParseError;
+use jsonc_parser::errors::{ParseError, ParseErrorKind};
 
 use super::entry::Entry;
 use super::mcp_servers::{Spot, bridged, by_server, prefix};
@@ -56,7 +56,13 @@ pub(super) fn parse(text: &str) -> Result<CstRootNode, Malformed> {
 }
 
 pub(super) fn syntax(text: &str, error: &ParseError) -> Malformed {
-    super::syntax_at("JSON", text, error.range().start)
+    let stopped = match error.kind() {
+        ParseErrorKind::UnterminatedObject | ParseErrorKind::UnterminatedArray => {
+            text.trim_end().len()
+        }
+        _ => error.range().start,
+    };
+    super::syntax_at("JSON", text, stopped)
 }
 
 /// The servers in the table that `table` leads to.
@@ -75,8 +81,9 @@ fn table_of_servers(
         at.push((*key).to_owned());
     }
     for (name, value) in entries(&inner)? {
-        let Some(server) = inner.object_value(&name) else { continue };
-        check_unique(&server)?;
+        if let Some(server) = inner.object_value(&name) {
+            check_unique(&server)?;
+        }
         if let Some(value) = value {
             found.push(Server { at: at.iter().cloned().chain([name]).collect(), value });
         }

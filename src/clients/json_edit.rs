@@ -43,6 +43,10 @@ pub fn put(text: &str, table: &[&str], name: &str, node: Node) -> Result<String,
             let inner = nested(&table[depth + 1..], nested(&[name], node));
             return Ok(file.insert(object, key, &inner));
         };
+        if matches!(property.value, Value::NullKeyword(_)) {
+            let inner = nested(&table[depth + 1..], nested(&[name], node));
+            return Ok(file.replace(property, &inner));
+        }
         object = property.value.as_object().ok_or_else(|| form(&table[..=depth]))?;
     }
     Ok(match object.get(name) {
@@ -147,16 +151,12 @@ impl<'a> File<'a> {
     }
 
     fn insert_alone(&self, object: &Object<'_>, key: &str, node: &Node) -> String {
-        let (open, close) = (object.range.start + 1, object.range.end - 1);
+        let close = object.range.end - 1;
         let outer = self.indent_of_line(object.range.start);
         let indent = format!("{outer}{}", self.step);
         let property = format!("{}: {}", quoted(key), self.rendered(node, &indent));
-        let mut comments = self
-            .tokens
-            .iter()
-            .filter(|token| open <= token.range.start && token.range.end <= close);
-        let last_comment = comments.rfind(|token| is_comment(token));
-        let at = last_comment.map_or(open, |comment| self.without_return(comment.range.end));
+        // Comments below stay below: above the property they would be its own.
+        let at = self.after_comments_of_the_line(object.range.start + 1);
         let rest = &self.text[at..close];
         let newline = self.newline;
         if rest.contains('\n') {
@@ -171,7 +171,7 @@ impl<'a> File<'a> {
                 .spliced(vec![(object.range.start + 1..object.range.end - 1, String::new())]);
         }
         let property = &object.properties[index];
-        let (start, end) = (property.range.start, property.range.end);
+        let (start, end) = (self.above_own_comments(property.range.start), property.range.end);
         let before = index
             .checked_sub(1)
             .and_then(|before| self.comma_after(object.properties[before].range.end));
@@ -204,6 +204,25 @@ impl<'a> File<'a> {
             cuts.push((cut, String::new()));
         }
         self.spliced(cuts)
+    }
+
+    /// Where the comments begin that stand in the lines right above a place.
+    fn above_own_comments(&self, place: usize) -> usize {
+        if self.indent_before(place).is_none() {
+            return place;
+        }
+        let behind = self.tokens.partition_point(|token| token.range.end <= place);
+        let comments = self.tokens[..behind].iter().rev().take_while(|token| is_comment(token));
+        let mut top = place;
+        for comment in comments {
+            let (start, end) = (comment.range.start, self.without_return(comment.range.end));
+            let is_right_above = self.text[end..top].matches('\n').count() == 1;
+            if !is_right_above || self.indent_before(start).is_none() {
+                break;
+            }
+            top = start;
+        }
+        top
     }
 
     /// Whether an object has one property and no comment beside it.
@@ -392,7 +411,7 @@ mod tests {
         let text = "{\n  \"mcpServers\": {\n    \"a\": 1, // one\n    // of b\n    \"b\": 2,\n    \"c\": 3 // three\n  }\n}\n";
         let without = |name: &str| remove(text, &at(name), true).unwrap();
         assert_eq!(without("a"), text.replace("\n    \"a\": 1, // one", ""));
-        assert_eq!(without("b"), text.replace("\n    \"b\": 2,", ""));
+        assert_eq!(without("b"), text.replace("\n    // of b\n    \"b\": 2,", ""));
         assert_eq!(without("c"), text.replace(",\n    \"c\": 3 // three", ""));
         let line = r#"{"mcpServers":{"a":1, "b":2, "c":3}}"#;
         let without = |name: &str| remove(line, &at(name), true).unwrap();
@@ -411,7 +430,7 @@ mod tests {
 
     #[test]
     fn what_is_no_table_is_refused() {
-        for text in ["[]", "1", "{\"mcpServers\": []}", "{\"mcpServers\": null}"] {
+        for text in ["[]", "1", "{\"mcpServers\": []}"] {
             let outcome = put(text, &["mcpServers"], "new", entry());
             assert!(matches!(outcome, Err(Malformed::Form(_))), "{text}");
         }

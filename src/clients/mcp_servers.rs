@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::entry::{Entry, file_name};
+use super::entry::{Entry, file_name, is_authctl};
 use super::{Literal, Malformed, Reference, Sign, Way, is_stand_in, looks_secret};
 use crate::secret::Secret;
 
@@ -192,8 +192,7 @@ impl<'a> Spot<'a> {
 /// What goes before the arguments so that `authctl exec` runs a command with these credentials; and whether
 /// it runs it already, so that they go after its first argument.
 pub fn prefix(program: &str, first: Option<&str>, with: &[String]) -> (Vec<String>, bool) {
-    let runs_already =
-        matches!(file_name(program), "authctl" | "authctl.exe") && first == Some("exec");
+    let runs_already = is_authctl(program) && first == Some("exec");
     let credentials = ["--with".to_owned(), with.join(",")];
     if runs_already {
         return (credentials.into(), true);

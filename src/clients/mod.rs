@@ -6,6 +6,7 @@ mod adcp;
 mod codex;
 mod dotenv;
 mod entry;
+mod exposed;
 mod gh_hosts;
 mod json;
 mod json_edit;
@@ -16,6 +17,7 @@ mod mcp_servers;
 mod server;
 
 pub use entry::{Entry, Through, file_name};
+pub use exposed::{secret_in_url, secrets_in_words};
 pub use mask::mask;
 pub use mcp_client::{Layout, Machine, McpClient, Platform, is_settings};
 pub use mcp_remote::{Session, session};
@@ -124,8 +126,14 @@ pub enum Malformed {
     Form(String),
 }
 
+/// The mark with which some editors begin a file, and the text behind it.
+fn behind_mark(text: &str) -> (&str, &str) {
+    text.split_at(if text.starts_with('\u{feff}') { 3 } else { 0 })
+}
+
 /// Every value in `text` that may be a secret, in order. Which are is for whoever knows the providers.
 pub fn literals(format: Format, text: &str) -> Result<Vec<Literal>, Malformed> {
+    let (_, text) = behind_mark(text);
     match format {
         Format::Dotenv => Ok(dotenv::literals(text)),
         Format::Mcp | Format::Codex => {
@@ -138,6 +146,10 @@ pub fn literals(format: Format, text: &str) -> Result<Vec<Literal>, Malformed> {
 
 /// The MCP servers of a client's file, in order.
 pub fn servers(format: Format, text: &str) -> Result<Vec<Server>, Malformed> {
+    let (_, text) = behind_mark(text);
+    if text.trim().is_empty() {
+        return Ok(Vec::new());
+    }
     match format {
         Format::Mcp => json::servers(text),
         Format::Codex => codex::servers(text),
@@ -147,6 +159,7 @@ pub fn servers(format: Format, text: &str) -> Result<Vec<Server>, Malformed> {
 
 /// `text` with this entry in its table of servers, in place of one of that name; everything else stays.
 pub fn put(layout: Layout, text: &str, name: &str, entry: &Entry) -> Result<String, Malformed> {
+    let (mark, text) = behind_mark(text);
     let mut expected = others(layout.format, text, &at(layout, name))?;
     let after = match layout.format {
         Format::Codex => codex::put(text, name, entry)?,
@@ -157,7 +170,8 @@ pub fn put(layout: Layout, text: &str, name: &str, entry: &Entry) -> Result<Stri
     let added = now.iter().find(|server| server.at == at(layout, name)).cloned();
     let is_there = added.as_ref().and_then(Server::entry).is_some_and(|there| there == *entry);
     expected.extend(added);
-    if is_there && is_same(&now, &expected) { Ok(after) } else { Err(Malformed::Form(name.into())) }
+    let is_done = is_there && is_same(&now, &expected);
+    if is_done { Ok(format!("{mark}{after}")) } else { Err(Malformed::Form(name.into())) }
 }
 
 /// `text` without one server; a table that becomes empty goes with it where `with_table` says so.
@@ -167,13 +181,14 @@ pub fn take_out(
     at: &[String],
     with_table: bool,
 ) -> Result<String, Malformed> {
+    let (mark, text) = behind_mark(text);
     let expected = others(format, text, at)?;
     let after = match format {
         Format::Codex => codex::remove(text, at)?,
         _ => json_edit::remove(text, at, with_table)?,
     };
     let is_done = is_same(&servers(format, &after)?, &expected);
-    if is_done { Ok(after) } else { Err(Malformed::Form(at.join("."))) }
+    if is_done { Ok(format!("{mark}{after}")) } else { Err(Malformed::Form(at.join("."))) }
 }
 
 /// The keys that lead to a server of this name.
@@ -182,9 +197,6 @@ pub fn at(layout: Layout, name: &str) -> Vec<String> {
 }
 
 fn others(format: Format, text: &str, at: &[String]) -> Result<Vec<Server>, Malformed> {
-    if text.trim().is_empty() {
-        return Ok(Vec::new());
-    }
     let mut servers = servers(format, text)?;
     servers.retain(|server| server.at != at);
     Ok(servers)
@@ -202,13 +214,15 @@ pub fn refer(
     references: &[Reference<'_>],
     program: &str,
 ) -> Result<String, Malformed> {
-    match format {
+    let (mark, text) = behind_mark(text);
+    let after = match format {
         Format::Dotenv => dotenv::refer(text, references),
         Format::Mcp => json::refer(text, references, program),
         Format::Codex => codex::refer(text, references, program),
         Format::Adcp => adcp::refer(text, references),
         Format::Gh => Err(Malformed::Form("hosts.yml".into())),
-    }
+    }?;
+    Ok(format!("{mark}{after}"))
 }
 
 /// Whether a value stands for a secret and is none: empty, a placeholder, a reference to something else.

@@ -27,6 +27,18 @@ pub enum Replaced {
     Changed,
 }
 
+/// Which programs run with a person's credentials is for a person to say.
+pub fn refuse_agents(context: &Context) -> Result<(), CommandError> {
+    match context.agent_at_the_keyboard()? {
+        None => Ok(()),
+        Some(agent) => Err(CommandError::new(
+            Kind::Failed,
+            format!("{agent} is running this command; only a person can change these files"),
+        )
+        .hint("the same with --dry-run shows what would change")),
+    }
+}
+
 /// The text of a file of this user that is no link and has no second name; `None` where nothing is. `again` is
 /// the command for the file that a link leads to.
 pub fn read(path: &Path, again: &str) -> Result<Option<String>, CommandError> {
@@ -64,7 +76,9 @@ pub fn replace(
         return Ok(Replaced::Changed);
     }
     let Some(before) = before else {
-        if let Some(directory) = path.parent().filter(|directory| !directory.exists()) {
+        if let Some(directory) =
+            path.parent().filter(|place| !place.as_os_str().is_empty() && !place.exists())
+        {
             private_file::make_directory(directory)?;
         }
         let is_made = private_file::create(path, after.as_bytes())?;
@@ -75,7 +89,7 @@ pub fn replace(
     Ok(Replaced::Done(Some(backup)))
 }
 
-/// What would change in a file, as a unified difference in which only keys and `shown` are to be read.
+/// What would change in a file, as a unified difference without colours in which only keys and `shown` are to be read.
 pub fn difference(
     path: &Path,
     format: Format,
@@ -94,16 +108,25 @@ pub fn difference(
     let lines = similar::TextDiff::from_lines(&old, &new);
     let mut text = String::new();
     for line in lines.unified_diff().context_radius(3).header(from, &path).to_string().lines() {
+        let indent = line.len() - line.trim_start().len();
+        let (indent, line) = line.split_at(indent);
+        let line = inner_blanks_kept(line);
+        let _ = writeln!(text, "{indent}{line}");
+    }
+    text
+}
+
+/// A difference in colours, for a terminal.
+pub fn painted(difference: &str) -> String {
+    let mut text = String::new();
+    for line in difference.lines() {
         let style = match line.as_bytes().first() {
             _ if line.starts_with("---") || line.starts_with("+++") => FAINT,
             Some(b'+') => GOOD,
             Some(b'-') => BAD,
             _ => anstyle::Style::new(),
         };
-        let indent = line.len() - line.trim_start().len();
-        let (indent, line) = line.split_at(indent);
-        let line = inner_blanks_kept(line);
-        let _ = writeln!(text, "{style}{indent}{line}{style:#}");
+        let _ = writeln!(text, "{style}{line}{style:#}");
     }
     text
 }

@@ -78,6 +78,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         }
         What::Completions { directory, .. } => {
             let directory = directory.as_deref().unwrap_or(Path::new("."));
+            fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
             for shell in Shell::value_variants() {
                 let mut script = Vec::new();
                 write_completion(*shell, command_line.clone(), &mut script);

@@ -25,7 +25,9 @@ fn compare(what: &str, wanted: fn(&str) -> bool) {
     let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join(what);
     let fresh = tempfile::tempdir().expect("a temporary directory");
     let rewrite = std::env::var_os("AUTHCTL_WRITE_GENERATED").is_some();
-    let target = if rewrite { committed.as_path() } else { fresh.path() };
+    // Directories that are missing are made.
+    let new = fresh.path().join("share/new");
+    let target = if rewrite { committed.as_path() } else { new.as_path() };
     let status = Command::new(env!("CARGO_BIN_EXE_authctl"))
         .args(["generate", what])
         .arg(target)
@@ -35,7 +37,7 @@ fn compare(what: &str, wanted: fn(&str) -> bool) {
     if rewrite {
         return;
     }
-    let (fresh, committed) = (files(fresh.path(), wanted), files(&committed, wanted));
+    let (fresh, committed) = (files(&new, wanted), files(&committed, wanted));
     let names = |files: &BTreeMap<String, String>| files.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&fresh), names(&committed), "{what}/: run with AUTHCTL_WRITE_GENERATED=1");
     for (name, text) in &fresh {

@@ -340,7 +340,7 @@ fn clients_and_their_servers_are_documents() {
         sandbox
     };
     let url = "https://mcp.example.com/mcp";
-    let install = ["mcp", "install", "claude-code", url, "--project"];
+    let install = ["mcp", "install", "-y", "claude-code", url, "--project"];
     let done = document("mcp_change", with_client, &install, "");
     assert_eq!((&done["written"], &done["files"][0]["change"]), (&json!(true), &json!("added")));
     let dry = document("mcp_change", with_client, &[&install[..], &["--dry-run"]].concat(), "");
@@ -356,7 +356,7 @@ fn clients_and_their_servers_are_documents() {
         (&shown["servers"][1]["literals"], &shown["servers"][1]["through"]),
         (&json!(1), &json!(null))
     );
-    let remove = ["mcp", "remove", "claude-code", "example", "--project"];
+    let remove = ["mcp", "remove", "-y", "claude-code", "example", "--project"];
     let gone = document("mcp_change", installed, &remove, "");
     assert_eq!(gone["files"][0]["change"], "removed");
     document("import", installed, &["mcp", "import"], "");

@@ -31,7 +31,11 @@ fn text(path: &Path) -> String {
 }
 
 fn mcp(sandbox: &Sandbox, arguments: &[&str]) -> Output {
-    let output = sandbox.run([&["mcp"], arguments].concat());
+    let writes = ["install", "remove"].contains(&arguments[0]);
+    let yes = writes && !arguments.contains(&"--dry-run");
+    let (what, rest) = arguments.split_at(1);
+    let yes = if yes { &["--yes"][..] } else { &[] };
+    let output = sandbox.run([&["mcp"], what, yes, rest].concat());
     for secret in [GITHUB, STRIPE, HIDDEN] {
         assert!(!output.stdout.contains(secret), "{output:?}");
         assert!(!output.stderr.contains(secret), "{output:?}");
@@ -339,6 +343,7 @@ fn a_list_says_what_goes_through_authctl_and_what_lies_open() {
         output.stderr.contains("passed over") && output.stderr.contains("mcp import"),
         "{output:?}"
     );
+    std::fs::remove_file(sandbox.path("work/.mcp.json")).unwrap();
     assert_eq!(listed(&sandbox).len(), 6);
     let nothing = mcp(&sandbox, &["list", "zed"]).success();
     assert!(nothing.contains("No MCP client"), "{nothing}");
@@ -403,6 +408,129 @@ fn a_terminal_is_asked_after_the_difference() {
     terminal.send_line(" ");
     terminal.rest();
     assert!(text(&file).contains("linear"));
+}
+
+#[test]
+fn where_nobody_can_be_asked_yes_has_to_be_said() {
+    let sandbox = Sandbox::new();
+    let install = ["mcp", "install", "cursor", URL];
+    for json in [&[][..], &["--json"]] {
+        let said = sandbox.run([&install[..], json].concat()).failure(2);
+        assert!(said.contains("nobody can be asked") && said.contains("--yes"), "{said}");
+        assert!(!sandbox.path("home/.cursor").exists());
+    }
+    let told = sandbox.run([&install[..], &["-y", "--json"]].concat()).json();
+    let difference = told["files"][0]["difference"].as_str().unwrap();
+    assert!(difference.contains("@@") && !difference.contains('\u{1b}'), "{difference:?}");
+    sandbox.run(["mcp", "remove", "cursor", "linear"]).failure(2);
+    assert_eq!(listed(&sandbox).len(), 1);
+}
+
+#[test]
+fn an_entry_that_is_no_table_is_left_alone_unless_replaced() {
+    let sandbox = Sandbox::new();
+    for (client, file, before) in [
+        ("cursor", "home/.cursor/mcp.json", "{\"mcpServers\": {\"linear\": \"mine\"}}"),
+        ("codex", "home/.codex/config.toml", "mcp_servers.linear = \"mine\"\n"),
+    ] {
+        let path = write(&sandbox, file, before);
+        let said = mcp(&sandbox, &["install", client, URL, "--name", "linear"]).failure(2);
+        assert!(said.contains("does not go through authctl"), "{said}");
+        assert_eq!(text(&path), before);
+    }
+    let replace = ["install", "cursor", URL, "--name", "linear", "--replace"];
+    mcp(&sandbox, &replace).success();
+    let after = plain(&text(&sandbox.path("home/.cursor/mcp.json")));
+    assert_eq!(after["mcpServers"]["linear"]["args"], json!(["mcp", URL]));
+}
+
+#[test]
+fn a_mark_at_the_beginning_and_an_empty_table_are_taken() {
+    let sandbox = Sandbox::new();
+    let marked = "\u{feff}{\r\n  \"mcpServers\": {\r\n    \"a\": {}\r\n  }\r\n}\r\n";
+    let path = write(&sandbox, "home/.cursor/mcp.json", marked);
+    mcp(&sandbox, &["install", "cursor", URL]).success();
+    assert_eq!(listed(&sandbox).len(), 2);
+    mcp(&sandbox, &["remove", "cursor", "linear"]).success();
+    assert_eq!(text(&path), marked);
+    write(&sandbox, "home/.cursor/mcp.json", "{ \"mcpServers\": null }\n");
+    mcp(&sandbox, &["install", "cursor", URL]).success();
+    assert_eq!(listed(&sandbox).len(), 1);
+}
+
+#[test]
+fn a_list_with_a_broken_file_says_so_and_fails() {
+    let sandbox = Sandbox::new();
+    write(&sandbox, "home/.cursor/mcp.json", "{\n  \"mcpServers\": {\n    \"a\": {}\n");
+    let output = mcp(&sandbox, &["list"]);
+    assert_eq!(output.code(), 1, "{output:?}");
+    assert!(output.stdout.is_empty() && output.stderr.contains("line 3, column 12"), "{output:?}");
+    assert_eq!(mcp(&sandbox, &["list", "--json"]).code(), 1);
+}
+
+#[test]
+fn a_secret_in_an_address_or_a_command_is_seen() {
+    let sandbox = Sandbox::new();
+    for url in [
+        format!("https://mcp.tavily.com/mcp/?tavilyApiKey={HIDDEN}"),
+        format!("https://mcp.example.com/{GITHUB}/mcp"),
+    ] {
+        for dry in [&[][..], &["--dry-run"]] {
+            let said = mcp(&sandbox, &[&["install", "cursor", &url][..], dry].concat()).failure(2);
+            assert!(said.contains("secret in it") && said.contains("provider add"), "{said}");
+        }
+    }
+    let token = format!("--token={HIDDEN}");
+    let command = ["--", "npx", "server", token.as_str()];
+    let said =
+        mcp(&sandbox, &[&["install", "cursor", "--project"][..], &command].concat()).failure(2);
+    assert!(said.contains("--token") && said.contains("--with"), "{said}");
+    let output = mcp(&sandbox, &[&["install", "cursor"][..], &command].concat());
+    assert!(output.code() == 0 && output.stderr.contains("--token"), "{output:?}");
+    let query = mcp(&sandbox, &["install", "cursor", "https://x.example/mcp?project=seven"]);
+    assert!(query.code() == 0 && !query.stderr.contains("seven"), "{query:?}");
+    let dry = mcp(&sandbox, &["install", "zed", "--", "npx", "-y", "server", "--yes"]);
+    assert!(dry.stderr.contains("--yes behind --"), "{dry:?}");
+    let there =
+        json!({ "mcpServers": { "t": { "url": format!("https://t.example/?key={HIDDEN}") } } });
+    write(&sandbox, "home/.cursor/mcp.json", &there.to_string());
+    let held = listed(&sandbox);
+    assert_eq!(held[0]["literals"], 1, "{held:?}");
+}
+
+#[test]
+fn its_own_entries_are_known_by_whatever_name_it_runs() {
+    let sandbox = Sandbox::new();
+    let other = sandbox.path("authctl-next");
+    std::fs::copy(AUTHCTL, &other).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = sandbox.program(other.to_str().unwrap());
+        command.arg("mcp").args(arguments);
+        sandbox.start(command).finish()
+    };
+    run(&["install", "cursor", URL, "--yes"]).success();
+    assert!(text(&sandbox.path("home/.cursor/mcp.json")).contains("authctl-next"));
+    assert!(run(&["list"]).success().contains("authctl mcp"));
+    run(&["remove", "cursor", "linear", "--yes"]).success();
+    // One that is elsewhere is told from the one that runs.
+    let entry = |path: &str| json!({ "command": path, "args": ["mcp", URL] });
+    let there =
+        json!({ "mcpServers": { "old": entry("/nowhere/authctl"), "own": entry(AUTHCTL) } });
+    write(&sandbox, "home/.cursor/mcp.json", &there.to_string());
+    let shown = mcp(&sandbox, &["list"]).success();
+    assert_eq!(shown.matches("another authctl: /nowhere/authctl").count(), 1, "{shown}");
+    assert_eq!(shown.matches("another authctl").count(), 1, "{shown}");
+}
+
+#[test]
+fn a_file_that_is_named_has_a_known_form_and_a_directory() {
+    let sandbox = Sandbox::new();
+    for (file, words) in [("x.yaml", "YAML"), ("nowhere/x.json", "no directory nowhere")] {
+        let said = mcp(&sandbox, &["install", "--file", file, URL]).failure(2);
+        assert!(said.contains(words), "{said}");
+        assert!(!sandbox.path("work").join(file).exists());
+    }
+    mcp(&sandbox, &["install", "--file", "x.json", URL]).success();
 }
 
 // ------------------------------------------------------------------------------------------- bad input
@@ -478,6 +606,16 @@ fn a_coding_agent_may_look_and_not_write() {
     }
     assert_eq!(listed(&sandbox).len(), 1);
     assert_eq!(text(&sandbox.path("home/.cursor/mcp.json")), before);
+    let env = format!("GITHUB_TOKEN={GITHUB}\n");
+    let file = write(&sandbox, "work/.env", &env);
+    for arguments in [&["import", "--rewrite"][..], &["mcp", "import", "--rewrite"]] {
+        for json in [&[][..], &["--json"]] {
+            let said = sandbox.run([arguments, json].concat()).failure(1);
+            assert!(said.contains("only a person") && said.contains("--dry-run"), "{said}");
+        }
+    }
+    sandbox.run(["import", "--dry-run"]).success();
+    assert_eq!(text(&file), env);
 }
 
 #[test]
@@ -487,7 +625,7 @@ fn installs_at_the_same_time_all_arrive() {
         let client = if file.ends_with("toml") { "codex" } else { "cursor" };
         let start = |number: usize| {
             let url = format!("https://server{number}.example/mcp");
-            sandbox.start(sandbox.command(["mcp", "install", client, &url]))
+            sandbox.start(sandbox.command(["mcp", "install", "-y", client, &url]))
         };
         let running: Vec<_> = (0..8).map(start).collect();
         for one in running {

@@ -115,6 +115,9 @@ fn take_over(
         skipped: wishes.skip.clone(),
         replace: wishes.replace,
     };
+    if wishes.rewrite {
+        client_file::refuse_agents(context)?;
+    }
     let mut found = find(context, places, named, &choices)?;
     refuse_unmatched(&found, &choices)?;
     let mut done = Done::default();
@@ -161,6 +164,7 @@ fn carry_out(
     carry_out::store(context, found, done)?;
     let told = wishes.apply || wishes.rewrite;
     let asks = !told && found.items.iter().any(|item| carry_out::can_rewrite(found, item));
+    let asks = asks && context.agent_at_the_keyboard()?.is_none();
     if wishes.rewrite || (asks && context.ui.confirm(REWRITE_QUESTION, false)?) {
         carry_out::rewrite(context, found, done)?;
     }

@@ -87,7 +87,7 @@ pub fn show_differences(context: &Context, found: &Found) -> Result<(), CommandE
         let before = Some(source.text.as_str());
         let difference =
             client_file::difference(&source.path, source.format, before, &after, &shown);
-        context.ui.data(&difference)?;
+        context.ui.data(&client_file::painted(&difference))?;
     }
     context.ui.notice("Nothing was changed.");
     Ok(())

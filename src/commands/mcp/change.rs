@@ -82,7 +82,8 @@ pub fn carry_out(
         plans.extend(planned(target, plan)?);
     }
     if !context.ui.is_json() {
-        plans.iter().try_for_each(|plan| context.ui.data(&plan.difference))?;
+        let shown = |plan: &Plan| context.ui.data(&client_file::painted(&plan.difference));
+        plans.iter().try_for_each(shown)?;
     }
     if let Some(refusal) = plans.iter_mut().find_map(|plan| plan.step.refusal.take()) {
         return Err(refusal);
@@ -117,13 +118,18 @@ fn asks(context: &Context, manner: &Manner) -> bool {
     !manner.yes && !context.ui.is_json() && context.ui.can_ask()
 }
 
-/// The command line says what to do; at a terminal, where a person can see the difference, it is asked.
+/// At a terminal, where a person can see the difference, it is asked; elsewhere --yes says so.
 fn agreed(context: &Context, manner: &Manner, plans: &[Plan]) -> Result<bool, CommandError> {
     let is_change = plans.iter().any(|plan| plan.step.kind != Change::Unchanged);
     if manner.dry_run || !is_change {
         return Ok(false);
     }
-    Ok(!asks(context, manner) || context.ui.confirm("Write this?", true)?)
+    if !manner.yes && !asks(context, manner) {
+        return Err(CommandError::usage("nobody can be asked here; nothing was written")
+            .hint("the same with --yes writes it")
+            .hint("the same with --dry-run shows what would change"));
+    }
+    Ok(manner.yes || context.ui.confirm("Write this?", true)?)
 }
 
 /// Writes one file. What changed since it was read is planned again, unless a person agreed to what was shown.

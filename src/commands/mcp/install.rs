@@ -54,7 +54,7 @@ pub struct Arguments {
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     if !arguments.manner.dry_run {
-        super::refuse_agents(context)?;
+        client_file::refuse_agents(context)?;
     }
     let (wanted, clients) = Wanted::of(context, arguments)?;
     let targets = target::targets(context, &clients, &arguments.place)?;
@@ -63,8 +63,13 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     };
     let is_written = change::carry_out(context, &targets, &arguments.manner, &plan)?;
     if let Some(url) = wanted.url.as_deref().filter(|_| is_written) {
-        let url = crate::text::clean(url);
-        context.ui.notice(&format!("Sign in when it is first used, or now: authctl login {url}"));
+        // A query is for nobody's history.
+        let now = if url.contains('?') {
+            String::new()
+        } else {
+            format!(", or now: authctl login {}", crate::text::clean(url))
+        };
+        context.ui.notice(&format!("Sign in when it is first used{now}"));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -143,6 +148,7 @@ fn args_for_url(
     url: &str,
 ) -> Result<Vec<String>, CommandError> {
     parse_url(url).map_err(|error| CommandError::usage(chain(&error)))?;
+    refuse_secret_in(url)?;
     if !arguments.with.is_empty() {
         return Err(CommandError::usage("--with is for a command; an address has its own sign-in")
             .hint("authctl mcp install CLIENT URL --account ACCOUNT"));
@@ -153,6 +159,48 @@ fn args_for_url(
     }
     args.push(url.to_owned());
     Ok(args)
+}
+
+/// A key in an address stands in the client's file, in argv and in logs.
+fn refuse_secret_in(url: &str) -> Result<(), CommandError> {
+    let Some(place) = clients::secret_in_url(url) else { return Ok(()) };
+    let origin = Url::parse(url).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
+    let host = origin.trim_start_matches("https://").trim_start_matches("http://");
+    Err(CommandError::usage(format!(
+        "the address at {host} has a secret in it ({place}), and a client's file is no place for it"
+    ))
+    .hint(format!("authctl login {origin}/…  (the address without it: signs in where the server can)"))
+    .hint(format!(
+        "authctl provider add NAME --api-key --header 'x-api-key: {{key}}' --host {host}  (else a key in a header)"
+    )))
+}
+
+/// Words of a command that are secrets: said, and refused in a file that others read.
+fn check_words(context: &Context, arguments: &Arguments) -> Result<(), CommandError> {
+    let secrets = clients::secrets_in_words(&arguments.command).join(", ");
+    if !secrets.is_empty() && arguments.place.is_project() {
+        return Err(CommandError::usage(format!(
+            "the command has secrets in it ({secrets}), and a project's file is for others to read"
+        ))
+        .hint("authctl mcp install CLIENT --with NAME=VARIABLE -- COMMAND…"));
+    }
+    if !secrets.is_empty() {
+        context.ui.warn(&format!(
+            "secrets in the command will stand in the client's file: {secrets}; --with NAME=VARIABLE hands them over"
+        ));
+    }
+    let is_own = |word: &&String| {
+        ["--dry-run", "-y", "--yes", "--replace", "--project", "--all", "--json"]
+            .contains(&word.as_str())
+    };
+    let last = arguments.command.iter().rev().take_while(is_own);
+    let dry = arguments.command.iter().filter(|word| *word == "--dry-run");
+    if let Some(word) = last.chain(dry).next() {
+        context
+            .ui
+            .warn(&format!("{word} behind -- is for the server; authctl takes its own before it"));
+    }
+    Ok(())
 }
 
 /// `Name:value`: some clients tear arguments with blanks apart on Windows, and a key has no place in a file.
@@ -185,6 +233,7 @@ fn args_for_command(context: &Context, arguments: &Arguments) -> Result<Vec<Stri
         return Err(CommandError::usage("--header is for an address; a command has --with"));
     }
     handing::parse(context, &arguments.with, &[])?;
+    check_words(context, arguments)?;
     if cfg!(windows) && arguments.command.iter().any(|word| word.contains(' ')) {
         context.ui.warn("some clients tear arguments with blanks apart on Windows");
     }

@@ -2,7 +2,7 @@
 //! in the open. Never a secret, and of an address no more than its host.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::target;
 use crate::clients::{self, Layout, McpClient, Server};
-use crate::context::{Context, working_directory};
+use crate::context::{Context, environment, working_directory};
 use crate::error::CommandError;
 use crate::interact::Interact;
 use crate::text::clean;
@@ -37,6 +37,8 @@ struct File {
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let files = find(arguments)?;
+    let is_partial = files.iter().any(|file| file.servers.is_err());
+    let code = if is_partial { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     if context.ui.is_json() {
         let servers = files.iter().flat_map(servers_as_json).collect::<Vec<_>>();
         let unreadable = files.iter().filter_map(|file| {
@@ -45,21 +47,26 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         });
         let unreadable: Vec<Value> = unreadable.collect();
         context.ui.json(&json!({ "version": 1, "servers": servers, "unreadable": unreadable }))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(code);
     }
     let text: String = files.iter().map(in_words).collect();
-    context.ui.data(if text.is_empty() { "No MCP client has a server here.\n" } else { &text })?;
+    let is_none = text.is_empty() && !is_partial;
+    context.ui.data(if is_none { "No MCP client has a server here.\n" } else { &text })?;
     for file in &files {
         if let Err(reason) = &file.servers {
             context.ui.warn(&format!("passed over {}: {reason}", file.path.display()));
         }
     }
-    let literals: usize =
-        files.iter().flat_map(|file| file.servers.as_ref()).flatten().map(keys).sum();
-    if literals > 0 {
+    let servers = || files.iter().flat_map(|file| file.servers.as_ref()).flatten();
+    if servers().any(|server| named_keys(server) > 0) {
         context.ui.notice("Keys stand in the open. authctl mcp import takes them over.");
     }
-    Ok(ExitCode::SUCCESS)
+    if servers().any(|server| server.open_addresses() > 0) {
+        context.ui.notice(
+            "An address carries a key. Sign in with authctl login and the address without it, and install that.",
+        );
+    }
+    Ok(code)
 }
 
 fn find(arguments: &Arguments) -> Result<Vec<File>, CommandError> {
@@ -102,8 +109,13 @@ impl File {
     }
 }
 
-/// How many literals of a server have the name of a secret.
+/// How many values of a server have the name of a secret, and how many of its addresses carry one.
 fn keys(server: &Server) -> usize {
+    named_keys(server) + server.open_addresses()
+}
+
+/// Those that an import can take over.
+fn named_keys(server: &Server) -> usize {
     server.literals().iter().filter(|literal| literal.sign.looks_secret()).count()
 }
 
@@ -133,9 +145,24 @@ fn in_words(file: &File) -> String {
             1 => ", a key in the open".to_owned(),
             several => format!(", {several} keys in the open"),
         };
-        let _ = writeln!(text, "  {mark} {:width$}  {way}{open}", label(server));
+        let other = another(server).map(|path| format!(", another authctl: {}", clean(&path)));
+        let other = other.unwrap_or_default();
+        let _ = writeln!(text, "  {mark} {:width$}  {way}{open}{other}", label(server));
     }
     text
+}
+
+/// The path of an authctl that is neither this one nor the one in PATH.
+fn another(server: &Server) -> Option<String> {
+    server.through()?;
+    let command = server.entry()?.command;
+    let path = Path::new(&command).is_absolute().then(|| PathBuf::from(&command))?;
+    let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let in_path = environment("PATH").unwrap_or_default();
+    let name = path.file_name()?;
+    let in_path = std::env::split_paths(&in_path).map(|place| place.join(name));
+    let mut known = std::env::current_exe().into_iter().chain(in_path);
+    (!known.any(|known| whole(&known) == whole(&path))).then_some(command)
 }
 
 /// The name, with the project that it is for where one file has several.

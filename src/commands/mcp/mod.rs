@@ -22,7 +22,7 @@ use clap::{Args, Subcommand};
 
 use super::client_file;
 use crate::context::Context;
-use crate::error::{CommandError, Kind};
+use crate::error::CommandError;
 
 #[derive(Debug, Args)]
 #[command(
@@ -77,18 +77,6 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         Some(What::Remove(arguments)) => remove::run(context, arguments),
         Some(What::Import(arguments)) => import::run(context, arguments),
         None => bridge::run(context, &arguments.bridge),
-    }
-}
-
-/// Which programs run with a person's credentials is for a person to say.
-fn refuse_agents(context: &Context) -> Result<(), CommandError> {
-    match context.agent_at_the_keyboard()? {
-        None => Ok(()),
-        Some(agent) => Err(CommandError::new(
-            Kind::Failed,
-            format!("{agent} is running this command; only a person can change which servers run"),
-        )
-        .hint("the same with --dry-run shows what would change")),
     }
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use super::change::{self, Change, Manner, Planning, Step, harmless};
 use super::target::{self, Target, Where};
 use crate::clients;
-use crate::commands::complete;
+use crate::commands::{client_file, complete};
 use crate::context::Context;
 use crate::error::CommandError;
 
@@ -33,7 +33,7 @@ pub struct Arguments {
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     if !arguments.manner.dry_run {
-        super::refuse_agents(context)?;
+        client_file::refuse_agents(context)?;
     }
     let Some((name, words)) = arguments.words.split_last() else {
         return Err(CommandError::usage("no server is named").hint("authctl mcp list"));

@@ -25,6 +25,12 @@ pub struct Where {
     file: Vec<PathBuf>,
 }
 
+impl Where {
+    pub fn is_project(&self) -> bool {
+        self.project
+    }
+}
+
 /// One file that lists servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -78,6 +84,7 @@ pub fn targets(
             _ => {}
         }
     }
+    place.file.iter().try_for_each(|path| check(path))?;
     let named = place.file.iter();
     targets.extend(named.map(|path| Target {
         client: None,
@@ -88,6 +95,24 @@ pub fn targets(
         return Err(CommandError::usage("none of the known clients is on this machine"));
     }
     Ok(targets)
+}
+
+/// A file that is named, and need not be there: its form is known, and its directory is there.
+fn check(path: &Path) -> Result<(), CommandError> {
+    let shown = crate::text::clean(&path.to_string_lossy());
+    let end = path.extension().and_then(|end| end.to_str()).unwrap_or_default();
+    if ["yaml", "yml"].contains(&end.to_ascii_lowercase().as_str()) {
+        return Err(CommandError::usage(format!(
+            "{shown} is YAML; only JSON and TOML are changed"
+        )));
+    }
+    match path.parent().filter(|place| !place.as_os_str().is_empty()) {
+        Some(place) if !place.is_dir() => {
+            let place = crate::text::clean(&place.to_string_lossy());
+            Err(CommandError::usage(format!("there is no directory {place} for {shown}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 pub fn machine() -> Result<Machine<'static>, CommandError> {
