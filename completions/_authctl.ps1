@@ -156,7 +156,7 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
         'authctl;mcp' {
             [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
             [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'The credential to use, where it is not the server''s own: an account, or another name')
-            [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'Header of each request, as in ''X-Team: blue''')
+            [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'Header of each request, as in ''X-Team: blue''; ${NAME} stands for a variable of the environment')
             [CompletionResult]::new('--secret-header', '--secret-header', [CompletionResultType]::ParameterName, 'Header whose value is another stored credential, as in X-Api-Key=NAME')
             [CompletionResult]::new('--allow-tool', '--allow-tool', [CompletionResultType]::ParameterName, 'Show and allow only these tools; * stands for any text')
             [CompletionResult]::new('--deny-tool', '--deny-tool', [CompletionResultType]::ParameterName, 'Hide and refuse these tools')

@@ -145,7 +145,7 @@ set edit:completion:arg-completer[authctl] = {|@words|
         &'authctl;mcp'= {
             cand --account 'Account for names that give none'
             cand --name 'The credential to use, where it is not the server''s own: an account, or another name'
-            cand --header 'Header of each request, as in ''X-Team: blue'''
+            cand --header 'Header of each request, as in ''X-Team: blue''; ${NAME} stands for a variable of the environment'
             cand --secret-header 'Header whose value is another stored credential, as in X-Api-Key=NAME'
             cand --allow-tool 'Show and allow only these tools; * stands for any text'
             cand --deny-tool 'Hide and refuse these tools'

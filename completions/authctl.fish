@@ -116,7 +116,7 @@ complete -c authctl -n "__fish_authctl_using_subcommand log" -s f -l follow -d '
 complete -c authctl -n "__fish_authctl_using_subcommand log" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l account -d 'Account for names that give none' -r
 complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l name -d 'The credential to use, where it is not the server\'s own: an account, or another name' -r
-complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l header -d 'Header of each request, as in \'X-Team: blue\'' -r
+complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l header -d 'Header of each request, as in \'X-Team: blue\'; ${NAME} stands for a variable of the environment' -r
 complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l secret-header -d 'Header whose value is another stored credential, as in X-Api-Key=NAME' -r
 complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l allow-tool -d 'Show and allow only these tools; * stands for any text' -r
 complete -c authctl -n "__fish_authctl_using_subcommand mcp; and not __fish_seen_subcommand_from install list remove import" -l deny-tool -d 'Hide and refuse these tools' -r

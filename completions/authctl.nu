@@ -123,7 +123,7 @@ module completions {
     --no-input                # Never ask, also at a terminal
     --account: string         # Account for names that give none
     --name: string            # The credential to use, where it is not the server's own: an account, or another name
-    --header: string          # Header of each request, as in 'X-Team: blue'
+    --header: string          # Header of each request, as in 'X-Team: blue'; ${NAME} stands for a variable of the environment
     --secret-header: string   # Header whose value is another stored credential, as in X-Api-Key=NAME
     --allow-tool: string      # Show and allow only these tools; * stands for any text
     --deny-tool: string       # Hide and refuse these tools
