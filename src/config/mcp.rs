@@ -34,12 +34,13 @@ impl McpRule {
     pub(super) fn check(table: &McpTable) -> Result<Self, Problem> {
         let mut headers = BTreeMap::new();
         for (name, text) in &table.headers {
+            value::mcp_extra(name)?;
             value::plain_header(name, text, &value::default_header(Kind::OAuth))?;
             headers.insert(name.get_ref().clone(), text.get_ref().clone());
         }
         let mut secret_headers = BTreeMap::new();
         for (header, name) in &table.secret_headers {
-            value::secret_header(header)?;
+            value::mcp_extra(header)?;
             secret_headers.insert(header.get_ref().clone(), value::name(name)?);
         }
         Ok(Self {

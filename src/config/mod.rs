@@ -33,7 +33,7 @@ pub use oauth::{ClientRule, Dpop, OAuth, Pkce};
 pub use provider::{Provider, Scheme, Source, Verify, VerifyMethod};
 pub use rules::{Confirmation, LogRule};
 pub use servers::{Servers, read_servers};
-pub use value::{BadVariable, check_variable};
+pub use value::{BadVariable, check_variable, is_mcp_extra};
 
 use crate::credential::Name;
 use crate::private_file;

@@ -185,16 +185,6 @@ pub fn plain_header(
     visible(text).map(drop)
 }
 
-/// The name of a header that carries a further credential.
-pub fn secret_header(name: &Spanned<String>) -> Result<(), Problem> {
-    let is = |other: &str| name.get_ref().eq_ignore_ascii_case(other);
-    let is_name = !name.get_ref().is_empty() && name.get_ref().bytes().all(is_tchar);
-    if !is_name || FRAMING.iter().any(|other| is(other)) {
-        return Err(problem(name, "is not the name of a header that can be set here"));
-    }
-    Ok(())
-}
-
 /// Headers that carry credentials.
 const SECRET: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
 
@@ -216,6 +206,23 @@ const FRAMING: [&str; 9] = [
     "upgrade",
     "expect",
 ];
+
+/// A name of a header that a bridge may add to the requests of MCP: none that frames the message or belongs to
+/// the connection (RFC 9110 §7.6.1), and none that the transport itself sets.
+pub fn is_mcp_extra(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let is_own = ["mcp-", "content-", "proxy-"].iter().any(|start| name.starts_with(start))
+        || ["accept", "accept-encoding", "keep-alive", "last-event-id"].contains(&name.as_str());
+    !name.is_empty() && name.bytes().all(is_tchar) && !is_own && !FRAMING.contains(&name.as_str())
+}
+
+/// The same for the configuration.
+pub fn mcp_extra(name: &Spanned<String>) -> Result<(), Problem> {
+    if is_mcp_extra(name.get_ref()) {
+        return Ok(());
+    }
+    Err(problem(name, "is not the name of a header that can be set here"))
+}
 
 /// RFC 9110 §5.6.2.
 fn is_tchar(byte: u8) -> bool {

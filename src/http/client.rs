@@ -138,7 +138,13 @@ impl Http {
             .body(request.body)
             .send()
             .await;
-        let response = sent.map_err(|error| failure(&host, &error))?;
+        let response =
+            sent.map_err(|error| match (failure(&host, &error), self.proxy(&request.url)) {
+                (Error::Unreachable { host, reason }, Some(proxy)) => {
+                    Error::Unreachable { host, reason: format!("{proxy}: {reason}") }
+                }
+                (other, _) => other,
+            })?;
         let from_public = match (route, response.remote_addr()) {
             (Route::Named, Some(peer)) => class(peer.ip()) == Class::Public,
             (Route::Proxied, _) => check_reach(&request.url, Reach::Public).is_ok(),
@@ -156,15 +162,25 @@ impl Http {
     }
 
     fn route(&self, url: &Url, reach: Reach) -> Route {
-        let proxied = !url.host().is_some_and(|host| is_loopback(&host))
-            && url.as_str().parse().is_ok_and(|uri| {
-                self.proxies.get_or_init(Matcher::from_system).intercept(&uri).is_some()
-            });
         match reach {
-            _ if proxied => Route::Proxied,
+            _ if self.proxy(url).is_some() => Route::Proxied,
             Reach::Named => Route::Named,
             Reach::Public => Route::Public,
         }
+    }
+
+    /// The proxy that requests to `url` go through, and who named it; nothing but its host: the rest may be
+    /// secret.
+    fn proxy(&self, url: &Url) -> Option<String> {
+        if url.host().is_some_and(|host| is_loopback(&host)) {
+            return None;
+        }
+        let target = url.as_str().parse().ok()?;
+        let proxy = self.proxies.get_or_init(Matcher::from_system).intercept(&target)?;
+        let at = proxy.uri().authority().map(|it| clean(it.as_str())).unwrap_or_default();
+        let at = at.rsplit('@').next().unwrap_or_default();
+        let from = proxy_variable(url).map(|name| format!(" ({name})")).unwrap_or_default();
+        Some(format!("through the proxy {at}{from}"))
     }
 
     fn client(&self, route: Route, purpose: Use) -> Result<&reqwest::Client, Error> {
@@ -188,6 +204,17 @@ impl Drop for Http {
             runtime.shutdown_background();
         }
     }
+}
+
+/// The variable that names the proxy for `url`, in the order in which they are looked for.
+fn proxy_variable(url: &Url) -> Option<&'static str> {
+    let own = if url.scheme() == "http" {
+        ["HTTP_PROXY", "http_proxy"]
+    } else {
+        ["HTTPS_PROXY", "https_proxy"]
+    };
+    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    own.into_iter().chain(["ALL_PROXY", "all_proxy"]).find(is_set)
 }
 
 /// Builds a client with the system's roots, else with the bundled ones. Roots that the user named

@@ -17,7 +17,7 @@ pub struct Event {
 }
 
 /// A decoder of one stream.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct EventStream {
     limit: usize,
     /// The line that has not ended yet.
@@ -78,6 +78,16 @@ impl EventStream {
     /// How many milliseconds the server wants us to wait before we come again.
     pub fn retry(&self) -> Option<u64> {
         self.retry
+    }
+
+    /// Whether a part of an event has come that is no comment.
+    pub fn has_data(&self) -> bool {
+        self.has_data || self.line.starts_with(b"data")
+    }
+
+    /// The event that only lacks its end.
+    pub fn unfinished(&self) -> Option<Event> {
+        self.has_data().then(|| self.clone().push(b"\r\r").ok()?.pop()).flatten()
     }
 
     /// Takes the next piece of the stream, and gives the events that end in it.

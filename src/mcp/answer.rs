@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::endpoint::Endpoint;
 use super::{Failure, backlog};
@@ -34,17 +34,25 @@ pub async fn read(
     endpoint: &Endpoint,
     aside: &dyn Fn(Message),
 ) -> Result<Answer, Failure> {
+    if let Some(coding) = coding(&exchange) {
+        let what = format!("it is compressed ({}), which was not asked for", clean(coding));
+        return Err(broken(endpoint, &what));
+    }
     if exchange.is_event_stream() {
         return events(exchange, EventStream::new(LONGEST), id, endpoint, aside).await;
     }
     let status = exchange.status;
+    let again = come_again(&exchange);
     if (300..400).contains(&status) {
         return Err(moved(&exchange, endpoint));
     }
     let media_type = exchange.media_type();
+    // Once the host has room for it.
+    backlog::room().await;
     let body = read_body(exchange, endpoint).await?;
     // The start of it, where it may have to be shown.
     let shown = if status == 200 { String::new() } else { clean(&body) };
+    let shown = format!("{shown} {again}").trim().to_owned();
     let is_empty = body.trim_ascii().is_empty();
     match Message::read_all(body) {
         Ok(messages) => match pick(messages, id, status, aside) {
@@ -61,15 +69,36 @@ pub async fn read(
     }
 }
 
-/// Reads a body that is no stream, once the host has room for it.
+/// Reads a body that is no stream.
 pub async fn read_body(exchange: Exchange, endpoint: &Endpoint) -> Result<String, Failure> {
     let is_message = exchange.status == 200 && exchange.media_type() == "application/json";
     let limit = if is_message { LONGEST } else { OTHER };
-    backlog::room().await;
     let whole = timeout(endpoint.patience, exchange.read(limit)).await;
     let mut answer = whole.map_err(|_| endpoint.silent())??;
-    String::from_utf8(std::mem::take(&mut answer.body))
-        .map_err(|_| broken(endpoint, "it is not UTF-8"))
+    let mut body = std::mem::take(&mut answer.body);
+    // A byte order mark is not to be sent, and may be ignored (RFC 8259 §8.1).
+    if body.starts_with(b"\xef\xbb\xbf") {
+        body.drain(..3);
+    }
+    String::from_utf8(body).map_err(|_| broken(endpoint, "it is not UTF-8"))
+}
+
+/// The coding of a body that is not as it is (RFC 9110 §8.4).
+fn coding(exchange: &Exchange) -> Option<&str> {
+    exchange
+        .header("content-encoding")
+        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
+}
+
+/// When a server that has too much to do wants to be asked again (RFC 9110 §10.2.3).
+fn come_again(exchange: &Exchange) -> String {
+    match exchange.header("retry-after").filter(|_| matches!(exchange.status, 429 | 503)) {
+        Some(seconds) if seconds.parse::<u32>().is_ok() => {
+            format!("(it can be asked again in {seconds} s)")
+        }
+        Some(date) => format!("(it can be asked again after {})", clean(date)),
+        None => String::new(),
+    }
 }
 
 /// Reads events until the response is there.
@@ -101,13 +130,26 @@ async fn follow(
     patience: Duration,
     aside: &dyn Fn(Message),
 ) -> Result<Answer, Failure> {
+    let mut left = patience;
     loop {
         backlog::room().await;
-        let piece = timeout(patience, exchange.chunk()).await;
-        let Ok(Some(piece)) = piece.map_err(|_| endpoint.silent())? else {
-            return Ok(Answer::Cut(stream));
+        let asked = Instant::now();
+        let piece = timeout(left, exchange.chunk()).await;
+        let events = match piece.map_err(|_| endpoint.silent())? {
+            Ok(Some(piece)) => stream.push(&piece),
+            Ok(None) => return Ok(at_end(stream, id)),
+            Err(_) => return Ok(Answer::Cut(stream)),
         };
-        for event in stream.push(&piece).map_err(|error| broken(endpoint, &error.to_string()))? {
+        let events = events.map_err(|error| broken(endpoint, &error.to_string()))?;
+        left = left.saturating_sub(asked.elapsed());
+        // Comments keep a connection alive, and say nothing of the request.
+        if !events.is_empty() || stream.has_data() {
+            left = patience;
+        }
+        if left.is_zero() {
+            return Err(endpoint.silent());
+        }
+        for event in events {
             // An event without data primes a stream that can be resumed.
             if event.event != "message" || event.data.is_empty() {
                 continue;
@@ -118,6 +160,19 @@ async fn follow(
                 return Ok(Answer::Response(response));
             }
         }
+    }
+}
+
+/// Some servers leave out the blank line that ends their last event: a whole response is one all the same.
+fn at_end(stream: EventStream, id: &Id) -> Answer {
+    let last = stream.unfinished().filter(|event| event.event == "message");
+    match last.map(|event| Message::read(event.data)) {
+        Some(Ok(message))
+            if matches!(message.kind(), Kind::Response { .. }) && message.id() == Some(id) =>
+        {
+            Answer::Response(message)
+        }
+        _ => Answer::Cut(stream),
     }
 }
 

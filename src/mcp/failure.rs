@@ -104,11 +104,15 @@ pub fn in_use(id: &Id) -> String {
     format!("id {id} is in use")
 }
 
-/// For a line that is no message: the host has to be told, and there is no id to tell it by.
-pub fn unreadable(error: &jsonrpc::Error) -> Message {
+/// For a text that is no message: the host is told by its id, if that can be read.
+pub fn unreadable(error: &jsonrpc::Error, text: &[u8]) -> Message {
     let code = match error {
         jsonrpc::Error::NotJson => jsonrpc::PARSE_ERROR,
         jsonrpc::Error::NoMessage => jsonrpc::INVALID_REQUEST,
     };
-    Message::error(None, code, &format!("cannot read this line: {error}"), None)
+    let id = match error {
+        jsonrpc::Error::NotJson => None,
+        jsonrpc::Error::NoMessage => jsonrpc::sought_id(text),
+    };
+    Message::error(id.as_ref(), code, &format!("cannot read this line: {error}"), None)
 }

@@ -3,7 +3,8 @@
 use serde_json::Value;
 use wildmatch::WildMatch;
 
-use crate::jsonrpc::{INVALID_PARAMS, Message};
+use super::members::Members;
+use crate::jsonrpc::{INVALID_PARAMS, INVALID_REQUEST, Message};
 
 /// Patterns of tool names: what is denied is never allowed.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +34,10 @@ impl Filter {
         if self.is_open() || request.method() != Some("tools/call") {
             return None;
         }
+        if is_ambiguous(request) {
+            let what = "a member is there twice";
+            return Some(Message::error(request.id(), INVALID_REQUEST, what, None));
+        }
         let name = request.member("params")["name"].as_str().unwrap_or_default().to_owned();
         if self.admits(&name) {
             return None;
@@ -55,6 +60,13 @@ impl Filter {
         }
         Message::read(value.to_string()).unwrap_or(response)
     }
+}
+
+/// Whether a member of the call is there twice: servers differ in which one they believe.
+fn is_ambiguous(call: &Message) -> bool {
+    let message = Members::of(call);
+    let params = message.object("params");
+    [&message, &params, &params.object("arguments")].iter().any(|members| members.has_repeated())
 }
 
 #[cfg(test)]
@@ -87,6 +99,25 @@ mod tests {
             [("get_a", true), ("get_secrets", false), ("delete", false), ("", false)]
         {
             assert_eq!(filter.refusal(&call(tool)).is_none(), admitted, "{tool}");
+        }
+    }
+
+    #[test]
+    fn a_call_that_can_be_read_in_two_ways_is_refused() {
+        for (params, is_refused) in [
+            (r#"{"name":"get_a","name":"drop"}"#, true),
+            (r#"{"name":"get_a","n\u0061me":"get_a"}"#, true),
+            (r#"{"name":"get_a","arguments":{},"arguments":{}}"#, true),
+            (r#"{"name":"get_a","arguments":{"x":1,"x":2}}"#, true),
+            (r#"{"name":"get_a","arguments":{"x":1,"y":{"x":2}}}"#, false),
+        ] {
+            let call =
+                format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#);
+            let call = Message::read(call).unwrap();
+            let refusal = filter(&["get_*"], &[]).refusal(&call);
+            assert_eq!(refusal.is_some(), is_refused, "{params}");
+            assert!(refusal.is_none_or(|it| it.text().contains("-32600")), "{params}");
+            assert!(filter(&[], &[]).refusal(&call).is_none());
         }
     }
 

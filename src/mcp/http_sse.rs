@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
-use url::Url;
+use url::{Origin, Url};
 
 use super::answer::LONGEST;
 use super::endpoint::{Endpoint, Headers};
@@ -111,7 +111,10 @@ fn nameless(endpoint: &Endpoint) -> Failure {
 
 /// Where a URL leads, without what may be secret in it.
 fn origin_of(url: &Url) -> String {
-    clean(&url.origin().ascii_serialization())
+    match url.origin() {
+        Origin::Opaque(_) => clean(&format!("an address of {}:", url.scheme())),
+        origin @ Origin::Tuple(..) => clean(&origin.ascii_serialization()),
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! and numbers of any length.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
@@ -27,6 +28,12 @@ impl<'a> Members<'a> {
     /// Names and JSON texts.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, text)| (name.as_str(), &**text))
+    }
+
+    /// Whether a name is there twice.
+    pub fn has_repeated(&self) -> bool {
+        let mut names = BTreeSet::new();
+        !self.0.iter().all(|(name, _)| names.insert(name))
     }
 
     /// The JSON text of a member.

@@ -6,9 +6,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::thread;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -29,6 +27,10 @@ pub enum Line {
     Bad(Message),
 }
 
+/// How much of both ends of a line that is too long is searched for its id.
+const EDGE: usize = 64 << 10;
+/// How many places are looked at there.
+const TRIES: usize = 16;
 /// What is written at a time.
 const PIECE: usize = 64 << 10;
 /// How long a host that has ended may take to read on.
@@ -154,55 +156,45 @@ fn read_line(input: &mut impl BufRead) -> Option<Vec<Line>> {
     }
 }
 
-fn read_messages(line: Vec<u8>) -> Vec<Line> {
-    let text = String::from_utf8(line).map_err(|_| jsonrpc::Error::NotJson);
-    let text = text.map(|mut text| {
-        text.truncate(text.trim_end().len());
-        text
-    });
-    match text.and_then(Message::read_all) {
+fn read_messages(mut line: Vec<u8>) -> Vec<Line> {
+    line.truncate(line.trim_ascii_end().len());
+    let Ok(text) = String::from_utf8(line) else {
+        return vec![Line::Bad(unreadable(&jsonrpc::Error::NotJson, b""))];
+    };
+    match Message::read_all(text.as_str()) {
         Ok(messages) => messages.into_iter().map(Line::Message).collect(),
-        Err(error) => vec![Line::Bad(unreadable(&error))],
+        Err(error) => vec![Line::Bad(unreadable(&error, text.as_bytes()))],
     }
 }
 
-/// Reads a line to its end without keeping it, so that its id can be answered.
+/// Goes on to the end of a line, so that its id can be answered: that stands near one end of it.
 fn too_long(begun: &[u8], input: &mut impl BufRead) -> Line {
-    #[derive(Deserialize)]
-    struct Envelope {
-        id: Option<Value>,
-        #[serde(rename = "params")]
-        _params: Option<IgnoredAny>,
+    let mut last = begun[begun.len().saturating_sub(EDGE)..].to_vec();
+    let limit = u64::try_from(EDGE).unwrap_or(u64::MAX);
+    loop {
+        let before = last.len();
+        let read = input.by_ref().take(limit).read_until(b'\n', &mut last);
+        let is_over = read.is_err() || last.len() == before || last.last() == Some(&b'\n');
+        last.drain(..last.len().saturating_sub(EDGE));
+        if is_over {
+            break;
+        }
     }
-    let mut rest = begun.chain(UntilLineEnd { input, done: false });
-    let envelope = Envelope::deserialize(&mut serde_json::Deserializer::from_reader(&mut rest));
-    let _ = io::copy(&mut rest, &mut io::sink());
-    let id = envelope.ok().and_then(|envelope| envelope.id).as_ref().and_then(Id::of);
+    let id = jsonrpc::sought_id(&begun[..begun.len().min(EDGE)]).or_else(|| id_at_end(&last));
     let what = format!("a message of more than {} MiB is not passed on", LONGEST >> 20);
     Line::Bad(Message::error(id.as_ref(), jsonrpc::INVALID_REQUEST, &what, None))
 }
 
-/// What is left of a line.
-struct UntilLineEnd<'a, R> {
-    input: &'a mut R,
-    done: bool,
-}
-
-impl<R: BufRead> Read for UntilLineEnd<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.done {
-            return Ok(0);
-        }
-        let available = self.input.fill_buf()?;
-        let length = available.len().min(buffer.len());
-        let line = &available[..length];
-        let end = line.iter().position(|byte| *byte == b'\n');
-        let taken = end.unwrap_or(length);
-        buffer[..taken].copy_from_slice(&line[..taken]);
-        self.done = end.is_some();
-        self.input.consume(taken + usize::from(end.is_some()));
-        Ok(taken)
-    }
+/// The id among the last members of an object: what follows it must close nothing but the object.
+fn id_at_end(text: &[u8]) -> Option<Id> {
+    let text = text.trim_ascii_end();
+    let name = br#""id""#;
+    let starts = (0..text.len()).rev().filter(|at| text[*at..].starts_with(name)).take(TRIES);
+    starts.into_iter().find_map(|at| {
+        let object = [b"{", &text[at..]].concat();
+        serde_json::from_slice::<IgnoredAny>(&object).ok()?;
+        jsonrpc::sought_id(&object)
+    })
 }
 
 #[cfg(test)]
@@ -238,10 +230,13 @@ mod tests {
         for text in [
             format!(r#"{{"jsonrpc":"2.0","id":"a7","method":"m","params":{{"x":"{long}"}}}}"#),
             format!(r#"{{"params":{{"x":"{long}"}},"jsonrpc":"2.0","method":"m","id":"a7"}}"#),
+            format!(r#"{{"params":{{"x":"{long}"}},"id" : "a7","z":{{"id":1}}}} "#),
         ] {
             let found = lines(format!("{text}\n{next}\n").as_bytes());
             assert!(found[0].as_ref().unwrap_err().contains(r#""id":"a7""#));
             assert_eq!(found[1..], [Ok(next.to_owned())]);
         }
+        let text = format!(r#"{{"params":{{"x":"{long}","id":"a7"}},"method":"m"}}"#);
+        assert!(lines(text.as_bytes())[0].as_ref().unwrap_err().contains(r#""id":null"#));
     }
 }

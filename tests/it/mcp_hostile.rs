@@ -65,7 +65,16 @@ fn an_answer_that_is_none_is_an_error_of_its_request() {
         ("500: oops", b"HTTP/1.1 500 No\r\ncontent-type: text/plain\r\n\r\noops".to_vec()),
         ("not JSON", format!("{EVENTS}data: nonsense\n\n").into()),
         ("UTF-8", [EVENTS.as_bytes(), b"data: \xff\n\n"].concat()),
-        ("broke", format!("{EVENTS}data: {ok}").into()),
+        ("broke", format!("{EVENTS}data: {}", &ok[..30]).into()),
+        ("compressed (gzip)", format!("{JSON}content-encoding: gzip\r\n\r\n\u{1f}").into()),
+        (
+            "429: (it can be asked again in 7 s)",
+            b"HTTP/1.1 429 No\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n".to_vec(),
+        ),
+        (
+            "503: busy (it can be asked again after Fri,",
+            b"HTTP/1.1 503 No\r\nretry-after: Fri, 31 Dec 1999 23:59:59 GMT\r\n\r\nbusy".to_vec(),
+        ),
         ("broke", format!("{EVENTS}\u{0}\u{1}nonsense\n\n:\r\r\n").into()),
         (
             "longer than",
@@ -103,6 +112,68 @@ fn a_server_that_says_nothing_is_waited_for_as_long_as_asked() {
         call.stay()
     });
     assert!(complaint(&stream, &["--answer-wait", "1s"]).contains("nothing for 1 s"));
+}
+
+#[test]
+fn comments_are_no_answer() {
+    let server = misbehaving(|call| {
+        call.events()?;
+        loop {
+            call.raw(": still here\n\n")?;
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    assert!(complaint(&server, &["--answer-wait", "1s"]).contains("nothing for 1 s"));
+}
+
+#[test]
+fn what_is_only_unusual_is_taken() {
+    for events in [true, false] {
+        let server = misbehaving(move |call| {
+            let response = call.response(&json!({"x": 1}));
+            if events {
+                call.events()?;
+                return call.raw(format!("id: 1\ndata: {response}"));
+            }
+            call.reply(200, &[], "application/json", &format!("\u{feff}{response}"))
+        });
+        let sandbox = Sandbox::new();
+        let mut host = Host::met(&sandbox, &[&server.url()]);
+        let answer = host.call("tools/call", &json!({"name": "t"}));
+        assert_eq!(answer["result"], json!({"x": 1}), "{answer}");
+    }
+}
+
+#[test]
+fn a_cancelled_call_gives_its_connection_back() {
+    let gone = Latch::default();
+    let left = gone.clone();
+    let server = misbehaving(move |call| {
+        call.events()?;
+        call.event(json!({"jsonrpc": "2.0", "method": "notifications/x"}))?;
+        call.stay()?;
+        left.open();
+        Ok(())
+    });
+    let sandbox = Sandbox::new();
+    let mut host = Host::met(&sandbox, &[&server.url()]);
+    let id = host.ask("tools/call", &json!({"name": "t"}));
+    host.receive("a sign of life", |message| message["method"] == "notifications/x");
+    let params = json!({"requestId": id});
+    host.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}));
+    server.wait_for("notifications/cancelled", 1);
+    eventually("the end of the connection", || gone.is_open().then_some(()));
+}
+
+#[test]
+fn a_proxy_that_cannot_be_reached_is_named() {
+    let (mut sandbox, url) = (Sandbox::new(), "https://mcp.example.com/mcp");
+    sandbox.env("HTTPS_PROXY", "http://user:hunter2@127.0.0.1:1");
+    let mut host = Host::start(&sandbox, &[url]);
+    let hello = host.hello();
+    let answer = host.answer(&hello)["error"]["message"].to_string();
+    assert!(answer.contains("mcp.example.com") && answer.contains("127.0.0.1:1"), "{answer}");
+    assert!(answer.contains("(HTTPS_PROXY)") && !answer.contains("hunter2"), "{answer}");
 }
 
 #[test]
@@ -177,20 +248,20 @@ fn a_large_result_comes_whole_as_json_and_as_an_event() {
 fn garbage_of_the_host_is_answered_and_changes_nothing() {
     let (sandbox, server) = (Sandbox::new(), WireServer::normal());
     let mut host = Host::met(&sandbox, &[&server.url()]);
-    for (garbage, code) in [
-        ("nonsense", -32700),
-        ("{\"jsonrpc\":\"2.0\",\"id\":1", -32700),
-        ("{\"jsonrpc\":\"1.0\",\"id\":1,\"method\":\"ping\"}", -32600),
-        ("[1,2]", -32600),
-        ("\u{0}\u{1}", -32700),
+    for (garbage, code, id) in [
+        ("nonsense", -32700, Value::Null),
+        ("{\"jsonrpc\":\"2.0\",\"id\":1", -32700, Value::Null),
+        ("{\"jsonrpc\":\"1.0\",\"id\":1,\"method\":\"ping\"}", -32600, json!(1)),
+        ("{\"id\":\"a\",\"method\":\"ping\"}", -32600, json!("a")),
+        ("{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":1}", -32600, json!(5)),
+        (r#"{"jsonrpc":"2.0","id":6,"method":"ping","params":{},"params":{}}"#, -32600, json!(6)),
+        (r#"{"jsonrpc":"1.0","id":7,"result":{}}"#, -32600, Value::Null),
+        ("[1,2]", -32600, Value::Null),
+        ("\u{0}\u{1}", -32700, Value::Null),
     ] {
         host.send_line(garbage);
         let answer = host.receive("an error", |message| message["error"].is_object());
-        assert_eq!(
-            (&answer["error"]["code"], &answer["id"]),
-            (&json!(code), &Value::Null),
-            "{garbage}"
-        );
+        assert_eq!((&answer["error"]["code"], &answer["id"]), (&json!(code), &id), "{garbage}");
     }
     host.send_line(b"\xff\xfe");
     host.receive("an error", |message| message["error"]["code"] == -32700);

@@ -104,6 +104,21 @@ fn headers_come_from_flags_variables_and_the_store() {
 }
 
 #[test]
+fn headers_of_the_transport_are_its_own() {
+    let (sandbox, server) = (Sandbox::new(), WireServer::normal());
+    let names = "Host Content-Length content-encoding Mcp-Session-Id ACCEPT Last-Event-ID Proxy-Authorization";
+    for name in names.split(' ').chain(["", "a b"]) {
+        for typed in
+            [["--header", &format!("{name}: x")], ["--secret-header", &format!("{name}=x")]]
+        {
+            let said = sandbox.run([&["mcp", &server.url()][..], &typed].concat()).failure(2);
+            assert!(said.contains("can be set here"), "{said}");
+        }
+    }
+    assert!(server.seen().is_empty());
+}
+
+#[test]
 fn a_variable_that_is_not_set_is_named_to_the_host() {
     let sandbox = Sandbox::new();
     let server = WireServer::normal();

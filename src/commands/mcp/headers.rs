@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::commands::given;
 use crate::commands::purpose::Purpose;
-use crate::config::McpRule;
+use crate::config::{McpRule, is_mcp_extra};
 use crate::context::{Context, environment};
 use crate::error::CommandError;
 use crate::secret::Secret;
@@ -16,13 +16,21 @@ pub type Typed = (String, String);
 /// `X-Team: blue`
 pub fn parse(typed: &str) -> Result<Typed, String> {
     let (name, value) = typed.split_once(':').ok_or("it is written like 'X-Team: blue'")?;
-    Ok((name.trim().to_owned(), value.trim().to_owned()))
+    Ok((checked(name)?, value.trim().to_owned()))
 }
 
 /// `X-Api-Key=NAME`
 pub fn parse_secret(typed: &str) -> Result<Typed, String> {
     let (name, credential) = typed.split_once('=').ok_or("it is written like X-Api-Key=NAME")?;
-    Ok((name.trim().to_owned(), credential.trim().to_owned()))
+    Ok((checked(name)?, credential.trim().to_owned()))
+}
+
+fn checked(name: &str) -> Result<String, String> {
+    let name = name.trim();
+    if is_mcp_extra(name) {
+        return Ok(name.to_owned());
+    }
+    Err(format!("{} is not the name of a header that can be set here", clean(name)))
 }
 
 /// Headers beside the credential's; a typed one wins over a written one.

@@ -292,8 +292,8 @@ async fn read(incoming: Incoming) -> Result<Message, Response<Reply>> {
             Unread::Broken => StatusCode::BAD_REQUEST,
         })
     })?;
-    let text = String::from_utf8(body).map_err(|_| jsonrpc::Error::NotJson);
+    let text = std::str::from_utf8(&body).map_err(|_| jsonrpc::Error::NotJson);
     text.and_then(Message::read).map_err(|error| {
-        reply::message(StatusCode::BAD_REQUEST, super::failure::unreadable(&error))
+        reply::message(StatusCode::BAD_REQUEST, super::failure::unreadable(&error, &body))
     })
 }
