@@ -33,7 +33,7 @@ fn a_name_that_no_server_has_reaches_the_host_as_an_error() {
             let answer = host.call(method, &json!({}));
             assert!(answer["error"]["message"].as_str().unwrap().contains(what), "{answer}");
         }
-        let said = host.last_words();
+        let said = host.last_words_with(2);
         assert!(said.contains(what), "{said}");
     }
 }
@@ -126,7 +126,7 @@ fn a_variable_that_is_not_set_is_named_to_the_host() {
     let id = host.hello();
     let said = host.answer(&id)["error"]["message"].to_string();
     assert!(said.contains("X-Team") && said.contains("TEAM, which is not set"), "{said}");
-    host.last_words();
+    host.last_words_with(2);
     assert!(server.seen().is_empty());
 }
 
@@ -183,7 +183,7 @@ fn a_mistake_in_the_configuration_reaches_the_host() {
         let said = answer["error"]["message"].as_str().unwrap();
         assert!(said.contains("list_wait") || said.contains("config.toml"), "{said}");
     }
-    assert!(host.last_words().contains("config.toml"));
+    assert!(host.last_words_with(2).contains("config.toml"));
     assert!(scene.mcp.requests().is_empty());
 }
 

@@ -56,8 +56,13 @@ impl Host {
 
     /// All that stderr had to say, once authctl has ended.
     pub fn last_words(&mut self) -> String {
+        self.last_words_with(0)
+    }
+
+    /// The same where it ends with another status than 0.
+    pub fn last_words_with(&mut self, code: i32) -> String {
         let status = self.end();
-        assert!(status.success(), "{status}: {}", self.said());
+        assert_eq!(status.code(), Some(code), "{status}: {}", self.said());
         self.stderr.take().unwrap().join().unwrap();
         self.said()
     }
