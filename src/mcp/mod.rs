@@ -35,6 +35,7 @@ mod session;
 mod settle;
 mod sign_in;
 mod stdio;
+mod turns;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -22,6 +22,7 @@ use super::host::Host;
 use super::offer::{self, Asking};
 use super::sign_in::{SignIn, State, Until};
 use super::stdio::{self, Line};
+use super::turns::Turns;
 use super::{Era, Failure, Link, Pending, Server};
 use crate::forward::Bring;
 use crate::interact::Interact;
@@ -70,6 +71,7 @@ pub async fn serve(link: Rc<dyn Link>, settings: Settings) -> io::Result<()> {
                 Line::Message(message) => session.take(message),
                 Line::Bad(answer) => session.host.send(answer),
             }
+            session.turns.room().await;
         }
     };
     tokio::select! {
@@ -115,6 +117,7 @@ pub struct Session {
     pub(super) has_stand_in: Cell<bool>,
     /// The host was greeted for a server that may have less than the greeting said.
     pub(super) has_own_greeting: Cell<bool>,
+    turns: Turns,
     /// Requests of the host that have no response yet.
     open: RefCell<HashMap<Id, AbortHandle>>,
     /// Requests to the host that are authctl's own.
@@ -139,6 +142,7 @@ impl Session {
             said: RefCell::default(),
             has_stand_in: Cell::default(),
             has_own_greeting: Cell::default(),
+            turns: Turns::default(),
             open: RefCell::default(),
             asked: RefCell::default(),
             count: Cell::default(),
@@ -164,7 +168,12 @@ impl Session {
                     return self.host.send(refused);
                 }
                 self.note_hello(&message);
-                let task = tokio::task::spawn_local(async move { this.answer(message).await });
+                let session = Rc::clone(self);
+                let task = tokio::task::spawn_local(async move {
+                    let _turn = session.turns.next(&message).await;
+                    // Those that wait are small.
+                    Box::pin(this.answer(message)).await;
+                });
                 self.open.borrow_mut().insert(id, task.abort_handle());
             }
             Kind::Notification { method } if method == "notifications/cancelled" => {

@@ -93,7 +93,7 @@ impl Session {
             tried.sign_ins = self.attempts.sign_ins();
             let outcome = self.ask(request).await;
             match self.next(&outcome, request, tried).await {
-                Next::Pass => return self.completed(outcome, request),
+                Next::Pass => return self.completed(outcome, request).await,
                 Next::Again => {}
                 Next::Instead(other) => return other,
             }
@@ -420,7 +420,7 @@ impl Session {
     }
 
     /// What the host gets of the server's word.
-    fn completed(&self, outcome: Outcome, request: &Message) -> Outcome {
+    async fn completed(&self, outcome: Outcome, request: &Message) -> Outcome {
         let response = match outcome? {
             // What the own greeting promised is there, if only empty.
             unknown if self.has_own_greeting.get() && is_unknown_method(&unknown) => {
@@ -435,13 +435,23 @@ impl Session {
             return Ok(response);
         }
         let response = self.settings.filter.listed(response);
-        if self.sign_in.state() != State::Settled
+        if self.wants_sign_in().await
             && let Some(listed) = offer::with_tool(&response, &self.link.title())
         {
             self.has_stand_in.set(true);
             return Ok(listed);
         }
         Ok(response)
+    }
+
+    /// Whether the person is still wanted. A credential may be there a moment before the sign-in that brought
+    /// it says that it is over.
+    async fn wants_sign_in(&self) -> bool {
+        match self.sign_in.state() {
+            State::Settled => false,
+            State::Pending(_) => !self.link.broker().holds().await,
+            State::Failed(_) => true,
+        }
     }
 }
 

@@ -391,3 +391,33 @@ fn a_host_that_closes_its_end_of_stdout_ends_the_session() {
     drop(host.child.stdout.take());
     assert_eq!(host.child_ended(Duration::from_secs(20)).code(), Some(0));
 }
+
+#[test]
+fn calls_of_a_host_that_sends_many_take_turns() {
+    const AT_ONCE: usize = 256;
+    let (sandbox, latch) = (Sandbox::new(), Latch::default());
+    let held = latch.clone();
+    let server = misbehaving(move |call| {
+        held.wait();
+        call.normal()
+    });
+    let mut host = Host::met(&sandbox, &[&server.url()]);
+    let call = json!({"name": "t"});
+    let ids: Vec<Value> = (0..AT_ONCE + 50).map(|_| host.ask("tools/call", &call)).collect();
+    server.wait_for("tools/call", AT_ONCE);
+    // It was read after all of them, and waits for none.
+    assert!(host.call("ping", &json!({}))["result"].is_object());
+    assert_eq!(server.count("tools/call"), AT_ONCE);
+    // One that waits can be cancelled like any other.
+    let last = ids.last().unwrap();
+    host.send(&json!({
+        "jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": last}
+    }));
+    server.wait_for("notifications/cancelled", 1);
+    latch.open();
+    for id in &ids[..ids.len() - 1] {
+        assert!(host.answer(id)["result"].is_object());
+    }
+    assert_eq!(server.count("tools/call"), ids.len() - 1);
+    assert_eq!(host.end().code(), Some(0));
+}
