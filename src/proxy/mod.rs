@@ -3,6 +3,7 @@
 //! proxy for everything else.
 
 mod answer;
+mod authority;
 mod connect;
 mod refusal;
 mod reverse;
