@@ -11,7 +11,6 @@ mod reverse;
 mod routes;
 mod session;
 
-use std::cell::RefCell;
 use std::convert::Infallible;
 use std::io;
 use std::rc::Rc;
@@ -20,6 +19,8 @@ use std::sync::Arc;
 use hyper::header::HeaderName;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 
+pub use authority::Authority;
+pub use bundle::Bundle;
 pub use refusal::Refusal;
 pub use routes::{Route, Upstream};
 pub use session::{Pass, Session};
@@ -54,6 +55,8 @@ pub trait Watch {
     fn passed(&self, passed: &Passed<'_>);
     /// A request went no further.
     fn refused(&self, refusal: &Refusal, target: &str);
+    /// A client did not believe the certificate for `host`, or speaks no TLS to it.
+    fn unbelieved(&self, host: &str);
 }
 
 /// A request that got its answer; nothing of it is secret.
@@ -72,11 +75,11 @@ pub struct Proxy {
     watch: Box<dyn Watch>,
     /// Headers beyond the usual ones in which the providers want their credentials.
     further: Vec<HeaderName>,
-    tasks: RefCell<()>,
+    authority: Authority,
 }
 
 impl Proxy {
-    pub fn new(port: u16, plan: Plan, watch: Box<dyn Watch>) -> Self {
+    pub fn new(port: u16, plan: Plan, authority: Authority, watch: Box<dyn Watch>) -> Self {
         let mut further: Vec<HeaderName> = Vec::new();
         for lent in &plan.credentials {
             let names = lent.provider.schemes.iter().map(|scheme| &scheme.header.name);
@@ -84,8 +87,7 @@ impl Proxy {
         }
         further.sort_by(|one, other| one.as_str().cmp(other.as_str()));
         further.dedup();
-        let tasks = RefCell::default();
-        Self { port, plan, relay: Relay::default(), watch, further, tasks }
+        Self { port, plan, relay: Relay::default(), watch, further, authority }
     }
 
     /// Serves until dropped.

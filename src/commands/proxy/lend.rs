@@ -1,6 +1,7 @@
 //! What a proxy lends: each credential once, found before the first request, with the secret that stands for
 //! it, the paths that lead to its servers, and the variables of a child.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -15,7 +16,7 @@ use crate::error::{CommandError, Kind};
 use crate::forward::{Ask, Broker, Held, Source};
 use crate::inject;
 use crate::interact::Interact;
-use crate::proxy::{Lent, Route, Upstream};
+use crate::proxy::{Authority, Lent, Route, Upstream};
 use crate::secret::Secret;
 
 /// A credential as it goes to the thread of the proxy.
@@ -92,6 +93,21 @@ pub fn loans(
 
 fn placeholder(_held: Option<&Held>) -> Secret {
     Secret::random()
+}
+
+/// The authority that vouches for the hosts of the credentials, towards programs of this run.
+pub fn authority(loans: &[Loan]) -> Result<Authority, CommandError> {
+    let hosts: BTreeSet<String> =
+        loans.iter().flat_map(|loan| loan.provider.hosts.clone()).collect();
+    let is_bound = move |host: &str| hosts.iter().any(|known| names(known, host));
+    Authority::new(is_bound).map_err(|error| CommandError::new(Kind::Failed, error.to_string()))
+}
+
+/// Whether a host of a provider, which may have a port, is `host`.
+fn names(known: &str, host: &str) -> bool {
+    let bare = known.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
+    let bare = bare.map_or(known, |(bare, _)| bare);
+    bare.trim_matches(['[', ']']) == host
 }
 
 /// The paths that lead to the servers of the credentials.
