@@ -6,11 +6,13 @@ mod answer;
 mod authority;
 mod bundle;
 mod connect;
+mod reflection;
 mod refusal;
 mod reverse;
 mod routes;
 mod session;
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::io;
 use std::rc::Rc;
@@ -29,6 +31,7 @@ use crate::config::Provider;
 use crate::forward::{Held, Relay, Source};
 use crate::listen::{self, Ambiguity, Peer, Sockets, Streams};
 use answer::{Answer, local};
+use reflection::Secrets;
 
 /// A credential that requests get.
 pub struct Lent {
@@ -36,6 +39,26 @@ pub struct Lent {
     pub name: String,
     pub provider: Provider,
     pub source: Rc<Source>,
+    /// What no answer may repeat, and of which credential that was made.
+    starring: RefCell<Option<(Arc<Held>, Option<Rc<Secrets>>)>>,
+}
+
+impl Lent {
+    pub fn new(name: String, provider: Provider, source: Rc<Source>) -> Self {
+        Self { name, provider, source, starring: RefCell::default() }
+    }
+
+    fn secrets(&self, held: &Arc<Held>) -> Option<Rc<Secrets>> {
+        let mut starring = self.starring.borrow_mut();
+        match &*starring {
+            Some((known, secrets)) if Arc::ptr_eq(known, held) => secrets.clone(),
+            _ => {
+                let secrets = Secrets::of(&held.credential).map(Rc::new);
+                *starring = Some((held.clone(), secrets.clone()));
+                secrets
+            }
+        }
+    }
 }
 
 /// What a proxy serves, to whom.

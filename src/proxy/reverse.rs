@@ -4,7 +4,7 @@
 use hyper::header::{HOST, HeaderMap, HeaderValue, LOCATION, ORIGIN, WWW_AUTHENTICATE};
 use hyper::{Request, Response, StatusCode, Uri};
 
-use super::answer::{Answer, remote};
+use super::answer::{Answer, remote, starred};
 use super::routes::{self, Route};
 use super::session::Shown;
 use super::{Lent, Pass, Passed, Proxy, Refusal, foreign_host};
@@ -53,7 +53,10 @@ impl Proxy {
         let held = relayed.held.first().and_then(Option::as_ref);
         let status = relayed.response.status();
         self.watch.passed(&Passed { credential: lent, held, method: &method, uri: &uri, status });
-        Ok(remote(relayed.response))
+        match held.and_then(|held| lent.secrets(held)) {
+            Some(secrets) => Ok(starred(relayed.response, secrets)),
+            None => Ok(remote(relayed.response)),
+        }
     }
 
     /// Refuses foreign names (DNS rebinding) and pages of other origins.

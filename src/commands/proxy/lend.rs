@@ -2,6 +2,7 @@
 //! it, the paths that lead to its servers, and the variables of a child.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -34,11 +35,8 @@ impl Loan {
     /// What serves requests; on the thread that does.
     pub fn lent(&self) -> Lent {
         let broker = Broker::holding(self.asks.clone(), self.held.clone());
-        Lent {
-            name: self.named.name.to_string(),
-            provider: self.provider.clone(),
-            source: std::rc::Rc::new(Source::new(broker)),
-        }
+        let source = Rc::new(Source::new(broker));
+        Lent::new(self.named.name.to_string(), self.provider.clone(), source)
     }
 
     pub fn name(&self) -> &Name {
