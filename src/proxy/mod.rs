@@ -3,3 +3,4 @@
 #![cfg_attr(not(test), expect(dead_code, reason = "the commands come with what uses these"))]
 
 mod authority;
+mod bundle;
