@@ -4,3 +4,4 @@
 
 mod authority;
 mod bundle;
+mod placeholder;
