@@ -6,6 +6,7 @@ mod answer;
 mod authority;
 mod bundle;
 mod connect;
+mod placeholder;
 mod reflection;
 mod refusal;
 mod reverse;
@@ -23,6 +24,7 @@ use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 
 pub use authority::Authority;
 pub use bundle::Bundle;
+pub use placeholder::like;
 pub use refusal::Refusal;
 pub use routes::{Route, Upstream};
 pub use session::{Pass, Session};

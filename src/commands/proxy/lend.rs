@@ -17,7 +17,7 @@ use crate::error::{CommandError, Kind};
 use crate::forward::{Ask, Broker, Held, Source};
 use crate::inject;
 use crate::interact::Interact;
-use crate::proxy::{Authority, Lent, Route, Upstream};
+use crate::proxy::{self, Authority, Lent, Route, Upstream};
 use crate::secret::Secret;
 
 /// A credential as it goes to the thread of the proxy.
@@ -89,8 +89,21 @@ pub fn loans(
     Ok(loans)
 }
 
-fn placeholder(_held: Option<&Held>) -> Secret {
-    Secret::random()
+/// In the shape of the real one, since some programs look at it before they send it.
+fn placeholder(held: Option<&Held>) -> Secret {
+    match held {
+        Some(held) => proxy::like(&held.scheme.placeholder, held.credential.secret()),
+        None => Secret::random(),
+    }
+}
+
+/// The variables that lead programs to the address of a credential, and that address.
+pub fn base_urls(loan: &Loan, url: &str) -> Vec<(String, String)> {
+    let variables = loan.provider.base_url_variables.iter();
+    let address = format!("{url}/{}", loan.name());
+    variables
+        .map(|variable| (variable.name.clone(), format!("{address}{}", variable.path)))
+        .collect()
 }
 
 /// The authority that vouches for the hosts of the credentials, towards programs of this run.
