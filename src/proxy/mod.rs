@@ -11,6 +11,7 @@ mod reflection;
 mod refusal;
 mod reverse;
 mod routes;
+mod rules;
 mod session;
 
 use std::cell::RefCell;
@@ -27,10 +28,11 @@ pub use bundle::Bundle;
 pub use placeholder::like;
 pub use refusal::Refusal;
 pub use routes::{Route, Upstream};
+pub use rules::Rules;
 pub use session::{Pass, Session};
 
 use crate::config::Provider;
-use crate::forward::{Held, Relay, Source};
+use crate::forward::{Held, Injection, Relay, Source};
 use crate::listen::{self, Ambiguity, Peer, Sockets, Streams};
 use answer::{Answer, local};
 use reflection::Secrets;
@@ -41,13 +43,20 @@ pub struct Lent {
     pub name: String,
     pub provider: Provider,
     pub source: Rc<Source>,
+    /// Requests that may go out with it.
+    pub rules: Rules,
+    /// What else goes with them.
+    pub further: Vec<Injection>,
+    /// The header that tells its id.
+    pub id_header: Option<HeaderName>,
     /// What no answer may repeat, and of which credential that was made.
     starring: RefCell<Option<(Arc<Held>, Option<Rc<Secrets>>)>>,
 }
 
 impl Lent {
     pub fn new(name: String, provider: Provider, source: Rc<Source>) -> Self {
-        Self { name, provider, source, starring: RefCell::default() }
+        let (rules, further, id_header) = (Rules::default(), Vec::new(), None);
+        Self { name, provider, source, rules, further, id_header, starring: RefCell::default() }
     }
 
     fn secrets(&self, held: &Arc<Held>) -> Option<Rc<Secrets>> {

@@ -46,8 +46,16 @@ impl Proxy {
         injection: Injection,
     ) -> Result<Response<Answer>, Refusal> {
         let method = request.method().clone();
-        let replaced = self.further.clone();
-        let passage = Passage { request, uri: uri.clone(), injections: vec![injection], replaced };
+        lent.rules.check(&lent.name, &method, &uri)?;
+        let mut injections = vec![injection];
+        injections.extend(lent.further.iter().cloned());
+        let passage = Passage {
+            request,
+            uri: uri.clone(),
+            injections,
+            replaced: self.further.clone(),
+            id_header: lent.id_header.clone(),
+        };
         let sent = self.relay.send(passage).await;
         let relayed = sent.map_err(|broken| Refusal::of_broken(&broken, &lent.name))?;
         let held = relayed.held.first().and_then(Option::as_ref);

@@ -84,7 +84,7 @@ fn environment(
         environment.withhold(loan.provider.variables());
     }
     let mut led: BTreeSet<String> = BTreeSet::new();
-    for loan in loans {
+    for loan in loans.iter().filter(|loan| !loan.is_companion) {
         if let Some(held) = &loan.held {
             environment.note_lent(loan.name(), &held.id);
         }
