@@ -86,7 +86,7 @@ pub fn show_differences(context: &Context, found: &Found) -> Result<(), CommandE
         let shown = |text: &str| is_ours(context, found, source, text);
         let before = Some(source.text.as_str());
         let difference =
-            client_file::difference(&source.path, source.format, before, &after, &shown);
+            client_file::difference(&source.file, source.format, before, &after, &shown);
         context.ui.data(&client_file::painted(&difference))?;
     }
     context.ui.notice("Nothing was changed.");

@@ -300,7 +300,7 @@ fn plan(
     target: &Target,
     text: Option<&str>,
 ) -> Result<Step, CommandError> {
-    let path = target.path.display();
+    let path = target.shown();
     let wrong = |malformed| CommandError::usage(format!("cannot change {path}: {malformed}"));
     let text = text.unwrap_or_default();
     let layout = target.layout(text);
