@@ -125,7 +125,7 @@ fn take_over(
         if wishes.apply || wishes.rewrite {
             carry_out(context, wishes, &mut found, &mut done)?;
         }
-        report::as_json(context, &found, &done)?;
+        report::as_json(context, &found, &done, wishes.dry_run)?;
         return Ok(ExitCode::SUCCESS);
     }
     report::show(context, &found)?;
