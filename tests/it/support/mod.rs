@@ -9,6 +9,8 @@ pub mod hostile;
 pub mod http;
 #[cfg(unix)]
 pub mod launcher;
+#[cfg(unix)]
+pub mod mcp_clients;
 pub mod mcp_guard;
 pub mod mcp_host;
 pub mod mcp_scene;
