@@ -29,7 +29,7 @@ pub struct Held {
     pub credential: Credential,
     /// Stable, random, not secret.
     pub id: String,
-    /// The store's index before it was resolved; `None` where no store has it.
+    /// The store's index before it was resolved; `None`: changes there are not heeded.
     pub entry: Option<Glimpse>,
 }
 
@@ -40,7 +40,7 @@ impl Held {
         tokens.expires_at.is_none_or(|end| end.duration_since(now) > self.least_ttl())
     }
 
-    /// Whether somebody signed out, signed in or refreshed since; or that cannot be seen.
+    /// Whether somebody signed out, signed in or refreshed since, as far as that is heeded.
     pub fn is_past(&self) -> bool {
         self.entry.as_ref().is_some_and(Glimpse::is_past)
     }
@@ -153,6 +153,12 @@ impl Broker {
             answered: Cell::default(),
             presented: RefCell::default(),
         }
+    }
+
+    /// One that was found before; `None`: nobody is signed in.
+    pub fn holding(asks: mpsc::UnboundedSender<Ask>, held: Option<Arc<Held>>) -> Self {
+        let state = Mutex::new(held.map_or(State::Nobody, State::Held));
+        Self { state, ..Self::new(asks) }
     }
 
     /// The credential that works now. Asked once for all who wait, and again once another process has changed
