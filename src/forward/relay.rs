@@ -107,6 +107,12 @@ impl Relay {
                     continue;
                 }
             }
+            if renewed
+                && response.status() == StatusCode::UNAUTHORIZED
+                && let Some(injection) = injections.first()
+            {
+                injection.source.broker.note_vain().await;
+            }
             return Ok(Relayed { response: returned(response, upgrade), held });
         }
     }

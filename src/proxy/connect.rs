@@ -10,7 +10,7 @@ use hyper::{Request, Response, StatusCode, Uri, Version};
 use hyper_util::rt::TokioIo;
 use tokio_rustls::TlsAcceptor;
 
-use super::answer::{Answer, connected, local, remote};
+use super::answer::{Answer, connected, local, untouched};
 use super::session::{Pass, Shown};
 use super::{Lent, Proxy, Refusal};
 use crate::forward::{Form, Injection};
@@ -135,7 +135,7 @@ impl Proxy {
         request: &Request<Streams>,
         host: &str,
         port: u16,
-    ) -> Result<(&Lent, Injection), Refusal> {
+    ) -> Result<(&Rc<Lent>, Injection), Refusal> {
         let mut bound = self.bound(host, port);
         let (index, form) = match self.plan.session.shown(request.headers(), &self.further) {
             Some(Shown { pass: Pass::One(index), form }) => {
@@ -176,7 +176,7 @@ impl Proxy {
         }
         self.check_allowed(authority.host(), authority.port_u16().unwrap_or(80))?;
         let sent = self.relay.send_untouched(request, uri.clone()).await;
-        sent.map(remote).map_err(|broken| Refusal::of_broken(&broken, "NAME"))
+        sent.map(untouched).map_err(|broken| Refusal::of_broken(&broken, "NAME"))
     }
 
     fn check_authorized(&self, request: &Request<Streams>) -> Result<(), Refusal> {

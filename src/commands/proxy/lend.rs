@@ -106,7 +106,7 @@ fn find(
 }
 
 /// What serves requests; on the thread that does.
-pub fn lent(loans: &[Loan]) -> Vec<Lent> {
+pub fn lent(loans: &[Loan]) -> Vec<Rc<Lent>> {
     let sources: BTreeMap<&Name, Rc<Source>> =
         loans.iter().map(|loan| (loan.name(), loan.source())).collect();
     let own = loans.iter().filter(|loan| !loan.is_companion);
@@ -120,7 +120,7 @@ pub fn lent(loans: &[Loan]) -> Vec<Lent> {
         lent.rules = Rules::new(&loan.rule);
         lent.further = further.collect();
         lent.id_header = loan.rule.id_header.as_ref().and_then(|header| header.parse().ok());
-        lent
+        Rc::new(lent)
     };
     own.map(lend).collect()
 }

@@ -84,7 +84,7 @@ fn serve(
         let context = Context::new(start.options.clone(), start.command_line);
         let reporter = Reporter::new(context, lines, start.program.clone());
         let plan = plan(&start);
-        let proxy = Rc::new(Proxy::new(port, plan, start.authority, Box::new(reporter)));
+        let proxy = Rc::new(Proxy::new(port, plan, start.authority, Rc::new(reporter)));
         tokio::select! {
             failed = proxy.serve(sockets) => failed.map(|never| match never {}),
             _ = ended => Ok(()),
