@@ -6,11 +6,15 @@ mod answer;
 mod authority;
 mod bundle;
 mod connect;
+mod placeholder;
+mod reflection;
 mod refusal;
 mod reverse;
 mod routes;
+mod rules;
 mod session;
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::io;
 use std::rc::Rc;
@@ -21,14 +25,17 @@ use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 
 pub use authority::Authority;
 pub use bundle::Bundle;
+pub use placeholder::like;
 pub use refusal::Refusal;
 pub use routes::{Route, Upstream};
+pub use rules::Rules;
 pub use session::{Pass, Session};
 
 use crate::config::Provider;
-use crate::forward::{Held, Relay, Source};
+use crate::forward::{Held, Injection, Relay, Source};
 use crate::listen::{self, Ambiguity, Peer, Sockets, Streams};
 use answer::{Answer, local};
+use reflection::Secrets;
 
 /// A credential that requests get.
 pub struct Lent {
@@ -36,6 +43,33 @@ pub struct Lent {
     pub name: String,
     pub provider: Provider,
     pub source: Rc<Source>,
+    /// Requests that may go out with it.
+    pub rules: Rules,
+    /// What else goes with them.
+    pub further: Vec<Injection>,
+    /// The header that tells its id.
+    pub id_header: Option<HeaderName>,
+    /// What no answer may repeat, and of which credential that was made.
+    starring: RefCell<Option<(Arc<Held>, Option<Rc<Secrets>>)>>,
+}
+
+impl Lent {
+    pub fn new(name: String, provider: Provider, source: Rc<Source>) -> Self {
+        let (rules, further, id_header) = (Rules::default(), Vec::new(), None);
+        Self { name, provider, source, rules, further, id_header, starring: RefCell::default() }
+    }
+
+    fn secrets(&self, held: &Arc<Held>) -> Option<Rc<Secrets>> {
+        let mut starring = self.starring.borrow_mut();
+        match &*starring {
+            Some((known, secrets)) if Arc::ptr_eq(known, held) => secrets.clone(),
+            _ => {
+                let secrets = Secrets::of(&held.credential).map(Rc::new);
+                *starring = Some((held.clone(), secrets.clone()));
+                secrets
+            }
+        }
+    }
 }
 
 /// What a proxy serves, to whom.

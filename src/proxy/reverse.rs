@@ -4,7 +4,7 @@
 use hyper::header::{HOST, HeaderMap, HeaderValue, LOCATION, ORIGIN, WWW_AUTHENTICATE};
 use hyper::{Request, Response, StatusCode, Uri};
 
-use super::answer::{Answer, remote};
+use super::answer::{Answer, remote, starred};
 use super::routes::{self, Route};
 use super::session::Shown;
 use super::{Lent, Pass, Passed, Proxy, Refusal, foreign_host};
@@ -46,14 +46,25 @@ impl Proxy {
         injection: Injection,
     ) -> Result<Response<Answer>, Refusal> {
         let method = request.method().clone();
-        let replaced = self.further.clone();
-        let passage = Passage { request, uri: uri.clone(), injections: vec![injection], replaced };
+        lent.rules.check(&lent.name, &method, &uri)?;
+        let mut injections = vec![injection];
+        injections.extend(lent.further.iter().cloned());
+        let passage = Passage {
+            request,
+            uri: uri.clone(),
+            injections,
+            replaced: self.further.clone(),
+            id_header: lent.id_header.clone(),
+        };
         let sent = self.relay.send(passage).await;
         let relayed = sent.map_err(|broken| Refusal::of_broken(&broken, &lent.name))?;
         let held = relayed.held.first().and_then(Option::as_ref);
         let status = relayed.response.status();
         self.watch.passed(&Passed { credential: lent, held, method: &method, uri: &uri, status });
-        Ok(remote(relayed.response))
+        match held.and_then(|held| lent.secrets(held)) {
+            Some(secrets) => Ok(starred(relayed.response, secrets)),
+            None => Ok(remote(relayed.response)),
+        }
     }
 
     /// Refuses foreign names (DNS rebinding) and pages of other origins.

@@ -1,5 +1,6 @@
 //! `authctl exec --proxy`: a command whose environment holds placeholders, and a proxy beside it.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -82,9 +83,16 @@ fn environment(
         }
         environment.withhold(loan.provider.variables());
     }
-    for loan in loans {
+    let mut led: BTreeSet<String> = BTreeSet::new();
+    for loan in loans.iter().filter(|loan| !loan.is_companion) {
         if let Some(held) = &loan.held {
             environment.note_lent(loan.name(), &held.id);
+        }
+        for (variable, address) in lend::base_urls(loan, url) {
+            // Of several accounts the first one counts, as its placeholder does in the variable of the key.
+            if led.insert(variable.clone()) {
+                environment.add(&variable, &address);
+            }
         }
     }
     if wish.clean {

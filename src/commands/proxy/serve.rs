@@ -99,11 +99,12 @@ fn serve(
 fn plan(start: &Start) -> Plan {
     let mut session = Session::default();
     session.add(&start.key, Pass::All);
-    for (index, loan) in start.loans.iter().enumerate() {
+    let own = start.loans.iter().filter(|loan| !loan.is_companion);
+    for (index, loan) in own.enumerate() {
         session.add(&loan.placeholder, Pass::One(index));
     }
     Plan {
-        credentials: start.loans.iter().map(Loan::lent).collect(),
+        credentials: lend::lent(&start.loans),
         routes: lend::routes(&start.loans),
         session,
         takes_secret_in_path: start.takes_secret_in_path,
