@@ -11,8 +11,7 @@ use clap::Args;
 use serde_json::json;
 use tokio::task::LocalSet;
 
-use super::credentials::quiet;
-use super::outfit::{Plan, Wardrobe};
+use super::outfit::Fitting;
 use crate::commands::parse_time;
 use crate::context::Context;
 use crate::error::{CommandError, Kind};
@@ -64,13 +63,11 @@ pub fn run(
     with: &[String],
     command: &[OsString],
 ) -> Result<ExitCode, CommandError> {
-    let options = quiet(context);
-    let quiet = Context::new(options.clone(), context.command_line);
-    let plan = Plan::new(&quiet, with, command)?;
-    let secret = secret(&quiet, arguments)?;
+    let fitting = Fitting::new(context, with, command)?;
+    let secret = secret(&fitting.context, arguments)?;
     let port = arguments.listen.flatten();
     let sockets = Sockets::bind(port).map_err(|error| unbound(port, &error))?;
-    let wardrobe = Wardrobe::open(&quiet, options, plan)?;
+    let wardrobe = fitting.open()?;
     let port = sockets.port();
     announce(context, arguments, port, secret.as_ref())?;
     let front = Front {
