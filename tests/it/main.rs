@@ -94,6 +94,7 @@ mod real_dpop;
 mod real_keychain;
 mod real_machine;
 mod real_mcp;
+mod real_mcp_listen;
 mod real_mcp_local;
 mod real_mcp_sdks;
 mod real_mcp_sign_in;

@@ -424,3 +424,31 @@ fn the_secret_is_in_no_arguments() {
     assert!(server().is_file());
     host.leave().success();
 }
+
+#[test]
+fn host_and_server_of_different_revisions_understand_each_other() {
+    let mut sandbox = Sandbox::new();
+    prepare(&mut sandbox);
+    sandbox.env("MODERN", "only");
+    let mut host = Host::around(&sandbox, &[]);
+    let greeting = host.initialize();
+    assert_eq!(greeting["result"]["serverInfo"]["name"], "scripted");
+    assert_eq!(greeting["result"]["protocolVersion"], "2025-11-25");
+    assert_eq!(text(&host.call("echo")), "echo 1.50");
+    host.leave();
+
+    for (name, value) in [("MODERN", ""), ("STRICT", "yes")] {
+        sandbox.env("MODERN", "");
+        sandbox.env(name, value);
+        let mut host = Host::around(&sandbox, &[]);
+        let meta = json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+        });
+        let found = host.request("server/discover", &json!({"_meta": meta}));
+        assert_eq!(found["result"]["supportedVersions"], json!(["2026-07-28"]), "{name}");
+        let echo = host.request("tools/call", &json!({"name": "echo", "_meta": meta}));
+        assert_eq!((text(&echo), &echo["result"]["resultType"]), ("echo 1.50", &json!("complete")));
+        host.leave();
+    }
+}

@@ -1,7 +1,7 @@
 //! `authctl mcp --listen -- COMMAND`: a local server for clients over HTTP on this computer.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -156,5 +156,20 @@ fn announce(
         return Ok(context.ui.data(&format!("{line}\n"))?);
     }
     let header = made.map(|made| format!("Authorization: Bearer {made}\n")).unwrap_or_default();
-    Ok(context.ui.data(&format!("{url}\n{header}"))?)
+    context.ui.data(&format!("{url}\n{header}"))?;
+    if io::stdout().is_terminal() {
+        let entry = entry(&url, secret.map(|_| made.unwrap_or("SECRET")));
+        context.ui.data(&format!("\nAs a server in a client's file:\n  {entry}\n"))?;
+    }
+    context.ui.notice("the command starts when a client comes; Ctrl-C ends it");
+    Ok(())
+}
+
+/// The server as most clients' files have it.
+fn entry(url: &str, secret: Option<&str>) -> serde_json::Value {
+    let mut entry = json!({"type": "http", "url": url});
+    if let Some(secret) = secret {
+        entry["headers"] = json!({"Authorization": format!("Bearer {secret}")});
+    }
+    entry
 }
