@@ -63,6 +63,8 @@ mod mcp_hostile;
 mod mcp_legacy;
 #[cfg(target_os = "linux")]
 mod mcp_listen;
+#[cfg(target_os = "linux")]
+mod mcp_long;
 #[cfg(unix)]
 mod mcp_modern;
 #[cfg(unix)]
