@@ -54,13 +54,19 @@ mod mcp_child;
 #[cfg(unix)]
 mod mcp_clients;
 #[cfg(unix)]
+mod mcp_clients_asked;
+#[cfg(unix)]
 mod mcp_convert;
 #[cfg(unix)]
 mod mcp_gates;
 #[cfg(unix)]
 mod mcp_hostile;
 #[cfg(unix)]
+mod mcp_import;
+#[cfg(unix)]
 mod mcp_legacy;
+#[cfg(unix)]
+mod mcp_links;
 #[cfg(target_os = "linux")]
 mod mcp_listen;
 #[cfg(target_os = "linux")]
