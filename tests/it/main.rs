@@ -69,6 +69,8 @@ mod mcp_legacy;
 mod mcp_links;
 #[cfg(target_os = "linux")]
 mod mcp_listen;
+#[cfg(target_os = "linux")]
+mod mcp_long;
 #[cfg(unix)]
 mod mcp_modern;
 #[cfg(unix)]

@@ -268,6 +268,78 @@ fn what_left_the_group_of_the_server_ends_as_well() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_that_a_server_started_outlives_authctl() {
+    for (left, signal) in [
+        ("orphan", Some(Signal::KILL)),
+        ("daemon", Some(Signal::KILL)),
+        ("hermit", Some(Signal::KILL)),
+        ("hermit", Some(Signal::TERM)),
+        ("hermit", None),
+    ] {
+        let mut sandbox = with_key();
+        sandbox.env("STUBBORN", if signal == Some(Signal::KILL) { "yes" } else { "" });
+        let mut host = Host::around(&sandbox, &WITH_KEY);
+        host.initialize();
+        assert_eq!(text(&host.call(left)), "left");
+        let log = server_log(&sandbox);
+        let named = log.iter().find_map(|line| line.strip_prefix(left)?.strip_prefix(' '));
+        let process = pid(named.unwrap());
+        assert!(!is_gone(process));
+        let server = server_pid(&sandbox);
+        match signal {
+            None => drop(host.leave()),
+            Some(signal) => {
+                kill_process(pid_of(&host.running), signal).unwrap();
+                eventually("the end", || host.running.child.try_wait().unwrap());
+            }
+        }
+        eventually("the end of the server", || is_gone(server).then_some(()));
+        eventually(&format!("the end of the {left}"), || is_gone(process).then_some(()));
+    }
+}
+
+/// Parent of a process.
+#[cfg(target_os = "linux")]
+fn parent(process: rustix::process::Pid) -> rustix::process::Pid {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).unwrap();
+    pid(stat.rsplit_once(')').unwrap().1.split_whitespace().nth(1).unwrap())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_keeper_of_a_server_has_nothing_and_takes_the_server_with_it() {
+    let mut sandbox = with_key();
+    sandbox.env("STUBBORN", "yes");
+    // More than a pipe holds.
+    let long = "x".repeat(100_000);
+    sandbox.env("LONG", &long);
+    let mut host = Host::around(&sandbox, &WITH_KEY);
+    host.initialize();
+    assert_eq!(text(&host.call("secret")), "signed in");
+    let server = server_pid(&sandbox);
+    let of = |process: rustix::process::Pid, file: &str| {
+        std::fs::read(format!("/proc/{}/{file}", process.as_raw_nonzero())).unwrap_or_default()
+    };
+    let has_long = |text: &[u8]| text.windows(99_999).any(|part| part == &long.as_bytes()[1..]);
+    assert!(has_long(&of(server, "environ")));
+    let keeper = parent(server);
+    assert_eq!(parent(keeper), pid_of(&host.running));
+    assert_eq!(of(keeper, "environ"), b"");
+    let streams = |number| {
+        let path = format!("/proc/{}/fd/{number}", keeper.as_raw_nonzero());
+        std::fs::read_link(path).map(|path| path.to_string_lossy().into_owned())
+    };
+    for stream in [0, 1].map(streams).into_iter().flatten() {
+        assert_eq!(stream, "/dev/null");
+    }
+    kill_process(keeper, Signal::KILL).unwrap();
+    eventually("the end of the server", || is_gone(server).then_some(()));
+    let status = eventually("the end", || host.running.child.try_wait().unwrap());
+    assert_eq!(status.signal(), Some(9), "{status}");
+}
+
 #[test]
 fn signals_end_the_server_as_well() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {

@@ -59,6 +59,9 @@ while IFS= read -r line; do
         daemon)
           setsid sh -c 'sh -c "sleep 1000; :" & log=$SERVER_LOG; echo "daemon $!" >> "$log"' >/dev/null 2>&1
           text "$id" left ;;
+        hermit)
+          env -i PATH="$PATH" LOG="$SERVER_LOG" setsid sh -c 'sh -c "sleep 1000; :" & echo "hermit $!" >> "$LOG"' >/dev/null 2>&1
+          text "$id" left ;;
         orphan) sleep 1000 & log "orphan $!"; text "$id" left ;;
         notice)
           say '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p1","progress":1}}'
