@@ -59,6 +59,8 @@ mod mcp_convert;
 mod mcp_gates;
 #[cfg(unix)]
 mod mcp_hostile;
+#[cfg(target_os = "linux")]
+mod mcp_keychain;
 #[cfg(unix)]
 mod mcp_legacy;
 #[cfg(target_os = "linux")]
