@@ -56,6 +56,8 @@ mod mcp_clients;
 #[cfg(unix)]
 mod mcp_convert;
 #[cfg(unix)]
+mod mcp_faults;
+#[cfg(unix)]
 mod mcp_gates;
 #[cfg(unix)]
 mod mcp_hostile;
