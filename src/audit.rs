@@ -33,6 +33,8 @@ pub enum Event {
     Token,
     /// Sent to its MCP server, for as long as a session goes on.
     Mcp,
+    /// Sent to its provider with a request of a program that does not hold it.
+    Proxy,
     /// Sent to its provider, to see whether it is taken.
     Check,
     /// New tokens from the authorization server.
@@ -51,6 +53,7 @@ impl Event {
             Event::Exec => "exec",
             Event::Token => "token",
             Event::Mcp => "mcp",
+            Event::Proxy => "proxy",
             Event::Check => "check",
             Event::Refresh => "refresh",
             Event::Login => "login",
@@ -103,6 +106,13 @@ pub struct Entry {
     /// The hosts that it is for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
+    /// The request that it went with, and what became of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
     /// Who got it: the command, without its arguments; for what is printed, the program that asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
@@ -132,6 +142,9 @@ impl Entry {
             id: None,
             variable: None,
             hosts: Vec::new(),
+            method: None,
+            path: None,
+            status: None,
             program: None,
             directory: None,
             agent: None,
@@ -150,6 +163,8 @@ impl Entry {
         clean(&mut self.name);
         clean(&mut self.id);
         clean(&mut self.variable);
+        clean(&mut self.method);
+        clean(&mut self.path);
         clean(&mut self.program);
         clean(&mut self.directory);
         clean(&mut self.agent);
@@ -201,19 +216,22 @@ impl Log {
         &self.file
     }
 
-    /// Adds a line.
-    pub fn append(&self, entry: Entry) -> Result<(), Error> {
+    /// Adds lines, in one write.
+    pub fn append(&self, entries: Vec<Entry>) -> Result<(), Error> {
         if let Some(directory) = self.file.parent() {
             private_file::make_directory(directory)?;
         }
         self.make_room()?;
-        // Serialising texts, numbers and times into memory has no failing case.
-        let mut line = serde_json::to_vec(&entry.cleaned()).unwrap_or_default();
-        line.push(b'\n');
+        let mut lines = Vec::new();
+        for entry in entries {
+            // Serialising texts, numbers and times into memory has no failing case.
+            lines.extend(serde_json::to_vec(&entry.cleaned()).unwrap_or_default());
+            lines.push(b'\n');
+        }
         let mut file = private_file::open_end(&self.file)?;
         // One write: the lines of other processes stand before or after it.
-        let written = file.write(&line).map_err(|source| self.failed("write", source))?;
-        if written < line.len() {
+        let written = file.write(&lines).map_err(|source| self.failed("write", source))?;
+        if written < lines.len() {
             return Err(Error::Cut { path: self.file.clone() });
         }
         Ok(())
@@ -401,8 +419,8 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let log = Log::new(place.path().join("a/audit.jsonl"), 1 << 20);
         assert_eq!(read(&log).entries, []);
-        log.append(entry("one")).unwrap();
-        log.append(entry("two\u{1b}[2J\nthree")).unwrap();
+        log.append(vec![entry("one")]).unwrap();
+        log.append(vec![entry("two\u{1b}[2J\nthree")]).unwrap();
         let listing = read(&log);
         assert_eq!(names(&listing), ["one", "two\u{fffd}[2J three"]);
         assert_eq!(listing.unreadable, 0);
@@ -413,7 +431,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let log = Log::new(place.path().join("audit.jsonl"), 1);
         for name in ["1", "2", "3", "4", "5", "6"] {
-            log.append(entry(name)).unwrap();
+            log.append(vec![entry(name)]).unwrap();
         }
         assert_eq!(names(&read(&log)), ["3", "4", "5", "6"]);
     }
@@ -423,10 +441,10 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let log = Log::new(place.path().join("audit.jsonl"), 400);
         while !log.is_full() {
-            log.append(entry("full")).unwrap();
+            log.append(vec![entry("full")]).unwrap();
         }
         log.move_aside().unwrap();
-        log.append(entry("new")).unwrap();
+        log.append(vec![entry("new")]).unwrap();
         log.move_aside().unwrap();
         assert!(!log.older(2).exists());
         assert_eq!(fs::read_to_string(log.file()).unwrap().lines().count(), 1);
@@ -436,7 +454,7 @@ mod tests {
     fn lines_that_are_none_are_counted_and_left_out() {
         let place = tempfile::tempdir().unwrap();
         let log = Log::new(place.path().join("audit.jsonl"), 1 << 20);
-        log.append(entry("one")).unwrap();
+        log.append(vec![entry("one")]).unwrap();
         let whole = fs::read_to_string(log.file()).unwrap();
         let newer = whole.replace("\"version\":1", "\"version\":2");
         let cut = &whole.as_bytes()[..20];
@@ -458,13 +476,13 @@ mod tests {
         let log = Log::new(place.path().join("audit.jsonl"), 1);
         let (_, mut follower) = log.read().unwrap();
         assert_eq!(follower.more().unwrap().entries, []);
-        log.append(entry("one")).unwrap();
+        log.append(vec![entry("one")]).unwrap();
         assert_eq!(names(&follower.more().unwrap()), ["one"]);
         assert_eq!(follower.more().unwrap().entries, []);
-        log.append(entry("two")).unwrap();
+        log.append(vec![entry("two")]).unwrap();
         assert_eq!(names(&follower.more().unwrap()), ["two"]);
         for name in ["three", "four", "five"] {
-            log.append(entry(name)).unwrap();
+            log.append(vec![entry(name)]).unwrap();
         }
         assert_eq!(names(&follower.more().unwrap()), ["three", "four", "five"]);
         let (before, mut late) = log.read().unwrap();

@@ -160,6 +160,13 @@ impl Broker {
         }
     }
 
+    /// One that was found before; `None`: nobody is signed in.
+    pub fn holding(asks: mpsc::UnboundedSender<Ask>, held: Option<Arc<Held>>) -> Self {
+        let last = RefCell::new(held.clone());
+        let state = Mutex::new(held.map_or(State::Nobody, State::Held));
+        Self { state, last, ..Self::new(asks) }
+    }
+
     /// The credential that works now. Asked once for all who wait; nobody waits while the last one lives.
     pub async fn fresh(&self) -> Result<Option<Arc<Held>>, Trouble> {
         let state = self.state.try_lock();
