@@ -628,7 +628,8 @@ fn a_server_of_sessions_sends_modern_clients_back_to_initialize() {
 fn every_method_wants_the_secret_and_no_other_site_may_send_one() {
     let listening = Listening::start(&[], &[]);
     let session = listening.session();
-    let named = ("Mcp-Session-Id", session.as_str());
+    // Whoever came in would hear that there is no such session.
+    let named = ("Mcp-Session-Id", "another");
     for method in ["GET", "DELETE", "POST", "OPTIONS", "PUT"] {
         let strange = [named, ("Authorization", "Bearer wrong")];
         assert_eq!(listening.send(method, &strange, "").status, 401, "{method}");
