@@ -22,6 +22,7 @@ use crate::launch;
 #[command(
     after_help = "Examples:\n  authctl exec --with audiostack -- ./agent\n  authctl exec --with github:work,openai -- ./agent\n  authctl exec --with github=MY_TOKEN -- ./script\n  authctl exec --env-header API_AUTH=github -- ./script\n\nExit status: the command's own; 125 when authctl fails before it starts, 126 when it cannot be\nexecuted, 127 when it is not found."
 )]
+#[expect(clippy::struct_excessive_bools, reason = "flags")]
 pub struct Arguments {
     /// Credentials to hand over, joined by commas: NAME, or NAME=VARIABLE to choose the variable
     #[arg(long, value_name = "NAME[=VARIABLE]", value_delimiter = ',', add = complete::stored())]

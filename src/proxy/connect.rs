@@ -137,24 +137,22 @@ impl Proxy {
         port: u16,
     ) -> Result<(&Rc<Lent>, Injection), Refusal> {
         let mut bound = self.bound(host, port);
-        let (index, form) = match self.plan.session.shown(request.headers(), &self.further) {
-            Some(Shown { pass: Pass::One(index), form }) => {
-                if !bound.any(|known| known == index) {
-                    let name = &self.plan.credentials[index].name;
-                    let message = format!("the credential {name} is not for {host}");
-                    return Err(Refusal::forbidden("host_of_another", message));
-                }
-                (index, form)
+        let shown = self.plan.session.shown(request.headers(), &self.further);
+        let (index, form) = if let Some(Shown { pass: Pass::One(index), form }) = shown {
+            if !bound.any(|known| known == index) {
+                let name = &self.plan.credentials[index].name;
+                let message = format!("the credential {name} is not for {host}");
+                return Err(Refusal::forbidden("host_of_another", message));
             }
-            _ => match (bound.next(), bound.next()) {
-                (Some(index), None) => (index, Form::Own),
-                _ => {
-                    let message = format!(
-                        "there are several credentials for {host}, and the request has the placeholder of none"
-                    );
-                    return Err(Refusal::new(StatusCode::UNAUTHORIZED, "account_open", message));
-                }
-            },
+            (index, form)
+        } else {
+            let (Some(index), None) = (bound.next(), bound.next()) else {
+                let message = format!(
+                    "there are several credentials for {host}, and the request has the placeholder of none"
+                );
+                return Err(Refusal::new(StatusCode::UNAUTHORIZED, "account_open", message));
+            };
+            (index, Form::Own)
         };
         let lent = &self.plan.credentials[index];
         Ok((lent, Injection { source: lent.source.clone(), form }))

@@ -52,10 +52,13 @@ pub struct Lent {
     /// The header that tells its id.
     pub id_header: Option<HeaderName>,
     /// What no answer may repeat, and of which credential that was made.
-    starring: RefCell<Option<(Arc<Held>, Option<Rc<Secrets>>)>>,
+    starring: RefCell<Option<Starring>>,
     /// What came of the last renewal that a server's answer made necessary.
     renewed: RefCell<Option<Arc<Held>>>,
 }
+
+/// A credential, and what of it no answer may repeat.
+type Starring = (Arc<Held>, Option<Rc<Secrets>>);
 
 impl Lent {
     pub fn new(name: String, provider: Provider, source: Rc<Source>) -> Self {

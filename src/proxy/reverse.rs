@@ -133,15 +133,15 @@ impl Proxy {
             && let Some(rest) = path.strip_prefix("/~")
         {
             let (secret, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            let pass = self.plan.session.pass(secret).ok_or_else(|| self.stranger())?;
+            let pass = self.plan.session.pass(secret).ok_or_else(Self::stranger)?;
             let rest = if rest.is_empty() { "/" } else { rest };
             return Ok((Shown { pass, form: Form::Own }, rest));
         }
         let shown = self.plan.session.shown(request.headers(), &self.further);
-        Ok((shown.ok_or_else(|| self.stranger())?, path))
+        Ok((shown.ok_or_else(Self::stranger)?, path))
     }
 
-    fn stranger(&self) -> Refusal {
+    fn stranger() -> Refusal {
         let message = "the request has no key of this proxy, or one of another run";
         let refusal = Refusal::new(StatusCode::UNAUTHORIZED, "key_unknown", message);
         refusal.hint("authctl exec --proxy -- COMMAND  (or the key that authctl proxy printed)")

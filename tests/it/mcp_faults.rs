@@ -119,12 +119,9 @@ impl Flow {
     fn outcome(self, fault: Fault) -> Outcome {
         match fault {
             Fault::Delay | Fault::Duplicate | Fault::Pieces => Outcome::Good,
-            // Its requests have connections of their own.
-            Fault::ResetIdle if self.is_of_issuer() => Outcome::Good,
-            Fault::ResetIdle => Outcome::Either,
-            // Its deadline is long.
-            Fault::Loss if self.is_of_issuer() => Outcome::Good,
-            Fault::Loss => Outcome::Either,
+            // Its requests have connections of their own, and a deadline that is long.
+            Fault::ResetIdle | Fault::Loss if self.is_of_issuer() => Outcome::Good,
+            Fault::ResetIdle | Fault::Loss => Outcome::Either,
             // Only the blank line after an event is missing.
             Fault::CutBeforeLastByte if self == Flow::CallEvents => Outcome::Either,
             _ => Outcome::Error,

@@ -78,7 +78,7 @@ fn environment(
         let Some(loan) = loans.iter().find(|loan| loan.named.name == handing.named.name) else {
             continue;
         };
-        if let Some((variable, value)) = lend::stand_in(loan, handing)? {
+        if let Some((variable, value)) = lend::stand_in(loan, handing) {
             environment.put(handing, &variable, value)?;
         }
         environment.withhold(loan.provider.variables());

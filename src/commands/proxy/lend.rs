@@ -178,13 +178,13 @@ pub fn routes(loans: &[Loan]) -> Vec<Route> {
 }
 
 /// The variable of a handing and the placeholder in it; `None` where its programs read none.
-pub fn stand_in(loan: &Loan, handing: &Handing) -> Result<Option<(String, Secret)>, CommandError> {
-    let Some(held) = &loan.held else { return Ok(None) };
+pub fn stand_in(loan: &Loan, handing: &Handing) -> Option<(String, Secret)> {
+    let held = loan.held.as_ref()?;
     let first = held.scheme.variables.first().map(String::as_str);
-    let Some(variable) = handing.form.variable().or(first) else { return Ok(None) };
+    let variable = handing.form.variable().or(first)?;
     let value = match &handing.form {
         handing::Form::Header(_) => inject::header_with(&held.scheme, &loan.placeholder),
         _ => loan.placeholder.clone(),
     };
-    Ok(Some((variable.to_owned(), value)))
+    Some((variable.to_owned(), value))
 }

@@ -2,15 +2,13 @@
 
 use std::io;
 use std::rc::Rc;
-use std::sync::mpsc::SyncSender;
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
 use super::lend::{self, Loan};
-use super::watch::{Reporter, Scribe};
-use crate::audit::Entry;
+use super::watch::{Lines, Reporter, Scribe};
 use crate::context::{Context, Options};
 use crate::error::{CommandError, Kind};
 use crate::listen::Sockets;
@@ -71,7 +69,7 @@ impl Running {
 fn serve(
     start: Start,
     sockets: Sockets,
-    lines: SyncSender<Entry>,
+    lines: Lines,
     ended: oneshot::Receiver<()>,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
