@@ -33,6 +33,8 @@ pub enum Event {
     Token,
     /// Sent to its MCP server, for as long as a session goes on.
     Mcp,
+    /// Sent to its provider with a request of a program that does not hold it.
+    Proxy,
     /// Sent to its provider, to see whether it is taken.
     Check,
     /// New tokens from the authorization server.
@@ -51,6 +53,7 @@ impl Event {
             Event::Exec => "exec",
             Event::Token => "token",
             Event::Mcp => "mcp",
+            Event::Proxy => "proxy",
             Event::Check => "check",
             Event::Refresh => "refresh",
             Event::Login => "login",
@@ -103,6 +106,13 @@ pub struct Entry {
     /// The hosts that it is for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
+    /// The request that it went with, and what became of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
     /// Who got it: the command, without its arguments; for what is printed, the program that asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
@@ -132,6 +142,9 @@ impl Entry {
             id: None,
             variable: None,
             hosts: Vec::new(),
+            method: None,
+            path: None,
+            status: None,
             program: None,
             directory: None,
             agent: None,
@@ -150,6 +163,8 @@ impl Entry {
         clean(&mut self.name);
         clean(&mut self.id);
         clean(&mut self.variable);
+        clean(&mut self.method);
+        clean(&mut self.path);
         clean(&mut self.program);
         clean(&mut self.directory);
         clean(&mut self.agent);
@@ -203,17 +218,25 @@ impl Log {
 
     /// Adds a line.
     pub fn append(&self, entry: Entry) -> Result<(), Error> {
+        self.append_all(vec![entry])
+    }
+
+    /// Adds lines, in one write.
+    pub fn append_all(&self, entries: Vec<Entry>) -> Result<(), Error> {
         if let Some(directory) = self.file.parent() {
             private_file::make_directory(directory)?;
         }
         self.make_room()?;
-        // Serialising texts, numbers and times into memory has no failing case.
-        let mut line = serde_json::to_vec(&entry.cleaned()).unwrap_or_default();
-        line.push(b'\n');
+        let mut lines = Vec::new();
+        for entry in entries {
+            // Serialising texts, numbers and times into memory has no failing case.
+            lines.extend(serde_json::to_vec(&entry.cleaned()).unwrap_or_default());
+            lines.push(b'\n');
+        }
         let mut file = private_file::open_end(&self.file)?;
         // One write: the lines of other processes stand before or after it.
-        let written = file.write(&line).map_err(|source| self.failed("write", source))?;
-        if written < line.len() {
+        let written = file.write(&lines).map_err(|source| self.failed("write", source))?;
+        if written < lines.len() {
             return Err(Error::Cut { path: self.file.clone() });
         }
         Ok(())

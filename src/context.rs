@@ -180,18 +180,21 @@ impl Context {
     /// Adds a line to the audit log, with the agent at the keyboard and the working directory. What
     /// cannot be written is said once, and stops nothing.
     pub fn record(&self, entry: Entry) {
+        self.record_all(vec![entry]);
+    }
+
+    /// The same for several lines at once.
+    pub fn record_all(&self, entries: Vec<Entry>) {
         // A configuration that cannot be read is an error of the command itself.
         let Ok(log) = self.log() else { return };
         if !self.config().is_ok_and(|config| config.log.enabled) {
             return;
         }
         let directory = std::env::current_dir().ok();
-        let entry = Entry {
-            agent: self.agent_at_the_keyboard().ok().flatten(),
-            directory: directory.map(|directory| directory.to_string_lossy().into_owned()),
-            ..entry
-        };
-        if let Err(error) = log.append(entry)
+        let directory = directory.map(|directory| directory.to_string_lossy().into_owned());
+        let agent = self.agent_at_the_keyboard().ok().flatten();
+        let placed = |entry| Entry { agent: agent.clone(), directory: directory.clone(), ..entry };
+        if let Err(error) = log.append_all(entries.into_iter().map(placed).collect())
             && !self.is_log_warned.replace(true)
         {
             self.ui.warn(&format!("the audit log is not written: {}", chain(&error)));

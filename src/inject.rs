@@ -82,6 +82,13 @@ pub fn header(
     plain_header(scheme, credential)
 }
 
+/// The value of the scheme's header with `secret` in the place of a credential.
+pub fn header_with(scheme: &Scheme, secret: &Secret) -> Secret {
+    let places = ["{token}", "{key}", "{basic}"];
+    let format = scheme.header.format.clone();
+    Secret::new(places.iter().fold(format, |text, place| text.replacen(place, secret.expose(), 1)))
+}
+
 /// The headers that carry `credential` on one request to `url`: for a bound token, the token and the
 /// proof for this request alone (RFC 9449 §7.1), with the newest `nonce` of the server (§9).
 pub fn headers(

@@ -43,6 +43,8 @@ mod resolve;
 mod forward;
 // band 9: failures as people see them
 mod error;
+// band 10: the proxy for programs that hold no secret
+mod proxy;
 // band 11: protocols between an agent and its server
 mod mcp;
 // band 12: the terminal

@@ -42,6 +42,30 @@ pub fn ignored() -> u64 {
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
+/// Comes back when the process is asked to end.
+#[cfg(unix)]
+pub async fn asked_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let wanted = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+    // What the process was told to ignore (`nohup`) stays ignored.
+    let ignored = ignored();
+    let is_wanted = |kind: &SignalKind| ignored & (1 << (kind.as_raw_value() - 1)) == 0;
+    let mut signals: Vec<_> =
+        wanted.into_iter().filter(is_wanted).filter_map(|kind| signal(kind).ok()).collect();
+    std::future::poll_fn(|context| {
+        let ready = signals.iter_mut().any(|signal| signal.poll_recv(context).is_ready());
+        if ready { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+}
+
+#[cfg(not(unix))]
+pub async fn asked_to_end() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
 #[cfg(unix)]
 mod platform {
     use std::cell::RefCell;

@@ -53,6 +53,8 @@ pub struct Environment {
     masked: Vec<Secret>,
     /// Name, id and end of each credential, for the variables beside it.
     handed: Vec<(Name, String, Option<Timestamp>)>,
+    /// Further variables.
+    further: Vec<(String, Secret)>,
 }
 
 /// A second exec inside an exec works and is rarely meant.
@@ -162,6 +164,35 @@ fn provider_variables(context: &Context, name: &Name) -> Result<Vec<String>, Com
 }
 
 impl Environment {
+    /// What stands in `variable` for a credential that stays here.
+    pub fn put(
+        &mut self,
+        handing: &Handing,
+        variable: &str,
+        stand_in: Secret,
+    ) -> Result<(), CommandError> {
+        if let Some((_, other)) = self.set.get(variable) {
+            return Err(conflict(variable, other, handing));
+        }
+        self.set.insert(variable.to_owned(), (stand_in, handing.named.name.clone()));
+        Ok(())
+    }
+
+    /// Variables that the child does not get, unless they are set.
+    pub fn withhold<'a>(&mut self, variables: impl Iterator<Item = &'a str>) {
+        self.clear.extend(variables.map(str::to_owned));
+    }
+
+    /// A credential that stays here, for what stands beside its variable.
+    pub fn note_lent(&mut self, name: &Name, id: &str) {
+        self.handed.push((name.clone(), id.to_owned(), None));
+    }
+
+    /// A variable that holds no credential.
+    pub fn add(&mut self, variable: &str, text: &str) {
+        self.further.push((variable.to_owned(), Secret::new(text)));
+    }
+
     fn note(&mut self, name: &Name, resolved: &Resolved) {
         let expires_at = resolved.credential.expires_at();
         self.masked.extend(inject::secrets(&resolved.credential));
@@ -249,6 +280,7 @@ impl Environment {
             self.set.into_iter().map(|(variable, (secret, _))| (variable, secret)).collect();
         set.extend(beside.into_iter().map(|(variable, text)| (variable, Secret::new(text))));
         set.push(injected);
+        set.extend(self.further);
         launch::Command { program, arguments, set, clear, clear_tokens: true }
     }
 }

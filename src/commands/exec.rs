@@ -10,6 +10,7 @@ use clap::Args;
 use super::complete;
 use super::environment::{self, Environment, Wanted};
 use super::handing::{self, Handings};
+use super::proxy::child;
 use super::purpose::Purpose;
 use crate::audit::Outcome;
 use crate::context::Context;
@@ -46,6 +47,14 @@ pub struct Arguments {
     #[arg(long)]
     clean: bool,
 
+    /// Keep the secrets out of the command: its variables hold placeholders, which a proxy beside it replaces
+    #[arg(long, conflicts_with = "mask")]
+    proxy: bool,
+
+    /// With --proxy, let the command reach no host but those of the credentials
+    #[arg(long, requires = "proxy")]
+    strict: bool,
+
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -62,6 +71,17 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         list => Handings { list, manifest: None },
     };
     environment::note_nesting(context);
+    if arguments.proxy {
+        let wish = child::Wish {
+            program,
+            arguments: arguments.command.iter().skip(1).cloned().collect(),
+            handings: &handings,
+            purpose: &purpose,
+            clean: arguments.clean,
+            is_strict: arguments.strict,
+        };
+        return child::run(context, wish);
+    }
     let wanted = Wanted {
         min_ttl: arguments.min_ttl,
         force_refresh: false,

@@ -193,6 +193,12 @@ fn done(entry: &Entry) -> String {
         }
         Event::Token => format!("printed for {program}{source}"),
         Event::Mcp => format!("sent to {} for {program}{source}", entry.hosts.join(", ")),
+        Event::Proxy => {
+            let method = entry.method.as_deref().unwrap_or_default();
+            let path = entry.path.as_deref().unwrap_or_default();
+            let status = entry.status.map(|status| format!(": {status}")).unwrap_or_default();
+            format!("sent with {method} {}{path}{status}", entry.hosts.join(", "))
+        }
         Event::Check => format!("taken by {}{source}", entry.hosts.join(", ")),
         Event::Refresh => "refreshed".into(),
         Event::Login => match &entry.source {

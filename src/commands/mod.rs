@@ -16,6 +16,7 @@ mod logout;
 mod mcp;
 mod permission;
 mod provider;
+mod proxy;
 mod purpose;
 mod server;
 mod server_table;
@@ -107,6 +108,13 @@ pub enum Command {
     /// served over HTTP to programs of this computer that know the secret.
     Mcp(Deferred<mcp::Arguments>),
 
+    /// Lend credentials to programs that never hold them
+    ///
+    /// Serves an address on this computer for each credential. A request that comes there with the key of this run
+    /// goes on to the provider with the credential in place of the key, always fresh; nothing else of it is
+    /// touched. The key is worth nothing elsewhere, nor when the command has ended.
+    Proxy(Deferred<proxy::Arguments>),
+
     /// Say which credentials coding agents may print
     Permission(Deferred<permission::Arguments>),
 
@@ -136,6 +144,7 @@ impl Command {
             Command::Trust(arguments) => trust::run(context, arguments),
             Command::Log(arguments) => log::run(context, arguments),
             Command::Mcp(arguments) => mcp::run(context, arguments),
+            Command::Proxy(arguments) => proxy::run(context, arguments),
             Command::Permission(arguments) => permission::run(context, arguments),
             Command::Provider(arguments) => provider::run(context, arguments),
             Command::Import(arguments) => import::run(context, arguments),

@@ -45,6 +45,11 @@ impl Purpose {
         Self { event: Event::Mcp, program: caller::program() }
     }
 
+    /// For whoever sends requests through a proxy.
+    pub fn proxy() -> Self {
+        Self { event: Event::Proxy, program: caller::program() }
+    }
+
     /// A line of the log about this use.
     pub fn entry(&self, outcome: Outcome, about: Option<(&Name, &Provider)>) -> Entry {
         Entry {

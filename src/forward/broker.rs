@@ -147,6 +147,12 @@ impl Broker {
         }
     }
 
+    /// One that was found before; `None`: nobody is signed in.
+    pub fn holding(asks: mpsc::UnboundedSender<Ask>, held: Option<Arc<Held>>) -> Self {
+        let state = Mutex::new(held.map_or(State::Nobody, State::Held));
+        Self { state, ..Self::new(asks) }
+    }
+
     /// The credential that works now. Asked once for all who wait.
     pub async fn fresh(&self) -> Result<Option<Arc<Held>>, Trouble> {
         let mut state = self.state.lock().await;

@@ -1,8 +1,13 @@
 //! Relays one HTTP request: with the credential that works now, to the server that it is bound to, and back
 //! as a stream. A rejected credential is renewed once and the request sent again; what follows from a refusal
-//! that stays is the caller's to decide.
+//! that stays is the caller's to decide. [`Forward`] sends what a bridge composes, [`Relay`] what a program
+//! sent, as it came.
 
 mod broker;
+mod headers;
+mod outgoing;
+mod relay;
+mod source;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,6 +15,9 @@ use std::sync::Arc;
 use url::Url;
 
 pub use broker::{Address, Ask, Bring, Broker, Held, SignInAsk, SignInWish, Standing, Trouble};
+pub use headers::AUTHENTICATION;
+pub use relay::{Broken, Passage, Relay, Relayed};
+pub use source::{Form, Injection, Source};
 
 use crate::http::{self, Answer, Exchange, Http, Request};
 use crate::inject;

@@ -120,19 +120,26 @@ pub(super) struct Resolver(pub Reach);
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let reach = self.0;
-        Box::pin(async move {
-            let found: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let own = name.as_str() == "localhost";
-            // Plain http to `localhost` is allowed because it stays on the machine: it has to.
-            let allowed =
-                |ip: IpAddr| reach.allows(ip) && (!own || ip.to_canonical().is_loopback());
-            let refused = found.iter().map(SocketAddr::ip).find(|ip| !allowed(*ip));
-            let addresses: Vec<_> = found.into_iter().filter(|a| allowed(a.ip())).collect();
-            match refused {
-                Some(address) if addresses.is_empty() => Err(Forbidden(address).into()),
-                _ => Ok(Box::new(addresses.into_iter()) as Addrs),
-            }
-        })
+        Box::pin(
+            async move { Ok(Box::new(look_up(name.as_str(), reach).await?.into_iter()) as Addrs) },
+        )
+    }
+}
+
+/// The addresses of a name that may be connected to.
+pub(super) async fn look_up(
+    name: &str,
+    reach: Reach,
+) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
+    let found: Vec<_> = tokio::net::lookup_host((name, 0)).await?.collect();
+    let own = name == "localhost";
+    // Plain http to `localhost` is allowed because it stays on the machine: it has to.
+    let allowed = |ip: IpAddr| reach.allows(ip) && (!own || ip.to_canonical().is_loopback());
+    let refused = found.iter().map(SocketAddr::ip).find(|ip| !allowed(*ip));
+    let addresses: Vec<_> = found.into_iter().filter(|a| allowed(a.ip())).collect();
+    match refused {
+        Some(address) if addresses.is_empty() => Err(Forbidden(address).into()),
+        _ => Ok(addresses),
     }
 }
 

@@ -46,7 +46,7 @@ impl Answer {
                 }
                 Ok(Some(chunk)) => answer.body.extend_from_slice(&chunk),
                 Ok(None) => return Ok(answer),
-                Err(error) => return Err(super::client::failure(&answer.host, &error)),
+                Err(error) => return Err(super::failure::failure(&answer.host, &error)),
             }
         }
     }

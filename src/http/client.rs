@@ -2,9 +2,7 @@
 //! and the reading of its errors.
 
 use std::collections::BTreeSet;
-use std::error::Error as StdError;
 use std::future::Future;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +11,8 @@ use reqwest::redirect::Policy;
 use tokio::runtime::Runtime;
 use url::Url;
 
-use super::address::{Class, Forbidden, Reach, Resolver, class, is_loopback};
+use super::address::{Class, Reach, Resolver, class, is_loopback};
+use super::failure::{failure, innermost};
 use super::nonces::{DPOP_NONCE, Nonces};
 use super::request::check_reach;
 use super::{Answer, Error, Exchange, Request};
@@ -254,86 +253,6 @@ fn builder(route: Route, purpose: Use, limits: &Limits) -> reqwest::ClientBuilde
         Route::Public => builder.no_proxy().dns_resolver(Arc::new(Resolver(Reach::Public))),
         Route::Proxied => builder,
     }
-}
-
-/// Reads the client's error: what happened, and whether before or after the request was sent.
-pub(super) fn failure(host: &str, error: &reqwest::Error) -> Error {
-    let host = host.to_owned();
-    if let Some(Forbidden(address)) = find(error) {
-        return Error::ForbiddenAddress { host, address: forbidden(*address) };
-    }
-    if error.is_timeout() {
-        return Error::TimedOut { host, sent: !error.is_connect() };
-    }
-    if error.is_connect() {
-        return match find::<rustls::Error>(error) {
-            Some(tls) => Error::Certificate { host, reason: no_trust(tls) },
-            None => Error::Unreachable { host, reason: innermost(error) },
-        };
-    }
-    match find::<hyper::Error>(error) {
-        Some(hyper) if hyper.is_parse_too_large() => Error::TooLarge { host, limit: 64 * 1024 },
-        Some(hyper) if hyper.is_parse() => Error::NotHttp { host },
-        _ => Error::Interrupted { host },
-    }
-}
-
-/// Why a server is not believed, for people: the library speaks in the names of its own variants.
-fn no_trust(error: &rustls::Error) -> String {
-    use rustls::CertificateError as C;
-    use rustls::Error as E;
-    let reason = match error {
-        E::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => {
-            "its certificate has expired, or this computer's clock is wrong"
-        }
-        E::InvalidCertificate(C::NotValidYet | C::NotValidYetContext { .. }) => {
-            "its certificate is not valid yet, or this computer's clock is wrong"
-        }
-        E::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => {
-            "its certificate is for another name"
-        }
-        E::InvalidCertificate(C::Revoked) => "its certificate was revoked",
-        // The platform's verifier wraps its own words for a wrong purpose as `Other`.
-        E::InvalidCertificate(
-            C::InvalidPurpose | C::InvalidPurposeContext { .. } | C::Other(_),
-        ) => "its certificate is not one for servers",
-        // A signature that does not match comes from another authority of the same name.
-        E::InvalidCertificate(C::UnknownIssuer | C::BadSignature) => {
-            "its certificate comes from an authority that this computer does not trust"
-        }
-        E::InvalidCertificate(_) => "its certificate is not sound",
-        E::PeerIncompatible(_) | E::AlertReceived(rustls::AlertDescription::ProtocolVersion) => {
-            "it offers only versions of TLS that are no longer safe"
-        }
-        E::InvalidMessage(_) => "it does not speak TLS",
-        other => return clean(&other.to_string()),
-    };
-    reason.to_owned()
-}
-
-fn forbidden(address: IpAddr) -> String {
-    address.to_canonical().to_string()
-}
-
-/// What lies behind an error, looking into `io::Error`, which hides what it wraps.
-fn cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
-    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-        Some(wrapped) => Some(wrapped),
-        None => error.source(),
-    }
-}
-
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
-    std::iter::successors(Some(error as &(dyn StdError + 'static)), |error| cause(*error))
-}
-
-fn find<T: StdError + 'static>(error: &reqwest::Error) -> Option<&T> {
-    causes(error).find_map(|cause| cause.downcast_ref())
-}
-
-/// The message of the innermost cause: the outer ones repeat the URL.
-fn innermost(error: &reqwest::Error) -> String {
-    causes(error).last().map(|cause| clean(&cause.to_string())).unwrap_or_default()
 }
 
 #[cfg(test)]

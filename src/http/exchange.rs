@@ -35,7 +35,7 @@ impl Exchange {
 
     /// The next piece of the body, as it arrived; `None` at its end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        self.response.chunk().await.map_err(|error| super::client::failure(&self.host, &error))
+        self.response.chunk().await.map_err(|error| super::failure::failure(&self.host, &error))
     }
 
     /// Reads the whole body, up to `limit` bytes.

@@ -1,6 +1,7 @@
-//! The one outbound HTTP client: https off loopback, redirects never followed, every wait with a
-//! deadline, every answer with a limit, and no address that a stranger must not make us connect to.
-//! Runtime and client are made when first asked for, so that a command without network pays nothing.
+//! The outbound side of HTTP: https off loopback, redirects never followed, every wait with a deadline, every
+//! answer with a limit, and no address that a stranger must not make us connect to. [`Http`] sends requests of
+//! authctl's own, [`Upstream`] passes on those of others. Runtime and clients are made when first asked for, so
+//! that a command without network pays nothing.
 
 mod address;
 mod answer;
@@ -8,10 +9,12 @@ mod client;
 mod error;
 mod event_stream;
 mod exchange;
+mod failure;
 #[cfg(test)]
 pub(crate) mod fake;
 mod nonces;
 mod request;
+mod upstream;
 
 pub use address::Reach;
 pub use answer::Answer;
@@ -19,5 +22,6 @@ pub use client::Http;
 pub use error::Error;
 pub use event_stream::EventStream;
 pub use exchange::Exchange;
-pub use nonces::DPOP_NONCE;
+pub use nonces::{DPOP_NONCE, Nonces};
 pub use request::{Request, check_reach, host_of, parse_url};
+pub use upstream::{BoxError, Line, Outbound, Upstream, Versions};

@@ -1,11 +1,13 @@
-//! The loopback side of HTTP: sockets on 127.0.0.1 and `[::1]`; one GET a connection ([`Listener`]), or
-//! requests of any kind ([`serve`]), with limits and deadlines for whatever else connects. No request of a stranger ends, blocks or bloats the process;
+//! The loopback side of HTTP: sockets on 127.0.0.1 and `[::1]`; one GET a connection ([`Listener`]),
+//! requests of any kind ([`serve`]), or what is passed on elsewhere ([`serve_streams`]), with limits and deadlines for whatever else connects. No request of a stranger ends, blocks or bloats the process;
 //! what a request means is decided by whoever takes it from [`Listener::next`].
 
 mod connection;
+mod framing;
 mod page;
 mod service;
 mod sockets;
+mod streams;
 
 use std::future::poll_fn;
 use std::io;
@@ -22,6 +24,7 @@ pub use connection::is_ours;
 pub use page::{Page, Tone};
 pub use service::{Peer, Unread, body, serve};
 pub use sockets::Sockets;
+pub use streams::{Ambiguity, Streams, serve_stream, serve_streams};
 
 /// Connections held at a time. One more, and the oldest is cut: a browser is answered within
 /// milliseconds, so only idle ones grow old.

@@ -48,6 +48,13 @@ struct Notice {
 }
 
 impl Peer {
+    /// Comes back when nobody who is let in has sent a request in time.
+    pub(super) async fn stays_unknown(&self) {
+        if timeout(STRANGER_TIME, self.0.told.notified()).await.is_ok() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Has the connection kept: one that is let in uses it.
     pub fn let_in(&self) {
         self.0.is_known.store(true, Ordering::Relaxed);
@@ -61,18 +68,25 @@ impl Peer {
 
 /// The open connections, oldest first.
 #[derive(Default)]
-struct Open(VecDeque<(AbortHandle, Peer)>);
+pub(super) struct Open(VecDeque<(AbortHandle, Peer)>);
 
 impl Open {
     /// Whether there is room for one more, perhaps in place of a stranger.
-    fn make_room(&mut self) -> bool {
+    pub(super) fn make_room(&mut self, most: usize) -> bool {
+        if self.0.len() < most {
+            return true;
+        }
         self.0.retain(|(task, _)| !task.is_finished());
-        if self.0.len() < CONNECTIONS {
+        if self.0.len() < most {
             return true;
         }
         let stranger = self.0.iter().position(|(_, peer)| !peer.is_known());
         let stranger = stranger.and_then(|index| self.0.remove(index));
         stranger.inspect(|(task, _)| task.abort()).is_some()
+    }
+
+    pub(super) fn add(&mut self, task: AbortHandle, peer: Peer) {
+        self.0.push_back((task, peer));
     }
 }
 
@@ -99,10 +113,10 @@ where
         tokio::select! {
             Some(_) = connections.join_next() => {}
             stream = accept(&sockets) => match stream {
-                Ok(stream) if open.make_room() => {
+                Ok(stream) if open.make_room(CONNECTIONS) => {
                     let peer = Peer::default();
                     let served = converse(stream, peer.clone(), answer.clone());
-                    open.0.push_back((connections.spawn_local(served), peer));
+                    open.add(connections.spawn_local(served), peer);
                 }
                 Ok(_) => {}
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
@@ -130,15 +144,10 @@ where
         .header_read_timeout(HEAD_TIME)
         .max_buf_size(HEAD)
         .serve_connection(TokioIo::new(stream), service);
-    let too_late = async {
-        if timeout(STRANGER_TIME, stranger.0.told.notified()).await.is_ok() {
-            std::future::pending::<()>().await;
-        }
-    };
     // Failures are the client's own and concern nobody else.
     tokio::select! {
         _ = served => {}
-        () = too_late => {}
+        () = stranger.stays_unknown() => {}
     }
 }
 

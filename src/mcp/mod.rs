@@ -12,7 +12,6 @@ mod broken;
 mod child;
 mod connection;
 mod convert;
-mod ending;
 mod endpoint;
 mod era;
 mod failure;
@@ -43,7 +42,6 @@ use std::rc::Rc;
 
 pub use broken::Broken;
 pub use child::{Child, Outfit, Outfitter, Shared, Want};
-pub use ending::asked as asked_to_end;
 pub use endpoint::Endpoint;
 pub use era::{Connected, Hello};
 pub use failure::Failure;

@@ -14,7 +14,6 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::attempts::Attempts;
-use super::ending;
 use super::era::{self, Connected, Hello};
 use super::failure;
 use super::filter::Filter;
@@ -78,7 +77,7 @@ pub async fn serve(link: Rc<dyn Link>, settings: Settings) -> io::Result<()> {
         () = relay => session.settle_open().await,
         () = session.link.ended() => session.settle_open().await,
         () = out.closed() => {}
-        () = ending::asked() => {}
+        () = crate::signals::asked_to_end() => {}
     }
     session.end().await;
     out.drained().await;

@@ -40,7 +40,7 @@ async fn serve(child: &Rc<Child>, settings: Settings) -> io::Result<Option<Exit>
     let how = Rc::new(Cell::new(Ending::Closed));
     let noting = how.clone();
     tokio::task::spawn_local(async move {
-        mcp::asked_to_end().await;
+        crate::signals::asked_to_end().await;
         noting.set(Ending::Terminated);
     });
     let served = mcp::serve(Rc::new(Shared(child.clone())), settings).await;

@@ -1,0 +1,131 @@
+//! `authctl proxy`: a local address for each server, where programs send requests with a key of this run, and
+//! from where they go on with the credential.
+
+pub mod child;
+mod desk;
+mod lend;
+mod serve;
+mod watch;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+
+use super::complete;
+use super::handing::{self, Handings};
+use super::purpose::Purpose;
+use crate::context::{Context, Options};
+use crate::error::{CommandError, Kind};
+use crate::listen::Sockets;
+use crate::proxy::Route;
+use crate::secret::Secret;
+use crate::signals;
+use crate::ui::Manner;
+use lend::Missing;
+use serve::{Running, Start};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  authctl proxy --with audiostack\n  authctl proxy --with openai,github:work --port 8899\n  curl -H \"Authorization: Bearer $KEY\" http://127.0.0.1:8899/github:work/user"
+)]
+pub struct Arguments {
+    /// Credentials that requests get, joined by commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',', required = true, add = complete::stored())]
+    with: Vec<String>,
+
+    /// Listen on this port instead of any free one
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+
+    /// As a forward proxy, reach no host but those of the credentials
+    #[arg(long)]
+    strict: bool,
+
+    /// Also take the key in the path, /~KEY/NAME/…, for clients that can send none
+    #[arg(long)]
+    secret_in_path: bool,
+}
+
+pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
+    let options = quiet(context);
+    let handings =
+        Handings { list: handing::parse(context, &arguments.with, &[])?, manifest: None };
+    let purpose = Purpose::proxy();
+    let loans = lend::loans(context, &options, &handings, &purpose, Missing::Said)?;
+    let routes = lend::routes(&loans);
+    let sockets = Sockets::bind(arguments.port).map_err(|error| unbound(arguments.port, &error))?;
+    let key = Secret::random();
+    announce(context, arguments, sockets.port(), &key, &routes)?;
+    let program = purpose.program.as_ref().map(|program| program.to_string_lossy().into_owned());
+    let start = Start {
+        options,
+        command_line: context.command_line,
+        loans,
+        key,
+        takes_secret_in_path: arguments.secret_in_path,
+        is_strict: arguments.strict,
+        program,
+    };
+    let running = Running::start(start, sockets);
+    context.http.block_on(signals::asked_to_end());
+    running.end()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Requests have nobody to ask.
+pub fn quiet(context: &Context) -> Options {
+    let options = context.options();
+    Options { manner: Manner { no_input: true, ..options.manner }, ..options }
+}
+
+fn unbound(port: Option<u16>, error: &io::Error) -> CommandError {
+    match (port, error.kind()) {
+        (Some(port), io::ErrorKind::AddrInUse) => CommandError::new(
+            Kind::Failed,
+            format!("another program listens on port {port} of this computer"),
+        )
+        .hint("authctl proxy --with NAME  (takes a free one)"),
+        (port, _) => {
+            let port = port.map(|port| format!(" on port {port}")).unwrap_or_default();
+            CommandError::new(
+                Kind::Failed,
+                format!("cannot listen{port} on this computer: {error}"),
+            )
+        }
+    }
+}
+
+/// The one place where the key is printed.
+fn announce(
+    context: &Context,
+    arguments: &Arguments,
+    port: u16,
+    key: &Secret,
+    routes: &[Route],
+) -> Result<(), CommandError> {
+    let url = format!("http://127.0.0.1:{port}");
+    let key = key.expose();
+    let before = if arguments.secret_in_path { format!("/~{key}") } else { String::new() };
+    let lines = routes.iter().map(|route| {
+        let upstream = &route.upstream;
+        let upstream = format!("{}://{}{}", upstream.scheme, upstream.authority, upstream.path);
+        (format!("{url}{before}/{}", route.name), upstream)
+    });
+    if context.ui.is_json() {
+        let routes: Vec<_> = lines
+            .zip(routes)
+            .map(|((url, upstream), route)| json!({"name": route.name, "url": url, "upstream": upstream}))
+            .collect();
+        // One line, which whoever started it can wait for.
+        let line = json!({"version": 1, "url": url, "key": key, "routes": routes});
+        return Ok(context.ui.data(&format!("{line}\n"))?);
+    }
+    let mut text = String::new();
+    for (url, upstream) in lines {
+        text.push_str(&format!("{url} is {upstream}\n"));
+    }
+    text.push_str(&format!("Authorization: Bearer {key}\n"));
+    Ok(context.ui.data(&text)?)
+}

@@ -1,0 +1,115 @@
+//! The thread on which a proxy serves, beside a command that waits for its end.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::mpsc::SyncSender;
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::oneshot;
+use tokio::task::LocalSet;
+
+use super::lend::{self, Loan};
+use super::watch::{Reporter, Scribe};
+use crate::audit::Entry;
+use crate::context::{Context, Options};
+use crate::error::{CommandError, Kind};
+use crate::listen::Sockets;
+use crate::proxy::{Pass, Plan, Proxy, Session};
+use crate::secret::Secret;
+use crate::signals;
+
+/// What a proxy is started with.
+pub struct Start {
+    pub options: Options,
+    pub command_line: fn() -> clap::Command,
+    pub loans: Vec<Loan>,
+    /// What stands for all credentials together.
+    pub key: Secret,
+    pub takes_secret_in_path: bool,
+    pub is_strict: bool,
+    /// Whose requests these are, for the log.
+    pub program: Option<String>,
+}
+
+/// A proxy at work.
+pub struct Running {
+    end: oneshot::Sender<()>,
+    thread: JoinHandle<io::Result<()>>,
+    scribe: Scribe,
+}
+
+impl Running {
+    /// Starts to serve on `sockets`, which are bound already: nobody has to wait for it.
+    pub fn start(start: Start, sockets: Sockets) -> Self {
+        let scribe = Scribe::start(start.options.clone(), start.command_line);
+        let lines = scribe.lines();
+        let (end, ended) = oneshot::channel();
+        let thread = thread::spawn(move || {
+            signals::leave_to_main_thread();
+            serve(start, sockets, lines, ended)
+        });
+        Self { end, thread, scribe }
+    }
+
+    /// Whether it has ended by itself.
+    pub fn is_over(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Ends it, and writes the last lines of the log.
+    pub fn end(self) -> Result<(), CommandError> {
+        // Nobody listens any more where it has ended by itself.
+        let _ = self.end.send(());
+        let ended = self.thread.join();
+        self.scribe.finish();
+        let failed =
+            |why: String| CommandError::new(Kind::Failed, format!("the proxy ended: {why}"));
+        match ended {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(failed(error.to_string())),
+            Err(_) => Err(failed("a bug in authctl".into())),
+        }
+    }
+}
+
+fn serve(
+    start: Start,
+    sockets: Sockets,
+    lines: SyncSender<Entry>,
+    ended: oneshot::Receiver<()>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .on_thread_start(signals::leave_to_main_thread)
+        .build()?;
+    let local = LocalSet::new();
+    let served = local.block_on(&runtime, async move {
+        let port = sockets.port();
+        let context = Context::new(start.options.clone(), start.command_line);
+        let reporter = Reporter::new(context, lines, start.program.clone());
+        let proxy = Rc::new(Proxy::new(port, plan(&start), Box::new(reporter)));
+        tokio::select! {
+            failed = proxy.serve(sockets) => failed.map(|never| match never {}),
+            _ = ended => Ok(()),
+        }
+    });
+    drop(local);
+    // A name lookup that hangs cannot be cancelled; the process does not wait for it.
+    runtime.shutdown_background();
+    served
+}
+
+fn plan(start: &Start) -> Plan {
+    let mut session = Session::default();
+    session.add(&start.key, Pass::All);
+    for (index, loan) in start.loans.iter().enumerate() {
+        session.add(&loan.placeholder, Pass::One(index));
+    }
+    Plan {
+        credentials: start.loans.iter().map(Loan::lent).collect(),
+        routes: lend::routes(&start.loans),
+        session,
+        takes_secret_in_path: start.takes_secret_in_path,
+        is_strict: start.is_strict,
+    }
+}

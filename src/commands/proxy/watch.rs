@@ -1,0 +1,120 @@
+//! Who is told what a proxy does: the audit log, by a thread of its own so that no request waits for the disk,
+//! and the person at the terminal, of what went wrong.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::sync::mpsc::{self, SyncSender, TrySendError};
+use std::thread::{self, JoinHandle};
+
+use hyper::{StatusCode, Uri};
+
+use crate::audit::{Entry, Event, Outcome};
+use crate::context::{Context, Options};
+use crate::interact::Interact;
+use crate::proxy::{Passed, Refusal, Watch};
+use crate::signals;
+
+/// Lines that wait for the disk; further ones are dropped, and that is said.
+const WAITING: usize = 20_000;
+/// Lines of one write.
+const BATCH: usize = 500;
+/// Different problems that are said before the rest is left to the log.
+const MOST_SAID: usize = 50;
+
+/// Writes the log while a proxy runs.
+pub struct Scribe {
+    lines: SyncSender<Entry>,
+    thread: JoinHandle<()>,
+}
+
+impl Scribe {
+    pub fn start(options: Options, command_line: fn() -> clap::Command) -> Self {
+        let (lines, queue) = mpsc::sync_channel::<Entry>(WAITING);
+        let thread = thread::spawn(move || {
+            signals::leave_to_main_thread();
+            let context = Context::new(options, command_line);
+            while let Ok(first) = queue.recv() {
+                let more = queue.try_iter().take(BATCH - 1);
+                context.record_all(std::iter::once(first).chain(more).collect());
+            }
+        });
+        Self { lines, thread }
+    }
+
+    pub fn lines(&self) -> SyncSender<Entry> {
+        self.lines.clone()
+    }
+
+    /// Writes what is left; to be called when nobody else has a sender.
+    pub fn finish(self) {
+        drop(self.lines);
+        // It has no failing case but a panic, which was reported.
+        let _ = self.thread.join();
+    }
+}
+
+/// What the proxy's thread tells.
+pub struct Reporter {
+    context: Context,
+    lines: SyncSender<Entry>,
+    program: Option<String>,
+    said: RefCell<BTreeSet<String>>,
+}
+
+impl Reporter {
+    pub fn new(context: Context, lines: SyncSender<Entry>, program: Option<String>) -> Self {
+        Self { context, lines, program, said: RefCell::default() }
+    }
+
+    fn note(&self, entry: Entry) {
+        if let Err(TrySendError::Full(_)) = self.lines.try_send(entry) {
+            self.say("the audit log is behind: lines of it are lost");
+        }
+    }
+
+    /// Each problem once: a program that tries again and again says nothing new.
+    fn say(&self, line: &str) {
+        let mut said = self.said.borrow_mut();
+        if said.len() < MOST_SAID && said.insert(line.to_owned()) {
+            self.context.ui.warn(line);
+        }
+    }
+}
+
+impl Watch for Reporter {
+    fn passed(&self, passed: &Passed<'_>) {
+        let Passed { credential, held, method, uri, status } = passed;
+        let name = &credential.name;
+        if matches!(*status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            let what = match held {
+                Some(_) => format!("refused the credential {name} ({status})"),
+                None => format!("wants a credential ({status}), and nobody is signed in to {name}"),
+            };
+            self.say(&format!("{} {what}; authctl login {name}", host(uri)));
+        }
+        self.note(Entry {
+            name: Some(name.clone()),
+            id: held.map(|held| held.id.clone()),
+            hosts: vec![host(uri)],
+            method: Some(method.to_string()),
+            path: Some(uri.path().to_owned()),
+            status: Some(status.as_u16()),
+            program: self.program.clone(),
+            ..Entry::new(Event::Proxy, Outcome::Done)
+        });
+    }
+
+    fn refused(&self, refusal: &Refusal, target: &str) {
+        let hint = refusal.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        self.say(&format!("{target}: {}{hint}", refusal.message));
+        self.note(Entry {
+            reason: Some(format!("{target}: {}", refusal.message)),
+            program: self.program.clone(),
+            ..Entry::new(Event::Proxy, Outcome::Refused)
+        });
+    }
+}
+
+fn host(uri: &Uri) -> String {
+    uri.authority().map(ToString::to_string).unwrap_or_default()
+}

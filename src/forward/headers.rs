@@ -1,0 +1,109 @@
+//! Headers that concern one connection only and are not passed on (RFC 9110 §7.6.1), and those in which a
+//! client proves who it is.
+
+use hyper::HeaderMap;
+use hyper::header::{
+    AUTHORIZATION, CONNECTION, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+};
+
+/// Headers in which clients send what proves who they are. None of them is passed on as it came.
+pub static AUTHENTICATION: [HeaderName; 6] = [
+    AUTHORIZATION,
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-adcp-auth"),
+    HeaderName::from_static("dpop"),
+];
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+
+/// The protocol that a client or a server wants to change to (RFC 9110 §7.8).
+pub fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
+    let is_wanted = options(headers).any(|option| option.eq_ignore_ascii_case("upgrade"));
+    headers.get(UPGRADE).filter(|_| is_wanted).cloned()
+}
+
+/// Takes out of a request what concerns its own connection, and what the next one states anew.
+pub fn strip_request(headers: &mut HeaderMap) {
+    let takes_trailers = headers.get_all(TE).iter().any(|value| {
+        let mut codings = value.to_str().unwrap_or_default().split(',');
+        codings.any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
+    });
+    strip(headers);
+    for name in [HOST, EXPECT, PROXY_AUTHORIZATION] {
+        headers.remove(name);
+    }
+    if takes_trailers {
+        headers.insert(TE, TRAILERS);
+    }
+}
+
+/// The same for an answer.
+pub fn strip_answer(headers: &mut HeaderMap) {
+    strip(headers);
+    headers.remove(PROXY_AUTHENTICATE);
+}
+
+fn strip(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> =
+            options(headers).filter_map(|name| name.parse().ok()).collect();
+        for name in named {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
+    }
+    for name in [KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE] {
+        headers.remove(name);
+    }
+}
+
+/// What the `Connection` headers list.
+fn options(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim).filter(|option| !option.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(all: &[(&'static str, &'static str)]) -> HeaderMap {
+        let parsed = all
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        parsed.collect()
+    }
+
+    #[test]
+    fn what_concerns_one_connection_goes_no_further() {
+        let mut request = headers(&[
+            ("connection", "keep-alive, X-Mine"),
+            ("x-mine", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-authorization", "Basic eA=="),
+            ("te", "gzip, trailers"),
+            ("transfer-encoding", "chunked"),
+            ("expect", "100-continue"),
+            ("host", "127.0.0.1:1"),
+            ("accept", "*/*"),
+        ]);
+        strip_request(&mut request);
+        assert_eq!(request, headers(&[("accept", "*/*"), ("te", "trailers")]));
+        let mut answer = headers(&[("connection", "close"), ("upgrade", "h2c"), ("etag", "x")]);
+        strip_answer(&mut answer);
+        assert_eq!(answer, headers(&[("etag", "x")]));
+    }
+
+    #[test]
+    fn an_upgrade_needs_both_headers() {
+        let both = headers(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")]);
+        assert_eq!(upgrade(&both).unwrap(), "websocket");
+        assert!(upgrade(&headers(&[("upgrade", "websocket")])).is_none());
+        assert!(upgrade(&headers(&[("connection", "upgrade")])).is_none());
+    }
+}

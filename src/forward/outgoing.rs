@@ -1,0 +1,128 @@
+//! The body of a request on its way: kept, where it is short and may have to be sent twice; else passed on as it
+//! comes, and not before the server wants it (RFC 9110 §10.1.1).
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::body::{Body, Frame, SizeHint};
+use hyper::{HeaderMap, Request, StatusCode};
+use tokio::sync::oneshot;
+use tokio::time::{Sleep, sleep};
+
+use crate::http::{BoxError, Outbound};
+use crate::listen::Streams;
+
+/// Longest body that is kept, in bytes.
+const KEPT: u64 = 64 * 1024;
+/// How long a server is given to ask for a body (RFC 9110 §10.1.1: it may never).
+const PATIENCE: Duration = Duration::from_secs(1);
+
+pub(super) enum Outgoing {
+    Kept(Bytes),
+    Stream(Option<Streams>),
+}
+
+impl Outgoing {
+    /// Keeps the body if it `may_repeat` and says itself that it is short.
+    pub(super) async fn take(body: Streams, may_repeat: bool) -> Result<Self, hyper::Error> {
+        if body.is_end_stream() {
+            return Ok(Outgoing::Kept(Bytes::new()));
+        }
+        let is_short = body.size_hint().upper().is_some_and(|length| length <= KEPT);
+        if !(may_repeat && is_short) {
+            return Ok(Outgoing::Stream(Some(body)));
+        }
+        // There are no trailers: they come with chunks, whose length nobody says before.
+        Ok(Outgoing::Kept(body.collect().await?.to_bytes()))
+    }
+
+    /// Whether it can be sent once more.
+    pub(super) fn is_left(&self) -> bool {
+        !matches!(self, Outgoing::Stream(None))
+    }
+
+    /// The request with this body.
+    pub(super) fn put(
+        &mut self,
+        head: hyper::http::request::Parts,
+        waits: bool,
+    ) -> Request<Outbound> {
+        match self {
+            Outgoing::Kept(bytes) if bytes.is_empty() => Request::from_parts(
+                head,
+                Outbound::new(Empty::new().map_err(|never| match never {})),
+            ),
+            Outgoing::Kept(bytes) => {
+                let whole = Full::new(bytes.clone()).map_err(|never| match never {});
+                Request::from_parts(head, Outbound::new(whole))
+            }
+            Outgoing::Stream(stream) => match stream.take() {
+                Some(stream) if waits => waiting(head, stream),
+                Some(stream) => {
+                    Request::from_parts(head, Outbound::new(stream.map_err(BoxError::from)))
+                }
+                None => Request::from_parts(head, Outbound::default()),
+            },
+        }
+    }
+}
+
+/// A request whose body is not asked for from the client until the server wants it.
+fn waiting(head: hyper::http::request::Parts, stream: Streams) -> Request<Outbound> {
+    let (wanted, asked) = oneshot::channel();
+    let body = Waiting { stream, asked: Some(asked), patience: Box::pin(sleep(PATIENCE)) };
+    let mut request = Request::from_parts(head, Outbound::new(body));
+    let wanted = std::sync::Mutex::new(Some(wanted));
+    hyper::ext::on_informational(&mut request, move |answer| {
+        if answer.status() == StatusCode::CONTINUE
+            && let Ok(mut wanted) = wanted.lock()
+            && let Some(wanted) = wanted.take()
+        {
+            let _ = wanted.send(());
+        }
+    });
+    request
+}
+
+struct Waiting {
+    stream: Streams,
+    asked: Option<oneshot::Receiver<()>>,
+    patience: Pin<Box<Sleep>>,
+}
+
+impl Body for Waiting {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Some(asked) = &mut self.asked {
+            let is_asked = Pin::new(asked).poll(context).is_ready();
+            if !is_asked {
+                ready!(self.patience.as_mut().poll(context));
+            }
+            self.asked = None;
+        }
+        Pin::new(&mut self.stream).poll_frame(context).map_err(BoxError::from)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.stream.size_hint()
+    }
+}
+
+/// Whether the client waits for an invitation before it sends its body.
+pub(super) fn waits(headers: &HeaderMap) -> bool {
+    headers
+        .get(hyper::header::EXPECT)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}

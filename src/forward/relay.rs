@@ -1,0 +1,217 @@
+//! One request of a program, passed on with credentials: what concerns the connection stays behind, what proves
+//! who asks is replaced, everything else goes through as it is, both ways. A credential that is refused is
+//! renewed once, and the request sent again where it still can be.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, EXPECT, HeaderName, HeaderValue, UPGRADE, WWW_AUTHENTICATE};
+use hyper::http::request::Parts;
+use hyper::upgrade::OnUpgrade;
+use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use hyper_util::rt::TokioIo;
+
+use super::headers::{self, AUTHENTICATION};
+use super::outgoing::{Outgoing, waits};
+use super::source::{Injection, host_of};
+use super::{Held, Trouble};
+use crate::http::{self, Nonces, Upstream, Versions};
+use crate::inject;
+use crate::listen::Streams;
+use crate::oauth::DPOP;
+
+/// How long a server may take to begin its answer: language models think for minutes.
+const HEAD_TIME: Duration = Duration::from_mins(15);
+
+/// Passes requests on.
+#[derive(Default)]
+pub struct Relay {
+    pub upstream: Upstream,
+    nonces: Nonces,
+}
+
+/// A request on its way.
+pub struct Passage {
+    pub request: Request<Streams>,
+    /// Absolute.
+    pub uri: Uri,
+    pub injections: Vec<Injection>,
+    /// Further headers that are replaced, and not passed on as they came.
+    pub replaced: Vec<HeaderName>,
+}
+
+/// What came back.
+pub struct Relayed {
+    pub response: Response<Incoming>,
+    /// What was sent along, in the order of the injections; `None`: nobody is signed in.
+    pub held: Vec<Option<Arc<Held>>>,
+}
+
+/// Why nothing came back.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    #[error(transparent)]
+    Http(#[from] http::Error),
+    /// The credential cannot be had for a reason that a sign-in does not mend.
+    #[error(transparent)]
+    Credential(#[from] Trouble),
+    #[error(transparent)]
+    Inject(#[from] inject::Error),
+    /// The client's own failure.
+    #[error("the request broke off before its end")]
+    Request,
+}
+
+impl Relay {
+    /// Sends the request and comes back with the head of the answer. Dropped, the request is cancelled.
+    pub async fn send(&self, passage: Passage) -> Result<Relayed, Broken> {
+        let Passage { request, uri, injections, replaced } = passage;
+        let (mut head, body) = request.into_parts();
+        let waits = waits(&head.headers);
+        let upgrade = Upgrade::asked(&mut head);
+        let versions = versions(&head, &uri, upgrade.is_some());
+        headers::strip_request(&mut head.headers);
+        for name in AUTHENTICATION.iter().chain(&replaced) {
+            head.headers.remove(name);
+        }
+        if let Some(upgrade) = &upgrade {
+            upgrade.ask(&mut head);
+        }
+        let mut body = Outgoing::take(body, !injections.is_empty() && !waits)
+            .await
+            .map_err(|_| Broken::Request)?;
+        let mut held = self.fresh(&injections).await?;
+        let (mut renewed, mut proven_again) = (false, false);
+        loop {
+            let parts = self.dressed(&head, &uri, &injections, &held)?;
+            let request = body.put(parts, waits);
+            let sent = self.upstream.send(request, versions);
+            let Ok(sent) = tokio::time::timeout(HEAD_TIME, sent).await else {
+                return Err(http::Error::TimedOut { host: host_of(&uri), sent: true }.into());
+            };
+            let response = sent?;
+            if response.status() == StatusCode::UNAUTHORIZED && body.is_left() {
+                if self.wants_nonce(&response, &uri) && !std::mem::replace(&mut proven_again, true)
+                {
+                    continue;
+                }
+                if !std::mem::replace(&mut renewed, true) && renew(&injections, &mut held).await? {
+                    continue;
+                }
+            }
+            return Ok(Relayed { response: returned(response, upgrade), held });
+        }
+    }
+
+    async fn fresh(&self, injections: &[Injection]) -> Result<Vec<Option<Arc<Held>>>, Broken> {
+        let mut held = Vec::with_capacity(injections.len());
+        for injection in injections {
+            held.push(injection.source.broker.fresh().await?);
+        }
+        Ok(held)
+    }
+
+    fn dressed(
+        &self,
+        head: &Parts,
+        uri: &Uri,
+        injections: &[Injection],
+        held: &[Option<Arc<Held>>],
+    ) -> Result<Parts, Broken> {
+        let (mut parts, ()) = Request::new(()).into_parts();
+        parts.method = head.method.clone();
+        parts.uri = uri.clone();
+        parts.headers.clone_from(&head.headers);
+        for (injection, held) in injections.iter().zip(held) {
+            let Some(held) = held else { continue };
+            for (name, value) in injection.headers(held, &head.method, uri, &self.nonces)? {
+                parts.headers.insert(name, value);
+            }
+        }
+        Ok(parts)
+    }
+
+    /// RFC 9449 §9: the proof was fine but for its nonce, and the next one is in the answer.
+    fn wants_nonce(&self, response: &Response<Incoming>, uri: &Uri) -> bool {
+        let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let Some(nonce) = text(http::DPOP_NONCE) else { return false };
+        if let Ok(url) = url::Url::parse(&uri.to_string()) {
+            self.nonces.note(&url, Some(nonce));
+        }
+        text(WWW_AUTHENTICATE.as_str()).is_some_and(|challenge| {
+            challenge.contains(DPOP) && challenge.contains("use_dpop_nonce")
+        })
+    }
+}
+
+/// Whether there is another credential than the one that was refused. The first is the one that proves who
+/// asks.
+async fn renew(injections: &[Injection], held: &mut [Option<Arc<Held>>]) -> Result<bool, Broken> {
+    let (Some(injection), Some(first)) = (injections.first(), held.first_mut()) else {
+        return Ok(false);
+    };
+    let Some(other) = injection.source.broker.instead_of(first.as_ref()).await? else {
+        return Ok(false);
+    };
+    *first = Some(other);
+    Ok(true)
+}
+
+/// A request of HTTP/2 to a server without TLS goes on as such (gRPC); else the server decides.
+fn versions(head: &Parts, uri: &Uri, upgrades: bool) -> Versions {
+    match head.version {
+        _ if upgrades => Versions::One,
+        Version::HTTP_2 if uri.scheme_str() == Some("http") => Versions::Two,
+        _ => Versions::Any,
+    }
+}
+
+fn returned(mut response: Response<Incoming>, upgrade: Option<Upgrade>) -> Response<Incoming> {
+    let is_switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let protocol = headers::upgrade(response.headers()).filter(|_| is_switched);
+    headers::strip_answer(response.headers_mut());
+    *response.version_mut() = Version::HTTP_11;
+    if let (Some(upgrade), Some(protocol)) = (upgrade, protocol) {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        response.headers_mut().insert(UPGRADE, protocol);
+        upgrade.join(hyper::upgrade::on(&mut response));
+    }
+    response
+}
+
+/// A change of protocol that the client asked for.
+struct Upgrade {
+    client: OnUpgrade,
+    protocol: HeaderValue,
+}
+
+impl Upgrade {
+    fn asked(head: &mut Parts) -> Option<Self> {
+        if head.method == Method::CONNECT || head.version != Version::HTTP_11 {
+            return None;
+        }
+        let protocol = headers::upgrade(&head.headers)?;
+        // A client may offer HTTP/2 in passing (RFC 7540 §3.2); that is settled elsewhere.
+        if protocol.as_bytes().eq_ignore_ascii_case(b"h2c") {
+            return None;
+        }
+        Some(Self { client: head.extensions.remove()?, protocol })
+    }
+
+    fn ask(&self, head: &mut Parts) {
+        head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        head.headers.insert(UPGRADE, self.protocol.clone());
+        head.headers.remove(EXPECT);
+    }
+
+    /// From here on, bytes go both ways until one end hangs up.
+    fn join(self, server: OnUpgrade) {
+        tokio::task::spawn_local(async move {
+            let (Ok(client), Ok(server)) = tokio::join!(self.client, server) else { return };
+            let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
+            // An end that breaks off has nobody to tell but the other.
+            let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+        });
+    }
+}

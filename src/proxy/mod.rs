@@ -1,0 +1,148 @@
+//! The proxy: programs send their requests here with a secret that opens nothing elsewhere, and the requests go
+//! on with the credential. One port is a reverse proxy by path, `http://127.0.0.1:PORT/<name>/…`, and a forward
+//! proxy for everything else.
+
+mod answer;
+mod authority;
+mod connect;
+mod refusal;
+mod reverse;
+mod routes;
+mod session;
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hyper::header::HeaderName;
+use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+
+pub use refusal::Refusal;
+pub use routes::{Route, Upstream};
+pub use session::{Pass, Session};
+
+use crate::config::Provider;
+use crate::forward::{Held, Relay, Source};
+use crate::listen::{self, Ambiguity, Peer, Sockets, Streams};
+use answer::{Answer, local};
+
+/// A credential that requests get.
+pub struct Lent {
+    /// As the commands take it.
+    pub name: String,
+    pub provider: Provider,
+    pub source: Rc<Source>,
+}
+
+/// What a proxy serves, to whom.
+pub struct Plan {
+    pub credentials: Vec<Lent>,
+    pub routes: Vec<Route>,
+    pub session: Session,
+    /// The secret in the path that clients without a key may use.
+    pub takes_secret_in_path: bool,
+    /// Hosts without a credential are not reached through it.
+    pub is_strict: bool,
+}
+
+/// Who is told what goes on.
+pub trait Watch {
+    /// A request was answered by its server.
+    fn passed(&self, passed: &Passed<'_>);
+    /// A request went no further.
+    fn refused(&self, refusal: &Refusal, target: &str);
+}
+
+/// A request that got its answer; nothing of it is secret.
+pub struct Passed<'a> {
+    pub credential: &'a Lent,
+    pub held: Option<&'a Arc<Held>>,
+    pub method: &'a Method,
+    pub uri: &'a Uri,
+    pub status: StatusCode,
+}
+
+pub struct Proxy {
+    port: u16,
+    plan: Plan,
+    relay: Relay,
+    watch: Box<dyn Watch>,
+    /// Headers beyond the usual ones in which the providers want their credentials.
+    further: Vec<HeaderName>,
+    tasks: RefCell<()>,
+}
+
+impl Proxy {
+    pub fn new(port: u16, plan: Plan, watch: Box<dyn Watch>) -> Self {
+        let mut further: Vec<HeaderName> = Vec::new();
+        for lent in &plan.credentials {
+            let names = lent.provider.schemes.iter().map(|scheme| &scheme.header.name);
+            further.extend(names.filter_map(|name| name.parse().ok()));
+        }
+        further.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+        further.dedup();
+        let tasks = RefCell::default();
+        Self { port, plan, relay: Relay::default(), watch, further, tasks }
+    }
+
+    /// Serves until dropped.
+    pub async fn serve(self: Rc<Self>, sockets: Sockets) -> io::Result<Infallible> {
+        listen::serve_streams(sockets, move |request| self.clone().answer(request)).await
+    }
+
+    async fn answer(self: Rc<Self>, request: Request<Streams>) -> Response<Answer> {
+        let target = target(&request);
+        let answered = self.route(request).await;
+        answered.unwrap_or_else(|refusal| {
+            self.watch.refused(&refusal, &target);
+            local(&refusal)
+        })
+    }
+
+    async fn route(
+        self: &Rc<Self>,
+        request: Request<Streams>,
+    ) -> Result<Response<Answer>, Refusal> {
+        if let Some(ambiguity) = request.extensions().get::<Ambiguity>() {
+            return Err(Refusal::bad_request("framing", ambiguity.as_str()));
+        }
+        if request.method() == Method::CONNECT {
+            return self.connect(request).await;
+        }
+        match request.uri().authority() {
+            Some(authority) if !listen::is_ours(authority.as_str().as_bytes(), self.port) => {
+                match request.version() {
+                    Version::HTTP_2 => Err(foreign_host()),
+                    _ => self.forward(request).await,
+                }
+            }
+            _ => self.reverse(request).await,
+        }
+    }
+
+    /// Keeps the connection: somebody who is let in uses it.
+    fn let_in(request: &Request<Streams>) {
+        if let Some(peer) = request.extensions().get::<Peer>() {
+            peer.let_in();
+        }
+    }
+}
+
+fn foreign_host() -> Refusal {
+    let what = "the Host of the request is not this proxy's";
+    Refusal::new(StatusCode::MISDIRECTED_REQUEST, "host_foreign", what)
+}
+
+/// What a request is about, for messages: never its query, nor a secret in its path.
+fn target(request: &Request<Streams>) -> String {
+    let path = match request.uri().path() {
+        path if path.starts_with("/~") => path[1..].find('/').map_or("", |end| &path[end + 1..]),
+        path => path,
+    };
+    match request.uri().authority() {
+        Some(authority) if request.method() == Method::CONNECT => format!("CONNECT {authority}"),
+        _ => format!("{} {path}", request.method()),
+    }
+}

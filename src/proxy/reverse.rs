@@ -1,0 +1,125 @@
+//! Requests to the proxy itself: the path says whose credential and which server, the session's secret proves
+//! that the program may.
+
+use hyper::header::{HOST, HeaderMap, HeaderValue, LOCATION, ORIGIN, WWW_AUTHENTICATE};
+use hyper::{Request, Response, StatusCode};
+
+use super::answer::{Answer, remote};
+use super::routes::{self, Route};
+use super::session::Shown;
+use super::{Passed, Proxy, Refusal, foreign_host};
+use crate::forward::{Form, Injection, Passage};
+use crate::listen::{Streams, is_ours};
+use crate::proxy::Pass;
+
+impl Proxy {
+    pub(super) async fn reverse(
+        &self,
+        request: Request<Streams>,
+    ) -> Result<Response<Answer>, Refusal> {
+        self.check_door(&request)?;
+        let (shown, path) = self.shown(&request)?;
+        Self::let_in(&request);
+        let (route, uri) = routes::find(&self.plan.routes, path, request.uri().query())?;
+        let lent = &self.plan.credentials[route.credential];
+        if let Pass::One(index) = shown.pass
+            && index != route.credential
+        {
+            let whose = &self.plan.credentials[index].name;
+            let message = format!(
+                "the key of the request is the placeholder of {whose}, not of {}",
+                lent.name
+            );
+            return Err(Refusal::forbidden("key_of_another", message));
+        }
+        let injection = Injection { source: lent.source.clone(), form: shown.form };
+        let method = request.method().clone();
+        let passage = Passage {
+            request,
+            uri: uri.clone(),
+            injections: vec![injection],
+            replaced: self.further.clone(),
+        };
+        let sent = self.relay.send(passage).await;
+        let relayed = sent.map_err(|broken| Refusal::of_broken(&broken, &lent.name))?;
+        let mut response = relayed.response;
+        let held = relayed.held.first().and_then(Option::as_ref);
+        let status = response.status();
+        self.watch.passed(&Passed { credential: lent, held, method: &method, uri: &uri, status });
+        self.turn_home(route, response.headers_mut());
+        Ok(remote(response))
+    }
+
+    /// Refuses foreign names (DNS rebinding) and pages of other origins.
+    fn check_door(&self, request: &Request<Streams>) -> Result<(), Refusal> {
+        let headers = request.headers();
+        let mut hosts = headers.get_all(HOST).iter();
+        let is_named = match (hosts.next(), hosts.next(), request.uri().authority()) {
+            (Some(host), None, _) => is_ours(host.as_bytes(), self.port),
+            // HTTP/2 has it in its address, which was looked at before.
+            (None, _, Some(_)) => true,
+            _ => false,
+        };
+        if !is_named {
+            return Err(foreign_host());
+        }
+        if !self.is_origin_ours(headers) {
+            return Err(Refusal::forbidden("origin_foreign", "the request comes from a web page"));
+        }
+        Ok(())
+    }
+
+    fn is_origin_ours(&self, headers: &HeaderMap) -> bool {
+        let is_own = |origin: &[u8]| {
+            origin.strip_prefix(b"http://").is_some_and(|host| is_ours(host, self.port))
+        };
+        let is_same_site = headers
+            .get_all("sec-fetch-site")
+            .iter()
+            .all(|site| ["same-origin", "none"].iter().any(|own| site == own));
+        is_same_site && headers.get_all(ORIGIN).iter().all(|origin| is_own(origin.as_bytes()))
+    }
+
+    /// The session's secret, and the path without it.
+    fn shown<'a>(&self, request: &'a Request<Streams>) -> Result<(Shown, &'a str), Refusal> {
+        let path = request.uri().path();
+        if self.plan.takes_secret_in_path
+            && let Some(rest) = path.strip_prefix("/~")
+        {
+            let (secret, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let pass = self.plan.session.pass(secret).ok_or_else(|| self.stranger())?;
+            let rest = if rest.is_empty() { "/" } else { rest };
+            return Ok((Shown { pass, form: Form::Own }, rest));
+        }
+        let shown = self.plan.session.shown(request.headers(), &self.further);
+        Ok((shown.ok_or_else(|| self.stranger())?, path))
+    }
+
+    fn stranger(&self) -> Refusal {
+        let message = "the request has no key of this proxy, or one of another run";
+        let refusal = Refusal::new(StatusCode::UNAUTHORIZED, "key_unknown", message);
+        refusal.hint("authctl exec --proxy -- COMMAND  (or the key that authctl proxy printed)")
+    }
+
+    /// What a server says of its own address leads back here, and what it says of its sign-in does not lead a
+    /// program to one of its own.
+    fn turn_home(&self, route: &Route, headers: &mut HeaderMap) {
+        headers.remove(WWW_AUTHENTICATE);
+        let Some(location) = headers.get(LOCATION).and_then(|location| location.to_str().ok())
+        else {
+            return;
+        };
+        let base = format!(
+            "{}://{}{}",
+            route.upstream.scheme, route.upstream.authority, route.upstream.path
+        );
+        let rest = location.strip_prefix(&base);
+        if let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))
+        {
+            let home = format!("http://127.0.0.1:{}/{}{rest}", self.port, route.name);
+            if let Ok(home) = HeaderValue::from_str(&home) {
+                headers.insert(LOCATION, home);
+            }
+        }
+    }
+}
