@@ -4,6 +4,7 @@
 
 mod answer;
 mod authority;
+mod bundle;
 mod connect;
 mod refusal;
 mod reverse;
