@@ -161,8 +161,9 @@ pub struct TemporaryDirectory(PathBuf);
 impl TemporaryDirectory {
     pub fn new() -> Result<Self, Error> {
         let place = std::env::temp_dir();
-        let number = getrandom::u64()
-            .map_err(|error| failed("make a directory in", &place)(error.into()))?;
+        let number = getrandom::u64().map_err(|error| {
+            failed("make a directory in", &place)(std::io::Error::other(error.to_string()))
+        })?;
         let path = place.join(format!("authctl-{number:016x}"));
         create_private(&path).map_err(failed("make the directory", &path))?;
         Ok(Self(path))

@@ -104,6 +104,29 @@ impl Relay {
         }
     }
 
+    /// Passes a request on to where no credential goes: only what concerns the connection stays behind.
+    pub async fn send_untouched(
+        &self,
+        request: Request<Streams>,
+        uri: Uri,
+    ) -> Result<Response<Incoming>, Broken> {
+        let (mut head, body) = request.into_parts();
+        let waits = waits(&head.headers);
+        let upgrade = Upgrade::asked(&mut head);
+        let versions = versions(&head, &uri, upgrade.is_some());
+        headers::strip_request(&mut head.headers);
+        if let Some(upgrade) = &upgrade {
+            upgrade.ask(&mut head);
+        }
+        let mut body = Outgoing::take(body, false).await.map_err(|_| Broken::Request)?;
+        let parts = self.dressed(&head, &uri, &[], &[])?;
+        let sent = self.upstream.send(body.put(parts, waits), versions);
+        let Ok(sent) = tokio::time::timeout(HEAD_TIME, sent).await else {
+            return Err(http::Error::TimedOut { host: host_of(&uri), sent: true }.into());
+        };
+        Ok(returned(sent?, upgrade))
+    }
+
     async fn fresh(&self, injections: &[Injection]) -> Result<Vec<Option<Arc<Held>>>, Broken> {
         let mut held = Vec::with_capacity(injections.len());
         for injection in injections {

@@ -6,6 +6,8 @@ mod answer;
 mod authority;
 mod bundle;
 mod connect;
+mod placeholder;
+mod reflection;
 mod refusal;
 mod reverse;
 mod routes;
@@ -20,6 +22,9 @@ use std::sync::Arc;
 use hyper::header::HeaderName;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 
+pub use authority::Authority;
+pub use bundle::Bundle;
+pub use placeholder::like;
 pub use refusal::Refusal;
 pub use routes::{Route, Upstream};
 pub use session::{Pass, Session};
@@ -28,6 +33,7 @@ use crate::config::Provider;
 use crate::forward::{Held, Relay, Source};
 use crate::listen::{self, Ambiguity, Peer, Sockets, Streams};
 use answer::{Answer, local};
+use reflection::Secrets;
 
 /// A credential that requests get.
 pub struct Lent {
@@ -35,6 +41,26 @@ pub struct Lent {
     pub name: String,
     pub provider: Provider,
     pub source: Rc<Source>,
+    /// What no answer may repeat, and of which credential that was made.
+    starring: RefCell<Option<(Arc<Held>, Option<Rc<Secrets>>)>>,
+}
+
+impl Lent {
+    pub fn new(name: String, provider: Provider, source: Rc<Source>) -> Self {
+        Self { name, provider, source, starring: RefCell::default() }
+    }
+
+    fn secrets(&self, held: &Arc<Held>) -> Option<Rc<Secrets>> {
+        let mut starring = self.starring.borrow_mut();
+        match &*starring {
+            Some((known, secrets)) if Arc::ptr_eq(known, held) => secrets.clone(),
+            _ => {
+                let secrets = Secrets::of(&held.credential).map(Rc::new);
+                *starring = Some((held.clone(), secrets.clone()));
+                secrets
+            }
+        }
+    }
 }
 
 /// What a proxy serves, to whom.
@@ -54,6 +80,8 @@ pub trait Watch {
     fn passed(&self, passed: &Passed<'_>);
     /// A request went no further.
     fn refused(&self, refusal: &Refusal, target: &str);
+    /// A client did not believe the certificate for `host`, or speaks no TLS to it.
+    fn unbelieved(&self, host: &str);
 }
 
 /// A request that got its answer; nothing of it is secret.
@@ -72,11 +100,11 @@ pub struct Proxy {
     watch: Box<dyn Watch>,
     /// Headers beyond the usual ones in which the providers want their credentials.
     further: Vec<HeaderName>,
-    tasks: RefCell<()>,
+    authority: Authority,
 }
 
 impl Proxy {
-    pub fn new(port: u16, plan: Plan, watch: Box<dyn Watch>) -> Self {
+    pub fn new(port: u16, plan: Plan, authority: Authority, watch: Box<dyn Watch>) -> Self {
         let mut further: Vec<HeaderName> = Vec::new();
         for lent in &plan.credentials {
             let names = lent.provider.schemes.iter().map(|scheme| &scheme.header.name);
@@ -84,8 +112,7 @@ impl Proxy {
         }
         further.sort_by(|one, other| one.as_str().cmp(other.as_str()));
         further.dedup();
-        let tasks = RefCell::default();
-        Self { port, plan, relay: Relay::default(), watch, further, tasks }
+        Self { port, plan, relay: Relay::default(), watch, further, authority }
     }
 
     /// Serves until dropped.

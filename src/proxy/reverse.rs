@@ -2,15 +2,14 @@
 //! that the program may.
 
 use hyper::header::{HOST, HeaderMap, HeaderValue, LOCATION, ORIGIN, WWW_AUTHENTICATE};
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode, Uri};
 
-use super::answer::{Answer, remote};
+use super::answer::{Answer, remote, starred};
 use super::routes::{self, Route};
 use super::session::Shown;
-use super::{Passed, Proxy, Refusal, foreign_host};
+use super::{Lent, Pass, Passed, Proxy, Refusal, foreign_host};
 use crate::forward::{Form, Injection, Passage};
 use crate::listen::{Streams, is_ours};
-use crate::proxy::Pass;
 
 impl Proxy {
     pub(super) async fn reverse(
@@ -33,21 +32,31 @@ impl Proxy {
             return Err(Refusal::forbidden("key_of_another", message));
         }
         let injection = Injection { source: lent.source.clone(), form: shown.form };
+        let mut response = self.pass(request, uri, lent, injection).await?;
+        self.turn_home(route, response.headers_mut());
+        Ok(response)
+    }
+
+    /// Sends a request with its credential, and has that noted.
+    pub(super) async fn pass(
+        &self,
+        request: Request<Streams>,
+        uri: Uri,
+        lent: &Lent,
+        injection: Injection,
+    ) -> Result<Response<Answer>, Refusal> {
         let method = request.method().clone();
-        let passage = Passage {
-            request,
-            uri: uri.clone(),
-            injections: vec![injection],
-            replaced: self.further.clone(),
-        };
+        let replaced = self.further.clone();
+        let passage = Passage { request, uri: uri.clone(), injections: vec![injection], replaced };
         let sent = self.relay.send(passage).await;
         let relayed = sent.map_err(|broken| Refusal::of_broken(&broken, &lent.name))?;
-        let mut response = relayed.response;
         let held = relayed.held.first().and_then(Option::as_ref);
-        let status = response.status();
+        let status = relayed.response.status();
         self.watch.passed(&Passed { credential: lent, held, method: &method, uri: &uri, status });
-        self.turn_home(route, response.headers_mut());
-        Ok(remote(response))
+        match held.and_then(|held| lent.secrets(held)) {
+            Some(secrets) => Ok(starred(relayed.response, secrets)),
+            None => Ok(remote(relayed.response)),
+        }
     }
 
     /// Refuses foreign names (DNS rebinding) and pages of other origins.

@@ -1,6 +1,8 @@
 //! What a proxy lends: each credential once, found before the first request, with the secret that stands for
 //! it, the paths that lead to its servers, and the variables of a child.
 
+use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -15,7 +17,7 @@ use crate::error::{CommandError, Kind};
 use crate::forward::{Ask, Broker, Held, Source};
 use crate::inject;
 use crate::interact::Interact;
-use crate::proxy::{Lent, Route, Upstream};
+use crate::proxy::{self, Authority, Lent, Route, Upstream};
 use crate::secret::Secret;
 
 /// A credential as it goes to the thread of the proxy.
@@ -33,11 +35,8 @@ impl Loan {
     /// What serves requests; on the thread that does.
     pub fn lent(&self) -> Lent {
         let broker = Broker::holding(self.asks.clone(), self.held.clone());
-        Lent {
-            name: self.named.name.to_string(),
-            provider: self.provider.clone(),
-            source: std::rc::Rc::new(Source::new(broker)),
-        }
+        let source = Rc::new(Source::new(broker));
+        Lent::new(self.named.name.to_string(), self.provider.clone(), source)
     }
 
     pub fn name(&self) -> &Name {
@@ -90,8 +89,36 @@ pub fn loans(
     Ok(loans)
 }
 
-fn placeholder(_held: Option<&Held>) -> Secret {
-    Secret::random()
+/// In the shape of the real one, since some programs look at it before they send it.
+fn placeholder(held: Option<&Held>) -> Secret {
+    match held {
+        Some(held) => proxy::like(&held.scheme.placeholder, held.credential.secret()),
+        None => Secret::random(),
+    }
+}
+
+/// The variables that lead programs to the address of a credential, and that address.
+pub fn base_urls(loan: &Loan, url: &str) -> Vec<(String, String)> {
+    let variables = loan.provider.base_url_variables.iter();
+    let address = format!("{url}/{}", loan.name());
+    variables
+        .map(|variable| (variable.name.clone(), format!("{address}{}", variable.path)))
+        .collect()
+}
+
+/// The authority that vouches for the hosts of the credentials, towards programs of this run.
+pub fn authority(loans: &[Loan]) -> Result<Authority, CommandError> {
+    let hosts: BTreeSet<String> =
+        loans.iter().flat_map(|loan| loan.provider.hosts.clone()).collect();
+    let is_bound = move |host: &str| hosts.iter().any(|known| names(known, host));
+    Authority::new(is_bound).map_err(|error| CommandError::new(Kind::Failed, error.to_string()))
+}
+
+/// Whether a host of a provider, which may have a port, is `host`.
+fn names(known: &str, host: &str) -> bool {
+    let bare = known.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
+    let bare = bare.map_or(known, |(bare, _)| bare);
+    bare.trim_matches(['[', ']']) == host
 }
 
 /// The paths that lead to the servers of the credentials.

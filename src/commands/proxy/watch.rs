@@ -104,6 +104,13 @@ impl Watch for Reporter {
         });
     }
 
+    fn unbelieved(&self, host: &str) {
+        self.say(&format!(
+            "a program did not believe the proxy's certificate for {host}; give it the file in SSL_CERT_FILE, or the \
+             address in AUTHCTL_PROXY_URL"
+        ));
+    }
+
     fn refused(&self, refusal: &Refusal, target: &str) {
         let hint = refusal.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
         self.say(&format!("{target}: {}{hint}", refusal.message));
