@@ -2,7 +2,7 @@
 //! from where they go on with the credential.
 
 mod bundle;
-pub mod child;
+mod child;
 mod desk;
 mod lend;
 mod serve;
@@ -24,6 +24,7 @@ use crate::proxy::{Bundle, Route};
 use crate::secret::Secret;
 use crate::signals;
 use crate::ui::Manner;
+pub use child::{Wish, run as run_child};
 use lend::Missing;
 use serve::{Running, Start};
 
