@@ -455,8 +455,8 @@ fn drive(held: Held, gate: &str) {
     );
     let kind = match issuer {
         Some(issuer) => format!(
-            "[provider.agent.oauth]\nissuer = \"{issuer}\"\nresource = \"{url}\"\nclient_id = \"public\"\n\
-             authentication = \"none\"\nscopes = [\"api:read\"]\n"
+            "[provider.agent.oauth]\nissuer = \"{issuer}\"\nresource = \"{url}\"\nclient = \"register\"\n\
+             scopes = [\"api:read\"]\n"
         ),
         None => "[provider.agent.bearer]\n".to_owned(),
     };
