@@ -87,6 +87,7 @@ mod mcp_settings;
 mod mcp_signals;
 #[cfg(unix)]
 mod one_login;
+mod origin;
 #[cfg(target_os = "linux")]
 mod persistence;
 #[cfg(unix)]
@@ -106,6 +107,7 @@ mod real_mcp_sdks;
 mod real_mcp_sign_in;
 mod real_oidc;
 mod real_parts;
+mod real_proxy;
 mod real_ssh;
 mod refresh;
 #[cfg(unix)]

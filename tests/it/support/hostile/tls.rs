@@ -79,7 +79,7 @@ impl Authority {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// What a server shows that has a certificate like `leaf`.
+    /// What a server needs to show a certificate like `leaf`.
     pub fn config(&self, leaf: Leaf) -> Arc<ServerConfig> {
         let extensions = format!(
             "subjectAltName={}\nextendedKeyUsage={}\nbasicConstraints=CA:FALSE\n",
