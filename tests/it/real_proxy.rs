@@ -125,7 +125,7 @@ impl Office {
         let mut command = self.sandbox.command(words);
         command.stdin(Stdio::piped());
         let mut running = self.sandbox.start(command);
-        self.last_word(&mut running, line);
+        Self::last_word(&mut running, line);
         let secrets = self.search(&running, keys, line);
         drop(running.child.stdin.take());
         let output = running.finish();
@@ -148,7 +148,7 @@ impl Office {
     }
 
     /// Waits until the client has said all it has to say; it then waits for the end of its input.
-    fn last_word(&self, running: &mut Running, line: &str) {
+    fn last_word(running: &mut Running, line: &str) {
         eventually_within(LONGEST, line, || {
             let has_ended = running.child.try_wait().unwrap().is_some();
             (has_ended || running.stdout().contains('\n')).then_some(())

@@ -51,7 +51,13 @@ impl Needle {
     pub fn new(secret: &str) -> Self {
         let bytes = secret.as_bytes();
         let mut forms = vec![secret.to_owned()];
-        forms.push(bytes.iter().map(|byte| format!("{byte:02x}")).collect());
+        forms.push(
+            bytes
+                .iter()
+                .flat_map(|byte| [byte >> 4, byte & 15])
+                .map(|half| char::from(b"0123456789abcdef"[usize::from(half)]))
+                .collect(),
+        );
         forms.push(url::form_urlencoded::byte_serialize(bytes).collect());
         for offset in 0..3 {
             let padded = [&vec![b' '; offset][..], bytes].concat();

@@ -154,7 +154,9 @@ fn deed(wire: &mut Wire, request: &Request, body: &[u8]) -> io::Result<bool> {
             return Ok(false);
         }
         "hang" => {
-            while wire.glance()? != Some(0) && !wire.state.has_ended.load(Ordering::SeqCst) {}
+            while wire.glance()? != Some(0) && !wire.state.has_ended.load(Ordering::SeqCst) {
+                std::hint::spin_loop();
+            }
             wire.abandoned(request);
             return Ok(false);
         }

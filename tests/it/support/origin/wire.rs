@@ -77,9 +77,10 @@ impl<'a> Wire<'a> {
                 return self.complain("a head without an end");
             }
             if !self.more()? {
-                return match self.buffer.is_empty() {
-                    true => Ok(None),
-                    false => self.complain("bytes that are no request"),
+                return if self.buffer.is_empty() {
+                    Ok(None)
+                } else {
+                    self.complain("bytes that are no request")
                 };
             }
         };
@@ -227,7 +228,7 @@ impl<'a> Wire<'a> {
 
     /// Waits a tick for bytes; `None` when none came, 0 at the end.
     pub fn glance(&mut self) -> io::Result<Option<usize>> {
-        let mut chunk = [0; 65_536];
+        let mut chunk = vec![0; 65_536];
         match self.stream.read(&mut chunk) {
             Ok(read) => {
                 self.keep(&chunk[..read]);
