@@ -202,6 +202,30 @@ fn contents(file: File, path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     Ok(contents)
 }
 
+/// Where the links at `path` lead, each of them made by this user or by root, who may do anything; `None` where
+/// nothing is. The file at their end is for whoever opens it to judge.
+pub fn follow(path: &Path) -> Result<Option<PathBuf>, Error> {
+    let mut target = path.to_owned();
+    for _ in 0..16 {
+        let metadata = match fs::symlink_metadata(&target) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && target == path => {
+                return Ok(None);
+            }
+            Err(error) => return Err(failed("look at", &target)(error)),
+        };
+        if !metadata.is_symlink() {
+            return Ok(Some(target));
+        }
+        if !is_trusted(&metadata) {
+            return Err(Error::Trap { path: target, what: "is a link of another user" });
+        }
+        let next = fs::read_link(&target).map_err(failed("look at", &target))?;
+        target = directory_of(&target).join(next);
+    }
+    Err(Error::Trap { path: path.to_owned(), what: "is a link to links without end" })
+}
+
 /// Opens `path` for locking, made with mode 0600 when missing, and under the same rules as [`read`].
 pub fn open_lock(path: &Path) -> Result<File, Error> {
     let mut options = fs::OpenOptions::new();
@@ -327,6 +351,17 @@ fn owned(metadata: &fs::Metadata) -> bool {
 #[cfg(not(unix))]
 fn owned(_: &fs::Metadata) -> bool {
     true
+}
+
+/// Whether it belongs to this user or to root.
+#[cfg(unix)]
+pub fn is_trusted(metadata: &fs::Metadata) -> bool {
+    owned(metadata) || std::os::unix::fs::MetadataExt::uid(metadata) == 0
+}
+
+#[cfg(not(unix))]
+pub fn is_trusted(metadata: &fs::Metadata) -> bool {
+    owned(metadata)
 }
 
 #[cfg(unix)]

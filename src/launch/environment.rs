@@ -44,7 +44,7 @@ pub fn change(
         prepared.env_remove(name);
     }
     if command.clear_tokens {
-        for name in inherited.filter(|name| is_given_token(name)) {
+        for name in inherited.filter(|name| is_given_to_us(name)) {
             prepared.env_remove(name);
         }
     }
@@ -53,10 +53,10 @@ pub fn change(
     }
 }
 
-/// `AUTHCTL_<PROVIDER>_TOKEN`: a credential given to authctl, not to its children.
-fn is_given_token(name: &OsStr) -> bool {
+/// `AUTHCTL_<PROVIDER>_TOKEN`, and the secret of a client: given to authctl, not to its children.
+fn is_given_to_us(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
-    name.starts_with(b"AUTHCTL_") && name.ends_with(b"_TOKEN")
+    name == b"AUTHCTL_CLIENT_SECRET" || (name.starts_with(b"AUTHCTL_") && name.ends_with(b"_TOKEN"))
 }
 
 #[cfg(test)]
@@ -73,7 +73,8 @@ mod tests {
             clear: vec!["GITHUB_TOKEN".into(), "GH_TOKEN".into()],
             clear_tokens: true,
         };
-        let inherited = ["AUTHCTL_GITHUB_TOKEN", "AUTHCTL_STORE", "MY_TOKEN", "PATH"];
+        let inherited =
+            ["AUTHCTL_CLIENT_SECRET", "AUTHCTL_GITHUB_TOKEN", "AUTHCTL_STORE", "MY_TOKEN", "PATH"];
         let mut prepared = process::Command::new("true");
         change(&command, &mut prepared, inherited.iter().map(OsString::from));
         let changes: Vec<_> = prepared
@@ -82,7 +83,12 @@ mod tests {
             .collect();
         assert_eq!(
             changes,
-            [("AUTHCTL_GITHUB_TOKEN", None), ("GH_TOKEN", Some("new")), ("GITHUB_TOKEN", None)]
+            [
+                ("AUTHCTL_CLIENT_SECRET", None),
+                ("AUTHCTL_GITHUB_TOKEN", None),
+                ("GH_TOKEN", Some("new")),
+                ("GITHUB_TOKEN", None)
+            ]
         );
     }
 }

@@ -25,7 +25,7 @@ pub use piped::{Ending, Piped};
 pub use supervise::supervise;
 
 /// What to run. The child gets this process's environment without `clear` and, if `clear_tokens`,
-/// without any `AUTHCTL_*_TOKEN`; then `set` is added.
+/// without any `AUTHCTL_*_TOKEN` or `AUTHCTL_CLIENT_SECRET`; then `set` is added.
 #[derive(Debug, Clone)]
 pub struct Command {
     /// Looked up in PATH unless it has a slash.

@@ -61,6 +61,8 @@ mod mcp_gates;
 mod mcp_hostile;
 #[cfg(unix)]
 mod mcp_legacy;
+#[cfg(unix)]
+mod mcp_links;
 #[cfg(target_os = "linux")]
 mod mcp_listen;
 #[cfg(unix)]

@@ -164,8 +164,16 @@ fn flags_that_fit_only_an_address_or_only_a_listener_are_refused() {
         sandbox.run([&["mcp", "https://mcp.example/mcp"], &flags[..]].concat()).failure(2);
     }
     // The variable may be there for other servers.
-    sandbox.env("AUTHCTL_CLIENT_ID", "of-another-server");
-    assert_eq!(sandbox.run(["mcp", "--", "true"]).code(), 0);
+    assert!(!sandbox.run(["mcp", "--", "true"]).stderr.contains("AUTHCTL_CLIENT"));
+    for variable in ["AUTHCTL_CLIENT_ID", "AUTHCTL_CLIENT_SECRET"] {
+        sandbox.env(variable, "of-another-server");
+        let output = sandbox.run(["mcp", "--", "true"]);
+        assert!(
+            output.stderr.contains(&format!("{variable} is set, and is not used")),
+            "{output:?}"
+        );
+        assert!(!output.stderr.contains("of-another-server") && output.code() == 0, "{output:?}");
+    }
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub mod mcp_scene;
 pub mod mcp_server;
 pub mod mcp_wire;
 pub mod modern;
+#[cfg(unix)]
+pub mod others_files;
 pub mod protected_resource;
 #[cfg(unix)]
 pub mod pty;
