@@ -3,7 +3,7 @@
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
 use super::entry::Entry;
-use super::mcp_servers::{Spot, bridged, by_server, prefix};
+use super::mcp_servers::{BEARER, Spot, bridged, by_server, prefix};
 use super::server::Server;
 use super::{Malformed, Reference, Way};
 use crate::toml_tables;
@@ -142,7 +142,7 @@ fn take(server: &mut dyn TableLike, reference: &Reference<'_>) -> Result<(), Mal
 
 /// Lets `authctl mcp` reach the server: its address and headers make room for a command.
 fn bridge(server: &mut dyn TableLike, entry: &Entry) {
-    for key in ["url", "http_headers", "args"] {
+    for key in ["url", "http_headers", BEARER, "args"] {
         server.remove(key);
     }
     fill(server, entry);

@@ -8,7 +8,7 @@ use jsonc_parser::cst::{CstArray, CstInputValue, CstObject, CstObjectProp, CstRo
 use jsonc_parser::errors::{ParseError, ParseErrorKind};
 
 use super::entry::Entry;
-use super::mcp_servers::{Spot, bridged, by_server, prefix};
+use super::mcp_servers::{BEARER, Spot, bridged, by_server, prefix};
 use super::server::Server;
 use super::{Malformed, Reference, Way};
 
@@ -157,8 +157,9 @@ fn bridge(server: &CstObject, entry: &Entry) -> Option<()> {
     let index = place.property_index();
     place.replace_with("command", CstInputValue::from(entry.command.as_str()));
     let args = entry.args.iter().map(|arg| CstInputValue::from(arg.as_str())).collect();
-    let gone =
-        ["headers", "args"].into_iter().chain(PLACES.into_iter().filter(|key| *key != "command"));
+    let gone = ["headers", BEARER, "args"]
+        .into_iter()
+        .chain(PLACES.into_iter().filter(|key| *key != "command"));
     gone.filter_map(|key| server.get(key)).for_each(CstObjectProp::remove);
     server.insert(index + 1, "args", CstInputValue::Array(args));
     for key in ["type", "transport"] {

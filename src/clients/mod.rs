@@ -21,6 +21,7 @@ pub use exposed::{secret_in_url, secrets_in_words};
 pub use mask::mask;
 pub use mcp_client::{Layout, Machine, McpClient, Platform, is_settings};
 pub use mcp_remote::{Session, session};
+pub use mcp_servers::server_of;
 pub use server::Server;
 
 use crate::secret::Secret;
@@ -64,6 +65,10 @@ pub enum Sign {
     Variable(String),
     /// It is the value of this header in requests to this address.
     Header { name: String, url: String },
+    /// It is in an argument of a command, behind this option.
+    Argument(String),
+    /// It is part of an address at this origin; of `None`: the user's there, and no key.
+    Address { origin: Option<String> },
     /// It is the token of an account at this host.
     Host { host: String, account: Option<String> },
     /// It is of this provider, for an account.
@@ -75,7 +80,10 @@ impl Sign {
     pub fn looks_secret(&self) -> bool {
         match self {
             Sign::Variable(name) | Sign::Header { name, .. } => looks_secret(name),
-            Sign::Host { .. } | Sign::Provider { .. } => true,
+            Sign::Argument(_)
+            | Sign::Address { .. }
+            | Sign::Host { .. }
+            | Sign::Provider { .. } => true,
         }
     }
 }

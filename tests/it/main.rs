@@ -18,6 +18,8 @@ mod audit;
 mod bad_input;
 mod binding;
 #[cfg(unix)]
+mod client_keys;
+#[cfg(unix)]
 mod conform;
 #[cfg(target_os = "linux")]
 mod damage;

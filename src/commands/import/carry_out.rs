@@ -38,7 +38,7 @@ pub fn can_rewrite(found: &Found, item: &Item) -> bool {
 
 /// Whether a server stays as it is because another of its headers is not stored.
 fn keeps_server(found: &Found, item: &Item) -> bool {
-    let server = |item: &Item| item.at[..item.at.len().saturating_sub(2)].to_owned();
+    let server = |item: &Item| clients::server_of(&item.at).to_owned();
     item.way == Way::Bridge
         && found.items.iter().any(|other| {
             other.path == item.path

@@ -95,6 +95,7 @@ fn item(
         None => "sign-in at a server that it does not name".into(),
     };
     Ok(Item {
+        flags: None,
         path,
         place,
         at: Vec::new(),
