@@ -254,6 +254,7 @@ fn http_kind(error: &http::Error) -> Kind {
         http::Error::Unreachable { .. }
         | http::Error::TimedOut { .. }
         | http::Error::Interrupted { .. } => Kind::TryAgain,
+        http::Error::Fragment { .. } => Kind::Usage,
         _ => Kind::Failed,
     }
 }

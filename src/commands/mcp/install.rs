@@ -13,7 +13,7 @@ use crate::commands::{client_file, complete, handing, server};
 use crate::context::Context;
 use crate::credential::Name;
 use crate::error::{CommandError, Kind, chain};
-use crate::http::parse_url;
+use crate::http::parse_resource;
 use crate::interact::Interact;
 
 #[derive(Debug, Args)]
@@ -243,7 +243,7 @@ fn args_for_url(
     arguments: &Arguments,
     url: &str,
 ) -> Result<Vec<String>, CommandError> {
-    parse_url(url).map_err(|error| CommandError::usage(chain(&error)))?;
+    parse_resource(url).map_err(|error| CommandError::usage(chain(&error)))?;
     refuse_secret_in(url)?;
     if !arguments.with.is_empty() {
         return Err(CommandError::usage("--with is for a command; an address has its own sign-in")
