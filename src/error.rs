@@ -224,6 +224,9 @@ fn file_hint(shown: CommandError, error: &private_file::Error) -> CommandError {
         private_file::Error::Exposed { path } => {
             shown.hint(format!("chmod 600 {}  (if nobody else has read it)", path.display()))
         }
+        private_file::Error::ReadOnly { path } => {
+            shown.hint(format!("chmod u+w {}", path.display()))
+        }
         _ => shown,
     }
 }

@@ -22,6 +22,8 @@ pub enum Error {
     Trap { path: PathBuf, what: &'static str },
     #[error("{path} can be read or written by other users")]
     Exposed { path: PathBuf },
+    #[error("{path} is read-only")]
+    ReadOnly { path: PathBuf },
     #[error("{path} is larger than {limit} bytes")]
     TooLarge { path: PathBuf, limit: u64 },
 }
@@ -88,6 +90,16 @@ fn check_directory(path: &Path, metadata: &fs::Metadata) -> Result<(), Error> {
 /// see the old or the new contents, also after a power cut.
 pub fn replace(path: &Path, contents: &[u8]) -> Result<(), Error> {
     replace_with(path, contents, |file| restrict(file, path))
+}
+
+/// Refuses a file whose mode says that nobody is to write it. Replacing it would work, for root writing as well.
+pub fn check_writable(path: &Path) -> Result<(), Error> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.permissions().readonly() => {
+            Err(Error::ReadOnly { path: path.to_owned() })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The same for a file of another program: it keeps its mode.

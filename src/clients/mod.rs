@@ -182,6 +182,20 @@ pub fn put(layout: Layout, text: &str, name: &str, entry: &Entry) -> Result<Stri
     if is_done { Ok(format!("{mark}{after}")) } else { Err(Malformed::Form(name.into())) }
 }
 
+/// Whether a file has a table of servers, even an empty one.
+pub fn has_table(layout: Layout, text: &str) -> bool {
+    let (_, text) = behind_mark(text);
+    layout.format == Format::Mcp && json_edit::has_table(text, layout.table)
+}
+
+/// Whether a file became `now` by nothing but the server that it did not have.
+pub fn is_put(layout: Layout, before: &str, server: &Server, now: &str) -> bool {
+    let others = |before| servers(layout.format, before).unwrap_or_default();
+    let is_new = !others(before).iter().any(|other| other.at == server.at);
+    let put = |entry: &Entry| put(layout, before, server.name(), entry).ok();
+    is_new && server.entry().as_ref().and_then(put).is_some_and(|text| text == now)
+}
+
 /// `text` without one server; a table that becomes empty goes with it where `with_table` says so.
 pub fn take_out(
     format: Format,

@@ -20,6 +20,8 @@ mod binding;
 #[cfg(unix)]
 mod client_keys;
 #[cfg(unix)]
+mod client_round_trips;
+#[cfg(unix)]
 mod conform;
 #[cfg(target_os = "linux")]
 mod damage;

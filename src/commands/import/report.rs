@@ -104,7 +104,7 @@ fn differences<'a>(
         let shown = |text: &str| is_ours(context, found, source, text);
         let before = Some(source.text.as_str());
         let difference =
-            client_file::difference(&source.file, source.format, before, &after, &shown);
+            client_file::difference(&source.file, source.format, before, Some(&after), &shown);
         differences.push((source.path.as_path(), difference));
     }
     Ok(differences)

@@ -421,5 +421,6 @@ fn plan(
     let after = clients::put(layout, text, name, &entry).map_err(wrong)?;
     let mut shown = harmless(&entry);
     shown.extend(wanted.is_named.then(|| name.to_owned()));
+    let after = Some(after);
     Ok(Step { name: name.to_owned(), kind, format: layout.format, after, shown, refusal })
 }
