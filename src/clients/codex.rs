@@ -38,6 +38,9 @@ fn parse(text: &str) -> Result<DocumentMut, Malformed> {
 /// A table of its own at the end; or in the place of one of that name, or among others in one line.
 pub fn put(text: &str, name: &str, entry: &Entry) -> Result<String, Malformed> {
     let mut document = parse(&unix(text))?;
+    if document.get(TABLE).is_some_and(|servers| !servers.is_table_like()) {
+        return Err(Malformed::Form(TABLE.into()));
+    }
     let is_inline = document.get(TABLE).is_some_and(Item::is_inline_table);
     let servers = document.get_mut(TABLE).and_then(Item::as_table_like_mut);
     let Some(servers) = servers.filter(|servers| is_inline || servers.get(name).is_some()) else {

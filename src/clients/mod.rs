@@ -126,6 +126,8 @@ pub struct Reference<'a> {
 pub enum Malformed {
     #[error("it is not {what}{}", place_in_words(*line, *column))]
     Syntax { what: &'static str, line: Option<usize>, column: Option<usize> },
+    #[error("it is nested too deeply to be changed here")]
+    TooDeep,
     #[error("it has {0} twice, and no program knows which one counts")]
     Repeated(String),
     #[error("{0} is not there any more")]

@@ -53,15 +53,37 @@ pub fn behind(path: &Path) -> Result<PathBuf, CommandError> {
         private_file::Error::Io { path: missing, source, .. }
             if source.kind() == std::io::ErrorKind::NotFound =>
         {
-            let (path, missing) = (path.display(), missing.display());
-            Err(CommandError::new(
-                Kind::Failed,
-                format!("{path} is a link to {missing}, and nothing is there"),
-            )
-            .hint(format!("touch {missing}  (or remove the link)")))
+            Err(dangling(path, missing))
         }
         _ => Err(error.into()),
     }
+}
+
+/// A link to nothing: what is missing is made where there is a place for it, or the link goes.
+fn dangling(path: &Path, missing: &Path) -> CommandError {
+    let has_place = missing.parent().is_some_and(Path::is_dir);
+    let (path, missing) = (path.display(), missing.display());
+    let what = format!("{path} is a link to {missing}, and nothing is there");
+    let error = CommandError::new(Kind::Failed, what);
+    let error = if has_place { error.hint(format!("touch {missing}")) } else { error };
+    error.hint(format!("rm {path}  (removes the link)"))
+}
+
+/// Refuses a project's file in a directory that leads out of the project: whoever made the project would choose
+/// where it is written.
+pub fn check_inside(project: &Path, path: &Path) -> Result<(), CommandError> {
+    let is_there = |place: &&Path| place.symlink_metadata().is_ok();
+    let place = path.parent().and_then(|place| place.ancestors().find(is_there));
+    let Some(place) = place else { return Ok(()) };
+    let there = place.canonicalize();
+    let inner = project.canonicalize();
+    if matches!((&there, &inner), (Ok(there), Ok(inner)) if there.starts_with(inner)) {
+        return Ok(());
+    }
+    let place = place.display();
+    let there = there.map_or_else(|_| "nothing".to_owned(), |there| there.display().to_string());
+    let what = format!("{place} leads to {there}, which is not in this project");
+    Err(CommandError::new(Kind::Failed, what).hint(format!("rm {place}  (removes the link)")))
 }
 
 /// A path for people, and where its links lead.
@@ -72,18 +94,22 @@ pub fn shown(path: &Path, file: &Path) -> String {
     format!("{} (a link to {})", path.display(), file.display())
 }
 
-/// The text of a file of this user that is no link and has no second name; `None` where nothing is. `again` is
-/// the command for the file that a link leads to.
-pub fn read(path: &Path, again: &str) -> Result<Option<String>, CommandError> {
+/// The text of a file of this user that is no link and has no second name; `None` where nothing is. `instead` is
+/// what to do with the file that a link leads to.
+pub fn read(
+    path: &Path,
+    instead: &dyn Fn(&Path) -> String,
+) -> Result<Option<String>, CommandError> {
     let bytes = private_file::read_of_another(path, LIMIT).map_err(|error| {
-        let shown = CommandError::from(error);
-        match std::fs::read_link(path) {
-            // A relative one is meant from the link's directory.
-            Ok(target) => {
-                let target = path.parent().map_or(target.clone(), |place| place.join(&target));
-                shown.hint(format!("{again} {}", target.display()))
+        let Ok(target) = std::fs::read_link(path) else { return CommandError::from(error) };
+        // A relative one is meant from the link's directory.
+        let target = path.parent().map_or(target.clone(), |place| place.join(&target));
+        match std::fs::metadata(&target) {
+            Ok(metadata) if metadata.is_file() => CommandError::from(error).hint(instead(&target)),
+            Err(none) if none.kind() == std::io::ErrorKind::NotFound => dangling(path, &target),
+            _ => {
+                CommandError::from(error).hint(format!("rm {}  (removes the link)", path.display()))
             }
-            Err(_) => shown,
         }
     })?;
     let text = bytes.map(String::from_utf8).transpose();
@@ -104,6 +130,7 @@ pub fn replace(
     lock.lock().map_err(|error| {
         CommandError::new(Kind::Failed, format!("cannot lock the clients' files: {error}"))
     })?;
+    private_file::check_writable(path)?;
     let there = private_file::read_of_another(path, LIMIT)?;
     if there.as_deref() != before.map(str::as_bytes) {
         return Ok(Replaced::Changed);

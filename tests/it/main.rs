@@ -20,6 +20,8 @@ mod binding;
 #[cfg(unix)]
 mod client_keys;
 #[cfg(unix)]
+mod client_refusals;
+#[cfg(unix)]
 mod client_round_trips;
 #[cfg(unix)]
 mod conform;

@@ -100,7 +100,7 @@ pub fn carry_out(
 }
 
 fn planned(target: &Target, plan: &Planning<'_>) -> Result<Option<Plan>, CommandError> {
-    let before = super::read(&target.file)?;
+    let before = target.read()?;
     let Some(step) = plan(target, before.as_deref())? else { return Ok(None) };
     let shown = |text: &str| step.shown.iter().any(|shown| shown == text);
     let difference = match step.kind {

@@ -330,6 +330,10 @@ fn args_for_command(context: &Context, arguments: &Arguments) -> Result<Vec<Stri
         return Err(CommandError::usage("--header is for an address; a command has --with"));
     }
     handing::parse(context, &arguments.with, &[])?;
+    if arguments.command.first().is_some_and(|program| program.trim().is_empty()) {
+        return Err(CommandError::usage("the command behind -- is empty")
+            .hint("authctl mcp install CLIENT -- COMMAND…"));
+    }
     check_words(context, arguments)?;
     if cfg!(windows) && arguments.command.iter().any(|word| word.contains(' ')) {
         context.ui.warn("some clients tear arguments with blanks apart on Windows");

@@ -96,9 +96,14 @@ fn find(arguments: &Arguments) -> Result<Vec<File>, CommandError> {
 
 impl File {
     fn read(client: Option<McpClient>, scope: Option<&'static str>, path: PathBuf) -> Self {
-        let file =
-            if scope == Some("user") { client_file::behind(&path) } else { Ok(path.clone()) };
-        let servers = match file.and_then(|file| super::read(&file)) {
+        let file = match scope {
+            Some("user") => client_file::behind(&path),
+            Some(_) => working_directory()
+                .and_then(|project| client_file::check_inside(&project, &path))
+                .map(|()| path.clone()),
+            None => Ok(path.clone()),
+        };
+        let servers = match file.and_then(|file| client_file::read(&file, &|_| String::new())) {
             Ok(text) => {
                 let text = text.unwrap_or_default();
                 let layout =

@@ -60,7 +60,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
 fn with_the_server(targets: &[Target], plan: &Planning<'_>) -> Result<Vec<Target>, CommandError> {
     let mut found = Vec::new();
     for target in targets {
-        let text = super::read(&target.file)?;
+        let text = target.read()?;
         if plan(target, text.as_deref())?.is_some() {
             found.push(target.clone());
         }
