@@ -53,6 +53,16 @@ pub fn change(
     }
 }
 
+/// The environment that a child would have.
+#[cfg(target_os = "linux")]
+pub fn of(prepared: &process::Command) -> Vec<(OsString, OsString)> {
+    let changed = || prepared.get_envs();
+    let is_kept = |name: &OsStr| !changed().any(|(other, _)| other == name);
+    let kept = std::env::vars_os().filter(|(name, _)| is_kept(name));
+    let set = changed().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+    kept.chain(set).collect()
+}
+
 /// `AUTHCTL_<PROVIDER>_TOKEN`, and the secret of a client: given to authctl, not to its children.
 fn is_given_to_us(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();

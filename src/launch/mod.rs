@@ -3,6 +3,8 @@
 //! signals, same exit status, same terminal. What goes into the environment is decided by `inject`.
 
 mod environment;
+#[cfg(target_os = "linux")]
+mod keeper;
 mod leash;
 mod masking;
 mod piped;

@@ -60,17 +60,27 @@ mod mcp_child;
 #[cfg(unix)]
 mod mcp_clients;
 #[cfg(unix)]
+mod mcp_clients_asked;
+#[cfg(unix)]
 mod mcp_convert;
+#[cfg(unix)]
+mod mcp_faults;
 #[cfg(unix)]
 mod mcp_gates;
 #[cfg(unix)]
 mod mcp_hostile;
+#[cfg(unix)]
+mod mcp_import;
+#[cfg(target_os = "linux")]
+mod mcp_keychain;
 #[cfg(unix)]
 mod mcp_legacy;
 #[cfg(unix)]
 mod mcp_links;
 #[cfg(target_os = "linux")]
 mod mcp_listen;
+#[cfg(target_os = "linux")]
+mod mcp_long;
 #[cfg(unix)]
 mod mcp_modern;
 #[cfg(unix)]
@@ -96,6 +106,7 @@ mod real_dpop;
 mod real_keychain;
 mod real_machine;
 mod real_mcp;
+mod real_mcp_listen;
 mod real_mcp_local;
 mod real_mcp_sdks;
 mod real_mcp_sign_in;

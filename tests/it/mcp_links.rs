@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use crate::support::mcp_clients::URL;
 use crate::support::others_files::{GITHUB, backups, listed, mcp, text, write};
 use crate::support::sandbox::Sandbox;
 
-const URL: &str = "https://mcp.linear.app/mcp";
 const BEFORE: &str = "{\n  // mine\n  \"mcpServers\": {}\n}\n";
 const NOBODY: u32 = 65534;
 

@@ -11,12 +11,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::bringer::Bringer;
-use super::credentials::trouble;
+use super::credentials::{quiet, trouble};
 use crate::audit::Outcome;
 use crate::commands::environment::{self, Environment, Wanted};
 use crate::commands::handing::{self, Handings};
 use crate::commands::purpose::{Purpose, record_login};
-use crate::context::{Context, Named, Options};
+use crate::context::{Context, Named};
 use crate::error::{CommandError, Kind};
 use crate::forward::{Address, Ask, Bring, Broker, SignInAsk, Trouble};
 use crate::headless::{Browser, Surroundings};
@@ -31,7 +31,7 @@ use crate::text;
 const MIN_TTL: Duration = Duration::from_mins(1);
 
 /// What a server is, and what it gets.
-pub struct Plan {
+struct Plan {
     program: OsString,
     arguments: Vec<OsString>,
     handings: Handings,
@@ -39,11 +39,7 @@ pub struct Plan {
 
 impl Plan {
     /// What was typed, else what the directory's manifest lists.
-    pub fn new(
-        context: &Context,
-        with: &[String],
-        command: &[OsString],
-    ) -> Result<Self, CommandError> {
+    fn new(context: &Context, with: &[String], command: &[OsString]) -> Result<Self, CommandError> {
         let program = command.first().cloned().unwrap_or_default();
         let typed = handing::parse(context, with, &[])?;
         launch::check(&program)?;
@@ -71,7 +67,7 @@ impl Plan {
 
     /// The command with the credentials that work now, said and written down. Where nobody is signed in, the
     /// server starts without: it may have tools that need nothing.
-    pub fn outfit(&self, context: &Context, want: Want) -> Result<Outfit, CommandError> {
+    fn outfit(&self, context: &Context, want: Want) -> Result<Outfit, CommandError> {
         let purpose = Purpose::exec(&self.program);
         let environment = self.gather(context, &purpose, want)?;
         if !self.handings.list.is_empty() {
@@ -129,6 +125,31 @@ impl Plan {
     }
 }
 
+/// A plan before its first outfit, and where it is made: stdin and stdout are a protocol's or nobody's already, so
+/// that nobody is asked there.
+pub struct Fitting {
+    pub context: Context,
+    plan: Plan,
+}
+
+impl Fitting {
+    /// Mistakes on the command line come to light here.
+    pub fn new(
+        context: &Context,
+        with: &[String],
+        command: &[OsString],
+    ) -> Result<Self, CommandError> {
+        let context = Context::new(quiet(context), context.command_line);
+        let plan = Plan::new(&context, with, command)?;
+        Ok(Self { context, plan })
+    }
+
+    /// Makes the first outfit, and starts the threads.
+    pub fn open(self) -> Result<Wardrobe, CommandError> {
+        Wardrobe::open(&self.context, self.plan)
+    }
+}
+
 /// A wish to the thread.
 type Wish = (Want, oneshot::Sender<Result<Outfit, Trouble>>);
 
@@ -144,13 +165,12 @@ pub struct Wardrobe {
 }
 
 impl Wardrobe {
-    /// Makes the first outfit, and starts the threads.
-    pub fn open(context: &Context, options: Options, plan: Plan) -> Result<Self, CommandError> {
+    fn open(context: &Context, plan: Plan) -> Result<Self, CommandError> {
         let first = plan.outfit(context, Want::Fresh)?;
         let (title, login_name) = (plan.title(), plan.login_name());
         let plan = Arc::new(plan);
         let sign_ins = Arc::new(AtomicUsize::new(0));
-        let command_line = context.command_line;
+        let (options, command_line) = (context.options(), context.command_line);
         let (wishes, queue) = mpsc::unbounded_channel();
         let (asks, questions) = mpsc::unbounded_channel();
         let (own, shared) = (options.clone(), Arc::clone(&plan));

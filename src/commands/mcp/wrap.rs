@@ -9,8 +9,7 @@ use std::rc::Rc;
 
 use tokio::task::LocalSet;
 
-use super::credentials::quiet;
-use super::outfit::{Plan, Wardrobe};
+use super::outfit::Fitting;
 use crate::context::Context;
 use crate::error::{CommandError, Kind};
 use crate::launch::{Ending, Exit};
@@ -22,11 +21,7 @@ pub fn run(
     with: &[String],
     command: &[OsString],
 ) -> Result<ExitCode, CommandError> {
-    // stdin and stdout are the protocol's already.
-    let options = quiet(context);
-    let quiet = Context::new(options.clone(), context.command_line);
-    let plan = Plan::new(&quiet, with, command)?;
-    let wardrobe = Wardrobe::open(&quiet, options, plan)?;
+    let wardrobe = Fitting::new(context, with, command)?.open()?;
     let child = Child::new(Rc::new(wardrobe));
     let ended = context.http.block_on(LocalSet::new().run_until(serve(&child, settings)));
     let exit =

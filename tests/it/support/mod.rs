@@ -4,11 +4,15 @@ pub mod authorization_server;
 pub mod browser;
 pub mod demo;
 pub mod dpop;
+#[cfg(unix)]
+pub mod fault_proxy;
 pub mod flows;
 pub mod hostile;
 pub mod http;
 #[cfg(unix)]
 pub mod launcher;
+#[cfg(unix)]
+pub mod mcp_clients;
 pub mod mcp_guard;
 pub mod mcp_host;
 pub mod mcp_scene;
