@@ -11,7 +11,7 @@ use crate::config::{Dpop, OAuth, Provider, Servers, read_servers};
 use crate::context::{Context, Named};
 use crate::credential::Name;
 use crate::error::{CommandError, Kind, chain};
-use crate::http::parse_url;
+use crate::http::parse_resource;
 use crate::interact::Interact;
 use crate::login::{self, Found, Login, Method, Outcome, Wish};
 use crate::oauth::{ClientKey, Metadata, Refusal};
@@ -399,7 +399,7 @@ fn free_name(context: &Context, servers: &Servers, url: &Url) -> Result<String, 
 }
 
 fn address(typed: &str) -> Result<Url, CommandError> {
-    parse_url(typed).map_err(|error| CommandError::usage(chain(&error)))
+    parse_resource(typed).map_err(|error| CommandError::usage(chain(&error)))
 }
 
 /// Forgets what was found at an address, and the client that was brought there, once nothing is stored for

@@ -227,6 +227,9 @@ fn file_hint(shown: CommandError, error: &private_file::Error) -> CommandError {
         private_file::Error::Exposed { path } => {
             shown.hint(format!("chmod 600 {}  (if nobody else has read it)", path.display()))
         }
+        private_file::Error::ReadOnly { path } => {
+            shown.hint(format!("chmod u+w {}", path.display()))
+        }
         _ => shown,
     }
 }
@@ -257,6 +260,7 @@ fn http_kind(error: &http::Error) -> Kind {
         http::Error::Unreachable { .. }
         | http::Error::TimedOut { .. }
         | http::Error::Interrupted { .. } => Kind::TryAgain,
+        http::Error::Fragment { .. } => Kind::Usage,
         _ => Kind::Failed,
     }
 }

@@ -319,12 +319,10 @@ fn an_import_lists_what_it_found_and_did() {
         let sandbox = Sandbox::new();
         std::fs::write(sandbox.path("work/.env"), format!("GROQ_API_KEY={KEY}\nX_KEY=1\n"))
             .unwrap();
-        std::fs::write(sandbox.path("work/.mcp.json"), "{").unwrap();
         sandbox
     };
     let shown = document("import", with_files, &["import"], "");
     assert_eq!((&shown["found"][0]["state"], &shown["stored"]), (&json!("new"), &json!([])));
-    assert_eq!(shown["unreadable"].as_array().unwrap().len(), 1);
     assert_eq!(shown["differences"], json!([]));
     let dry = document("import", with_files, &["import", "--dry-run"], "");
     let difference = dry["differences"][0]["difference"].as_str().unwrap();
@@ -332,7 +330,17 @@ fn an_import_lists_what_it_found_and_did() {
     assert_eq!((&dry["stored"], dry["differences"].as_array().unwrap().len()), (&json!([]), 1));
     let done = document("import", with_files, &["import", "--rewrite"], "");
     assert_eq!((&done["stored"], &done["found"][0]["rewritten"]), (&json!(["groq"]), &json!(true)));
-    refused(with_files, &["import", ".mcp.json"], "", 2);
+    // A file that was passed over is in it, and the command ends with 1.
+    let with_broken = || {
+        let sandbox = with_files();
+        std::fs::write(sandbox.path("work/.mcp.json"), "{").unwrap();
+        sandbox
+    };
+    let output = with_broken().run(["import", "--json"]);
+    assert_eq!(output.code(), 1, "{output:?}");
+    let shown = assert_is("import", &output.stdout);
+    assert_eq!(shown["unreadable"].as_array().unwrap().len(), 1);
+    refused(with_broken, &["import", ".mcp.json"], "", 2);
 }
 
 #[test]

@@ -18,6 +18,12 @@ mod audit;
 mod bad_input;
 mod binding;
 #[cfg(unix)]
+mod client_keys;
+#[cfg(unix)]
+mod client_refusals;
+#[cfg(unix)]
+mod client_round_trips;
+#[cfg(unix)]
 mod conform;
 #[cfg(target_os = "linux")]
 mod damage;

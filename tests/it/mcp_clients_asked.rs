@@ -204,7 +204,7 @@ fn what_cannot_be_changed_is_named_and_stays() {
         ("home/.cursor/mcp.json", "cursor", "{\"mcpServers\":[]}", "cannot be changed here"),
         ("home/.cursor/mcp.json", "cursor", "[]", "cannot be changed here"),
         ("home/.codex/config.toml", "codex", "a = 1\nb = = 2\n", "line 2, column"),
-        ("home/.codex/config.toml", "codex", "mcp_servers = 3\n", "not TOML"),
+        ("home/.codex/config.toml", "codex", "mcp_servers = 3\n", "cannot be changed here"),
     ] {
         let path = write(&sandbox, file, before);
         for arguments in [&["install", client, URL][..], &["install", client, URL, "--dry-run"]] {

@@ -29,7 +29,10 @@ pub fn show(context: &Context, found: &Found) -> Result<(), CommandError> {
         }
         let variable = item.variable.as_deref().filter(|name| !item.place.ends_with(name));
         let variable = variable.map_or(String::new(), |name| format!(" {name}"));
-        let (mark, state) = state_in_words(item);
+        let (mark, mut state) = state_in_words(item);
+        if let (Way::Stays(why), false) = (item.way, item.state == State::Skipped) {
+            let _ = write!(state, "; stays in the file: {why}");
+        }
         let _ = writeln!(
             text,
             "  {mark} {}{variable}  {FAINT}{}{FAINT:#}  {state}",
@@ -63,13 +66,16 @@ fn state_in_words(item: &Item) -> (String, String) {
 
 /// What to do next, after a look.
 pub fn say_how(context: &Context, found: &Found) {
-    let unknown = found.items.iter().find(|item| item.state == State::Unknown);
-    if let Some(item) = unknown {
-        let variable = item.variable.as_deref().unwrap_or("VARIABLE");
+    let mut said: Vec<&str> = Vec::new();
+    for item in found.items.iter().filter(|item| item.state == State::Unknown) {
+        let Some(flags) = item.flags.as_deref().filter(|flags| !said.contains(flags)) else {
+            continue;
+        };
+        said.push(flags);
+        let then = if flags == "--api-key" { "then" } else { "or, for one that is known," };
         context.ui.notice(&format!(
-            "What no provider is known for can be named: authctl provider add NAME --api-key \
-             --variable {variable}, or --as {}=NAME",
-            item.print
+            "No provider is known for {}: authctl provider add NAME {flags}, {then} --as {}=NAME",
+            item.place, item.print
         ));
     }
     if found.items.iter().any(|item| item.state.is_taken()) {
@@ -98,7 +104,7 @@ fn differences<'a>(
         let shown = |text: &str| is_ours(context, found, source, text);
         let before = Some(source.text.as_str());
         let difference =
-            client_file::difference(&source.file, source.format, before, &after, &shown);
+            client_file::difference(&source.file, source.format, before, Some(&after), &shown);
         differences.push((source.path.as_path(), difference));
     }
     Ok(differences)

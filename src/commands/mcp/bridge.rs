@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::credential::Name;
 use crate::error::{CommandError, Kind};
 use crate::forward::{Bring, Broker, Forward};
-use crate::http::{Http, parse_url};
+use crate::http::{Http, parse_resource};
 use crate::mcp::{self, Broken, Endpoint, Filter, Known, Link, Settings};
 use crate::text::clean;
 
@@ -132,7 +132,7 @@ struct Session {
 
 fn prepare(context: &Context, arguments: &Arguments) -> Result<Session, CommandError> {
     let typed = target(context, arguments)?;
-    let url = parse_url(&typed.url)?;
+    let url = parse_resource(&typed.url)?;
     let rule = context.config()?.mcp(&typed.url);
     let target =
         Target { name: typed.name.or(rule.credential.as_ref().map(Name::to_string)), ..typed };

@@ -13,7 +13,7 @@ use crate::commands::{client_file, complete, handing, server};
 use crate::context::Context;
 use crate::credential::Name;
 use crate::error::{CommandError, Kind, chain};
-use crate::http::parse_url;
+use crate::http::parse_resource;
 use crate::interact::Interact;
 
 #[derive(Debug, Args)]
@@ -243,7 +243,7 @@ fn args_for_url(
     arguments: &Arguments,
     url: &str,
 ) -> Result<Vec<String>, CommandError> {
-    parse_url(url).map_err(|error| CommandError::usage(chain(&error)))?;
+    parse_resource(url).map_err(|error| CommandError::usage(chain(&error)))?;
     refuse_secret_in(url)?;
     if !arguments.with.is_empty() {
         return Err(CommandError::usage("--with is for a command; an address has its own sign-in")
@@ -330,6 +330,10 @@ fn args_for_command(context: &Context, arguments: &Arguments) -> Result<Vec<Stri
         return Err(CommandError::usage("--header is for an address; a command has --with"));
     }
     handing::parse(context, &arguments.with, &[])?;
+    if arguments.command.first().is_some_and(|program| program.trim().is_empty()) {
+        return Err(CommandError::usage("the command behind -- is empty")
+            .hint("authctl mcp install CLIENT -- COMMAND…"));
+    }
     check_words(context, arguments)?;
     if cfg!(windows) && arguments.command.iter().any(|word| word.contains(' ')) {
         context.ui.warn("some clients tear arguments with blanks apart on Windows");
@@ -421,5 +425,6 @@ fn plan(
     let after = clients::put(layout, text, name, &entry).map_err(wrong)?;
     let mut shown = harmless(&entry);
     shown.extend(wanted.is_named.then(|| name.to_owned()));
+    let after = Some(after);
     Ok(Step { name: name.to_owned(), kind, format: layout.format, after, shown, refusal })
 }

@@ -56,6 +56,30 @@ impl Target {
         }
     }
 
+    /// What is in it.
+    pub fn read(&self) -> Result<Option<String>, CommandError> {
+        let text = client_file::read(&self.file, &|behind| self.instead(behind));
+        text.map_err(|error| match std::fs::metadata(&self.file) {
+            Ok(metadata) if metadata.is_file() && metadata.len() > client_file::LIMIT => {
+                error.hint("authctl mcp install --file entry.json …  (an entry to copy by hand)")
+            }
+            _ => error,
+        })
+    }
+
+    /// What to do about a link that is not followed: the file behind it is named, if its form is to be seen there.
+    fn instead(&self, behind: &Path) -> String {
+        let (path, file) = (self.path.display(), behind.display());
+        let text = std::fs::read_to_string(behind).unwrap_or_default();
+        match self.client {
+            _ if Layout::of_file(behind, &text) != self.layout(&text) => {
+                format!("rm {path} && cp {file} {path}  (a file of its own in the link's place)")
+            }
+            Some(client) => format!("the same with --file {file} in place of {}", client.id()),
+            None => format!("the same with --file {file}"),
+        }
+    }
+
     /// The path for people.
     pub fn shown(&self) -> String {
         client_file::shown(&self.path, &self.file)
@@ -138,7 +162,9 @@ fn of_client(
 ) -> Result<Option<Target>, CommandError> {
     if project {
         let Some(file) = client.project_file() else { return Ok(None) };
-        let path = working_directory()?.join(file);
+        let project = working_directory()?;
+        let path = project.join(file);
+        client_file::check_inside(&project, &path)?;
         return Ok(Some(Target::plain(Some(client), true, path)));
     }
     let path = user_file(client, machine);
