@@ -383,6 +383,22 @@ fn what_a_server_says_aside_comes_with_the_answer_or_on_the_stream_which_resumes
 }
 
 #[test]
+fn what_a_server_says_around_its_greeting_waits_for_the_stream() {
+    let listening = Listening::start(&[], &[("CHATTY", "yes")]);
+    for _ in 0..5 {
+        let session = listening.session();
+        let mut stream = listening.stream(&session, None);
+        event_with(&mut stream, r#""before""#);
+        event_with(&mut stream, r#""ping""#);
+        let answer = json!({"jsonrpc": "2.0", "id": "greeting", "result": {}});
+        assert_eq!(listening.post(&session, &answer).status, 202);
+        assert_eq!(listening.call(&session, 2, "echo").status, 200);
+    }
+    let answered = server_log(&listening.sandbox).iter().filter(|line| *line == "answered").count();
+    assert_eq!(answered, 5);
+}
+
+#[test]
 fn questions_of_the_server_come_with_the_call_that_needs_them() {
     let listening = Listening::start(&[], &[]);
     let session = listening.session();

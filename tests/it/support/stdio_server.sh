@@ -22,7 +22,10 @@ while IFS= read -r line; do
   name=$(printf '%s' "$line" | sed -n 's/.*"name":"\([a-z-]*\)".*/\1/p')
   case $line in
     *'"method":"initialize"'*)
-      say '{"jsonrpc":"2.0","id":'"$id"',"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"scripted","version":"1"}}}' ;;
+      [ -z "$CHATTY" ] || say '{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"before"}}'
+      say '{"jsonrpc":"2.0","id":'"$id"',"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"scripted","version":"1"}}}'
+      [ -z "$CHATTY" ] || say '{"jsonrpc":"2.0","id":"greeting","method":"ping"}' ;;
+    *'"id":"greeting"'*) log answered ;;
     *'"method":"notifications/initialized"'*) log initialized ;;
     *'"method":"notifications/cancelled"'*) log cancelled ;;
     *'"method":"server/discover"'*)
