@@ -77,8 +77,9 @@ pub async fn serve(link: Rc<dyn Link>, settings: Settings) -> io::Result<()> {
         () = relay => session.settle_open().await,
         () = session.link.ended() => session.settle_open().await,
         () = out.closed() => {}
-        () = crate::signals::asked_to_end() => {}
+        _ = crate::signals::asked_to_end() => {}
     }
+    session.dismiss();
     session.end().await;
     out.drained().await;
     Ok(())
@@ -400,6 +401,15 @@ impl Session {
             }
         };
         let _ = timeout(LAST_WAIT, settled).await;
+    }
+
+    /// What is still open gets an error: nothing will answer it any more.
+    fn dismiss(&self) {
+        for (id, task) in self.open.take() {
+            task.abort();
+            let over = Failure::failed("authctl has ended before the server's answer");
+            self.host.send(over.message(&id));
+        }
     }
 
     /// Ends the server's session, if it can be had.

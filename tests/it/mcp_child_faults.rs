@@ -1,13 +1,17 @@
-//! `authctl mcp -- COMMAND` around servers that do what they should not: what they write, and how much of it.
+//! `authctl mcp -- COMMAND` around servers that do what they should not: what they write, how much of it, and how
+//! they end.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
+use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::support::launcher::{is_gone, pid, pid_of};
 use crate::support::sandbox::Sandbox;
 use crate::support::stdio_host::{Host, prepare, server_log, text};
-use crate::support::eventually;
+use crate::support::{PATIENCE, eventually};
 
 /// Shell functions of the servers here.
 const WORDS: &str = r#"
@@ -37,6 +41,11 @@ fn host(sandbox: &Sandbox, script: &str) -> Host {
 
 fn messages(host: &Host) -> Vec<Value> {
     host.lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn server_pid(sandbox: &Sandbox) -> rustix::process::Pid {
+    let first = eventually("the server", || server_log(sandbox).into_iter().next());
+    pid(first.strip_prefix("started ").unwrap())
 }
 
 // ------------------------------------------------------------------------------------------ what it writes
@@ -167,4 +176,70 @@ fn an_answer_that_cannot_be_passed_on_is_an_error_for_its_request_alone() {
     for what in ["longer than", "not UTF-8", "one line", "twice", "both", "not JSON"] {
         assert_eq!(output.stderr.matches(what).count(), 1, "{what}: {}", output.stderr);
     }
+}
+
+// --------------------------------------------------------------------------------------------- how it ends
+
+#[test]
+fn requests_that_are_open_at_the_end_get_an_error() {
+    let script = r#"
+        trap '' TERM
+        read line; say "$greeting"
+        while read line; do case $line in *tools/call*) log called ;; esac; done
+        while :; do sleep 1; done"#;
+    for signal in [None, Some(Signal::TERM)] {
+        let sandbox = sandbox();
+        let mut host = host(&sandbox, script);
+        host.initialize();
+        let open = host.ask("tools/call", &json!({"name": "never"}));
+        eventually("the call", || {
+            server_log(&sandbox).contains(&"called".to_owned()).then_some(())
+        });
+        let stdout = match signal {
+            None => host.leave().stdout,
+            Some(signal) => {
+                kill_process(pid_of(&host.running), signal).unwrap();
+                host.running.finish_within(PATIENCE).stdout
+            }
+        };
+        let last: Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
+        assert_eq!(last["id"], open);
+        assert_eq!(last["error"]["message"], "authctl has ended before the server's answer");
+        assert!(is_gone(server_pid(&sandbox)));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn whatever_signal_ends_authctl_ends_what_the_server_started() {
+    let script = r#"
+        trap '' TERM HUP INT QUIT USR1
+        read line; say "$greeting"
+        setsid sh -c 'sleep 1000 & echo "daemon $!" >> "$SERVER_LOG"' >/dev/null 2>&1
+        while :; do sleep 1; done"#;
+    for signal in [Signal::QUIT, Signal::USR1, Signal::USR2, Signal::ALARM, Signal::ABORT] {
+        let sandbox = sandbox();
+        let mut host = host(&sandbox, script);
+        host.initialize();
+        let daemon = eventually("the daemon", || {
+            server_log(&sandbox).iter().find_map(|line| Some(pid(line.strip_prefix("daemon ")?)))
+        });
+        kill_process(pid_of(&host.running), signal).unwrap();
+        let status = eventually("the end", || host.running.child.try_wait().unwrap());
+        assert_eq!(status.signal(), Some(signal.as_raw()), "{status}");
+        assert!(is_gone(server_pid(&sandbox)), "{signal:?}");
+        eventually("the end of the daemon", || is_gone(daemon).then_some(()));
+    }
+}
+
+#[test]
+fn a_server_that_ends_by_itself_is_said_to_have_ended() {
+    let script = r#"read line; say "$greeting"; read line; exit 7"#;
+    let sandbox = sandbox();
+    let mut host = host(&sandbox, script);
+    host.initialize();
+    let output = host.running.finish_within(PATIENCE);
+    assert_eq!(output.code(), 7);
+    let said = "authctl: the server has ended with exit status 7";
+    assert_eq!(output.stderr.matches(said).count(), 1, "{}", output.stderr);
 }

@@ -147,6 +147,13 @@ impl Child {
         Some(running.process.end(how).await)
     }
 
+    /// Has it end at once, and the second time by force.
+    pub fn hurry(&self) {
+        if let Some(running) = self.running() {
+            running.process.hurry();
+        }
+    }
+
     // ------------------------------------------------------------------------------------ starting
 
     /// Credentials, and the count of sign-ins that they may come from.
@@ -184,6 +191,9 @@ impl Child {
             && Rc::ptr_eq(&running.process, &process)
             && !running.ended_for_want()
         {
+            if !process.was_told() {
+                say(&process.ended().text());
+            }
             self.exit.send_replace(Some(exit));
         }
     }

@@ -13,14 +13,16 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{spawn_local, yield_now};
+use tokio::time::sleep;
 
 use super::lines::{Found, Lines};
 use crate::jsonrpc::{Id, Kind, Message};
 use crate::launch::{self, Ending, Exit, Piped};
 use crate::mcp::{Failure, Sink, backlog};
 
-/// How long a server may take to end by itself, and again once it was told to.
-const GRACE: Duration = Duration::from_secs(2);
+/// How long a server may take to end by itself, and again once it was told to. Both together are less than the
+/// official SDKs wait (2 s) before they do the same to authctl.
+const GRACE: Duration = Duration::from_millis(750);
 
 /// How many tasks hand a response on to the next one, from here to the host, at most.
 const HANDS: usize = 4;
@@ -33,6 +35,7 @@ pub struct Process {
     ending: watch::Sender<Option<Ending>>,
     exit: watch::Sender<Option<Exit>>,
     has_answered: Cell<bool>,
+    was_told: Cell<bool>,
     /// Lines that stderr has had.
     said: RefCell<BTreeSet<String>>,
 }
@@ -60,6 +63,7 @@ impl Process {
             ending: watch::Sender::new(None),
             exit: watch::Sender::new(None),
             has_answered: Cell::default(),
+            was_told: Cell::default(),
             said: RefCell::default(),
         });
         spawn_local(write(queue, stdin));
@@ -68,20 +72,36 @@ impl Process {
     }
 
     async fn run(self: Rc<Self>, mut piped: Piped, stdout: ChildStdout, sink: Sink) {
-        let mut ending = self.ending.subscribe();
-        let exit = tokio::select! {
-            () = self.read(stdout, &sink) => {
-                self.lines.take();
-                piped.end(Ending::Closed, GRACE).await
-            }
-            how = ending.wait_for(Option::is_some) => {
-                let how = how.ok().and_then(|how| *how).unwrap_or(Ending::Closed);
-                piped.end(how, GRACE).await
-            }
-        };
-        self.lines.take();
+        tokio::select! {
+            () = self.read(stdout, &sink) => {}
+            () = self.told(Ending::Closed) => self.was_told.set(true),
+        }
+        let exit = self.bring_down(&mut piped).await;
         self.exit.send_replace(Some(exit));
         self.waiting.borrow_mut().clear();
+    }
+
+    /// Goes from step to step, a while or a word each.
+    async fn bring_down(&self, piped: &mut Piped) -> Exit {
+        let steps = [Ending::Closed, Ending::Terminated, Ending::Killed];
+        for (step, next) in steps.into_iter().zip(&steps[1..]) {
+            self.close(step);
+            piped.tell(step);
+            tokio::select! {
+                exit = piped.wait() => return exit,
+                () = self.told(*next) => {}
+                () = sleep(GRACE) => {}
+            }
+        }
+        piped.tell(Ending::Killed);
+        piped.wait().await
+    }
+
+    /// Comes back when it is to end in this way, or a harder one.
+    async fn told(&self, how: Ending) {
+        let mut ending = self.ending.subscribe();
+        // The sender lives as long as `self`.
+        let _ = ending.wait_for(|ending| *ending >= Some(how)).await;
     }
 
     /// Reads its stdout to the end, while the host has room for what it says. Messages go on in their order.
@@ -152,7 +172,8 @@ impl Process {
         lines.send(message.text().to_owned()).map_err(|_| self.ended())
     }
 
-    fn ended(&self) -> Failure {
+    /// What becomes of a request to a server that has ended.
+    pub fn ended(&self) -> Failure {
         Failure::failed(match self.exit() {
             Some(Exit::Code(code)) => format!("the server has ended with exit status {code}"),
             #[cfg(unix)]
@@ -187,10 +208,31 @@ impl Process {
         self.wait().await
     }
 
-    /// Has it end.
+    /// Has it end in this way, if it is not in a harder one.
     pub fn close(&self, how: Ending) {
         self.lines.take();
-        self.ending.send_if_modified(|ending| ending.is_none() && ending.replace(how).is_none());
+        self.ending.send_if_modified(|ending| {
+            let is_harder = *ending < Some(how);
+            if is_harder {
+                *ending = Some(how);
+            }
+            is_harder
+        });
+    }
+
+    /// Whether its end was wanted.
+    pub fn was_told(&self) -> bool {
+        self.was_told.get()
+    }
+
+    /// Has it end at once, and the second time by force.
+    pub fn hurry(&self) {
+        let now = *self.ending.borrow();
+        self.close(if now >= Some(Ending::Terminated) {
+            Ending::Killed
+        } else {
+            Ending::Terminated
+        });
     }
 }
 

@@ -77,7 +77,7 @@ pub async fn serve(front: Front, sockets: Sockets) -> io::Result<()> {
     let served = listen::serve(sockets, move |request| answering.clone().answer(request));
     let ended: io::Result<Infallible> = tokio::select! {
         ended = served => ended,
-        () = crate::signals::asked_to_end() => {
+        _ = crate::signals::asked_to_end() => {
             state.end().await;
             return Ok(());
         }
