@@ -66,7 +66,7 @@ pub fn run(
 ) -> Result<ExitCode, CommandError> {
     let options = quiet(context);
     let quiet = Context::new(options.clone(), context.command_line);
-    let plan = Plan::new(&quiet, with, command)?;
+    let plan = Plan::new(&quiet, "authctl mcp --listen", with, command)?;
     let secret = secret(&quiet, arguments)?;
     let port = arguments.listen.flatten();
     let sockets = Sockets::bind(port).map_err(|error| unbound(port, &error))?;

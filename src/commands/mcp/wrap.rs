@@ -26,7 +26,7 @@ pub fn run(
     // stdin and stdout are the protocol's already.
     let options = quiet(context);
     let quiet = Context::new(options.clone(), context.command_line);
-    let plan = Plan::new(&quiet, with, command)?;
+    let plan = Plan::new(&quiet, "authctl mcp", with, command)?;
     let wardrobe = Wardrobe::open(&quiet, options, plan)?;
     let child = Child::new(Rc::new(wardrobe));
     let asked = Rc::new(Cell::new(None));

@@ -42,6 +42,12 @@ pub struct Outfit {
 }
 
 impl Outfit {
+    /// Whether it is worth a start in place of another one.
+    pub fn is_better_than(&self, other: &Self) -> bool {
+        let loses = self.is_lacking && !other.is_lacking;
+        !loses && !self.is_like(other)
+    }
+
     /// Whether both have the same credentials.
     fn is_like(&self, other: &Self) -> bool {
         let values = |outfit: &Self| -> Vec<(String, String)> {
@@ -63,7 +69,9 @@ pub enum Want {
 
 /// Where servers get their credentials.
 pub trait Outfitter {
-    fn outfit(&self, want: Want) -> Pending<'_, Result<Outfit, Trouble>>;
+    /// What a server is started with, written down as handed over if it is better than what the one has that
+    /// runs.
+    fn outfit(&self, want: Want, running: Option<Outfit>) -> Pending<'_, Result<Outfit, Trouble>>;
 
     /// How many sign-ins this process has brought to a good end.
     fn sign_ins(&self) -> usize;
@@ -159,7 +167,9 @@ impl Child {
     /// Credentials, and the count of sign-ins that they may come from.
     async fn outfit(&self, want: Want) -> Result<Outfit, Trouble> {
         self.counted.set(self.outfitter.sign_ins());
-        self.outfitter.outfit(want).await
+        let running = self.running();
+        let running = running.filter(|it| !it.process.is_over() || it.ended_for_want());
+        self.outfitter.outfit(want, running.map(|running| (*running.outfit).clone())).await
     }
 
     /// Starts the server with `outfit`, in place of the one that runs; gives its answer to `initialize`.
@@ -270,10 +280,7 @@ impl Child {
     }
 
     fn is_better(&self, outfit: &Outfit) -> bool {
-        self.running().is_none_or(|running| {
-            let loses = outfit.is_lacking && !running.outfit.is_lacking;
-            !loses && !running.outfit.is_like(outfit)
-        })
+        self.running().is_none_or(|running| outfit.is_better_than(&running.outfit))
     }
 
     /// After the server refused its credentials: whether it was started anew with others. Once for credentials
