@@ -437,6 +437,59 @@ fn strangers_that_hold_connections_lock_nobody_out() {
 }
 
 #[test]
+fn bodies_that_do_not_come_lock_nobody_out() {
+    let listening = Listening::start(&[], &[]);
+    let session = listening.session();
+    let mut own = Vec::new();
+    let length = ("Content-Length", "9");
+    let more = [("Mcp-Session-Id", session.as_str()), ("Expect", "100-continue"), length];
+    let mut head = "POST /mcp HTTP/1.1\r\n".to_owned();
+    for (name, value) in listening.with(&more, &mut own) {
+        head.extend([name, ": ", value, "\r\n"]);
+    }
+    let slow: Vec<TcpStream> = (0..256)
+        .map(|_| {
+            let mut stream = TcpStream::connect(("127.0.0.1", listening.port)).unwrap();
+            stream.write_all(format!("{head}\r\n").as_bytes()).unwrap();
+            // Its body is waited for.
+            stream.read_exact(&mut [0; 25]).unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(listening.call(&session, 2, "echo").status, 200);
+    drop(slow);
+}
+
+#[test]
+fn heads_with_two_readings_are_refused_and_what_follows_them_too() {
+    let listening = Listening::start(&[], &[]);
+    let mut own = Vec::new();
+    let mut head = "POST /mcp HTTP/1.1\r\n".to_owned();
+    for (name, value) in listening.with(&[], &mut own) {
+        head.extend([name, ": ", value, "\r\n"]);
+    }
+    let body = initialize().to_string();
+    let (length, chunk) = (body.len(), format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len()));
+    for (fields, body) in [
+        (format!("Content-Length: {length}\r\nTransfer-Encoding: chunked\r\n"), &chunk),
+        (format!("Transfer-Encoding: chunked\r\nContent-Length: {length}\r\n"), &chunk),
+        (format!("Content-Length: {length}\r\nContent-Length: {length}\r\n"), &body),
+        (format!("Content-Length: {length}\r\nX-Other: y\n"), &body),
+    ] {
+        let mut stream = TcpStream::connect(("127.0.0.1", listening.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let again = format!("{head}Content-Length: {length}\r\n\r\n{body}");
+        let _ = stream.write_all(format!("{head}{fields}\r\n{body}{again}").as_bytes());
+        let answer = read(stream);
+        assert_eq!(answer.status, 400, "{fields}");
+        assert_eq!(answer.head.matches("HTTP/1.1").count(), 1);
+        assert!(!answer.body.contains("HTTP/1.1"), "{answer:?}");
+    }
+    assert_eq!(listening.servers().len(), 0);
+    listening.session();
+}
+
+#[test]
 fn a_session_that_nobody_uses_gives_way_to_a_new_one() {
     let listening = Listening::start(&[], &[]);
     let (watched, abandoned) = (listening.session(), listening.session());

@@ -111,27 +111,27 @@ impl State {
     }
 
     async fn post(self: &Rc<Self>, request: Request<Incoming>) -> Outcome {
-        let (head, incoming) = request.into_parts();
-        if !accepts(&head.headers, &["application/json", "text/event-stream"]) {
+        let headers = request.headers().clone();
+        if !accepts(&headers, &["application/json", "text/event-stream"]) {
             return Err(reply::plain(StatusCode::NOT_ACCEPTABLE));
         }
-        if !is_json(&head.headers) {
+        if !is_json(&headers) {
             return Err(reply::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
-        let message = read(incoming).await?;
-        if is_modern(&head.headers, &message) {
-            return self.post_modern(&head.headers, message).await;
+        let message = read(request).await?;
+        if is_modern(&headers, &message) {
+            return self.post_modern(&headers, message).await;
         }
-        if !headers::is_legacy_version(&head.headers) {
+        if !headers::is_legacy_version(&headers) {
             let what = "MCP-Protocol-Version is not supported";
             return Err(bad(message.id(), what));
         }
-        match (message.kind().clone(), text(&head.headers, SESSION)) {
+        match (message.kind().clone(), text(&headers, SESSION)) {
             (Kind::Request { id, method }, None) if method == "initialize" => {
                 self.open(message, &id).await
             }
             (kind, _) => {
-                let client = self.client(&head.headers, message.id())?;
+                let client = self.client(&headers, message.id())?;
                 if let Kind::Request { id, .. } = kind {
                     if client.has_open(&id) {
                         return Err(bad(Some(&id), &in_use(&id)));
@@ -284,8 +284,8 @@ fn bad(id: Option<&Id>, what: &str) -> Response<Reply> {
 }
 
 /// The message in a body.
-async fn read(incoming: Incoming) -> Result<Message, Response<Reply>> {
-    let body = listen::body(incoming, BODY).await.map_err(|unread| {
+async fn read(request: Request<Incoming>) -> Result<Message, Response<Reply>> {
+    let body = listen::body(request, BODY).await.map_err(|unread| {
         reply::plain(match unread {
             Unread::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Unread::TooSlow => StatusCode::REQUEST_TIMEOUT,
