@@ -216,13 +216,8 @@ impl Log {
         &self.file
     }
 
-    /// Adds a line.
-    pub fn append(&self, entry: Entry) -> Result<(), Error> {
-        self.append_all(vec![entry])
-    }
-
     /// Adds lines, in one write.
-    pub fn append_all(&self, entries: Vec<Entry>) -> Result<(), Error> {
+    pub fn append(&self, entries: Vec<Entry>) -> Result<(), Error> {
         if let Some(directory) = self.file.parent() {
             private_file::make_directory(directory)?;
         }
@@ -424,8 +419,8 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let log = Log::new(place.path().join("a/audit.jsonl"), 1 << 20);
         assert_eq!(read(&log).entries, []);
-        log.append(entry("one")).unwrap();
-        log.append(entry("two\u{1b}[2J\nthree")).unwrap();
+        log.append(vec![entry("one")]).unwrap();
+        log.append(vec![entry("two\u{1b}[2J\nthree")]).unwrap();
         let listing = read(&log);
         assert_eq!(names(&listing), ["one", "two\u{fffd}[2J three"]);
         assert_eq!(listing.unreadable, 0);
@@ -436,7 +431,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let log = Log::new(place.path().join("audit.jsonl"), 1);
         for name in ["1", "2", "3", "4", "5", "6"] {
-            log.append(entry(name)).unwrap();
+            log.append(vec![entry(name)]).unwrap();
         }
         assert_eq!(names(&read(&log)), ["3", "4", "5", "6"]);
     }
@@ -446,10 +441,10 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let log = Log::new(place.path().join("audit.jsonl"), 400);
         while !log.is_full() {
-            log.append(entry("full")).unwrap();
+            log.append(vec![entry("full")]).unwrap();
         }
         log.move_aside().unwrap();
-        log.append(entry("new")).unwrap();
+        log.append(vec![entry("new")]).unwrap();
         log.move_aside().unwrap();
         assert!(!log.older(2).exists());
         assert_eq!(fs::read_to_string(log.file()).unwrap().lines().count(), 1);
@@ -459,7 +454,7 @@ mod tests {
     fn lines_that_are_none_are_counted_and_left_out() {
         let place = tempfile::tempdir().unwrap();
         let log = Log::new(place.path().join("audit.jsonl"), 1 << 20);
-        log.append(entry("one")).unwrap();
+        log.append(vec![entry("one")]).unwrap();
         let whole = fs::read_to_string(log.file()).unwrap();
         let newer = whole.replace("\"version\":1", "\"version\":2");
         let cut = &whole.as_bytes()[..20];
@@ -481,13 +476,13 @@ mod tests {
         let log = Log::new(place.path().join("audit.jsonl"), 1);
         let (_, mut follower) = log.read().unwrap();
         assert_eq!(follower.more().unwrap().entries, []);
-        log.append(entry("one")).unwrap();
+        log.append(vec![entry("one")]).unwrap();
         assert_eq!(names(&follower.more().unwrap()), ["one"]);
         assert_eq!(follower.more().unwrap().entries, []);
-        log.append(entry("two")).unwrap();
+        log.append(vec![entry("two")]).unwrap();
         assert_eq!(names(&follower.more().unwrap()), ["two"]);
         for name in ["three", "four", "five"] {
-            log.append(entry(name)).unwrap();
+            log.append(vec![entry(name)]).unwrap();
         }
         assert_eq!(names(&follower.more().unwrap()), ["three", "four", "five"]);
         let (before, mut late) = log.read().unwrap();

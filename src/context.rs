@@ -194,7 +194,7 @@ impl Context {
         let directory = directory.map(|directory| directory.to_string_lossy().into_owned());
         let agent = self.agent_at_the_keyboard().ok().flatten();
         let placed = |entry| Entry { agent: agent.clone(), directory: directory.clone(), ..entry };
-        if let Err(error) = log.append_all(entries.into_iter().map(placed).collect())
+        if let Err(error) = log.append(entries.into_iter().map(placed).collect())
             && !self.is_log_warned.replace(true)
         {
             self.ui.warn(&format!("the audit log is not written: {}", chain(&error)));

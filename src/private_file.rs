@@ -155,6 +155,42 @@ fn persist(mut file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
     }
 }
 
+/// A directory for this run alone, among the system's temporary ones; it goes with what it holds.
+pub struct TemporaryDirectory(PathBuf);
+
+impl TemporaryDirectory {
+    pub fn new() -> Result<Self, Error> {
+        let place = std::env::temp_dir();
+        let number = getrandom::u64().map_err(|error| {
+            failed("make a directory in", &place)(std::io::Error::other(error.to_string()))
+        })?;
+        let path = place.join(format!("authctl-{number:016x}"));
+        create_private(&path).map_err(failed("make the directory", &path))?;
+        Ok(Self(path))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TemporaryDirectory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Writes a new file that is read during this run alone: neither atomic nor durable.
+pub fn write_for_run(path: &Path, contents: &[u8]) -> Result<(), Error> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path).map_err(failed("write", path))?;
+    restrict(&file, path)?;
+    file.write_all(contents).map_err(failed("write", path))
+}
+
 /// Removes `path` durably; whether it was there.
 pub fn remove(path: &Path) -> Result<bool, Error> {
     match fs::remove_file(path) {
@@ -200,6 +236,30 @@ fn contents(file: File, path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
         return Err(Error::TooLarge { path: path.to_owned(), limit });
     }
     Ok(contents)
+}
+
+/// Where the links at `path` lead, each of them made by this user or by root, who may do anything; `None` where
+/// nothing is. The file at their end is for whoever opens it to judge.
+pub fn follow(path: &Path) -> Result<Option<PathBuf>, Error> {
+    let mut target = path.to_owned();
+    for _ in 0..16 {
+        let metadata = match fs::symlink_metadata(&target) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && target == path => {
+                return Ok(None);
+            }
+            Err(error) => return Err(failed("look at", &target)(error)),
+        };
+        if !metadata.is_symlink() {
+            return Ok(Some(target));
+        }
+        if !is_trusted(&metadata) {
+            return Err(Error::Trap { path: target, what: "is a link of another user" });
+        }
+        let next = fs::read_link(&target).map_err(failed("look at", &target))?;
+        target = directory_of(&target).join(next);
+    }
+    Err(Error::Trap { path: path.to_owned(), what: "is a link to links without end" })
 }
 
 /// Opens `path` for locking, made with mode 0600 when missing, and under the same rules as [`read`].
@@ -329,6 +389,17 @@ fn owned(_: &fs::Metadata) -> bool {
     true
 }
 
+/// Whether it belongs to this user or to root.
+#[cfg(unix)]
+pub fn is_trusted(metadata: &fs::Metadata) -> bool {
+    owned(metadata) || std::os::unix::fs::MetadataExt::uid(metadata) == 0
+}
+
+#[cfg(not(unix))]
+pub fn is_trusted(metadata: &fs::Metadata) -> bool {
+    owned(metadata)
+}
+
 #[cfg(unix)]
 fn others_may_write(metadata: &fs::Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -424,6 +495,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_for_one_run_goes_with_it_and_writes_over_nothing() {
+        let directory = TemporaryDirectory::new().unwrap();
+        let (place, path) = (directory.path().to_owned(), directory.path().join("file"));
+        write_for_run(&path, b"first").unwrap();
+        assert!(write_for_run(&path, b"second").is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        drop(directory);
+        assert!(!place.exists());
+    }
+
+    #[test]
     fn a_file_over_the_limit_is_refused() {
         let place = place();
         let path = place.path().join("file");
@@ -441,6 +523,9 @@ mod tests {
         replace(&place.join("a/b/file"), b"x").unwrap();
         open_lock(&place.join("a/b/lock")).unwrap();
         open_lock(&place.join("a/b/lock")).unwrap();
+        write_for_run(&place.join("a/b/run"), b"x").unwrap();
+        let directory = TemporaryDirectory::new().unwrap();
+        assert_eq!(mode(directory.path()), 0o700);
         assert_eq!(read(&place.join("a/b/file"), LIMIT).unwrap().unwrap(), b"x");
     }
 
@@ -455,9 +540,13 @@ mod tests {
             let role = format!("{umask} {}", place.path().display());
             let output = again::command(modes_are_right_under_any_umask, role).output().unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-            for (name, expected) in
-                [("a", 0o700), ("a/b", 0o700), ("a/b/file", 0o600), ("a/b/lock", 0o600)]
-            {
+            for (name, expected) in [
+                ("a", 0o700),
+                ("a/b", 0o700),
+                ("a/b/file", 0o600),
+                ("a/b/lock", 0o600),
+                ("a/b/run", 0o600),
+            ] {
                 assert_eq!(mode(&place.path().join(name)), expected, "{name}, umask {umask}");
             }
         }

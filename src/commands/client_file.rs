@@ -39,6 +39,36 @@ pub fn refuse_agents(context: &Context) -> Result<(), CommandError> {
     }
 }
 
+/// The file behind the path by which a program knows a person's own file: dotfile managers put links there, and
+/// those of this person are followed. What is written goes where they lead, and they stay.
+pub fn behind(path: &Path) -> Result<PathBuf, CommandError> {
+    let error = match private_file::follow(path) {
+        Ok(file) => return Ok(file.unwrap_or_else(|| path.to_owned())),
+        Err(error) => error,
+    };
+    match &error {
+        private_file::Error::Io { path: missing, source, .. }
+            if source.kind() == std::io::ErrorKind::NotFound =>
+        {
+            let (path, missing) = (path.display(), missing.display());
+            Err(CommandError::new(
+                Kind::Failed,
+                format!("{path} is a link to {missing}, and nothing is there"),
+            )
+            .hint(format!("touch {missing}  (or remove the link)")))
+        }
+        _ => Err(error.into()),
+    }
+}
+
+/// A path for people, and where its links lead.
+pub fn shown(path: &Path, file: &Path) -> String {
+    if path == file {
+        return path.display().to_string();
+    }
+    format!("{} (a link to {})", path.display(), file.display())
+}
+
 /// The text of a file of this user that is no link and has no second name; `None` where nothing is. `again` is
 /// the command for the file that a link leads to.
 pub fn read(path: &Path, again: &str) -> Result<Option<String>, CommandError> {

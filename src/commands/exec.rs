@@ -10,7 +10,7 @@ use clap::Args;
 use super::complete;
 use super::environment::{self, Environment, Wanted};
 use super::handing::{self, Handings};
-use super::proxy::child;
+use super::proxy::{Wish, run_child};
 use super::purpose::Purpose;
 use crate::audit::Outcome;
 use crate::context::Context;
@@ -72,7 +72,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     };
     environment::note_nesting(context);
     if arguments.proxy {
-        let wish = child::Wish {
+        let wish = Wish {
             program,
             arguments: arguments.command.iter().skip(1).cloned().collect(),
             handings: &handings,
@@ -80,7 +80,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
             clean: arguments.clean,
             is_strict: arguments.strict,
         };
-        return child::run(context, wish);
+        return run_child(context, wish);
     }
     let wanted = Wanted {
         min_ttl: arguments.min_ttl,

@@ -28,6 +28,8 @@ pub struct File {
     #[serde(default)]
     pub mcp: BTreeMap<Spanned<String>, McpTable>,
     #[serde(default)]
+    pub proxy: BTreeMap<Spanned<String>, ProxyTable>,
+    #[serde(default)]
     pub provider: BTreeMap<Spanned<String>, ProviderTable>,
     #[serde(default)]
     pub agent: BTreeMap<Spanned<String>, AgentTable>,
@@ -39,6 +41,8 @@ pub struct File {
 pub struct ProviderTable {
     pub title: Option<String>,
     pub base_url: Option<Spanned<String>>,
+    #[serde(default)]
+    pub base_url_variables: Vec<Spanned<BaseUrlVariableTable>>,
     pub mcp_url: Option<Spanned<String>>,
     #[serde(default)]
     pub hosts: Vec<Spanned<String>>,
@@ -47,6 +51,30 @@ pub struct ProviderTable {
     pub bearer: Option<Spanned<SchemeTable>>,
     pub basic: Option<Spanned<SchemeTable>>,
     pub oauth: Option<Spanned<OAuthTable>>,
+}
+
+/// A variable of the base URL: its name alone, or with what follows the URL in it.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "neither a name nor a table with name and path")]
+pub enum BaseUrlVariableTable {
+    Name(String),
+    At(BaseUrlAt),
+}
+
+/// `{ name = "X_BASE_URL", path = "/v1" }`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BaseUrlAt {
+    pub name: String,
+    pub path: String,
+}
+
+/// One text or several.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "neither a text nor a list of texts")]
+pub enum Texts {
+    One(String),
+    Several(Vec<String>),
 }
 
 /// `[provider.ID.api_key]`, `[provider.ID.bearer]`, `[provider.ID.basic]`
@@ -61,6 +89,7 @@ pub struct SchemeTable {
     pub verify: Option<Spanned<String>>,
     pub verify_with: Option<Spanned<VerifyTable>>,
     pub create_at: Option<Spanned<String>>,
+    pub placeholder: Option<Spanned<Texts>>,
     pub pkce: Option<Spanned<PkceTable>>,
     pub poll: Option<Spanned<PollTable>>,
 }
@@ -102,6 +131,7 @@ pub struct OAuthTable {
     pub clears: Vec<Spanned<String>>,
     pub verify: Option<Spanned<String>>,
     pub verify_with: Option<Spanned<VerifyTable>>,
+    pub placeholder: Option<Spanned<Texts>>,
 
     pub issuer: Option<Spanned<String>>,
     pub trusted_issuer: Option<Spanned<String>>,
@@ -257,6 +287,19 @@ pub struct McpTable {
     pub list_wait: Option<Spanned<String>>,
     pub call_wait: Option<Spanned<String>>,
     pub answer_wait: Option<Spanned<String>>,
+}
+
+/// `[proxy."NAME"]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyTable {
+    #[serde(default)]
+    pub allow: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub deny: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub secret_headers: BTreeMap<Spanned<String>, Spanned<String>>,
+    pub id_header: Option<Spanned<String>>,
 }
 
 /// `[agent.ID]`

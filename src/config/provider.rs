@@ -8,9 +8,12 @@ use serde::Deserialize;
 use toml::Spanned;
 use url::Url;
 
-use super::file::{OAuthTable, Problem, ProviderTable, SchemeTable, VerifyTable};
+use super::file::{
+    BaseUrlVariableTable, OAuthTable, Problem, ProviderTable, SchemeTable, Texts, VerifyTable,
+};
 use super::identity::Identity;
 use super::key_flow::{KeyFlow, key_flow};
+use super::key_shape::KeyShape;
 use super::oauth::OAuth;
 use super::value::{self, Header};
 use crate::credential::{Kind, is_part};
@@ -26,11 +29,21 @@ pub struct Provider {
     /// In lower case, with the port where it is not the scheme's own.
     pub hosts: Vec<String>,
     pub base_url: Option<String>,
+    /// The variables from which its programs take the base URL.
+    pub base_url_variables: Vec<BaseUrlVariable>,
     /// The remote MCP server.
     pub mcp_url: Option<String>,
     /// One for each kind of credential, never empty. The first is what a login makes by default.
     pub schemes: Vec<Scheme>,
     pub note: Option<String>,
+}
+
+/// An environment variable that names the base URL to programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseUrlVariable {
+    pub name: String,
+    /// What follows `base_url` in it: empty, or begins with a slash.
+    pub path: String,
 }
 
 /// Where a provider was written.
@@ -61,6 +74,8 @@ pub struct Scheme {
     pub verify: Option<Verify>,
     /// The page where a person makes a key.
     pub create_at: Option<String>,
+    /// The shapes of real credentials of this kind, which some programs look at; the first is the usual one.
+    pub placeholder: Vec<KeyShape>,
     /// How a key or token is had through the browser; then that is the way by default.
     pub flow: Option<KeyFlow>,
     /// Present when, and only when, the kind is OAuth.
@@ -179,6 +194,7 @@ impl Provider {
             return Err(Problem::new(id.span(), what));
         }
         let base_url = value::optional_url(table.base_url.as_ref())?;
+        let base_url_variables = base_url_variables(&table)?;
         let mcp_url = value::optional_url(table.mcp_url.as_ref())?;
         let named = table.hosts.iter().map(value::host).collect::<Result<Vec<_>, _>>()?;
         let title = table.title.as_deref().map_or_else(|| id.get_ref().clone(), crate::text::clean);
@@ -195,11 +211,35 @@ impl Provider {
             source,
             hosts,
             base_url,
+            base_url_variables,
             mcp_url,
             schemes,
             note,
         })
     }
+}
+
+fn base_url_variables(table: &ProviderTable) -> Result<Vec<BaseUrlVariable>, Problem> {
+    let mut found: Vec<BaseUrlVariable> = Vec::new();
+    for entry in &table.base_url_variables {
+        let (name, path) = match entry.get_ref() {
+            BaseUrlVariableTable::Name(name) => (name, ""),
+            BaseUrlVariableTable::At(at) => (&at.name, at.path.as_str()),
+        };
+        let problem = |what: &str| Problem::new(entry.span(), what);
+        if table.base_url.is_none() {
+            return Err(problem("is for the base URL, which is missing"));
+        }
+        value::check_variable(name).map_err(|error| problem(&error.to_string()))?;
+        if !path.is_empty() && !value::is_path(path) {
+            return Err(problem("has a path that does not begin with '/', or cannot follow a URL"));
+        }
+        if found.iter().any(|other| other.name == *name) {
+            return Err(problem("stands here twice"));
+        }
+        found.push(BaseUrlVariable { name: name.clone(), path: path.to_owned() });
+    }
+    Ok(found)
 }
 
 /// Hosts of the URLs, then the named ones, each once.
@@ -253,9 +293,20 @@ fn scheme(kind: Kind, table: &SchemeTable) -> Result<Scheme, Problem> {
         verify: verify(table.verify.as_ref(), table.verify_with.as_ref(), &header)?,
         header,
         create_at: value::optional_url(table.create_at.as_ref())?,
+        placeholder: placeholder(table.placeholder.as_ref())?,
         flow: flow(kind, table)?,
         oauth: None,
     })
+}
+
+fn placeholder(written: Option<&Spanned<Texts>>) -> Result<Vec<KeyShape>, Problem> {
+    let Some(written) = written else { return Ok(Vec::new()) };
+    let texts = match written.get_ref() {
+        Texts::One(text) => std::slice::from_ref(text),
+        Texts::Several(texts) => texts,
+    };
+    let shape = |text: &String| KeyShape::check(&Spanned::new(written.span(), text.clone()));
+    texts.iter().map(shape).collect()
 }
 
 fn flow(kind: Kind, table: &SchemeTable) -> Result<Option<KeyFlow>, Problem> {
@@ -303,6 +354,7 @@ fn oauth_scheme(table: Spanned<OAuthTable>, has_mcp_url: bool) -> Result<Scheme,
         clears: std::mem::take(&mut table.clears),
         verify: table.verify.take(),
         verify_with: table.verify_with.take(),
+        placeholder: table.placeholder.take(),
         ..SchemeTable::default()
     };
     let oauth = OAuth::check(table)?;
@@ -384,6 +436,32 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn variables_of_the_base_url_have_a_name_and_what_follows() {
+        let text = "[provider.x]\nbase_url = \"https://x.example\"\nbase_url_variables = [\"X_URL\", { name = \"X_API\", path = \"/v1\" }]\nbearer = { placeholder = \"x-\" }\n";
+        let config = Config::parse("c.toml".as_ref(), text).unwrap();
+        let provider = config.provider("x").unwrap();
+        let variables = provider.base_url_variables.iter().map(|it| (&*it.name, &*it.path));
+        assert_eq!(variables.collect::<Vec<_>>(), [("X_URL", ""), ("X_API", "/v1")]);
+        assert_eq!(provider.schemes[0].placeholder[0].text(), "x-");
+        for (entries, part) in [
+            ("\"X URL\"", "not a variable name"),
+            ("\"PATH\"", "steers"),
+            ("\"HTTPS_PROXY\"", "steers"),
+            ("\"X\", \"X\"", "twice"),
+            ("{ name = \"X\", path = \"v1\" }", "begin with '/'"),
+            ("{ name = \"X\", path = \"/../v1\" }", "begin with '/'"),
+            ("{ name = \"X\", path = \"/v1?x\" }", "begin with '/'"),
+            ("{ name = \"X\" }", "neither a name nor a table"),
+            ("1", "neither a name nor a table"),
+        ] {
+            let text = format!(
+                "[provider.x]\nbase_url = \"https://x.example\"\nbase_url_variables = [{entries}]\nbearer = {{}}\n"
+            );
+            assert_refused(&text, "config.toml:3: provider.x.base_url_variables: ", part);
+        }
+    }
+
+    #[test]
     fn a_provider_needs_a_name_and_a_kind() {
         assert_refused("\n[provider.X.bearer]\n", "config.toml:2: provider.X: ", "lower-case");
         assert_refused("[provider.x]\ntitle = \"x\"\n", "config.toml:1: provider.x: ", "api_key");
@@ -400,6 +478,10 @@ pub(super) mod tests {
             ("bearer.variables = [\"A\", \"A\"]", "bearer.variables: ", "twice"),
             ("bearer.clears = [\"LD_PRELOAD\"]", "bearer.clears: ", "steers"),
             ("bearer.create_at = \"here\"", "bearer.create_at: ", "not a URL"),
+            ("bearer.placeholder = \"x{9}\"", "bearer.placeholder: ", "chance"),
+            ("bearer.placeholder = [\"x\", \"a b\"]", "bearer.placeholder: ", "shape of a key"),
+            ("bearer.placeholder = 1", "bearer.placeholder: ", "neither a text nor a list"),
+            ("base_url_variables = [\"X_URL\"]", "base_url_variables: ", "missing"),
         ] {
             assert_refused(&format!("{begin}{line}\n"), &format!("{at}{key}"), part);
         }

@@ -224,6 +224,13 @@ pub fn mcp_extra(name: &Spanned<String>) -> Result<(), Problem> {
     Err(problem(name, "is not the name of a header that can be set here"))
 }
 
+/// The path of a URL from its slash on, without query, empty segments or ones that lead elsewhere.
+pub fn is_path(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let segment = |segment: &str| !["", ".", ".."].contains(&segment) && segment.bytes().all(plain);
+    text.strip_prefix('/').is_some_and(|rest| rest.split('/').all(segment))
+}
+
 /// RFC 9110 §5.6.2.
 fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)

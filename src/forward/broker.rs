@@ -13,6 +13,7 @@ use crate::config::Scheme;
 use crate::credential::Credential;
 use crate::http::Answer;
 use crate::secret::{Secret, conceal};
+use crate::store::Glimpse;
 
 /// Time that a token lives which is sent to a server, unless its whole life is short.
 const MIN_TTL: SignedDuration = SignedDuration::from_mins(1);
@@ -28,6 +29,8 @@ pub struct Held {
     pub credential: Credential,
     /// Stable, random, not secret.
     pub id: String,
+    /// The store's index before it was resolved; `None`: changes there are not heeded.
+    pub entry: Option<Glimpse>,
 }
 
 impl Held {
@@ -35,6 +38,11 @@ impl Held {
     pub fn lives(&self, now: Timestamp) -> bool {
         let Some((tokens, _)) = self.credential.as_oauth() else { return true };
         tokens.expires_at.is_none_or(|end| end.duration_since(now) > self.least_ttl())
+    }
+
+    /// Whether somebody signed out, signed in or refreshed since, as far as that is heeded.
+    pub fn is_past(&self) -> bool {
+        self.entry.as_ref().is_some_and(Glimpse::is_past)
     }
 
     /// How long a token has to live that is sent to a server.
@@ -153,15 +161,20 @@ impl Broker {
         Self { state, ..Self::new(asks) }
     }
 
-    /// The credential that works now. Asked once for all who wait.
+    /// The credential that works now. Asked once for all who wait, and again once another process has changed
+    /// what is stored; where that cannot be read, what is in hand goes on.
     pub async fn fresh(&self) -> Result<Option<Arc<Held>>, Trouble> {
         let mut state = self.state.lock().await;
-        match &*state {
+        let living = match &*state {
             State::Nobody => return Ok(None),
-            State::Held(held) if held.lives(Timestamp::now()) => return Ok(Some(held.clone())),
-            State::Held(_) | State::Unasked => {}
+            State::Held(held) if held.lives(Timestamp::now()) => Some(held.clone()),
+            State::Held(_) | State::Unasked => None,
+        };
+        match living {
+            Some(held) if !held.is_past() => Ok(Some(held)),
+            Some(held) => self.ask(&mut state, None).await.or(Ok(Some(held))),
+            None => self.ask(&mut state, None).await,
         }
-        self.ask(&mut state, None).await
     }
 
     /// Another credential than the one that was rejected, if there is one or it can be renewed. `None` for
@@ -300,4 +313,55 @@ impl Broker {
 /// Only at the end of the process, or after a bug that was reported already.
 fn gone() -> Trouble {
     Trouble("authctl is ending".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    /// As long as nothing changes, the thread that has the store is asked once.
+    #[tokio::test]
+    async fn the_store_is_asked_again_only_once_its_index_has_changed() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("entry");
+        std::fs::write(&file, "first").unwrap();
+        let (asks, mut queue) = mpsc::unbounded_channel();
+        let path = file.clone();
+        let desk = tokio::spawn(async move {
+            let mut asked = 0;
+            while let Some(Ask::Fresh { reply, .. }) = queue.recv().await {
+                asked += 1;
+                let entry = Some(Glimpse::of(path.clone()));
+                let scheme = Config::default().provider("groq").unwrap().schemes[0].clone();
+                let credential = Credential::ApiKey { key: Secret::new(format!("key {asked}")) };
+                let held = Held { scheme, credential, id: String::new(), entry };
+                let _ = reply.send(match asked {
+                    1 | 2 => Ok(Some(Arc::new(held))),
+                    3 => Err(Trouble("the store is locked".to_owned())),
+                    _ => Ok(None),
+                });
+            }
+            asked
+        });
+        let broker = Broker::new(asks);
+        let key = async || {
+            let held = broker.fresh().await.unwrap();
+            held.map(|held| held.credential.secret().expose().to_owned())
+        };
+        for expected in ["key 1", "key 1"] {
+            assert_eq!(key().await.as_deref(), Some(expected));
+        }
+        std::fs::write(&file, "another").unwrap();
+        for expected in ["key 2", "key 2"] {
+            assert_eq!(key().await.as_deref(), Some(expected));
+        }
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(key().await.as_deref(), Some("key 2"), "what cannot be read is no sign-out");
+        for _ in 0..2 {
+            assert_eq!(key().await, None);
+        }
+        drop(broker);
+        assert_eq!(desk.await.unwrap(), 4);
+    }
 }

@@ -39,6 +39,8 @@ pub struct Passage {
     pub injections: Vec<Injection>,
     /// Further headers that are replaced, and not passed on as they came.
     pub replaced: Vec<HeaderName>,
+    /// The header that tells the id of the first credential.
+    pub id_header: Option<HeaderName>,
 }
 
 /// What came back.
@@ -66,13 +68,14 @@ pub enum Broken {
 impl Relay {
     /// Sends the request and comes back with the head of the answer. Dropped, the request is cancelled.
     pub async fn send(&self, passage: Passage) -> Result<Relayed, Broken> {
-        let Passage { request, uri, injections, replaced } = passage;
+        let Passage { request, uri, injections, replaced, id_header } = passage;
         let (mut head, body) = request.into_parts();
         let waits = waits(&head.headers);
         let upgrade = Upgrade::asked(&mut head);
         let versions = versions(&head, &uri, upgrade.is_some());
         headers::strip_request(&mut head.headers);
-        for name in AUTHENTICATION.iter().chain(&replaced) {
+        let injected = injections.iter().filter_map(Injection::header);
+        for name in AUTHENTICATION.iter().chain(&replaced).chain(injected).chain(&id_header) {
             head.headers.remove(name);
         }
         if let Some(upgrade) = &upgrade {
@@ -84,7 +87,11 @@ impl Relay {
         let mut held = self.fresh(&injections).await?;
         let (mut renewed, mut proven_again) = (false, false);
         loop {
-            let parts = self.dressed(&head, &uri, &injections, &held)?;
+            let mut parts = self.dressed(&head, &uri, &injections, &held)?;
+            if let (Some(name), Some(Some(held))) = (&id_header, held.first()) {
+                let id = HeaderValue::from_str(&held.id).map_err(|_| Broken::Request)?;
+                parts.headers.insert(name, id);
+            }
             let request = body.put(parts, waits);
             let sent = self.upstream.send(request, versions);
             let Ok(sent) = tokio::time::timeout(HEAD_TIME, sent).await else {
@@ -100,8 +107,37 @@ impl Relay {
                     continue;
                 }
             }
+            if renewed
+                && response.status() == StatusCode::UNAUTHORIZED
+                && let Some(injection) = injections.first()
+            {
+                injection.source.broker.note_vain().await;
+            }
             return Ok(Relayed { response: returned(response, upgrade), held });
         }
+    }
+
+    /// Passes a request on to where no credential goes: only what concerns the connection stays behind.
+    pub async fn send_untouched(
+        &self,
+        request: Request<Streams>,
+        uri: Uri,
+    ) -> Result<Response<Incoming>, Broken> {
+        let (mut head, body) = request.into_parts();
+        let waits = waits(&head.headers);
+        let upgrade = Upgrade::asked(&mut head);
+        let versions = versions(&head, &uri, upgrade.is_some());
+        headers::strip_request(&mut head.headers);
+        if let Some(upgrade) = &upgrade {
+            upgrade.ask(&mut head);
+        }
+        let mut body = Outgoing::take(body, false).await.map_err(|_| Broken::Request)?;
+        let parts = self.dressed(&head, &uri, &[], &[])?;
+        let sent = self.upstream.send(body.put(parts, waits), versions);
+        let Ok(sent) = tokio::time::timeout(HEAD_TIME, sent).await else {
+            return Err(http::Error::TimedOut { host: host_of(&uri), sent: true }.into());
+        };
+        Ok(returned(sent?, upgrade))
     }
 
     async fn fresh(&self, injections: &[Injection]) -> Result<Vec<Option<Arc<Held>>>, Broken> {

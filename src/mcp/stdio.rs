@@ -27,8 +27,10 @@ pub enum Line {
     Bad(Message),
 }
 
-/// What is written at a time.
-const PIECE: usize = 64 << 10;
+/// Short messages that wait for one another, in bytes.
+const TOGETHER: usize = 64 << 10;
+/// What is written of a long one at a time.
+const PIECE: usize = 256 << 10;
 /// How long a host that has ended may take to read on.
 const LAST_READ: Duration = Duration::from_millis(500);
 
@@ -39,9 +41,9 @@ pub struct Stdout {
 
 impl Host for Stdout {
     fn send(&self, message: Message) {
-        let mut line = message.into_text();
-        line.push('\n');
-        backlog::grow(line.len());
+        // Its end is written beside it: put behind a long text, it would have that copied.
+        let line = message.into_text();
+        backlog::grow(line.len() + 1);
         // The thread ends only with the pipe, and then nobody reads any more.
         let _ = self.lines.send(line);
     }
@@ -70,7 +72,7 @@ impl Stdout {
 
 /// Starts the thread that writes.
 pub fn stdout() -> io::Result<Stdout> {
-    let mut out = BufWriter::with_capacity(PIECE, duplicate_stdout()?);
+    let mut out = BufWriter::with_capacity(TOGETHER, duplicate_stdout()?);
     let (lines, mut queue) = mpsc::unbounded_channel::<String>();
     thread::spawn(move || {
         signals::leave_to_main_thread();
@@ -101,10 +103,10 @@ fn duplicate_stdout() -> io::Result<File> {
 }
 
 fn write_line(out: &mut impl Write, line: &str, unflushed: &mut usize) -> io::Result<()> {
-    for piece in line.as_bytes().chunks(PIECE) {
+    for piece in line.as_bytes().chunks(PIECE).chain([&b"\n"[..]]) {
         out.write_all(piece)?;
         *unflushed += piece.len();
-        if *unflushed >= PIECE {
+        if *unflushed >= TOGETHER {
             flush(out, unflushed)?;
         }
     }

@@ -3,11 +3,17 @@
 //! proxy for everything else.
 
 mod answer;
+mod authority;
+mod bundle;
 mod connect;
+mod placeholder;
+mod reflection;
 mod refusal;
 mod reverse;
 mod routes;
+mod rules;
 mod session;
+mod signals;
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -18,14 +24,20 @@ use std::sync::Arc;
 use hyper::header::HeaderName;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 
+pub use authority::Authority;
+pub use bundle::Bundle;
+pub use placeholder::like;
 pub use refusal::Refusal;
 pub use routes::{Route, Upstream};
+pub use rules::Rules;
 pub use session::{Pass, Session};
 
 use crate::config::Provider;
-use crate::forward::{Held, Relay, Source};
+use crate::forward::{Held, Injection, Relay, Source};
 use crate::listen::{self, Ambiguity, Peer, Sockets, Streams};
+use crate::login_signal::Signal;
 use answer::{Answer, local};
+use reflection::Secrets;
 
 /// A credential that requests get.
 pub struct Lent {
@@ -33,11 +45,62 @@ pub struct Lent {
     pub name: String,
     pub provider: Provider,
     pub source: Rc<Source>,
+    /// Requests that may go out with it.
+    pub rules: Rules,
+    /// What else goes with them.
+    pub further: Vec<Injection>,
+    /// The header that tells its id.
+    pub id_header: Option<HeaderName>,
+    /// What no answer may repeat, and of which credential that was made.
+    starring: RefCell<Option<(Arc<Held>, Option<Rc<Secrets>>)>>,
+    /// What came of the last renewal that a server's answer made necessary.
+    renewed: RefCell<Option<Arc<Held>>>,
+}
+
+impl Lent {
+    pub fn new(name: String, provider: Provider, source: Rc<Source>) -> Self {
+        let (rules, further, id_header) = (Rules::default(), Vec::new(), None);
+        Self {
+            name,
+            provider,
+            source,
+            rules,
+            further,
+            id_header,
+            starring: RefCell::default(),
+            renewed: RefCell::default(),
+        }
+    }
+
+    /// Has the next requests go with another token than the one that an answer refused; not again and again.
+    async fn renew(&self, refused: Arc<Held>) {
+        let is_new = self.renewed.borrow().as_ref().is_some_and(|new| Arc::ptr_eq(new, &refused));
+        if is_new {
+            self.source.broker.note_vain().await;
+            return;
+        }
+        // What stands in the way is said at the next request, which needs it.
+        if let Ok(Some(new)) = self.source.broker.instead_of(Some(&refused)).await {
+            *self.renewed.borrow_mut() = Some(new);
+        }
+    }
+
+    fn secrets(&self, held: &Arc<Held>) -> Option<Rc<Secrets>> {
+        let mut starring = self.starring.borrow_mut();
+        match &*starring {
+            Some((known, secrets)) if Arc::ptr_eq(known, held) => secrets.clone(),
+            _ => {
+                let secrets = Secrets::of(&held.credential).map(Rc::new);
+                *starring = Some((held.clone(), secrets.clone()));
+                secrets
+            }
+        }
+    }
 }
 
 /// What a proxy serves, to whom.
 pub struct Plan {
-    pub credentials: Vec<Lent>,
+    pub credentials: Vec<Rc<Lent>>,
     pub routes: Vec<Route>,
     pub session: Session,
     /// The secret in the path that clients without a key may use.
@@ -52,6 +115,10 @@ pub trait Watch {
     fn passed(&self, passed: &Passed<'_>);
     /// A request went no further.
     fn refused(&self, refusal: &Refusal, target: &str);
+    /// A server says in its answer that somebody has to sign in, or more.
+    fn signalled(&self, credential: &Lent, was_presented: bool, signal: &Signal);
+    /// A client did not believe the certificate for `host`, or speaks no TLS to it.
+    fn unbelieved(&self, host: &str);
 }
 
 /// A request that got its answer; nothing of it is secret.
@@ -67,14 +134,14 @@ pub struct Proxy {
     port: u16,
     plan: Plan,
     relay: Relay,
-    watch: Box<dyn Watch>,
+    watch: Rc<dyn Watch>,
     /// Headers beyond the usual ones in which the providers want their credentials.
     further: Vec<HeaderName>,
-    tasks: RefCell<()>,
+    authority: Authority,
 }
 
 impl Proxy {
-    pub fn new(port: u16, plan: Plan, watch: Box<dyn Watch>) -> Self {
+    pub fn new(port: u16, plan: Plan, authority: Authority, watch: Rc<dyn Watch>) -> Self {
         let mut further: Vec<HeaderName> = Vec::new();
         for lent in &plan.credentials {
             let names = lent.provider.schemes.iter().map(|scheme| &scheme.header.name);
@@ -82,8 +149,7 @@ impl Proxy {
         }
         further.sort_by(|one, other| one.as_str().cmp(other.as_str()));
         further.dedup();
-        let tasks = RefCell::default();
-        Self { port, plan, relay: Relay::default(), watch, further, tasks }
+        Self { port, plan, relay: Relay::default(), watch, further, authority }
     }
 
     /// Serves until dropped.

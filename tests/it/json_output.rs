@@ -325,6 +325,11 @@ fn an_import_lists_what_it_found_and_did() {
     let shown = document("import", with_files, &["import"], "");
     assert_eq!((&shown["found"][0]["state"], &shown["stored"]), (&json!("new"), &json!([])));
     assert_eq!(shown["unreadable"].as_array().unwrap().len(), 1);
+    assert_eq!(shown["differences"], json!([]));
+    let dry = document("import", with_files, &["import", "--dry-run"], "");
+    let difference = dry["differences"][0]["difference"].as_str().unwrap();
+    assert!(difference.contains("\n-GROQ_API_KEY=…\n+# GROQ_API_KEY: authctl exec"), "{dry}");
+    assert_eq!((&dry["stored"], dry["differences"].as_array().unwrap().len()), (&json!([]), 1));
     let done = document("import", with_files, &["import", "--rewrite"], "");
     assert_eq!((&done["stored"], &done["found"][0]["rewritten"]), (&json!(["groq"]), &json!(true)));
     refused(with_files, &["import", ".mcp.json"], "", 2);
@@ -360,6 +365,10 @@ fn clients_and_their_servers_are_documents() {
     let gone = document("mcp_change", installed, &remove, "");
     assert_eq!(gone["files"][0]["change"], "removed");
     document("import", installed, &["mcp", "import"], "");
+    let dry = document("import", installed, &["mcp", "import", "--dry-run"], "");
+    let difference = dry["differences"][0]["difference"].as_str().unwrap();
+    assert!(difference.contains("\"--with\", \"groq\""), "{dry}");
+    assert!(!dry.to_string().contains(KEY), "{dry}");
     refused(installed, &["mcp", "remove", "claude-code", "x", "--project"], "", 2);
     refused(with_client, &remove, "", 2);
     refused(with_client, &["mcp", "install", "emacs", url], "", 2);

@@ -55,15 +55,23 @@ mod mcp_child_faults;
 #[cfg(unix)]
 mod mcp_clients;
 #[cfg(unix)]
+mod mcp_clients_asked;
+#[cfg(unix)]
 mod mcp_convert;
 #[cfg(unix)]
 mod mcp_gates;
 #[cfg(unix)]
 mod mcp_hostile;
 #[cfg(unix)]
+mod mcp_import;
+#[cfg(unix)]
 mod mcp_legacy;
+#[cfg(unix)]
+mod mcp_links;
 #[cfg(target_os = "linux")]
 mod mcp_listen;
+#[cfg(target_os = "linux")]
+mod mcp_long;
 #[cfg(unix)]
 mod mcp_modern;
 #[cfg(unix)]
@@ -89,6 +97,7 @@ mod real_dpop;
 mod real_keychain;
 mod real_machine;
 mod real_mcp;
+mod real_mcp_listen;
 mod real_mcp_local;
 mod real_mcp_sdks;
 mod real_mcp_sign_in;

@@ -164,8 +164,16 @@ fn flags_that_fit_only_an_address_or_only_a_listener_are_refused() {
         sandbox.run([&["mcp", "https://mcp.example/mcp"], &flags[..]].concat()).failure(2);
     }
     // The variable may be there for other servers.
-    sandbox.env("AUTHCTL_CLIENT_ID", "of-another-server");
-    assert_eq!(sandbox.run(["mcp", "--", "true"]).code(), 0);
+    assert!(!sandbox.run(["mcp", "--", "true"]).stderr.contains("AUTHCTL_CLIENT"));
+    for variable in ["AUTHCTL_CLIENT_ID", "AUTHCTL_CLIENT_SECRET"] {
+        sandbox.env(variable, "of-another-server");
+        let output = sandbox.run(["mcp", "--", "true"]);
+        assert!(
+            output.stderr.contains(&format!("{variable} is set, and is not used")),
+            "{output:?}"
+        );
+        assert!(!output.stderr.contains("of-another-server") && output.code() == 0, "{output:?}");
+    }
 }
 
 #[test]
@@ -271,6 +279,78 @@ fn what_left_the_group_of_the_server_ends_as_well() {
         }
         eventually("the end of the daemon", || is_gone(daemon).then_some(()));
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_that_a_server_started_outlives_authctl() {
+    for (left, signal) in [
+        ("orphan", Some(Signal::KILL)),
+        ("daemon", Some(Signal::KILL)),
+        ("hermit", Some(Signal::KILL)),
+        ("hermit", Some(Signal::TERM)),
+        ("hermit", None),
+    ] {
+        let mut sandbox = with_key();
+        sandbox.env("STUBBORN", if signal == Some(Signal::KILL) { "yes" } else { "" });
+        let mut host = Host::around(&sandbox, &WITH_KEY);
+        host.initialize();
+        assert_eq!(text(&host.call(left)), "left");
+        let log = server_log(&sandbox);
+        let named = log.iter().find_map(|line| line.strip_prefix(left)?.strip_prefix(' '));
+        let process = pid(named.unwrap());
+        assert!(!is_gone(process));
+        let server = server_pid(&sandbox);
+        match signal {
+            None => drop(host.leave()),
+            Some(signal) => {
+                kill_process(pid_of(&host.running), signal).unwrap();
+                eventually("the end", || host.running.child.try_wait().unwrap());
+            }
+        }
+        eventually("the end of the server", || is_gone(server).then_some(()));
+        eventually(&format!("the end of the {left}"), || is_gone(process).then_some(()));
+    }
+}
+
+/// Parent of a process.
+#[cfg(target_os = "linux")]
+fn parent(process: rustix::process::Pid) -> rustix::process::Pid {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).unwrap();
+    pid(stat.rsplit_once(')').unwrap().1.split_whitespace().nth(1).unwrap())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_keeper_of_a_server_has_nothing_and_takes_the_server_with_it() {
+    let mut sandbox = with_key();
+    sandbox.env("STUBBORN", "yes");
+    // More than a pipe holds.
+    let long = "x".repeat(100_000);
+    sandbox.env("LONG", &long);
+    let mut host = Host::around(&sandbox, &WITH_KEY);
+    host.initialize();
+    assert_eq!(text(&host.call("secret")), "signed in");
+    let server = server_pid(&sandbox);
+    let of = |process: rustix::process::Pid, file: &str| {
+        std::fs::read(format!("/proc/{}/{file}", process.as_raw_nonzero())).unwrap_or_default()
+    };
+    let has_long = |text: &[u8]| text.windows(99_999).any(|part| part == &long.as_bytes()[1..]);
+    assert!(has_long(&of(server, "environ")));
+    let keeper = parent(server);
+    assert_eq!(parent(keeper), pid_of(&host.running));
+    assert_eq!(of(keeper, "environ"), b"");
+    let streams = |number| {
+        let path = format!("/proc/{}/fd/{number}", keeper.as_raw_nonzero());
+        std::fs::read_link(path).map(|path| path.to_string_lossy().into_owned())
+    };
+    for stream in [0, 1].map(streams).into_iter().flatten() {
+        assert_eq!(stream, "/dev/null");
+    }
+    kill_process(keeper, Signal::KILL).unwrap();
+    eventually("the end of the server", || is_gone(server).then_some(()));
+    let status = eventually("the end", || host.running.child.try_wait().unwrap());
+    assert_eq!(status.signal(), Some(9), "{status}");
 }
 
 #[test]
@@ -449,4 +529,32 @@ fn the_secret_is_in_no_arguments() {
     }
     assert!(server().is_file());
     host.leave().success();
+}
+
+#[test]
+fn host_and_server_of_different_revisions_understand_each_other() {
+    let mut sandbox = Sandbox::new();
+    prepare(&mut sandbox);
+    sandbox.env("MODERN", "only");
+    let mut host = Host::around(&sandbox, &[]);
+    let greeting = host.initialize();
+    assert_eq!(greeting["result"]["serverInfo"]["name"], "scripted");
+    assert_eq!(greeting["result"]["protocolVersion"], "2025-11-25");
+    assert_eq!(text(&host.call("echo")), "echo 1.50");
+    host.leave();
+
+    for (name, value) in [("MODERN", ""), ("STRICT", "yes")] {
+        sandbox.env("MODERN", "");
+        sandbox.env(name, value);
+        let mut host = Host::around(&sandbox, &[]);
+        let meta = json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+        });
+        let found = host.request("server/discover", &json!({"_meta": meta}));
+        assert_eq!(found["result"]["supportedVersions"], json!(["2026-07-28"]), "{name}");
+        let echo = host.request("tools/call", &json!({"name": "echo", "_meta": meta}));
+        assert_eq!((text(&echo), &echo["result"]["resultType"]), ("echo 1.50", &json!("complete")));
+        host.leave();
+    }
 }

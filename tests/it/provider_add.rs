@@ -562,3 +562,52 @@ fn whoever_has_a_key_needs_no_client() {
     assert_eq!(step(&steps, "refresh"), [(false, "a key is not refreshed".to_owned())]);
     assert!(step(&steps, "credential")[0].0);
 }
+
+// ------------------------------------------------------------------------------- what programs read
+
+#[test]
+fn variables_of_the_base_url_are_written_and_shown() {
+    let sandbox = with_config();
+    let flags = [
+        "--api-key",
+        "--base-url",
+        "https://api.acme.example/v2",
+        "--base-url-variable",
+        "ACME_URL",
+    ];
+    add(&sandbox, &[&["acme"], &flags[..], &["--base-url-variable", "ACME_BASE"]].concat())
+        .success();
+    assert!(config(&sandbox).contains("base_url_variables = [\"ACME_URL\", \"ACME_BASE\"]"));
+    let shown = sandbox.run(["provider", "show", "acme", "--json"]).json();
+    let expected = json!([{ "name": "ACME_URL", "path": "" }, { "name": "ACME_BASE", "path": "" }]);
+    assert_eq!(shown["provider"]["base_url_variables"], expected);
+    assert_eq!(shown["provider"]["kinds"][0]["placeholder"], json!([]));
+
+    let text = "[provider.x]\nbase_url = \"https://x.example\"\nbase_url_variables = [{ name = \"X_URL\", path = \"/v1\" }]\napi_key.placeholder = [\"x-\", \"y_{40x}\"]\n";
+    sandbox.write_config(text);
+    let shown = sandbox.run(["provider", "show", "x"]).success();
+    assert!(shown.contains("its variables  X_URL (with /v1)\n"), "{}", shown);
+    assert!(shown.contains("looks like     x- y_{40x}\n"), "{}", shown);
+    let shown = sandbox.run(["provider", "show", "x", "--json"]).json();
+    let variables = json!([{ "name": "X_URL", "path": "/v1" }]);
+    assert_eq!(shown["provider"]["base_url_variables"], variables);
+    assert_eq!(shown["provider"]["kinds"][0]["placeholder"], json!(["x-", "y_{40x}"]));
+
+    // Another provider beside it changes nothing here.
+    add(&sandbox, &["other", "--api-key"]).success();
+    assert!(config(&sandbox).starts_with(text), "{}", config(&sandbox));
+}
+
+#[test]
+fn a_variable_that_steers_programs_names_no_base_url() {
+    let sandbox = with_config();
+    for (flags, part) in [
+        (&["--base-url", "https://x.example", "--base-url-variable", "LD_PRELOAD"][..], "steers"),
+        (&["--base-url", "https://x.example", "--base-url-variable", "A B"], "not a variable name"),
+        (&["--base-url-variable", "X_URL"], "missing"),
+    ] {
+        let refused = add(&sandbox, &[&["x", "--api-key"], flags].concat()).failure(2);
+        assert!(refused.contains(part), "{}", refused);
+    }
+    assert_eq!(config(&sandbox), CONFIG);
+}

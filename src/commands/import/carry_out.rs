@@ -52,7 +52,7 @@ fn keeps_server(found: &Found, item: &Item) -> bool {
 pub fn rewrite(context: &Context, found: &Found, done: &mut Done) -> Result<(), CommandError> {
     for source in &found.sources {
         let Some(after) = rewritten(context, found, source)? else { continue };
-        match client_file::replace(context, &source.path, Some(&source.text), &after)? {
+        match client_file::replace(context, &source.file, Some(&source.text), &after)? {
             Replaced::Done(backup) => {
                 done.rewritten.extend(backup.map(|backup| (source.path.clone(), backup)));
             }

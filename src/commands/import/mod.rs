@@ -125,7 +125,7 @@ fn take_over(
         if wishes.apply || wishes.rewrite {
             carry_out(context, wishes, &mut found, &mut done)?;
         }
-        report::as_json(context, &found, &done)?;
+        report::as_json(context, &found, &done, wishes.dry_run)?;
         return Ok(ExitCode::SUCCESS);
     }
     report::show(context, &found)?;
@@ -223,14 +223,20 @@ fn look(
         }
         Place::File(path, format) => (path, *format),
     };
-    let text = read(path)?;
+    let file = if places::is_users(path) { client_file::behind(path)? } else { path.clone() };
+    // Links of two clients may lead to one file.
+    if found.sources.iter().any(|source| source.file == file) {
+        return Ok(());
+    }
+    let text = read(&file)?;
     let literals = clients::literals(format, &text).map_err(|malformed| {
         CommandError::usage(format!("cannot take over {}: {malformed}", path.display()))
     })?;
     for literal in literals {
         found.items.extend(plan::item(context, path, literal, choices)?);
     }
-    found.sources.push(Source { path: path.clone(), format, text: Zeroizing::new(text) });
+    let (path, text) = (path.clone(), Zeroizing::new(text));
+    found.sources.push(Source { path, file, format, text });
     Ok(())
 }
 

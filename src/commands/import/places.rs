@@ -112,9 +112,19 @@ pub fn this_machine() -> Option<Machine<'static>> {
 /// What a command in this file is called by: a person's own files can have the path of authctl.
 pub fn program_in(path: &Path) -> String {
     let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let is_users = this_machine().is_some_and(|machine| {
-        let files = McpClient::ALL.into_iter().flat_map(|client| client.user_files(&machine));
-        files.map(|file| whole(&file)).any(|file| file == whole(path))
-    });
-    client_file::program(!is_users)
+    let path = whole(path);
+    client_file::program(!users_files().any(|file| whole(&file) == path))
+}
+
+/// Whether a client knows a person's own file by this path, whose links may be followed.
+pub fn is_users(path: &Path) -> bool {
+    users_files().any(|file| file == path)
+}
+
+fn users_files() -> impl Iterator<Item = PathBuf> {
+    let of_client = |client: McpClient| {
+        let machine = this_machine()?;
+        Some(client.user_files(&machine).into_iter().chain(client.earlier_file(&machine)))
+    };
+    McpClient::ALL.into_iter().filter_map(of_client).flatten()
 }

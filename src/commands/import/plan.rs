@@ -18,6 +18,8 @@ use crate::store::unless_damaged;
 /// A file as it was read.
 pub struct Source {
     pub path: PathBuf,
+    /// Where the links of a person's own file lead; else the same.
+    pub file: PathBuf,
     pub format: Format,
     pub text: Zeroizing<String>,
 }

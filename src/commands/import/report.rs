@@ -81,16 +81,27 @@ pub fn say_how(context: &Context, found: &Found) {
 
 /// What a rewrite would change, file by file.
 pub fn show_differences(context: &Context, found: &Found) -> Result<(), CommandError> {
+    for (_, difference) in differences(context, found)? {
+        context.ui.data(&client_file::painted(&difference))?;
+    }
+    context.ui.notice("Nothing was changed.");
+    Ok(())
+}
+
+fn differences<'a>(
+    context: &Context,
+    found: &'a Found,
+) -> Result<Vec<(&'a Path, String)>, CommandError> {
+    let mut differences = Vec::new();
     for source in &found.sources {
         let Some(after) = rewritten(context, found, source)? else { continue };
         let shown = |text: &str| is_ours(context, found, source, text);
         let before = Some(source.text.as_str());
         let difference =
-            client_file::difference(&source.path, source.format, before, &after, &shown);
-        context.ui.data(&client_file::painted(&difference))?;
+            client_file::difference(&source.file, source.format, before, &after, &shown);
+        differences.push((source.path.as_path(), difference));
     }
-    context.ui.notice("Nothing was changed.");
-    Ok(())
+    Ok(differences)
 }
 
 /// Whether a text in a file is one that a rewrite puts there.
@@ -178,7 +189,15 @@ fn say_what_stays(context: &Context, found: &Found, item: &Item) {
     }
 }
 
-pub fn as_json(context: &Context, found: &Found, done: &Done) -> Result<(), CommandError> {
+/// With what a rewrite would change, where that is asked for.
+pub fn as_json(
+    context: &Context,
+    found: &Found,
+    done: &Done,
+    dry_run: bool,
+) -> Result<(), CommandError> {
+    let differences = if dry_run { differences(context, found)? } else { Vec::new() };
+    let differences = differences.into_iter();
     let items = found.items.iter().map(|item| item_as_json(context, found, item, done));
     let unreadable = found.unreadable.iter();
     let rewritten = done.rewritten.iter();
@@ -187,6 +206,9 @@ pub fn as_json(context: &Context, found: &Found, done: &Done) -> Result<(), Comm
         "found": items.collect::<Vec<Value>>(),
         "unreadable": unreadable
             .map(|(file, reason)| json!({ "file": file, "reason": reason }))
+            .collect::<Vec<_>>(),
+        "differences": differences
+            .map(|(file, difference)| json!({ "file": file, "difference": difference }))
             .collect::<Vec<_>>(),
         "stored": done.stored.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "rewritten": rewritten

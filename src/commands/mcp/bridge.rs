@@ -94,7 +94,7 @@ const ANSWER_WAIT: Duration = Duration::from_mins(10);
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     if arguments.starts_child() {
-        arguments.client.refuse_id()?;
+        arguments.client.refuse_id(&*context.ui)?;
         let settings = settings(context, arguments, &McpRule::default());
         let (with, command) = (&arguments.with, &arguments.command);
         if arguments.listen.is_wanted() {

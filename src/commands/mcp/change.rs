@@ -98,13 +98,13 @@ pub fn carry_out(
 }
 
 fn planned(target: &Target, plan: &Planning<'_>) -> Result<Option<Plan>, CommandError> {
-    let before = super::read(&target.path)?;
+    let before = super::read(&target.file)?;
     let Some(step) = plan(target, before.as_deref())? else { return Ok(None) };
     let shown = |text: &str| step.shown.iter().any(|shown| shown == text);
     let difference = match step.kind {
         Change::Unchanged => String::new(),
         _ => client_file::difference(
-            &target.path,
+            &target.file,
             step.format,
             before.as_deref(),
             &step.after,
@@ -143,7 +143,7 @@ fn write(
         if one.step.kind == Change::Unchanged {
             return Ok(());
         }
-        let (path, before) = (&one.target.path, one.before.as_deref());
+        let (path, before) = (&one.target.file, one.before.as_deref());
         match client_file::replace(context, path, before, &one.step.after)? {
             Replaced::Done(backup) => {
                 one.backup = backup;
@@ -158,7 +158,7 @@ fn write(
             return Err(refusal);
         }
     }
-    let path = one.target.path.display();
+    let path = one.target.shown();
     Err(CommandError::new(
         Kind::Failed,
         format!("{path} was changed meanwhile by another program; it is as that one left it"),
@@ -172,7 +172,7 @@ fn report(context: &Context, plans: &[Plan], is_written: bool) -> Result<(), Com
         return Ok(());
     }
     for plan in plans {
-        let path = plan.target.path.display();
+        let path = plan.target.shown();
         let name = &plan.step.name;
         match plan.step.kind {
             Change::Unchanged => context.ui.notice(&format!("{path} has {name} already.")),

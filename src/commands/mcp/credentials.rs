@@ -172,10 +172,12 @@ impl Desk {
         min_ttl: Duration,
         force_refresh: bool,
     ) -> Result<Held, CommandError> {
+        // Before the store is read: what changes meanwhile is seen afterwards.
+        let entry = self.context.store().ok().map(|store| store.glimpse(&named.name));
         let resolved =
             given::resolve(&self.context, named, provider, min_ttl, force_refresh, None)?;
         let scheme = scheme_of(provider, &named.name, &resolved.credential)?.clone();
-        Ok(Held { scheme, credential: resolved.credential, id: resolved.id })
+        Ok(Held { scheme, credential: resolved.credential, id: resolved.id, entry })
     }
 }
 

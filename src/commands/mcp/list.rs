@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::target;
 use crate::clients::{self, Layout, McpClient, Server};
+use crate::commands::client_file;
 use crate::context::{Context, environment, working_directory};
 use crate::error::CommandError;
 use crate::interact::Interact;
@@ -93,7 +94,9 @@ fn find(arguments: &Arguments) -> Result<Vec<File>, CommandError> {
 
 impl File {
     fn read(client: Option<McpClient>, scope: Option<&'static str>, path: PathBuf) -> Self {
-        let servers = match super::read(&path) {
+        let file =
+            if scope == Some("user") { client_file::behind(&path) } else { Ok(path.clone()) };
+        let servers = match file.and_then(|file| super::read(&file)) {
             Ok(text) => {
                 let text = text.unwrap_or_default();
                 let layout =

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use super::bringer::Bringer;
-use super::credentials::trouble;
+use super::credentials::{quiet, trouble};
 use crate::audit::Outcome;
 use crate::commands::environment::{self, Environment, Wanted};
 use crate::commands::handing::{self, Handings};
 use crate::commands::purpose::{Purpose, record_login};
-use crate::context::{Context, Named, Options};
+use crate::context::{Context, Named};
 use crate::error::{CommandError, Kind};
 use crate::forward::{Address, Ask, Bring, Broker, SignInAsk, Trouble};
 use crate::headless::{Browser, Surroundings};
@@ -33,7 +33,7 @@ const MIN_TTL: Duration = Duration::from_mins(1);
 const FRESH: Duration = Duration::from_secs(10);
 
 /// What a server is, and what it gets.
-pub struct Plan {
+struct Plan {
     /// The command line up to its options, for hints.
     line: &'static str,
     program: OsString,
@@ -43,7 +43,7 @@ pub struct Plan {
 
 impl Plan {
     /// What was typed, else what the directory's manifest lists.
-    pub fn new(
+    fn new(
         context: &Context,
         line: &'static str,
         with: &[String],
@@ -136,6 +136,32 @@ impl Plan {
     }
 }
 
+/// A plan before its first outfit, and where it is made: stdin and stdout are a protocol's or nobody's already, so
+/// that nobody is asked there.
+pub struct Fitting {
+    pub context: Context,
+    plan: Plan,
+}
+
+impl Fitting {
+    /// Mistakes on the command line come to light here. `line` is how the command began, for hints.
+    pub fn new(
+        context: &Context,
+        line: &'static str,
+        with: &[String],
+        command: &[OsString],
+    ) -> Result<Self, CommandError> {
+        let context = Context::new(quiet(context), context.command_line);
+        let plan = Plan::new(&context, line, with, command)?;
+        Ok(Self { context, plan })
+    }
+
+    /// Gets the first credentials, where mistakes still end the command, and starts the threads.
+    pub fn open(self) -> Result<Wardrobe, CommandError> {
+        Wardrobe::open(&self.context, self.plan)
+    }
+}
+
 /// A wish to the thread: for what runs, if anything, and where the answer goes.
 type Wish = (Want, Option<Outfit>, oneshot::Sender<Result<Outfit, Trouble>>);
 
@@ -152,13 +178,12 @@ pub struct Wardrobe {
 }
 
 impl Wardrobe {
-    /// Gets the first credentials, where mistakes still end the command, and starts the threads.
-    pub fn open(context: &Context, options: Options, plan: Plan) -> Result<Self, CommandError> {
+    fn open(context: &Context, plan: Plan) -> Result<Self, CommandError> {
         let first = Some((plan.gather(context, Want::Fresh)?, Instant::now()));
         let (title, login_name) = (plan.title(), plan.login_name());
         let plan = Arc::new(plan);
         let sign_ins = Arc::new(AtomicUsize::new(0));
-        let command_line = context.command_line;
+        let (options, command_line) = (context.options(), context.command_line);
         let (wishes, queue) = mpsc::unbounded_channel();
         let (asks, questions) = mpsc::unbounded_channel();
         let (own, shared) = (options.clone(), Arc::clone(&plan));

@@ -60,7 +60,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
 fn with_the_server(targets: &[Target], plan: &Planning<'_>) -> Result<Vec<Target>, CommandError> {
     let mut found = Vec::new();
     for target in targets {
-        let text = super::read(&target.path)?;
+        let text = super::read(&target.file)?;
         if plan(target, text.as_deref())?.is_some() {
             found.push(target.clone());
         }
@@ -74,7 +74,7 @@ fn plan(
     target: &Target,
     text: Option<&str>,
 ) -> Result<Option<Step>, CommandError> {
-    let path = target.path.display();
+    let path = target.shown();
     let wrong = |malformed| CommandError::usage(format!("cannot change {path}: {malformed}"));
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
     let layout = target.layout(text);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use crate::clients::{Layout, Machine, McpClient};
+use crate::commands::client_file;
 use crate::commands::import::this_machine;
 use crate::context::{Context, working_directory};
 use crate::error::{CommandError, Kind};
@@ -36,16 +37,28 @@ impl Where {
 pub struct Target {
     pub client: Option<McpClient>,
     pub is_project: bool,
+    /// As the client knows it.
     pub path: PathBuf,
+    /// Where the links of a person's own file lead; else the same.
+    pub file: PathBuf,
 }
 
 impl Target {
+    fn plain(client: Option<McpClient>, is_project: bool, path: PathBuf) -> Self {
+        Self { client, is_project, file: path.clone(), path }
+    }
+
     /// How the file is written, where `text` is what is in it.
     pub fn layout(&self, text: &str) -> Layout {
         match self.client {
             Some(client) => client.layout(),
             None => Layout::of_file(&self.path, text),
         }
+    }
+
+    /// The path for people.
+    pub fn shown(&self) -> String {
+        client_file::shown(&self.path, &self.file)
     }
 
     pub fn scope(&self) -> Option<&'static str> {
@@ -79,18 +92,17 @@ pub fn targets(
     let mut targets = Vec::new();
     for client in clients {
         match of_client(client, &machine, place.project)? {
-            Some(target) if !targets.contains(&target) => targets.push(target),
+            // Links of two clients may lead to one file.
+            Some(target) if !targets.iter().any(|other: &Target| other.file == target.file) => {
+                targets.push(target);
+            }
             None if !place.all => return Err(no_project_file(client)),
             _ => {}
         }
     }
     place.file.iter().try_for_each(|path| check(path))?;
     let named = place.file.iter();
-    targets.extend(named.map(|path| Target {
-        client: None,
-        is_project: place.project,
-        path: path.clone(),
-    }));
+    targets.extend(named.map(|path| Target::plain(None, place.project, path.clone())));
     if targets.is_empty() {
         return Err(CommandError::usage("none of the known clients is on this machine"));
     }
@@ -127,10 +139,11 @@ fn of_client(
     if project {
         let Some(file) = client.project_file() else { return Ok(None) };
         let path = working_directory()?.join(file);
-        return Ok(Some(Target { client: Some(client), is_project: true, path }));
+        return Ok(Some(Target::plain(Some(client), true, path)));
     }
     let path = user_file(client, machine);
-    Ok(Some(Target { client: Some(client), is_project: false, path }))
+    let file = client_file::behind(&path)?;
+    Ok(Some(Target { client: Some(client), is_project: false, path, file }))
 }
 
 /// The file that is there; else the one that the client would look for.

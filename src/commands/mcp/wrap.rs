@@ -9,8 +9,7 @@ use std::rc::Rc;
 
 use tokio::task::LocalSet;
 
-use super::credentials::quiet;
-use super::outfit::{Plan, Wardrobe};
+use super::outfit::Fitting;
 use crate::context::Context;
 use crate::error::{CommandError, Kind};
 use crate::launch::{Ending, Exit};
@@ -23,11 +22,7 @@ pub fn run(
     with: &[String],
     command: &[OsString],
 ) -> Result<ExitCode, CommandError> {
-    // stdin and stdout are the protocol's already.
-    let options = quiet(context);
-    let quiet = Context::new(options.clone(), context.command_line);
-    let plan = Plan::new(&quiet, "authctl mcp", with, command)?;
-    let wardrobe = Wardrobe::open(&quiet, options, plan)?;
+    let wardrobe = Fitting::new(context, "authctl mcp", with, command)?.open()?;
     let child = Child::new(Rc::new(wardrobe));
     let asked = Rc::new(Cell::new(None));
     let served = serve(&child, settings, asked.clone());

@@ -40,6 +40,10 @@ pub struct Arguments {
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
 
+    /// A variable from which its programs take the base URL
+    #[arg(long, value_name = "VARIABLE")]
+    base_url_variable: Vec<String>,
+
     /// Where its remote MCP server is
     #[arg(long, value_name = "URL")]
     mcp_url: Option<String>,
@@ -334,6 +338,7 @@ impl<'a> Described<'a> {
         let mut table = Table::new();
         put(&mut table, "title", self.title.as_ref());
         put(&mut table, "base_url", self.base_url.as_ref());
+        put_list(&mut table, "base_url_variables", &arguments.base_url_variable);
         put(&mut table, "mcp_url", self.mcp_url.as_ref());
         put_list(&mut table, "hosts", &arguments.host);
         table.set_implicit(table.is_empty());

@@ -5,7 +5,10 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use crate::config::{ClientRule, Dpop, KeyFlow, OAuth, Pkce, Provider, Scheme, Source, Verify};
+use crate::config::{
+    BaseUrlVariable, ClientRule, Dpop, KeyFlow, KeyShape, OAuth, Pkce, Provider, Scheme, Source,
+    Verify,
+};
 use crate::context::Context;
 use crate::credential::Kind as CredentialKind;
 use crate::error::CommandError;
@@ -32,6 +35,14 @@ fn as_text(provider: &Provider) -> String {
     row("known from", &source(&provider.source));
     if let Some(url) = &provider.base_url {
         row("API", url);
+    }
+    if !provider.base_url_variables.is_empty() {
+        let name = |variable: &BaseUrlVariable| match variable.path.as_str() {
+            "" => variable.name.clone(),
+            path => format!("{} (with {path})", variable.name),
+        };
+        let names: Vec<String> = provider.base_url_variables.iter().map(name).collect();
+        row("its variables", &names.join(" "));
     }
     if !provider.hosts.is_empty() {
         row("hosts", &provider.hosts.join(" "));
@@ -75,6 +86,10 @@ fn scheme_rows(scheme: &Scheme, text: &mut String) {
     }
     if let Some(page) = &scheme.create_at {
         row("made at", page);
+    }
+    if !scheme.placeholder.is_empty() {
+        let shapes: Vec<String> = scheme.placeholder.iter().map(KeyShape::text).collect();
+        row("looks like", &shapes.join(" "));
     }
     match &scheme.flow {
         Some(KeyFlow::Pkce(flow)) => row("browser", &format!("{} (code for a key)", flow.page)),
@@ -149,11 +164,14 @@ fn machine_rows(oauth: &OAuth, row: &mut dyn FnMut(&str, &str)) {
 
 pub fn as_json(provider: &Provider) -> Value {
     let schemes: Vec<Value> = provider.schemes.iter().map(scheme_as_json).collect();
+    let variable = |it: &BaseUrlVariable| json!({ "name": it.name, "path": it.path });
+    let base_url_variables: Vec<Value> = provider.base_url_variables.iter().map(variable).collect();
     json!({
         "id": provider.id,
         "title": provider.title,
         "source": source(&provider.source),
         "base_url": provider.base_url,
+        "base_url_variables": base_url_variables,
         "hosts": provider.hosts,
         "mcp_url": provider.mcp_url,
         "note": provider.note,
@@ -170,6 +188,7 @@ fn scheme_as_json(scheme: &Scheme) -> Value {
         "verify": scheme.verify.as_ref().map(|verify| &verify.url),
         "verify_with": scheme.verify.as_ref().map(verify_as_json),
         "create_at": scheme.create_at,
+        "placeholder": scheme.placeholder.iter().map(KeyShape::text).collect::<Vec<_>>(),
         "flow": scheme.flow.as_ref().map(flow_as_json),
         "oauth": scheme.oauth.as_ref().map(oauth_as_json),
     })

@@ -1,8 +1,10 @@
 //! `authctl exec --proxy`: a command whose environment holds placeholders, and a proxy beside it.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use super::bundle;
 use super::lend::{self, Loan, Missing};
 use super::serve::{Running, Start};
 use crate::commands::environment::Environment;
@@ -36,7 +38,10 @@ pub fn run(context: &Context, wish: Wish<'_>) -> Result<ExitCode, CommandError> 
     })?;
     let url = format!("http://127.0.0.1:{}", sockets.port());
     let key = Secret::random();
-    let environment = environment(context, &wish, &loans, &url)?;
+    let authority = lend::authority(&loans)?;
+    let bundle = bundle::write(context, &authority)?;
+    let mut environment = environment(context, &wish, &loans, &url)?;
+    bundle::put(&mut environment, &bundle, sockets.port(), &key, &loans);
     environment.record(context, wish.handings, wish.purpose)?;
     context.ui.notice(&environment.announcement(wish.handings.manifest.as_deref()));
     let command = environment.into_command(wish.program, wish.arguments);
@@ -46,6 +51,7 @@ pub fn run(context: &Context, wish: Wish<'_>) -> Result<ExitCode, CommandError> 
         command_line: context.command_line,
         loans,
         key,
+        authority,
         takes_secret_in_path: false,
         is_strict: wish.is_strict,
         program: Some(program),
@@ -77,9 +83,16 @@ fn environment(
         }
         environment.withhold(loan.provider.variables());
     }
-    for loan in loans {
+    let mut led: BTreeSet<String> = BTreeSet::new();
+    for loan in loans.iter().filter(|loan| !loan.is_companion) {
         if let Some(held) = &loan.held {
             environment.note_lent(loan.name(), &held.id);
+        }
+        for (variable, address) in lend::base_urls(loan, url) {
+            // Of several accounts the first one counts, as its placeholder does in the variable of the key.
+            if led.insert(variable.clone()) {
+                environment.add(&variable, &address);
+            }
         }
     }
     if wish.clean {

@@ -1,7 +1,8 @@
 //! `authctl proxy`: a local address for each server, where programs send requests with a key of this run, and
 //! from where they go on with the credential.
 
-pub mod child;
+mod bundle;
+mod child;
 mod desk;
 mod lend;
 mod serve;
@@ -19,10 +20,11 @@ use super::purpose::Purpose;
 use crate::context::{Context, Options};
 use crate::error::{CommandError, Kind};
 use crate::listen::Sockets;
-use crate::proxy::Route;
+use crate::proxy::{Bundle, Route};
 use crate::secret::Secret;
 use crate::signals;
 use crate::ui::Manner;
+pub use child::{Wish, run as run_child};
 use lend::Missing;
 use serve::{Running, Start};
 
@@ -57,10 +59,13 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     let routes = lend::routes(&loans);
     let sockets = Sockets::bind(arguments.port).map_err(|error| unbound(arguments.port, &error))?;
     let key = Secret::random();
-    announce(context, arguments, sockets.port(), &key, &routes)?;
+    let key_shown = key.clone();
     let program = purpose.program.as_ref().map(|program| program.to_string_lossy().into_owned());
+    let authority = lend::authority(&loans)?;
+    let bundle = bundle::write(context, &authority)?;
     let start = Start {
         options,
+        authority,
         command_line: context.command_line,
         loans,
         key,
@@ -68,6 +73,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         is_strict: arguments.strict,
         program,
     };
+    announce(context, arguments, sockets.port(), &key_shown, &routes, &bundle)?;
     let running = Running::start(start, sockets);
     context.http.block_on(signals::asked_to_end());
     running.end()?;
@@ -104,6 +110,7 @@ fn announce(
     port: u16,
     key: &Secret,
     routes: &[Route],
+    bundle: &Bundle,
 ) -> Result<(), CommandError> {
     let url = format!("http://127.0.0.1:{port}");
     let key = key.expose();
@@ -119,7 +126,11 @@ fn announce(
             .map(|((url, upstream), route)| json!({"name": route.name, "url": url, "upstream": upstream}))
             .collect();
         // One line, which whoever started it can wait for.
-        let line = json!({"version": 1, "url": url, "key": key, "routes": routes});
+        let proxy = bundle::proxy_url(port, &Secret::new(key));
+        let roots = bundle.variables().first().map(|(_, file)| file.to_string_lossy().into_owned());
+        let line = json!({
+            "version": 1, "url": url, "key": key, "routes": routes, "https_proxy": proxy, "ca_file": roots,
+        });
         return Ok(context.ui.data(&format!("{line}\n"))?);
     }
     let mut text = String::new();
@@ -127,5 +138,9 @@ fn announce(
         text.push_str(&format!("{url} is {upstream}\n"));
     }
     text.push_str(&format!("Authorization: Bearer {key}\n"));
+    text.push_str(&format!("HTTPS_PROXY={}\n", bundle::proxy_url(port, &Secret::new(key))));
+    for (variable, file) in bundle.variables().iter().filter(|(name, _)| *name == "SSL_CERT_FILE") {
+        text.push_str(&format!("{variable}={}\n", file.display()));
+    }
     Ok(context.ui.data(&text)?)
 }

@@ -14,7 +14,7 @@ use crate::audit::Entry;
 use crate::context::{Context, Options};
 use crate::error::{CommandError, Kind};
 use crate::listen::Sockets;
-use crate::proxy::{Pass, Plan, Proxy, Session};
+use crate::proxy::{Authority, Pass, Plan, Proxy, Session};
 use crate::secret::Secret;
 use crate::signals;
 
@@ -27,6 +27,7 @@ pub struct Start {
     pub key: Secret,
     pub takes_secret_in_path: bool,
     pub is_strict: bool,
+    pub authority: Authority,
     /// Whose requests these are, for the log.
     pub program: Option<String>,
 }
@@ -49,11 +50,6 @@ impl Running {
             serve(start, sockets, lines, ended)
         });
         Self { end, thread, scribe }
-    }
-
-    /// Whether it has ended by itself.
-    pub fn is_over(&self) -> bool {
-        self.thread.is_finished()
     }
 
     /// Ends it, and writes the last lines of the log.
@@ -87,7 +83,8 @@ fn serve(
         let port = sockets.port();
         let context = Context::new(start.options.clone(), start.command_line);
         let reporter = Reporter::new(context, lines, start.program.clone());
-        let proxy = Rc::new(Proxy::new(port, plan(&start), Box::new(reporter)));
+        let plan = plan(&start);
+        let proxy = Rc::new(Proxy::new(port, plan, start.authority, Rc::new(reporter)));
         tokio::select! {
             failed = proxy.serve(sockets) => failed.map(|never| match never {}),
             _ = ended => Ok(()),
@@ -102,11 +99,12 @@ fn serve(
 fn plan(start: &Start) -> Plan {
     let mut session = Session::default();
     session.add(&start.key, Pass::All);
-    for (index, loan) in start.loans.iter().enumerate() {
+    let own = start.loans.iter().filter(|loan| !loan.is_companion);
+    for (index, loan) in own.enumerate() {
         session.add(&loan.placeholder, Pass::One(index));
     }
     Plan {
-        credentials: start.loans.iter().map(Loan::lent).collect(),
+        credentials: lend::lent(&start.loans),
         routes: lend::routes(&start.loans),
         session,
         takes_secret_in_path: start.takes_secret_in_path,

@@ -11,8 +11,10 @@ use hyper::{StatusCode, Uri};
 use crate::audit::{Entry, Event, Outcome};
 use crate::context::{Context, Options};
 use crate::interact::Interact;
-use crate::proxy::{Passed, Refusal, Watch};
+use crate::login_signal::Signal;
+use crate::proxy::{Lent, Passed, Refusal, Watch};
 use crate::signals;
+use crate::text;
 
 /// Lines that wait for the disk; further ones are dropped, and that is said.
 const WAITING: usize = 20_000;
@@ -102,6 +104,33 @@ impl Watch for Reporter {
             program: self.program.clone(),
             ..Entry::new(Event::Proxy, Outcome::Done)
         });
+    }
+
+    fn signalled(&self, credential: &Lent, was_presented: bool, signal: &Signal) {
+        let name = &credential.name;
+        let what = match signal {
+            Signal::Missing(_) | Signal::Rejected(..) if was_presented => {
+                format!("a server refused the credential {name}; authctl login {name}")
+            }
+            Signal::Missing(_) | Signal::Rejected(..) => {
+                format!(
+                    "a server wants a sign-in, and nobody is signed in to {name}; authctl login {name}"
+                )
+            }
+            Signal::ScopeNeeded(demand) => {
+                let scopes = text::clean_to(&demand.scopes.join(","), 500);
+                format!("a server wants more of {name}; authctl login {name} --scope {scopes}")
+            }
+            Signal::Follow(_) | Signal::Hint(_) | Signal::Nothing => return,
+        };
+        self.say(&what);
+    }
+
+    fn unbelieved(&self, host: &str) {
+        self.say(&format!(
+            "a program did not believe the proxy's certificate for {host}; give it the file in SSL_CERT_FILE, or the \
+             address in AUTHCTL_PROXY_URL"
+        ));
     }
 
     fn refused(&self, refusal: &Refusal, target: &str) {

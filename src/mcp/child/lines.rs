@@ -107,10 +107,7 @@ fn read(line: Vec<u8>) -> Vec<Found> {
 }
 
 fn read_one(text: String) -> Found {
-    match Message::read(text.as_str()) {
-        Ok(message) => Ok(message),
-        Err(_) => Err(flawed(&text)),
-    }
+    Message::read_or_return(text).map_err(|(_, text)| flawed(&text))
 }
 
 fn flawed(text: &str) -> Flawed {

@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io::{self, Write};
 use std::rc::Rc;
 use std::task::Poll;
@@ -84,16 +84,22 @@ impl Process {
     /// Goes from step to step, a while or a word each.
     async fn bring_down(&self, piped: &mut Piped) -> Exit {
         let steps = [Ending::Closed, Ending::Terminated, Ending::Killed];
-        for (step, next) in steps.into_iter().zip(&steps[1..]) {
+        for (at, step) in steps.into_iter().enumerate() {
             self.close(step);
             piped.tell(step);
+            let next = async {
+                match steps.get(at + 1) {
+                    Some(next) => self.told(*next).await,
+                    None => pending().await,
+                }
+            };
             tokio::select! {
                 exit = piped.wait() => return exit,
-                () = self.told(*next) => {}
+                () = next => {}
                 () = sleep(GRACE) => {}
             }
         }
-        piped.tell(Ending::Killed);
+        piped.abandon();
         piped.wait().await
     }
 

@@ -9,12 +9,16 @@ pub mod hostile;
 pub mod http;
 #[cfg(unix)]
 pub mod launcher;
+#[cfg(unix)]
+pub mod mcp_clients;
 pub mod mcp_guard;
 pub mod mcp_host;
 pub mod mcp_scene;
 pub mod mcp_server;
 pub mod mcp_wire;
 pub mod modern;
+#[cfg(unix)]
+pub mod others_files;
 pub mod protected_resource;
 #[cfg(unix)]
 pub mod pty;

@@ -1,0 +1,196 @@
+//! Answers that repeat the credential, as some servers do in their errors and echoes: the program that asked must
+//! not learn it, so each of its bytes becomes a star. Lengths stay, and so does everything else. What a server
+//! compresses or encodes is not looked into.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use aho_corasick::AhoCorasick;
+use bytes::{Bytes, BytesMut};
+use hyper::HeaderMap;
+use hyper::body::{Body, Frame, SizeHint};
+use hyper::header::HeaderValue;
+
+use super::signals::Overheard;
+use crate::credential::Credential;
+use crate::inject;
+
+/// Shorter texts stand in answers for other reasons.
+const SHORTEST: usize = 8;
+
+/// What is looked for.
+pub struct Secrets {
+    needles: Vec<Vec<u8>>,
+    search: AhoCorasick,
+}
+
+impl Secrets {
+    /// `None` where there is nothing to look for.
+    pub fn of(credential: &Credential) -> Option<Self> {
+        let all = inject::secrets(credential);
+        let texts = all.iter().map(|secret| secret.expose().as_bytes().to_vec());
+        let needles: Vec<Vec<u8>> = texts.filter(|text| text.len() >= SHORTEST).collect();
+        let search = AhoCorasick::new(&needles).ok()?;
+        (!needles.is_empty()).then_some(Self { needles, search })
+    }
+
+    /// The same without the secrets, and whether there were any.
+    fn starred(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let mut starred: Option<Vec<u8>> = None;
+        for found in self.search.find_iter(bytes) {
+            let starred = starred.get_or_insert_with(|| bytes.to_vec());
+            starred[found.range()].fill(b'*');
+        }
+        starred
+    }
+
+    /// How many bytes at the end may be the beginning of a secret.
+    fn undecided(&self, bytes: &[u8]) -> usize {
+        let longest = self.needles.iter().map(Vec::len).max().unwrap_or_default();
+        let most = bytes.len().min(longest.saturating_sub(1));
+        let may_grow = |length: &usize| {
+            let end = &bytes[bytes.len() - length..];
+            self.needles.iter().any(|needle| needle.len() > *length && needle.starts_with(end))
+        };
+        (1..=most).rev().find(may_grow).unwrap_or_default()
+    }
+
+    /// Values of headers that repeat it.
+    pub fn star_headers(&self, headers: &mut HeaderMap) {
+        for value in headers.values_mut() {
+            let starred = self.starred(value.as_bytes());
+            if let Some(starred) = starred.and_then(|bytes| HeaderValue::from_bytes(&bytes).ok()) {
+                *value = starred;
+            }
+        }
+    }
+}
+
+/// A body without them.
+pub struct Starred {
+    body: Overheard,
+    secrets: Rc<Secrets>,
+    /// Bytes that may be the beginning of a secret.
+    held: Bytes,
+    /// What comes after the data.
+    last: Option<Frame<Bytes>>,
+    is_over: bool,
+}
+
+impl Starred {
+    pub fn new(body: Overheard, secrets: Rc<Secrets>) -> Self {
+        Self { body, secrets, held: Bytes::new(), last: None, is_over: false }
+    }
+
+    fn pass(&mut self, data: Bytes) -> Bytes {
+        let mut bytes = data;
+        if !self.held.is_empty() {
+            let mut whole = BytesMut::from(&self.held[..]);
+            whole.extend_from_slice(&bytes);
+            bytes = whole.freeze();
+        }
+        if let Some(starred) = self.secrets.starred(&bytes) {
+            bytes = starred.into();
+        }
+        let undecided = self.secrets.undecided(&bytes);
+        self.held = bytes.split_off(bytes.len() - undecided);
+        bytes
+    }
+}
+
+impl Body for Starred {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        loop {
+            if let Some(last) = self.last.take() {
+                return Poll::Ready(Some(Ok(last)));
+            }
+            if self.is_over {
+                return Poll::Ready(None);
+            }
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => {
+                    self.is_over = true;
+                    let held = std::mem::take(&mut self.held);
+                    if !held.is_empty() {
+                        return Poll::Ready(Some(Ok(Frame::data(held))));
+                    }
+                    continue;
+                }
+            };
+            match frame.into_data() {
+                Ok(data) => {
+                    let passed = self.pass(data);
+                    if !passed.is_empty() {
+                        return Poll::Ready(Some(Ok(Frame::data(passed))));
+                    }
+                }
+                Err(trailers) => {
+                    self.last = Some(trailers);
+                    let held = std::mem::take(&mut self.held);
+                    if !held.is_empty() {
+                        return Poll::Ready(Some(Ok(Frame::data(held))));
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.held.is_empty() && self.last.is_none() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (rest, held) = (self.body.size_hint(), self.held.len() as u64);
+        match rest.exact() {
+            Some(rest) => SizeHint::with_exact(rest + held),
+            None => SizeHint::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+
+    fn secrets() -> Secrets {
+        Secrets::of(&Credential::ApiKey { key: Secret::new("s3cret-value") }).unwrap()
+    }
+
+    #[test]
+    fn only_the_secret_becomes_stars() {
+        assert_eq!(secrets().starred(b"no s3cret here"), None);
+        let starred = secrets().starred(b"a s3cret-value, s3cret-value").unwrap();
+        assert_eq!(starred, b"a ************, ************");
+        assert!(Secrets::of(&Credential::ApiKey { key: Secret::new("short") }).is_none());
+    }
+
+    #[test]
+    fn only_what_may_become_a_secret_is_held_back() {
+        let undecided = |text: &str| secrets().undecided(text.as_bytes());
+        assert_eq!(undecided("data: x\n\n"), 0);
+        assert_eq!(undecided("xs3cret-valu"), 11);
+        assert_eq!(undecided("s"), 1);
+        assert_eq!(undecided(""), 0);
+        assert_eq!(undecided("s3cret-value"), 0);
+    }
+
+    #[test]
+    fn headers_are_starred_too() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-echo", HeaderValue::from_static("Bearer s3cret-value"));
+        headers.insert("x-other", HeaderValue::from_static("s3cret"));
+        secrets().star_headers(&mut headers);
+        assert_eq!(headers["x-echo"], "Bearer ************");
+        assert_eq!(headers["x-other"], "s3cret");
+    }
+}
