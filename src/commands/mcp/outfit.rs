@@ -78,7 +78,7 @@ impl Plan {
     fn outfit(
         &self,
         context: &Context,
-        environment: Environment,
+        environment: &Environment,
         running: Option<&Outfit>,
     ) -> Result<Outfit, CommandError> {
         let outfit = Outfit {
@@ -213,7 +213,7 @@ fn make_outfits(
             _ => plan.gather(context, want),
         };
         let outfit = gathered
-            .and_then(|environment| plan.outfit(context, environment, running.as_ref()))
+            .and_then(|environment| plan.outfit(context, &environment, running.as_ref()))
             .map_err(|error| trouble(&error));
         let _ = reply.send(outfit);
     }

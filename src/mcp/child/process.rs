@@ -74,8 +74,9 @@ impl Process {
     async fn run(self: Rc<Self>, mut piped: Piped, stdout: ChildStdout, sink: Sink) {
         tokio::select! {
             () = self.read(stdout, &sink) => {}
-            () = self.told(Ending::Closed) => self.was_told.set(true),
+            () = self.told(Ending::Closed) => {}
         }
+        self.was_told.set(self.ending.borrow().is_some());
         let exit = self.bring_down(&mut piped).await;
         self.exit.send_replace(Some(exit));
         self.waiting.borrow_mut().clear();
