@@ -290,7 +290,10 @@ fn find_out(
     trusted_issuer: Option<&str>,
 ) -> Result<Found, CommandError> {
     let found = context.login()?.find_out(url, sign_in.refusal, trusted_issuer);
-    found.map_err(|error| CommandError::from(error).within(&crate::text::clean(url)))
+    found.map_err(|error| {
+        let error = CommandError::from(error).within("asking who signs people in there");
+        error.within(&crate::text::clean(url))
+    })
 }
 
 /// The scopes to ask for instead of the table's: those of the command line; or, where a token had too few,

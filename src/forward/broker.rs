@@ -40,6 +40,12 @@ impl Held {
         tokens.expires_at.is_none_or(|end| end.duration_since(now) > self.least_ttl())
     }
 
+    /// Whether it is of no use any more.
+    fn has_ended(&self, now: Timestamp) -> bool {
+        let tokens = self.credential.as_oauth().map(|(tokens, _)| tokens);
+        tokens.and_then(|tokens| tokens.expires_at).is_some_and(|end| end <= now)
+    }
+
     /// Whether somebody signed out, signed in or refreshed since, as far as that is heeded.
     pub fn is_past(&self) -> bool {
         self.entry.as_ref().is_some_and(Glimpse::is_past)
@@ -131,9 +137,14 @@ enum State {
 
 pub struct Broker {
     asks: mpsc::UnboundedSender<Ask>,
+    /// Locked while another credential is asked for.
     state: Mutex<State>,
+    /// What was handed out last, if it is still in hand.
+    last: RefCell<Option<Arc<Held>>>,
     /// Why the last question had no answer.
     trouble: RefCell<Option<Trouble>>,
+    /// Until when it is not asked again without need: for as long as it took.
+    rests: Cell<Option<Instant>>,
     /// What was refused although it was new, and when.
     vain: RefCell<Option<(Arc<Held>, Instant)>>,
     /// Questions that have been answered so far.
@@ -148,7 +159,9 @@ impl Broker {
         Self {
             asks,
             state,
+            last: RefCell::default(),
             trouble: RefCell::default(),
+            rests: Cell::default(),
             vain: RefCell::default(),
             answered: Cell::default(),
             presented: RefCell::default(),
@@ -157,19 +170,38 @@ impl Broker {
 
     /// One that was found before; `None`: nobody is signed in.
     pub fn holding(asks: mpsc::UnboundedSender<Ask>, held: Option<Arc<Held>>) -> Self {
+        let last = RefCell::new(held.clone());
         let state = Mutex::new(held.map_or(State::Nobody, State::Held));
-        Self { state, ..Self::new(asks) }
+        Self { state, last, ..Self::new(asks) }
     }
 
     /// The credential that works now. Asked once for all who wait, and again once another process has changed
-    /// what is stored; where that cannot be read, what is in hand goes on.
+    /// what is stored; where that cannot be read, what is in hand goes on. Nobody waits while the last one lives.
     pub async fn fresh(&self) -> Result<Option<Arc<Held>>, Trouble> {
-        let mut state = self.state.lock().await;
+        let state = self.state.try_lock();
+        let is_good = |held: &Arc<Held>| !held.has_ended(Timestamp::now()) && !held.is_past();
+        let last = || self.last.borrow().clone().filter(is_good);
+        if state.is_err()
+            && let Some(held) = last()
+        {
+            return Ok(Some(held));
+        }
+        let mut state = match state {
+            Ok(state) => state,
+            Err(_) => self.state.lock().await,
+        };
+        let rests = self.rests.get().is_some_and(|until| Instant::now() < until);
         let living = match &*state {
             State::Nobody => return Ok(None),
             State::Held(held) if held.lives(Timestamp::now()) => Some(held.clone()),
             State::Held(_) | State::Unasked => None,
         };
+        if rests
+            && matches!(&*state, State::Unasked)
+            && let Some(trouble) = self.trouble()
+        {
+            return Err(trouble);
+        }
         match living {
             Some(held) if !held.is_past() => Ok(Some(held)),
             Some(held) => self.ask(&mut state, None).await.or(Ok(Some(held))),
@@ -211,13 +243,21 @@ impl Broker {
     ) -> Result<Option<Arc<Held>>, Trouble> {
         let (reply, answer) = oneshot::channel();
         let renews = !rejected.as_ref().is_some_and(|held| self.is_vain(held));
+        let asked = Instant::now();
         self.put(Ask::Fresh { rejected, renews, reply })?;
         let found = answer.await.map_err(|_| gone())?;
         self.answered.set(self.answered.get() + 1);
         *self.trouble.borrow_mut() = found.as_ref().err().cloned();
+        self.rests.set(found.is_err().then(|| Instant::now() + asked.elapsed()));
         let found = found?;
+        self.last.borrow_mut().clone_from(&found);
         *state = found.clone().map_or(State::Nobody, State::Held);
         Ok(found)
+    }
+
+    /// How many questions had an answer, of whatever kind.
+    pub fn answered(&self) -> u64 {
+        self.answered.get()
     }
 
     /// Has the person sign in; comes back when that is over. The address arrives through `url` before.
@@ -229,7 +269,9 @@ impl Broker {
         let (reply, answer) = oneshot::channel();
         self.put(Ask::SignIn(SignInAsk { wish, address, reply }))?;
         answer.await.map_err(|_| gone())??;
-        *self.state.lock().await = State::Unasked;
+        let mut state = self.state.lock().await;
+        self.last.take();
+        *state = State::Unasked;
         Ok(())
     }
 
@@ -258,8 +300,8 @@ impl Broker {
     }
 
     /// Whether a credential is in hand.
-    pub async fn holds(&self) -> bool {
-        matches!(&*self.state.lock().await, State::Held(_))
+    pub fn holds(&self) -> bool {
+        self.last.borrow().is_some()
     }
 
     /// What the credential in hand is.
@@ -275,10 +317,7 @@ impl Broker {
 
     /// Has the credential in hand renewed: whether there is another one now.
     pub async fn other_than_held(&self) -> Result<bool, Trouble> {
-        let held = match &*self.state.lock().await {
-            State::Held(held) => Some(held.clone()),
-            _ => None,
-        };
+        let held = self.last.borrow().clone();
         Ok(self.instead_of(held.as_ref()).await?.is_some())
     }
 

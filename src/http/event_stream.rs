@@ -28,6 +28,8 @@ pub struct EventStream {
     id: Option<String>,
     last_id: Option<String>,
     retry: Option<u64>,
+    /// Why nothing after the events that were given can be read.
+    broken: Option<Unreadable>,
 }
 
 /// Why a stream cannot be read on.
@@ -53,6 +55,7 @@ impl EventStream {
             id: None,
             last_id: None,
             retry: None,
+            broken: None,
         }
     }
 
@@ -86,9 +89,20 @@ impl EventStream {
         self.has_data().then(|| self.clone().push(b"\r\r").ok()?.pop()).flatten()
     }
 
-    /// Takes the next piece of the stream, and gives the events that end in it.
-    pub fn push(&mut self, mut piece: &[u8]) -> Result<Vec<Event>, Unreadable> {
+    /// Takes the next piece of the stream, and gives the events that end in it. What cannot be read is said
+    /// after the events before it.
+    pub fn push(&mut self, piece: &[u8]) -> Result<Vec<Event>, Unreadable> {
         let mut events = Vec::new();
+        if self.broken.is_none() {
+            self.broken = self.read(piece, &mut events).err();
+        }
+        match self.broken {
+            Some(broken) if events.is_empty() => Err(broken),
+            _ => Ok(events),
+        }
+    }
+
+    fn read(&mut self, mut piece: &[u8], events: &mut Vec<Event>) -> Result<(), Unreadable> {
         while !piece.is_empty() {
             if std::mem::take(&mut self.after_cr) && piece[0] == b'\n' {
                 piece = &piece[1..];
@@ -102,13 +116,13 @@ impl EventStream {
             }
             self.take(part);
             if end.is_none() {
-                return Ok(events);
+                return Ok(());
             }
             self.after_cr = rest[0] == b'\r';
             piece = &rest[1..];
             events.extend(self.end_line()?);
         }
-        Ok(events)
+        Ok(())
     }
 
     /// Most events are one line of data, and it may be long: it is put where it belongs as it comes.
@@ -161,12 +175,14 @@ impl EventStream {
         Ok(None)
     }
 
+    /// One that cannot be read has not come: its id is not the last one.
     fn end_event(&mut self) -> Result<Option<Event>, Unreadable> {
-        self.last_id.clone_from(&self.id);
         let event = std::mem::take(&mut self.event);
-        let Some(data) = self.data.take() else { return Ok(None) };
+        let data = self.data.take().map(String::from_utf8).transpose();
+        let data = data.map_err(|_| Unreadable::NotText)?;
+        self.last_id.clone_from(&self.id);
+        let Some(data) = data else { return Ok(None) };
         let event = if event.is_empty() { "message".to_owned() } else { event };
-        let data = String::from_utf8(data).map_err(|_| Unreadable::NotText)?;
         Ok(Some(Event { event, data }))
     }
 }
@@ -178,6 +194,20 @@ fn text(value: &[u8]) -> Result<String, Unreadable> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_that_cannot_be_read_has_not_come_and_those_before_it_have() {
+        let mut stream = EventStream::new(100);
+        let events = stream.push(b"id: 1\ndata: one\n\nid: 2\ndata: \xff\n\n").unwrap();
+        assert_eq!((events.len(), stream.last_id()), (1, Some("1")));
+        assert_eq!(stream.push(b"data: three\n\n"), Err(Unreadable::NotText));
+        let mut stream = stream.resumed();
+        assert_eq!(stream.push(b"data: two\n\n").unwrap()[0].data, "two");
+        let mut stream = EventStream::new(20);
+        let long = format!("data: one\n\ndata: {}", "x".repeat(30));
+        assert_eq!(stream.push(long.as_bytes()).unwrap().len(), 1);
+        assert_eq!(stream.push(b"\n"), Err(Unreadable::TooLong(20)));
+    }
 
     fn whole(stream: &[u8]) -> Vec<(String, String)> {
         let events = EventStream::new(1_000).push(stream).unwrap();

@@ -59,11 +59,15 @@ mod mcp_clients_asked;
 #[cfg(unix)]
 mod mcp_convert;
 #[cfg(unix)]
+mod mcp_faults;
+#[cfg(unix)]
 mod mcp_gates;
 #[cfg(unix)]
 mod mcp_hostile;
 #[cfg(unix)]
 mod mcp_import;
+#[cfg(target_os = "linux")]
+mod mcp_keychain;
 #[cfg(unix)]
 mod mcp_legacy;
 #[cfg(unix)]

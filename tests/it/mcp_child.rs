@@ -558,3 +558,64 @@ fn host_and_server_of_different_revisions_understand_each_other() {
         host.leave();
     }
 }
+
+#[test]
+fn refusals_that_come_together_are_one_restart() {
+    let signed_in = signed_in();
+    let mut host = Host::around(&signed_in.sandbox, &["--with", "demo"]);
+    host.initialize();
+    assert_eq!(text(&host.call("secret")), "signed in");
+    let first = starts(&signed_in.sandbox).remove(0);
+    std::fs::write(signed_in.sandbox.path("revoked"), format!("{first}\n")).unwrap();
+    let calls = [(); 5].map(|()| host.ask("tools/call", &json!({"name": "secret"})));
+    for call in calls {
+        assert_eq!(text(&host.answer(call)), "signed in");
+    }
+    assert_eq!((starts(&signed_in.sandbox).len(), signed_in.refreshes()), (2, 1));
+    host.leave().success();
+}
+
+#[test]
+fn a_server_that_refuses_whatever_it_gets_is_started_anew_once() {
+    let signed_in = signed_in();
+    let options = ["--no-browser", "--call-wait", "1s", "--with", "demo"];
+    let mut host = Host::around(&signed_in.sandbox, &options);
+    host.initialize();
+    std::fs::write(signed_in.sandbox.path("revoked-all"), "").unwrap();
+    for _ in 0..4 {
+        let refused = host.call("secret");
+        assert_eq!(refused["result"]["isError"], true, "{refused}");
+    }
+    assert_eq!((starts(&signed_in.sandbox).len(), signed_in.refreshes()), (2, 1));
+    assert_eq!(text(&host.call("echo")), "echo 1.50");
+    host.leave().success();
+}
+
+#[test]
+fn a_request_that_is_open_outlives_the_token_of_its_server() {
+    let signed_in = signed_in();
+    signed_in.server.rules(|rules| rules.expires_in = Some(4));
+    signed_in.expire();
+    let mut host = Host::around(&signed_in.sandbox, &["--with", "demo"]);
+    host.initialize();
+    let slow = host.ask("tools/call", &json!({"name": "slow"}));
+    eventually("the slow call", || {
+        server_log(&signed_in.sandbox).iter().find(|line| *line == "slow").cloned()
+    });
+    let before = starts(&signed_in.sandbox);
+    let token = before.last().unwrap().clone();
+    // Others come until long after the time at which it is renewed; they may have to wait.
+    let mut waiting = Vec::new();
+    eventually("the end of the token", || {
+        waiting.push(host.ask("tools/call", &json!({"name": "echo"})));
+        (!signed_in.server.accepts(&token)).then_some(())
+    });
+    signed_in.server.rules(|rules| rules.expires_in = Some(3600));
+    std::fs::write(signed_in.sandbox.path("release"), "").unwrap();
+    assert!(text(&host.answer(slow)).starts_with("slow "));
+    for id in waiting {
+        assert_eq!(text(&host.answer(id)), "echo 1.50");
+    }
+    assert_eq!(starts(&signed_in.sandbox).len(), before.len() + 1);
+    host.leave().success();
+}

@@ -923,3 +923,35 @@ fn a_question_of_a_server_without_sessions_comes_with_the_call_as_a_request() {
     assert_eq!(listening.post(&session, &answer).status, 202);
     event_with(&mut asking, "answered");
 }
+
+#[test]
+fn every_method_wants_the_secret_and_no_other_site_may_send_one() {
+    let listening = Listening::start(&[], &[]);
+    let session = listening.session();
+    // Whoever came in would hear that there is no such session.
+    let named = ("Mcp-Session-Id", "another");
+    for method in ["GET", "DELETE", "POST", "OPTIONS", "PUT"] {
+        let strange = [named, ("Authorization", "Bearer wrong")];
+        assert_eq!(listening.send(method, &strange, "").status, 401, "{method}");
+        let other_site = [named, ("Sec-Fetch-Site", "cross-site")];
+        assert_eq!(listening.send(method, &other_site, "").status, 403, "{method}");
+    }
+    // The session is as it was.
+    assert_eq!(text(&listening.call(&session, 2, "echo").json()), "echo 1.50");
+}
+
+/// As a proxy is asked: the host is named twice, and the header is not the one that counts.
+#[test]
+fn an_address_in_place_of_a_path_is_refused() {
+    let listening = Listening::start(&[], &[]);
+    let (port, secret) = (listening.port, listening.secret.clone().unwrap());
+    for host in [format!("127.0.0.1:{port}"), "evil.example".to_owned()] {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let head = format!(
+            "DELETE http://{host}/mcp HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\
+             Authorization: Bearer {secret}\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        assert_eq!(read(stream).status, 403, "{host}");
+    }
+}

@@ -4,6 +4,8 @@ pub mod authorization_server;
 pub mod browser;
 pub mod demo;
 pub mod dpop;
+#[cfg(unix)]
+pub mod fault_proxy;
 pub mod flows;
 pub mod hostile;
 pub mod http;

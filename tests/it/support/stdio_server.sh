@@ -1,7 +1,7 @@
 #!/bin/sh
 # An MCP server on stdio, scripted by the names of the tools that are called. Each start leaves a line in
-# $SERVER_LOG; $REVOKED names a file with tokens that are refused. With MODERN it speaks 2026-07-28 as well, with
-# MODERN=only nothing else; STRICT ends at anything before the handshake.
+# $SERVER_LOG; $REVOKED names a file with tokens that are refused, and where there is $REVOKED-all, all are. With
+# MODERN it speaks 2026-07-28 as well, with MODERN=only nothing else; STRICT ends at anything before the handshake.
 
 say() { printf '%s\n' "$1"; }
 log() { printf '%s\n' "$1" >> "$SERVER_LOG"; }
@@ -9,7 +9,7 @@ text() { say '{"jsonrpc":"2.0","id":'"$1"',"result":{"content":[{"type":"text","
 refuse() {
   say '{"jsonrpc":"2.0","id":'"$1"',"result":{"isError":true,"content":[{"type":"text","text":"{\"adcp_error\":{\"code\":\"AUTH_REQUIRED\",\"message\":\"sign in first\",\"recovery\":\"correctable\"}}"}],"structuredContent":{"adcp_error":{"code":"AUTH_REQUIRED","message":"sign in first","recovery":"correctable"}}}}'
 }
-is_good() { [ -n "$DEMO_TOKEN" ] && ! grep -qxF "$DEMO_TOKEN" "$REVOKED" 2>/dev/null; }
+is_good() { [ -n "$DEMO_TOKEN" ] && [ ! -e "$REVOKED-all" ] && ! grep -qxF "$DEMO_TOKEN" "$REVOKED" 2>/dev/null; }
 
 log "started $$ ${DEMO_TOKEN:-without}"
 if [ -n "$NEEDS_TOKEN" ] && [ -z "$DEMO_TOKEN" ]; then
