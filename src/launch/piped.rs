@@ -6,10 +6,8 @@ use std::io;
 #[cfg(unix)]
 use std::io::Write;
 use std::process::Stdio;
-use std::time::Duration;
 
 use tokio::process::{Child, ChildStdin, ChildStdout};
-use tokio::time::timeout;
 
 use super::remains::Mark;
 use super::{Command, Error, Exit, leash};
@@ -23,13 +21,15 @@ pub struct Piped {
     group: Option<rustix::process::Pid>,
 }
 
-/// How a child is told to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a child is told to end; each way is harder than the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ending {
     /// Its stdin is closed: it may finish what it does.
     Closed,
     /// It is to end at once.
     Terminated,
+    /// It has no choice.
+    Killed,
 }
 
 impl Piped {
@@ -68,24 +68,19 @@ impl Piped {
         status.map_or(Exit::Code(1), Exit::from)
     }
 
-    /// Has it end, by force in the end. Its stdin has been closed.
-    pub async fn end(&mut self, ending: Ending, grace: Duration) -> Exit {
-        if ending == Ending::Closed
-            && let Ok(exit) = timeout(grace, self.wait()).await
-        {
-            return exit;
+    /// Has it end. Its stdin has been closed.
+    pub fn tell(&mut self, ending: Ending) {
+        match ending {
+            Ending::Closed => {}
+            Ending::Terminated => self.ask_to_end(),
+            Ending::Killed => self.end_all(),
         }
-        self.ask_to_end();
-        if let Ok(exit) = timeout(grace, self.wait()).await {
-            return exit;
-        }
-        self.end_all();
-        if let Ok(exit) = timeout(grace, self.wait()).await {
-            return exit;
-        }
+    }
+
+    /// The last resort: whatever a keeper had to do is left undone.
+    pub fn abandon(&mut self) {
         self.end_group();
         let _ = self.child.start_kill();
-        self.wait().await
     }
 
     #[cfg(target_os = "linux")]

@@ -6,15 +6,15 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::thread;
 use std::time::Duration;
 
-use serde::de::IgnoredAny;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::answer::LONGEST;
 use super::backlog;
+use super::edges::{EDGE, Edges};
 use super::failure::unreadable;
 use super::host::Host;
-use crate::jsonrpc::{self, Id, Message};
+use crate::jsonrpc::{self, Message};
 use crate::signals;
 
 /// Lines that wait for a slow reader on the other side of the queue.
@@ -27,10 +27,6 @@ pub enum Line {
     Bad(Message),
 }
 
-/// How much of both ends of a line that is too long is searched for its id.
-const EDGE: usize = 64 << 10;
-/// How many places are looked at there.
-const TRIES: usize = 16;
 /// Short messages that wait for one another, in bytes.
 const TOGETHER: usize = 64 << 10;
 /// What is written of a long one at a time.
@@ -169,34 +165,22 @@ fn read_messages(mut line: Vec<u8>) -> Vec<Line> {
     }
 }
 
-/// Goes on to the end of a line, so that its id can be answered: that stands near one end of it.
+/// Goes on to the end of a line, so that its id can be answered.
 fn too_long(begun: &[u8], input: &mut impl BufRead) -> Line {
-    let mut last = begun[begun.len().saturating_sub(EDGE)..].to_vec();
+    let mut edges = Edges::new(begun);
     let limit = u64::try_from(EDGE).unwrap_or(u64::MAX);
+    let mut piece = Vec::new();
     loop {
-        let before = last.len();
-        let read = input.by_ref().take(limit).read_until(b'\n', &mut last);
-        let is_over = read.is_err() || last.len() == before || last.last() == Some(&b'\n');
-        last.drain(..last.len().saturating_sub(EDGE));
-        if is_over {
+        piece.clear();
+        let read = input.by_ref().take(limit).read_until(b'\n', &mut piece);
+        edges.push(&piece);
+        if read.is_err() || piece.is_empty() || piece.last() == Some(&b'\n') {
             break;
         }
     }
-    let id = jsonrpc::sought_id(&begun[..begun.len().min(EDGE)]).or_else(|| id_at_end(&last));
+    let id = edges.sought().id_of_request();
     let what = format!("a message of more than {} MiB is not passed on", LONGEST >> 20);
     Line::Bad(Message::error(id.as_ref(), jsonrpc::INVALID_REQUEST, &what, None))
-}
-
-/// The id among the last members of an object: what follows it must close nothing but the object.
-fn id_at_end(text: &[u8]) -> Option<Id> {
-    let text = text.trim_ascii_end();
-    let name = br#""id""#;
-    let starts = (0..text.len()).rev().filter(|at| text[*at..].starts_with(name)).take(TRIES);
-    starts.into_iter().find_map(|at| {
-        let object = [b"{", &text[at..]].concat();
-        serde_json::from_slice::<IgnoredAny>(&object).ok()?;
-        jsonrpc::sought_id(&object)
-    })
 }
 
 #[cfg(test)]

@@ -57,6 +57,7 @@ mod mcp_auth;
 mod mcp_brakes;
 #[cfg(unix)]
 mod mcp_child;
+mod mcp_child_faults;
 #[cfg(unix)]
 mod mcp_clients;
 #[cfg(unix)]

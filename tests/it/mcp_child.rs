@@ -225,6 +225,19 @@ fn a_server_for_which_nothing_was_chosen_starts_without_a_credential() {
     assert!(!said.contains("authctl exec"), "{said}");
 }
 
+#[test]
+fn the_proposed_command_is_of_the_kind_that_was_typed() {
+    let signed_in = signed_in();
+    for line in ["authctl mcp", "authctl mcp --listen"] {
+        let words = line.split(' ').skip(1).chain(["--", "true"]);
+        let mut running = signed_in.sandbox.start(signed_in.sandbox.command(words));
+        let proposal = format!("; {line} --with demo -- true");
+        running.wait_for("the proposal", |said| said.contains(&proposal).then_some(()));
+        let _ = kill_process(pid_of(&running), Signal::TERM);
+        eventually("the end", || running.child.try_wait().unwrap());
+    }
+}
+
 // -------------------------------------------------------------------------------------------- reaping
 
 #[test]
@@ -408,6 +421,27 @@ fn a_refused_token_is_renewed_once_and_the_call_made_again() {
     assert_eq!(starts(&signed_in.sandbox).len(), 2);
     assert_eq!(signed_in.refreshes(), 1);
     host.leave().success();
+}
+
+#[test]
+fn a_credential_that_starts_no_server_is_not_said_to_be_handed_over() {
+    let sandbox = with_key();
+    std::fs::write(sandbox.path("revoked"), "sk-child/0123456789\n").unwrap();
+    let mut host = Host::around(&sandbox, &WITH_KEY);
+    host.initialize();
+    for _ in 0..3 {
+        assert!(host.call("secret")["result"]["isError"] == true);
+    }
+    let output = host.leave();
+    assert_eq!(starts(&sandbox).len(), 1);
+    assert_eq!(output.stderr.matches("authctl: set DEMO_TOKEN").count(), 1, "{}", output.stderr);
+    let log = sandbox.run(["log", "--json"]).stdout;
+    assert_eq!(log.matches("DEMO_TOKEN").count(), 1, "{log}");
+
+    let sandbox = with_key();
+    Host::around(&sandbox, &WITH_KEY).leave();
+    assert_eq!(starts(&sandbox).len(), 0);
+    assert!(!sandbox.run(["log", "--json"]).stdout.contains("DEMO_TOKEN"));
 }
 
 #[test]

@@ -411,6 +411,22 @@ fn what_a_server_says_aside_comes_with_the_answer_or_on_the_stream_which_resumes
 }
 
 #[test]
+fn what_a_server_says_around_its_greeting_waits_for_the_stream() {
+    let listening = Listening::start(&[], &[("CHATTY", "yes")]);
+    for _ in 0..5 {
+        let session = listening.session();
+        let mut stream = listening.stream(&session, None);
+        event_with(&mut stream, r#""before""#);
+        event_with(&mut stream, r#""ping""#);
+        let answer = json!({"jsonrpc": "2.0", "id": "greeting", "result": {}});
+        assert_eq!(listening.post(&session, &answer).status, 202);
+        assert_eq!(listening.call(&session, 2, "echo").status, 200);
+    }
+    let answered = server_log(&listening.sandbox).iter().filter(|line| *line == "answered").count();
+    assert_eq!(answered, 5);
+}
+
+#[test]
 fn questions_of_the_server_come_with_the_call_that_needs_them() {
     let listening = Listening::start(&[], &[]);
     let session = listening.session();
@@ -446,6 +462,59 @@ fn strangers_that_hold_connections_lock_nobody_out() {
         assert!(read.map_or_else(is_cut, |_| rest.is_empty()), "{rest:?}");
     }
     assert_eq!(listening.call(&session, 3, "echo").status, 200);
+}
+
+#[test]
+fn bodies_that_do_not_come_lock_nobody_out() {
+    let listening = Listening::start(&[], &[]);
+    let session = listening.session();
+    let mut own = Vec::new();
+    let length = ("Content-Length", "9");
+    let more = [("Mcp-Session-Id", session.as_str()), ("Expect", "100-continue"), length];
+    let mut head = "POST /mcp HTTP/1.1\r\n".to_owned();
+    for (name, value) in listening.with(&more, &mut own) {
+        head.extend([name, ": ", value, "\r\n"]);
+    }
+    let slow: Vec<TcpStream> = (0..256)
+        .map(|_| {
+            let mut stream = TcpStream::connect(("127.0.0.1", listening.port)).unwrap();
+            stream.write_all(format!("{head}\r\n").as_bytes()).unwrap();
+            // Its body is waited for.
+            stream.read_exact(&mut [0; 25]).unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(listening.call(&session, 2, "echo").status, 200);
+    drop(slow);
+}
+
+#[test]
+fn heads_with_two_readings_are_refused_and_what_follows_them_too() {
+    let listening = Listening::start(&[], &[]);
+    let mut own = Vec::new();
+    let mut head = "POST /mcp HTTP/1.1\r\n".to_owned();
+    for (name, value) in listening.with(&[], &mut own) {
+        head.extend([name, ": ", value, "\r\n"]);
+    }
+    let body = initialize().to_string();
+    let (length, chunk) = (body.len(), format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len()));
+    for (fields, body) in [
+        (format!("Content-Length: {length}\r\nTransfer-Encoding: chunked\r\n"), &chunk),
+        (format!("Transfer-Encoding: chunked\r\nContent-Length: {length}\r\n"), &chunk),
+        (format!("Content-Length: {length}\r\nContent-Length: {length}\r\n"), &body),
+        (format!("Content-Length: {length}\r\nX-Other: y\n"), &body),
+    ] {
+        let mut stream = TcpStream::connect(("127.0.0.1", listening.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let again = format!("{head}Content-Length: {length}\r\n\r\n{body}");
+        let _ = stream.write_all(format!("{head}{fields}\r\n{body}{again}").as_bytes());
+        let answer = read(stream);
+        assert_eq!(answer.status, 400, "{fields}");
+        assert_eq!(answer.head.matches("HTTP/1.1").count(), 1);
+        assert!(!answer.body.contains("HTTP/1.1"), "{answer:?}");
+    }
+    assert_eq!(listening.servers().len(), 0);
+    listening.session();
 }
 
 #[test]

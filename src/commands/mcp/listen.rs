@@ -63,7 +63,7 @@ pub fn run(
     with: &[String],
     command: &[OsString],
 ) -> Result<ExitCode, CommandError> {
-    let fitting = Fitting::new(context, with, command)?;
+    let fitting = Fitting::new(context, "authctl mcp --listen", with, command)?;
     let secret = secret(&fitting.context, arguments)?;
     let port = arguments.listen.flatten();
     let sockets = Sockets::bind(port).map_err(|error| unbound(port, &error))?;

@@ -1,6 +1,7 @@
 //! A server on stdio that has its credentials in its environment. It is started anew when they are about to
 //! end, were refused, or when somebody signed in; whoever speaks to it does not notice.
 
+mod lines;
 mod link;
 mod process;
 
@@ -44,6 +45,12 @@ pub struct Outfit {
 }
 
 impl Outfit {
+    /// Whether it is worth a start in place of another one.
+    pub fn is_better_than(&self, other: &Self) -> bool {
+        let loses = self.is_lacking && !other.is_lacking;
+        !loses && !self.is_like(other)
+    }
+
     /// Whether both have the same credentials.
     fn is_like(&self, other: &Self) -> bool {
         let values = |outfit: &Self| -> Vec<(String, String)> {
@@ -65,7 +72,9 @@ pub enum Want {
 
 /// Where servers get their credentials.
 pub trait Outfitter {
-    fn outfit(&self, want: Want) -> Pending<'_, Result<Outfit, Trouble>>;
+    /// What a server is started with, written down as handed over if it is better than what the one has that
+    /// runs.
+    fn outfit(&self, want: Want, running: Option<Outfit>) -> Pending<'_, Result<Outfit, Trouble>>;
 
     /// How many sign-ins this process has brought to a good end.
     fn sign_ins(&self) -> usize;
@@ -163,12 +172,21 @@ impl Child {
         Some(running.process.end(how).await)
     }
 
+    /// Has it end at once, and the second time by force.
+    pub fn hurry(&self) {
+        if let Some(running) = self.running() {
+            running.process.hurry();
+        }
+    }
+
     // ------------------------------------------------------------------------------------ starting
 
     /// Credentials, and the count of sign-ins that they may come from.
     async fn outfit(&self, want: Want) -> Result<Outfit, Trouble> {
         self.counted.set(self.outfitter.sign_ins());
-        self.outfitter.outfit(want).await
+        let running = self.running();
+        let running = running.filter(|it| !it.process.is_over() || it.ended_for_want());
+        self.outfitter.outfit(want, running.map(|running| (*running.outfit).clone())).await
     }
 
     /// Starts the server with `outfit`, in place of the one that runs; gives its answer to `initialize`.
@@ -206,6 +224,9 @@ impl Child {
             && !running.ended_for_want()
             && !self.is_forgiven(&process)
         {
+            if !process.was_told() {
+                say(&process.ended().text());
+            }
             self.exit.send_replace(Some(exit));
         }
     }
@@ -306,10 +327,7 @@ impl Child {
     }
 
     fn is_better(&self, outfit: &Outfit) -> bool {
-        self.running().is_none_or(|running| {
-            let loses = outfit.is_lacking && !running.outfit.is_lacking;
-            !loses && !running.outfit.is_like(outfit)
-        })
+        self.running().is_none_or(|running| outfit.is_better_than(&running.outfit))
     }
 
     /// After the server refused its credentials: whether it was started anew with others. Once for credentials

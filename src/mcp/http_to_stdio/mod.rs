@@ -71,7 +71,7 @@ pub async fn serve(front: Front, sockets: Sockets) -> io::Result<()> {
     let served = listen::serve(sockets, move |request| answering.clone().answer(request));
     let ended: io::Result<Infallible> = tokio::select! {
         ended = served => ended,
-        () = crate::signals::asked_to_end() => {
+        _ = crate::signals::asked_to_end() => {
             state.end().await;
             return Ok(());
         }
@@ -102,29 +102,29 @@ impl State {
     }
 
     async fn post(self: &Rc<Self>, request: Request<Incoming>) -> Outcome {
-        let (head, incoming) = request.into_parts();
-        if !accepts(&head.headers, &["application/json", "text/event-stream"]) {
+        let headers = request.headers().clone();
+        if !accepts(&headers, &["application/json", "text/event-stream"]) {
             let what = "Accept has to name application/json and text/event-stream";
             return Err(reply::refused(StatusCode::NOT_ACCEPTABLE, what));
         }
-        if !is_json(&head.headers) {
+        if !is_json(&headers) {
             let what = "Content-Type has to be application/json";
             return Err(reply::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, what));
         }
-        let message = read(incoming).await?;
-        if is_modern(&head.headers, &message) {
-            return self.post_modern(&head.headers, message).await;
+        let message = read(request).await?;
+        if is_modern(&headers, &message) {
+            return self.post_modern(&headers, message).await;
         }
-        if !headers::is_legacy_version(&head.headers) {
+        if !headers::is_legacy_version(&headers) {
             let what = "MCP-Protocol-Version is not supported";
             return Err(bad(message.id(), what));
         }
-        match (message.kind().clone(), text(&head.headers, SESSION)) {
+        match (message.kind().clone(), text(&headers, SESSION)) {
             (Kind::Request { id, method }, None) if method == "initialize" => {
                 self.open(message, &id).await
             }
             (kind, _) => {
-                let client = self.client(&head.headers, message.id())?;
+                let client = self.client(&headers, message.id())?;
                 if let Kind::Request { id, .. } = kind {
                     if client.has_open(&id) {
                         return Err(bad(Some(&id), &in_use(&id)));
@@ -257,8 +257,8 @@ fn busy(id: Option<&Id>, what: &str) -> Response<Reply> {
 }
 
 /// The message in a body.
-async fn read(incoming: Incoming) -> Result<Message, Response<Reply>> {
-    let body = listen::body(incoming, BODY).await.map_err(|unread| match unread {
+async fn read(request: Request<Incoming>) -> Result<Message, Response<Reply>> {
+    let body = listen::body(request, BODY).await.map_err(|unread| match unread {
         Unread::TooLong => {
             let what = format!("a message has at most {} MiB here", BODY >> 20);
             reply::refused(StatusCode::PAYLOAD_TOO_LARGE, &what)

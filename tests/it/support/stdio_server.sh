@@ -25,7 +25,10 @@ while IFS= read -r line; do
     *'"method":"initialize"'*)
       greeted=yes
       [ "$MODERN" != only ] || { say '{"jsonrpc":"2.0","id":'"$id"',"error":{"code":-32601,"message":"no such method"}}'; continue; }
-      say '{"jsonrpc":"2.0","id":'"$id"',"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":"scripted","version":"1"}}}' ;;
+      [ -z "$CHATTY" ] || say '{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"before"}}'
+      say '{"jsonrpc":"2.0","id":'"$id"',"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":"scripted","version":"1"}}}'
+      [ -z "$CHATTY" ] || say '{"jsonrpc":"2.0","id":"greeting","method":"ping"}' ;;
+    *'"id":"greeting"'*) log answered ;;
     *'"method":"notifications/initialized"'*) log initialized ;;
     *'"method":"notifications/cancelled"'*) log cancelled ;;
     *'"method":"server/discover"'*)
