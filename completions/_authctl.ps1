@@ -38,6 +38,7 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             [CompletionResult]::new('trust', 'trust', [CompletionResultType]::ParameterValue, 'Approve what a directory''s authctl.toml asks for')
             [CompletionResult]::new('log', 'log', [CompletionResultType]::ParameterValue, 'Show what was handed out, to whom and when')
             [CompletionResult]::new('mcp', 'mcp', [CompletionResultType]::ParameterValue, 'Reach an MCP server: sign in, and bridge to it')
+            [CompletionResult]::new('proxy', 'proxy', [CompletionResultType]::ParameterValue, 'Lend credentials to programs that never hold them')
             [CompletionResult]::new('permission', 'permission', [CompletionResultType]::ParameterValue, 'Say which credentials coding agents may print')
             [CompletionResult]::new('provider', 'provider', [CompletionResultType]::ParameterValue, 'List, show, check, add and remove providers')
             [CompletionResult]::new('import', 'import', [CompletionResultType]::ParameterValue, 'Take over credentials that other tools keep in the open')
@@ -119,6 +120,8 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             [CompletionResult]::new('--ask', '--ask', [CompletionResultType]::ParameterName, 'Ask what to hand over, even if an earlier answer is remembered for this program here')
             [CompletionResult]::new('--mask', '--mask', [CompletionResultType]::ParameterName, 'Write `[masked]` instead of the secrets in output that goes to a pipe or a file')
             [CompletionResult]::new('--clean', '--clean', [CompletionResultType]::ParameterName, 'Remove the variables of every known provider, not only of those handed over')
+            [CompletionResult]::new('--proxy', '--proxy', [CompletionResultType]::ParameterName, 'Keep the secrets out of the command: its variables hold placeholders, which a proxy beside it replaces')
+            [CompletionResult]::new('--strict', '--strict', [CompletionResultType]::ParameterName, 'With --proxy, let the command reach no host but those of the credentials')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
@@ -253,6 +256,20 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'authctl;proxy' {
+            [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
+            [CompletionResult]::new('--with', '--with', [CompletionResultType]::ParameterName, 'Credentials that requests get, joined by commas')
+            [CompletionResult]::new('--port', '--port', [CompletionResultType]::ParameterName, 'Listen on this port instead of any free one')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data and errors as JSON')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Never ask, also at a terminal')
+            [CompletionResult]::new('--strict', '--strict', [CompletionResultType]::ParameterName, 'As a forward proxy, reach no host but those of the credentials')
+            [CompletionResult]::new('--secret-in-path', '--secret-in-path', [CompletionResultType]::ParameterName, 'Also take the key in the path, /~KEY/NAME/…, for clients that can send none')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'authctl;permission' {
             [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data and errors as JSON')
@@ -346,6 +363,7 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'Name of the provider found at an address')
             [CompletionResult]::new('--title', '--title', [CompletionResultType]::ParameterName, 'Its name for people')
             [CompletionResult]::new('--base-url', '--base-url', [CompletionResultType]::ParameterName, 'Where its API is')
+            [CompletionResult]::new('--base-url-variable', '--base-url-variable', [CompletionResultType]::ParameterName, 'A variable from which its programs take the base URL')
             [CompletionResult]::new('--mcp-url', '--mcp-url', [CompletionResultType]::ParameterName, 'Where its remote MCP server is')
             [CompletionResult]::new('--host', '--host', [CompletionResultType]::ParameterName, 'A further host to which its credentials may be sent')
             [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'The header of its credentials, as in ''x-api-key: {key}''')

@@ -43,6 +43,9 @@ _authctl() {
             authctl,provider)
                 cmd="authctl__subcmd__provider"
                 ;;
+            authctl,proxy)
+                cmd="authctl__subcmd__proxy"
+                ;;
             authctl,status)
                 cmd="authctl__subcmd__status"
                 ;;
@@ -107,7 +110,7 @@ _authctl() {
 
     case "${cmd}" in
         authctl)
-            opts="-q -h -V --json --quiet --no-input --account --help --version login logout status token exec trust log mcp permission provider import generate"
+            opts="-q -h -V --json --quiet --no-input --account --help --version login logout status token exec trust log mcp proxy permission provider import generate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -125,7 +128,7 @@ _authctl() {
             return 0
             ;;
         authctl__subcmd__exec)
-            opts="-q -h --json --quiet --no-input --account --with --ask --env-header --min-ttl --mask --clean --help"
+            opts="-q -h --json --quiet --no-input --account --with --ask --env-header --min-ttl --mask --clean --proxy --strict --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -673,7 +676,7 @@ _authctl() {
             return 0
             ;;
         authctl__subcmd__provider__subcmd__add)
-            opts="-q -h --name --title --base-url --mcp-url --host --api-key --bearer --basic --header --variable --verify --create-at --issuer --authorization-endpoint --token-endpoint --device-authorization-endpoint --grant --scope --resource --client-id --authentication --register-at --pkce --replace --dry-run --json --quiet --no-input --account --help"
+            opts="-q -h --name --title --base-url --base-url-variable --mcp-url --host --api-key --bearer --basic --header --variable --verify --create-at --issuer --authorization-endpoint --token-endpoint --device-authorization-endpoint --grant --scope --resource --client-id --authentication --register-at --pkce --replace --dry-run --json --quiet --no-input --account --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -688,6 +691,10 @@ _authctl() {
                     return 0
                     ;;
                 --base-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --base-url-variable)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -832,6 +839,32 @@ _authctl() {
             fi
             case "${prev}" in
                 --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        authctl__subcmd__proxy)
+            opts="-q -h --json --quiet --no-input --account --with --port --strict --secret-in-path --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --with)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -35,6 +35,7 @@ set edit:completion:arg-completer[authctl] = {|@words|
             cand trust 'Approve what a directory''s authctl.toml asks for'
             cand log 'Show what was handed out, to whom and when'
             cand mcp 'Reach an MCP server: sign in, and bridge to it'
+            cand proxy 'Lend credentials to programs that never hold them'
             cand permission 'Say which credentials coding agents may print'
             cand provider 'List, show, check, add and remove providers'
             cand import 'Take over credentials that other tools keep in the open'
@@ -111,6 +112,8 @@ set edit:completion:arg-completer[authctl] = {|@words|
             cand --ask 'Ask what to hand over, even if an earlier answer is remembered for this program here'
             cand --mask 'Write `[masked]` instead of the secrets in output that goes to a pipe or a file'
             cand --clean 'Remove the variables of every known provider, not only of those handed over'
+            cand --proxy 'Keep the secrets out of the command: its variables hold placeholders, which a proxy beside it replaces'
+            cand --strict 'With --proxy, let the command reach no host but those of the credentials'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -237,6 +240,19 @@ set edit:completion:arg-completer[authctl] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
+        &'authctl;proxy'= {
+            cand --account 'Account for names that give none'
+            cand --with 'Credentials that requests get, joined by commas'
+            cand --port 'Listen on this port instead of any free one'
+            cand --json 'Print data and errors as JSON'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand --no-input 'Never ask, also at a terminal'
+            cand --strict 'As a forward proxy, reach no host but those of the credentials'
+            cand --secret-in-path 'Also take the key in the path, /~KEY/NAME/…, for clients that can send none'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
         &'authctl;permission'= {
             cand --account 'Account for names that give none'
             cand --json 'Print data and errors as JSON'
@@ -322,6 +338,7 @@ set edit:completion:arg-completer[authctl] = {|@words|
             cand --name 'Name of the provider found at an address'
             cand --title 'Its name for people'
             cand --base-url 'Where its API is'
+            cand --base-url-variable 'A variable from which its programs take the base URL'
             cand --mcp-url 'Where its remote MCP server is'
             cand --host 'A further host to which its credentials may be sent'
             cand --header 'The header of its credentials, as in ''x-api-key: {key}'''

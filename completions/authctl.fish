@@ -38,6 +38,7 @@ complete -c authctl -n "__fish_authctl_needs_command" -f -a "exec" -d 'Run a com
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "trust" -d 'Approve what a directory\'s authctl.toml asks for'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "log" -d 'Show what was handed out, to whom and when'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "mcp" -d 'Reach an MCP server: sign in, and bridge to it'
+complete -c authctl -n "__fish_authctl_needs_command" -f -a "proxy" -d 'Lend credentials to programs that never hold them'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "permission" -d 'Say which credentials coding agents may print'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "provider" -d 'List, show, check, add and remove providers'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "import" -d 'Take over credentials that other tools keep in the open'
@@ -95,6 +96,8 @@ complete -c authctl -n "__fish_authctl_using_subcommand exec" -l no-input -d 'Ne
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l ask -d 'Ask what to hand over, even if an earlier answer is remembered for this program here'
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l mask -d 'Write `[masked]` instead of the secrets in output that goes to a pipe or a file'
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l clean -d 'Remove the variables of every known provider, not only of those handed over'
+complete -c authctl -n "__fish_authctl_using_subcommand exec" -l proxy -d 'Keep the secrets out of the command: its variables hold placeholders, which a proxy beside it replaces'
+complete -c authctl -n "__fish_authctl_using_subcommand exec" -l strict -d 'With --proxy, let the command reach no host but those of the credentials'
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c authctl -n "__fish_authctl_using_subcommand trust" -l account -d 'Account for names that give none' -r
 complete -c authctl -n "__fish_authctl_using_subcommand trust" -l hash -d 'Approve without a question, if it still has this hash (authctl trust --show prints it)' -r
@@ -187,6 +190,15 @@ complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_sub
 complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from import" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from import" -l no-input -d 'Never ask, also at a terminal'
 complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c authctl -n "__fish_authctl_using_subcommand proxy" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand proxy" -l with -d 'Credentials that requests get, joined by commas' -r
+complete -c authctl -n "__fish_authctl_using_subcommand proxy" -l port -d 'Listen on this port instead of any free one' -r
+complete -c authctl -n "__fish_authctl_using_subcommand proxy" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand proxy" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand proxy" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand proxy" -l strict -d 'As a forward proxy, reach no host but those of the credentials'
+complete -c authctl -n "__fish_authctl_using_subcommand proxy" -l secret-in-path -d 'Also take the key in the path, /~KEY/NAME/…, for clients that can send none'
+complete -c authctl -n "__fish_authctl_using_subcommand proxy" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -l account -d 'Account for names that give none' -r
 complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -l json -d 'Print data and errors as JSON'
 complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -s q -l quiet -d 'Say nothing but warnings and errors'
@@ -239,6 +251,7 @@ complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_see
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l name -d 'Name of the provider found at an address' -r
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l title -d 'Its name for people' -r
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l base-url -d 'Where its API is' -r
+complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l base-url-variable -d 'A variable from which its programs take the base URL' -r
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l mcp-url -d 'Where its remote MCP server is' -r
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l host -d 'A further host to which its credentials may be sent' -r
 complete -c authctl -n "__fish_authctl_using_subcommand provider; and __fish_seen_subcommand_from add" -l header -d 'The header of its credentials, as in \'x-api-key: {key}\'' -r

@@ -85,6 +85,8 @@ module completions {
     --min-ttl: string         # Least time that tokens must still live
     --mask                    # Write `[masked]` instead of the secrets in output that goes to a pipe or a file
     --clean                   # Remove the variables of every known provider, not only of those handed over
+    --proxy                   # Keep the secrets out of the command: its variables hold placeholders, which a proxy beside it replaces
+    --strict                  # With --proxy, let the command reach no host but those of the credentials
     --help(-h)                # Print help (see more with '--help')
   ]
 
@@ -164,7 +166,7 @@ module completions {
     --no-input                # Never ask, also at a terminal
     --account: string         # Account for names that give none
     --help(-h)                # Print help (see more with '--help')
-    ...words: string          # Clients (claude-code, claude-desktop, cursor, vscode, zed, codex, gemini, windsurf, cline), and the address of the server; without a client, a person is asked
+    ...words: string          # Clients (claude-code, claude-desktop, cursor, vscode, zed, codex, gemini, windsurf, cline), and the address of the server, or the name that it has here; without a client, a person is asked
   ]
 
   def "nu-complete authctl mcp list clients" [] {
@@ -216,6 +218,19 @@ module completions {
     --account: string         # Account for names that give none
     --help(-h)                # Print help (see more with '--help')
     ...clients: string@"nu-complete authctl mcp import clients" # Clients; without any, all
+  ]
+
+  # Lend credentials to programs that never hold them
+  export extern "authctl proxy" [
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
+    --with: string            # Credentials that requests get, joined by commas
+    --port: string            # Listen on this port instead of any free one
+    --strict                  # As a forward proxy, reach no host but those of the credentials
+    --secret-in-path          # Also take the key in the path, /~KEY/NAME/…, for clients that can send none
+    --help(-h)                # Print help (see more with '--help')
   ]
 
   # Say which credentials coding agents may print
@@ -301,6 +316,7 @@ module completions {
     --name: string            # Name of the provider found at an address
     --title: string           # Its name for people
     --base-url: string        # Where its API is
+    --base-url-variable: string # A variable from which its programs take the base URL
     --mcp-url: string         # Where its remote MCP server is
     --host: string            # A further host to which its credentials may be sent
     --api-key                 # It takes API keys
