@@ -147,6 +147,8 @@ pub struct Broker {
     rests: Cell<Option<Instant>>,
     /// What was refused although it was new, and when.
     vain: RefCell<Option<(Arc<Held>, Instant)>>,
+    /// The store's index when nobody was signed in; `None`: a sign-in elsewhere is not heeded.
+    absence: RefCell<Option<Glimpse>>,
     /// Questions that have been answered so far.
     answered: Cell<u64>,
     /// What servers were shown.
@@ -163,16 +165,21 @@ impl Broker {
             trouble: RefCell::default(),
             rests: Cell::default(),
             vain: RefCell::default(),
+            absence: RefCell::default(),
             answered: Cell::default(),
             presented: RefCell::default(),
         }
     }
 
-    /// One that was found before; `None`: nobody is signed in.
-    pub fn holding(asks: mpsc::UnboundedSender<Ask>, held: Option<Arc<Held>>) -> Self {
+    /// One that was found before; `None`: nobody is signed in, and somebody may be once `absence` is past.
+    pub fn holding(
+        asks: mpsc::UnboundedSender<Ask>,
+        held: Option<Arc<Held>>,
+        absence: Option<Glimpse>,
+    ) -> Self {
         let last = RefCell::new(held.clone());
         let state = Mutex::new(held.map_or(State::Nobody, State::Held));
-        Self { state, last, ..Self::new(asks) }
+        Self { state, last, absence: RefCell::new(absence), ..Self::new(asks) }
     }
 
     /// The credential that works now. Asked once for all who wait, and again once another process has changed
@@ -192,9 +199,9 @@ impl Broker {
         };
         let rests = self.rests.get().is_some_and(|until| Instant::now() < until);
         let living = match &*state {
-            State::Nobody => return Ok(None),
+            State::Nobody if !self.may_be_signed_in() => return Ok(None),
             State::Held(held) if held.lives(Timestamp::now()) => Some(held.clone()),
-            State::Held(_) | State::Unasked => None,
+            State::Held(_) | State::Unasked | State::Nobody => None,
         };
         if rests
             && matches!(&*state, State::Unasked)
@@ -244,15 +251,22 @@ impl Broker {
         let (reply, answer) = oneshot::channel();
         let renews = !rejected.as_ref().is_some_and(|held| self.is_vain(held));
         let asked = Instant::now();
+        let absence = self.absence.borrow().as_ref().map(Glimpse::again);
         self.put(Ask::Fresh { rejected, renews, reply })?;
         let found = answer.await.map_err(|_| gone())?;
         self.answered.set(self.answered.get() + 1);
         *self.trouble.borrow_mut() = found.as_ref().err().cloned();
         self.rests.set(found.is_err().then(|| Instant::now() + asked.elapsed()));
         let found = found?;
+        *self.absence.borrow_mut() = absence;
         self.last.borrow_mut().clone_from(&found);
         *state = found.clone().map_or(State::Nobody, State::Held);
         Ok(found)
+    }
+
+    /// Whether the store has changed since nobody was signed in.
+    fn may_be_signed_in(&self) -> bool {
+        self.absence.borrow().as_ref().is_some_and(Glimpse::is_past)
     }
 
     /// How many questions had an answer, of whatever kind.

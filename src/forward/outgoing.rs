@@ -2,12 +2,15 @@
 //! comes, and not before the server wants it (RFC 9110 §10.1.1).
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Body, Frame, SizeHint};
+use hyper::header::{EXPECT, HeaderValue};
 use hyper::{HeaderMap, Request, StatusCode};
 use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep};
@@ -48,7 +51,7 @@ impl Outgoing {
     pub(super) fn put(
         &mut self,
         head: hyper::http::request::Parts,
-        waits: bool,
+        waits: Option<&Answered>,
     ) -> Request<Outbound> {
         match self {
             Outgoing::Kept(bytes) if bytes.is_empty() => Request::from_parts(
@@ -60,10 +63,12 @@ impl Outgoing {
                 Request::from_parts(head, Outbound::new(whole))
             }
             Outgoing::Stream(stream) => match stream.take() {
-                Some(stream) if waits => waiting(head, stream),
-                Some(stream) => {
-                    Request::from_parts(head, Outbound::new(stream.map_err(BoxError::from)))
-                }
+                Some(stream) => match waits {
+                    Some(answered) => waiting(head, stream, answered.clone()),
+                    None => {
+                        Request::from_parts(head, Outbound::new(stream.map_err(BoxError::from)))
+                    }
+                },
                 None => Request::from_parts(head, Outbound::default()),
             },
         }
@@ -71,9 +76,15 @@ impl Outgoing {
 }
 
 /// A request whose body is not asked for from the client until the server wants it.
-fn waiting(head: hyper::http::request::Parts, stream: Streams) -> Request<Outbound> {
+fn waiting(
+    mut head: hyper::http::request::Parts,
+    stream: Streams,
+    answered: Answered,
+) -> Request<Outbound> {
     let (wanted, asked) = oneshot::channel();
-    let body = Waiting { stream, asked: Some(asked), patience: Box::pin(sleep(PATIENCE)) };
+    head.headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
+    let (stream, asked, patience) = (Some(stream), Some(asked), Box::pin(sleep(PATIENCE)));
+    let body = Waiting { stream, is_waiting: true, asked, answered, patience };
     let mut request = Request::from_parts(head, Outbound::new(body));
     let wanted = std::sync::Mutex::new(Some(wanted));
     hyper::ext::on_informational(&mut request, move |answer| {
@@ -87,9 +98,26 @@ fn waiting(head: hyper::http::request::Parts, stream: Streams) -> Request<Outbou
     request
 }
 
+/// Whether the server has answered: then it does not want the body any more.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Answered(Arc<AtomicBool>);
+
+impl Answered {
+    pub(super) fn note(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_noted(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 struct Waiting {
-    stream: Streams,
+    /// `None`: it is not wanted, and not asked for.
+    stream: Option<Streams>,
+    is_waiting: bool,
     asked: Option<oneshot::Receiver<()>>,
+    answered: Answered,
     patience: Pin<Box<Sleep>>,
 }
 
@@ -101,28 +129,40 @@ impl Body for Waiting {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Some(asked) = &mut self.asked {
-            let is_asked = Pin::new(asked).poll(context).is_ready();
-            if !is_asked {
+        if self.is_waiting {
+            let asked = self.asked.as_mut().map(|asked| Pin::new(asked).poll(context));
+            if !matches!(asked, Some(Poll::Ready(Ok(())))) {
+                if asked.is_some_and(|asked| asked.is_ready()) {
+                    // Nobody will ask: the server has answered, or speaks HTTP/2, where only time tells.
+                    self.asked = None;
+                }
                 ready!(self.patience.as_mut().poll(context));
+                if self.answered.is_noted() {
+                    self.stream = None;
+                }
             }
-            self.asked = None;
+            self.is_waiting = false;
         }
-        Pin::new(&mut self.stream).poll_frame(context).map_err(BoxError::from)
+        match &mut self.stream {
+            Some(stream) => Pin::new(stream).poll_frame(context).map_err(BoxError::from),
+            // The end of the answer, or of the server's patience, ends the request.
+            None => Poll::Pending,
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.stream.is_end_stream()
+        self.stream.as_ref().is_some_and(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.stream.size_hint()
+        self.stream.as_ref().map(Body::size_hint).unwrap_or_default()
     }
 }
 
 /// Whether the client waits for an invitation before it sends its body.
-pub(super) fn waits(headers: &HeaderMap) -> bool {
-    headers
+pub(super) fn waits(headers: &HeaderMap) -> Option<Answered> {
+    let waits = headers
         .get(hyper::header::EXPECT)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    waits.then(Answered::default)
 }

@@ -81,7 +81,7 @@ impl Relay {
         if let Some(upgrade) = &upgrade {
             upgrade.ask(&mut asked);
         }
-        let mut body = Outgoing::take(body, !injections.is_empty() && !waits)
+        let mut body = Outgoing::take(body, !injections.is_empty() && waits.is_none())
             .await
             .map_err(|_| Broken::Request)?;
         let mut held = self.fresh(&injections).await?;
@@ -92,12 +92,15 @@ impl Relay {
                 let id = HeaderValue::from_str(&held.id).map_err(|_| Broken::Request)?;
                 parts.headers.insert(name, id);
             }
-            let request = body.put(parts, waits);
+            let request = body.put(parts, waits.as_ref());
             let sent = self.upstream.send(request, versions);
             let Ok(sent) = tokio::time::timeout(HEAD_TIME, sent).await else {
                 return Err(http::Error::TimedOut { host: host_of(&uri), sent: true }.into());
             };
             let response = sent?;
+            if let Some(answered) = &waits {
+                answered.note();
+            }
             if response.status() == StatusCode::UNAUTHORIZED && body.is_left() {
                 if self.wants_nonce(&response, &uri) && !std::mem::replace(&mut proven_again, true)
                 {
@@ -106,6 +109,14 @@ impl Relay {
                 if !std::mem::replace(&mut renewed, true) && renew(&injections, &mut held).await? {
                     continue;
                 }
+            }
+            if response.status() == StatusCode::UNAUTHORIZED
+                && !body.is_left()
+                && let (Some(injection), Some(Some(refused))) = (injections.first(), held.first())
+            {
+                // Too late for this request; the next one has it.
+                let (source, refused) = (injection.source.clone(), refused.clone());
+                tokio::task::spawn_local(async move { source.renew(&refused).await });
             }
             if renewed
                 && response.status() == StatusCode::UNAUTHORIZED
@@ -133,11 +144,15 @@ impl Relay {
         }
         let mut body = Outgoing::take(body, false).await.map_err(|_| Broken::Request)?;
         let parts = self.dressed(&asked, &uri, &[], &[])?;
-        let sent = self.upstream.send(body.put(parts, waits), versions);
+        let sent = self.upstream.send(body.put(parts, waits.as_ref()), versions);
         let Ok(sent) = tokio::time::timeout(HEAD_TIME, sent).await else {
             return Err(http::Error::TimedOut { host: host_of(&uri), sent: true }.into());
         };
-        Ok(returned(sent?, upgrade))
+        let response = sent?;
+        if let Some(answered) = &waits {
+            answered.note();
+        }
+        Ok(returned(response, upgrade))
     }
 
     async fn fresh(&self, injections: &[Injection]) -> Result<Vec<Option<Arc<Held>>>, Broken> {

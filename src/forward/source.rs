@@ -18,6 +18,8 @@ use crate::inject;
 pub struct Source {
     pub broker: Broker,
     made: RefCell<Option<Made>>,
+    /// What came of the last renewal that an answer made necessary whose request was over.
+    renewed: RefCell<Option<Arc<Held>>>,
 }
 
 /// The headers of a credential that is not bound to a key.
@@ -46,7 +48,20 @@ pub struct Injection {
 
 impl Source {
     pub fn new(broker: Broker) -> Self {
-        Self { broker, made: RefCell::default() }
+        Self { broker, made: RefCell::default(), renewed: RefCell::default() }
+    }
+
+    /// Has the next requests go with another token than the one that an answer refused; not again and again.
+    pub async fn renew(&self, refused: &Arc<Held>) {
+        let is_new = self.renewed.borrow().as_ref().is_some_and(|new| Arc::ptr_eq(new, refused));
+        if is_new {
+            self.broker.note_vain().await;
+            return;
+        }
+        // What stands in the way is said at the next request, which needs it.
+        if let Ok(Some(new)) = self.broker.instead_of(Some(refused)).await {
+            *self.renewed.borrow_mut() = Some(new);
+        }
     }
 }
 

@@ -1,44 +1,90 @@
-//! Sees the request heads of a connection as they come, before the parser tidies them up: what is corrected in
-//! silence there (RFC 9112 §6.3) is a request that two programs may read differently, and is refused.
+//! Reads along what comes on a connection, before the parser does: a request's head is let through once it is whole
+//! and has one reading only. What the parser would correct in silence (RFC 9112 §6.3), or refuse without a word,
+//! becomes a request that carries the reason, and nothing after it is read.
 
+use std::collections::VecDeque;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
+use bytes::{Buf, BytesMut};
+use hyper::Uri;
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
+use tokio::time::{Sleep, sleep};
 
-/// Longest head that is looked at; longer ones are refused by the parser.
+/// Longest head.
 const HEAD: usize = 64 * 1024;
-/// Most headers of one.
-const HEADERS: usize = 128;
+/// Most headers of one; the parser's own limit.
+const HEADERS: usize = 100;
+/// Longest line before a chunk.
+const CHUNK_LINE: usize = 4 * 1024;
+/// A head that is on its way is looked at again after a line, or after so many bytes.
+const STEP: usize = 4 * 1024;
+/// How long a client that is sending still gets to read why it was refused.
+const LINGER: Duration = Duration::from_secs(1);
+/// How HTTP/2 begins (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Stands for a request that cannot be read.
+const UNREADABLE: &[u8] = b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n";
 
-/// What came in since the last head.
+/// What a connection brings.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Arrived(Arc<Mutex<Bytes>>);
+pub(super) struct Arrived(Arc<Mutex<Incoming>>);
 
-#[derive(Debug)]
-struct Bytes {
-    kept: Vec<u8>,
-    /// A head is expected: what comes is kept.
-    is_keeping: bool,
+#[derive(Debug, Default)]
+struct Incoming {
+    next: Next,
+    /// Not looked at yet, or not whole.
+    held: Vec<u8>,
+    /// So much of it has been looked at in vain.
+    searched: usize,
+    /// For the parser.
+    released: BytesMut,
+    /// What was found in the heads that were released, in their order.
+    verdicts: VecDeque<Option<Ambiguity>>,
+    /// Waits for the decision about a change of protocol.
+    waker: Option<Waker>,
 }
 
-impl Default for Bytes {
-    fn default() -> Self {
-        Self { kept: Vec::new(), is_keeping: true }
-    }
+/// What comes next.
+#[derive(Debug, Default)]
+enum Next {
+    /// The first bytes of all.
+    #[default]
+    Beginning,
+    Head,
+    /// So many bytes of a body.
+    Length(u64),
+    ChunkLine,
+    /// So many bytes of a chunk, with the end of its line.
+    Chunk(u64),
+    Trailers,
+    /// Depends on the answer to a request to change the protocol.
+    Undecided,
+    /// Another protocol, or what the parser will refuse.
+    Opaque,
+    Nothing,
 }
 
-/// What two programs may read differently.
+/// Why a request is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ambiguity {
     LengthAndEncoding,
     SeveralLengths,
+    BadLength,
     SeveralEncodings,
+    UnknownEncoding,
     BareLineFeed,
     OldVersionWithEncoding,
+    BadRequestLine,
+    BadHeader,
+    TooManyHeaders,
+    TooLong,
+    /// It came in a way that nothing could be said about it.
+    Unseen,
 }
 
 impl Ambiguity {
@@ -48,73 +94,298 @@ impl Ambiguity {
                 "the request has both Content-Length and Transfer-Encoding"
             }
             Ambiguity::SeveralLengths => "the request has more than one Content-Length",
+            Ambiguity::BadLength => "the Content-Length of the request is not a number",
             Ambiguity::SeveralEncodings => "the request has more than one Transfer-Encoding",
+            Ambiguity::UnknownEncoding => "the Transfer-Encoding of the request is not chunked",
             Ambiguity::BareLineFeed => {
                 "a line of the request's head ends without a carriage return"
             }
             Ambiguity::OldVersionWithEncoding => "HTTP/1.0 knows no Transfer-Encoding",
+            Ambiguity::BadRequestLine => "the first line is not one of an HTTP/1.1 request",
+            Ambiguity::BadHeader => "a header of the request is not well-formed",
+            Ambiguity::TooManyHeaders => "the request has more than 100 headers",
+            Ambiguity::TooLong => "the head of the request is longer than 64 KiB",
+            Ambiguity::Unseen => "the request follows one whose end is unclear",
         }
+    }
+
+    /// Whether the request is merely too large.
+    pub fn is_excess(self) -> bool {
+        matches!(self, Ambiguity::TooManyHeaders | Ambiguity::TooLong)
+    }
+
+    /// Whether another request stands for it.
+    pub fn is_unreadable(self) -> bool {
+        !matches!(self, Ambiguity::Unseen)
     }
 }
 
 impl Arrived {
-    /// Looks at the head that was parsed just now, and keeps nothing until the next one is expected.
-    pub(super) fn take(&self) -> Option<Ambiguity> {
-        let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        bytes.is_keeping = false;
-        let found = ambiguity(&bytes.kept);
-        bytes.kept.clear();
-        found
+    fn lock(&self) -> MutexGuard<'_, Incoming> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The body of the last request has ended.
-    pub(super) fn expect_head(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_keeping = true;
+    /// What was found in the next head that was parsed.
+    pub(super) fn verdict(&self) -> Option<Ambiguity> {
+        self.lock().verdicts.pop_front().unwrap_or(Some(Ambiguity::Unseen))
     }
 
-    fn is_keeping(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_keeping
-    }
-
-    fn keep(&self, new: &[u8]) {
-        let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if bytes.kept.len() < HEAD {
-            bytes.kept.extend_from_slice(new);
+    /// A request was answered: whether the connection changes its protocol.
+    pub(super) fn decide(&self, is_switched: bool) {
+        let mut incoming = self.lock();
+        if is_switched {
+            incoming.next = Next::Opaque;
+        } else if matches!(incoming.next, Next::Undecided) {
+            incoming.next = Next::Head;
+        }
+        incoming.sort();
+        if let Some(waker) = incoming.waker.take() {
+            waker.wake();
         }
     }
 }
 
-/// What is ambiguous about the head at the beginning of `bytes`.
-fn ambiguity(bytes: &[u8]) -> Option<Ambiguity> {
+impl Incoming {
+    fn take_in(&mut self, new: &[u8]) {
+        self.held.extend_from_slice(new);
+        self.sort();
+    }
+
+    /// Releases what is known to be whole.
+    fn sort(&mut self) {
+        while self.step() {}
+    }
+
+    /// Whether there may be more to do.
+    fn step(&mut self) -> bool {
+        if self.held.is_empty() {
+            return false;
+        }
+        match self.next {
+            Next::Beginning => self.begin(),
+            Next::Head => self.head(),
+            Next::Length(left) => {
+                let left = self.release_most(left);
+                self.next = if left == 0 { Next::Head } else { Next::Length(left) };
+                left == 0
+            }
+            Next::ChunkLine => self.chunk_line(),
+            Next::Chunk(left) => {
+                let left = self.release_most(left);
+                self.next = if left == 0 { Next::ChunkLine } else { Next::Chunk(left) };
+                left == 0
+            }
+            Next::Trailers => self.trailer(),
+            Next::Undecided => false,
+            Next::Opaque => {
+                self.release(self.held.len());
+                false
+            }
+            Next::Nothing => {
+                self.held.clear();
+                false
+            }
+        }
+    }
+
+    fn release(&mut self, count: usize) {
+        self.released.extend_from_slice(&self.held[..count]);
+        self.held.drain(..count);
+        self.searched = 0;
+        if self.held.is_empty() && self.held.capacity() > STEP {
+            self.held = Vec::new();
+        }
+    }
+
+    /// Of `wanted` bytes those that are there; hands back how many are missing.
+    fn release_most(&mut self, wanted: u64) -> u64 {
+        let count = self.held.len().min(usize::try_from(wanted).unwrap_or(usize::MAX));
+        self.release(count);
+        wanted - count as u64
+    }
+
+    fn begin(&mut self) -> bool {
+        let known = self.held.len().min(PREFACE.len());
+        if self.held[..known] != PREFACE[..known] {
+            self.next = Next::Head;
+        } else if known == PREFACE.len() {
+            self.next = Next::Opaque;
+        } else {
+            return false;
+        }
+        true
+    }
+
+    fn head(&mut self) -> bool {
+        let new = &self.held[self.searched..];
+        let is_worth = self.searched == 0 || new.len() >= STEP || new.contains(&b'\n');
+        if !is_worth {
+            return false;
+        }
+        match read(&self.held) {
+            Ok(Some((length, next))) => {
+                self.verdicts.push_back(None);
+                self.next = next;
+                self.release(length);
+                true
+            }
+            Ok(None) if self.held.len() <= HEAD => {
+                self.searched = self.held.len();
+                false
+            }
+            Ok(None) => self.refuse(Ambiguity::TooLong),
+            Err(ambiguity) => self.refuse(ambiguity),
+        }
+    }
+
+    fn refuse(&mut self, ambiguity: Ambiguity) -> bool {
+        self.verdicts.push_back(Some(ambiguity));
+        self.released.extend_from_slice(UNREADABLE);
+        self.held = Vec::new();
+        self.next = Next::Nothing;
+        false
+    }
+
+    /// A line up to its end, if it is whole.
+    fn line(&self) -> Option<usize> {
+        self.held.windows(2).position(|two| two == b"\r\n")
+    }
+
+    /// RFC 9112 §7.1
+    fn chunk_line(&mut self) -> bool {
+        let Some(end) = self.line() else { return self.wait_or_spoil(CHUNK_LINE) };
+        let digits = self.held[..end].iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let is_fit = matches!(self.held[digits], b'\r' | b';' | b' ' | b'\t')
+            && !self.held[..end].contains(&b'\n');
+        let size = std::str::from_utf8(&self.held[..digits]).ok().filter(|_| is_fit);
+        let size = size.and_then(|size| u64::from_str_radix(size, 16).ok());
+        self.next = match size {
+            Some(0) => Next::Trailers,
+            Some(size) if size < u64::MAX - 2 => Next::Chunk(size + 2),
+            _ => Next::Opaque,
+        };
+        self.release(end + 2);
+        true
+    }
+
+    /// RFC 9112 §7.1.2
+    fn trailer(&mut self) -> bool {
+        let Some(end) = self.line() else { return self.wait_or_spoil(HEAD) };
+        if end == 0 {
+            self.next = Next::Head;
+        }
+        self.release(end + 2);
+        true
+    }
+
+    /// A line that does not end is left to the parser, which refuses it.
+    fn wait_or_spoil(&mut self, longest: usize) -> bool {
+        let is_spoilt = self.held.len() > longest;
+        if is_spoilt {
+            self.next = Next::Opaque;
+        }
+        is_spoilt
+    }
+}
+
+/// The length of the head at the beginning of `bytes`, and what follows it; `None` where it is not whole.
+fn read(bytes: &[u8]) -> Result<Option<(usize, Next)>, Ambiguity> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut request = httparse::Request::new(&mut headers);
-    let Ok(httparse::Status::Complete(length)) = request.parse(bytes) else { return None };
+    let length = match request.parse(bytes) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => return Err(Ambiguity::TooManyHeaders),
+        Err(httparse::Error::Token | httparse::Error::Version) => {
+            return Err(Ambiguity::BadRequestLine);
+        }
+        Err(_) => return Err(Ambiguity::BadHeader),
+    };
+    if length > HEAD {
+        return Err(Ambiguity::TooLong);
+    }
+    let is_bare = |at: usize| bytes[at] == b'\n' && (at == 0 || bytes[at - 1] != b'\r');
+    if (0..length).any(is_bare) {
+        return Err(Ambiguity::BareLineFeed);
+    }
+    if request.path.is_none_or(|path| path.parse::<Uri>().is_err()) {
+        return Err(Ambiguity::BadRequestLine);
+    }
+    let next = follows(&request)?;
+    let may_change = request.method == Some("CONNECT")
+        || matches!(next, Next::Head) && value(&request, "upgrade").is_some();
+    Ok(Some((length, if may_change { Next::Undecided } else { next })))
+}
+
+fn value<'a>(request: &httparse::Request<'_, 'a>, name: &str) -> Option<&'a [u8]> {
+    let mut headers = request.headers.iter();
+    headers.find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+}
+
+/// The framing of the body (RFC 9112 §6.3), where it has one reading.
+fn follows(request: &httparse::Request<'_, '_>) -> Result<Next, Ambiguity> {
     let count = |name: &str| {
         request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name)).count()
     };
-    let (lengths, encodings) = (count("content-length"), count("transfer-encoding"));
-    match (lengths, encodings) {
-        (0 | 1, 0) | (0, 1) => {}
-        (0, _) => return Some(Ambiguity::SeveralEncodings),
-        (_, 0) => return Some(Ambiguity::SeveralLengths),
-        (..) => return Some(Ambiguity::LengthAndEncoding),
+    match (count("content-length"), count("transfer-encoding")) {
+        (0, 0) => Ok(Next::Head),
+        (1, 0) => {
+            let text = value(request, "content-length").unwrap_or_default();
+            let is_number = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+            let length = std::str::from_utf8(text).ok().filter(|_| is_number);
+            let length = length.and_then(|text| text.parse().ok()).ok_or(Ambiguity::BadLength)?;
+            Ok(if length == 0 { Next::Head } else { Next::Length(length) })
+        }
+        (0, 1) if request.version == Some(0) => Err(Ambiguity::OldVersionWithEncoding),
+        (0, 1) => {
+            let coding = value(request, "transfer-encoding").unwrap_or_default();
+            let is_chunked = coding.eq_ignore_ascii_case(b"chunked");
+            if is_chunked { Ok(Next::ChunkLine) } else { Err(Ambiguity::UnknownEncoding) }
+        }
+        (0, _) => Err(Ambiguity::SeveralEncodings),
+        (_, 0) => Err(Ambiguity::SeveralLengths),
+        (..) => Err(Ambiguity::LengthAndEncoding),
     }
-    if encodings == 1 && request.version == Some(0) {
-        return Some(Ambiguity::OldVersionWithEncoding);
-    }
-    // Empty lines before the request are not part of it (RFC 9112 §2.2).
-    let head = &bytes[..length];
-    let bare = head
-        .iter()
-        .enumerate()
-        .any(|(at, byte)| *byte == b'\n' && (at == 0 || head[at - 1] != b'\r'));
-    bare.then_some(Ambiguity::BareLineFeed)
 }
 
 /// A connection whose heads are seen.
 pub(super) struct Watched<S> {
-    pub stream: S,
-    pub arrived: Arrived,
+    stream: S,
+    arrived: Arrived,
+    /// Until when a refused client may go on.
+    linger: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Watched<S> {
+    pub(super) fn new(stream: S, arrived: Arrived) -> Self {
+        Self { stream, arrived, linger: None }
+    }
+}
+
+impl<S: Read + Unpin> Watched<S> {
+    /// Reads a piece, and hands back how long it was.
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut own = [const { MaybeUninit::uninit() }; 16 * 1024];
+        let mut read = ReadBuf::uninit(&mut own);
+        ready!(Pin::new(&mut self.stream).poll_read(context, read.unfilled()))?;
+        let filled = read.filled();
+        self.arrived.lock().take_in(filled);
+        Poll::Ready(Ok(filled.len()))
+    }
+
+    /// Lets a client that was refused while it was sending come to its end: closed too early, the connection would
+    /// be reset, and the answer lost.
+    fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if !matches!(self.arrived.lock().next, Next::Nothing) {
+            return Poll::Ready(());
+        }
+        let linger = self.linger.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+        if linger.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        while let Ok(1..) = ready!(self.poll_piece(context)) {}
+        Poll::Ready(())
+    }
 }
 
 impl<S: Read + Unpin> Read for Watched<S> {
@@ -123,21 +394,39 @@ impl<S: Read + Unpin> Read for Watched<S> {
         context: &mut Context<'_>,
         mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.arrived.is_keeping() {
-            return Pin::new(&mut self.stream).poll_read(context, buffer);
+        loop {
+            let mut incoming = self.arrived.lock();
+            if !incoming.released.is_empty() {
+                let count = incoming.released.len().min(buffer.remaining());
+                buffer.put_slice(&incoming.released[..count]);
+                incoming.released.advance(count);
+                if incoming.released.is_empty() {
+                    incoming.released = BytesMut::new();
+                }
+                return Poll::Ready(Ok(()));
+            }
+            match incoming.next {
+                Next::Opaque => {
+                    drop(incoming);
+                    return Pin::new(&mut self.stream).poll_read(context, buffer);
+                }
+                Next::Undecided => {
+                    incoming.waker = Some(context.waker().clone());
+                    if incoming.held.len() > HEAD {
+                        return Poll::Pending;
+                    }
+                }
+                _ => {}
+            }
+            drop(incoming);
+            if ready!(self.poll_piece(context))? == 0 {
+                return Poll::Ready(Ok(()));
+            }
         }
-        // The parser's buffer shows only what is free in it: the bytes of heads take a way of their own.
-        let mut own = [const { MaybeUninit::uninit() }; 16 * 1024];
-        let room = buffer.remaining().min(own.len());
-        let mut read = ReadBuf::uninit(&mut own[..room]);
-        ready!(Pin::new(&mut self.stream).poll_read(context, read.unfilled()))?;
-        self.arrived.keep(read.filled());
-        buffer.put_slice(read.filled());
-        Poll::Ready(Ok(()))
     }
 }
 
-impl<S: Write + Unpin> Write for Watched<S> {
+impl<S: Read + Write + Unpin> Write for Watched<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -151,7 +440,8 @@ impl<S: Write + Unpin> Write for Watched<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+        self.poll_linger(context).map(Ok)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -171,22 +461,77 @@ impl<S: Write + Unpin> Write for Watched<S> {
 mod tests {
     use super::*;
 
+    /// What goes on to the parser, and what was found.
+    fn released(pieces: &[&[u8]]) -> (Vec<u8>, Vec<Option<Ambiguity>>) {
+        let mut incoming = Incoming::default();
+        for piece in pieces {
+            incoming.take_in(piece);
+        }
+        (incoming.released.to_vec(), incoming.verdicts.into())
+    }
+
+    fn found(headers: &str) -> Option<Ambiguity> {
+        let text = format!("POST /x HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
+        released(&[text.as_bytes()]).1[0]
+    }
+
     #[test]
     fn only_what_has_one_reading_is_unambiguous() {
-        let of = |headers: &str| {
-            ambiguity(format!("POST /x HTTP/1.1\r\nHost: x\r\n{headers}\r\nhello").as_bytes())
-        };
-        assert_eq!(of(""), None);
-        assert_eq!(of("Content-Length: 5\r\n"), None);
-        assert_eq!(of("Transfer-Encoding: chunked\r\n"), None);
+        assert_eq!(found(""), None);
+        assert_eq!(found("Content-Length: 5\r\n"), None);
+        assert_eq!(found("Transfer-Encoding: Chunked\r\n"), None);
         let both = "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n";
-        assert_eq!(of(both), Some(Ambiguity::LengthAndEncoding));
+        assert_eq!(found(both), Some(Ambiguity::LengthAndEncoding));
         let both = "transfer-encoding: chunked\r\ncontent-length: 5\r\n";
-        assert_eq!(of(both), Some(Ambiguity::LengthAndEncoding));
+        assert_eq!(found(both), Some(Ambiguity::LengthAndEncoding));
         let twice = "Content-Length: 5\r\nContent-Length: 5\r\n";
-        assert_eq!(of(twice), Some(Ambiguity::SeveralLengths));
+        assert_eq!(found(twice), Some(Ambiguity::SeveralLengths));
         let twice = "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n";
-        assert_eq!(of(twice), Some(Ambiguity::SeveralEncodings));
-        assert_eq!(of("X: y\nZ: y\r\n"), Some(Ambiguity::BareLineFeed));
+        assert_eq!(found(twice), Some(Ambiguity::SeveralEncodings));
+        assert_eq!(found("X: y\nZ: y\r\n"), Some(Ambiguity::BareLineFeed));
+        assert_eq!(found("Content-Length: +5\r\n"), Some(Ambiguity::BadLength));
+        assert_eq!(found("Content-Length: 5, 5\r\n"), Some(Ambiguity::BadLength));
+        assert_eq!(found("Transfer-Encoding: xchunked\r\n"), Some(Ambiguity::UnknownEncoding));
+        assert_eq!(found("X : y\r\n"), Some(Ambiguity::BadHeader));
+        assert_eq!(found(&"X: y\r\n".repeat(100)), Some(Ambiguity::TooManyHeaders));
+        assert_eq!(found(&format!("X: {}\r\n", "y".repeat(70_000))), Some(Ambiguity::TooLong));
+    }
+
+    /// However the bytes are cut, the same heads are seen, and nothing is changed.
+    #[test]
+    fn heads_are_seen_wherever_they_begin() {
+        let requests = [
+            "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na\r\n",
+            "POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\nX-Sum: 1\r\n\r\n",
+            "GET /c HTTP/1.1\r\nHost: x\r\n\r\n",
+        ];
+        let whole = requests.concat();
+        for size in [1, 2, 3, 7, 50, 1000] {
+            let pieces: Vec<&[u8]> = whole.as_bytes().chunks(size).collect();
+            let (bytes, verdicts) = released(&pieces);
+            assert_eq!(
+                bytes.escape_ascii().to_string(),
+                whole.as_bytes().escape_ascii().to_string()
+            );
+            assert_eq!(verdicts, [None; 3], "{size}");
+        }
+        let bad = format!("{whole}GET /d HTTP/1.1\r\nX: y\n\r\nGET /e HTTP/1.1\r\n\r\n");
+        let (bytes, verdicts) = released(&[bad.as_bytes()]);
+        assert_eq!(bytes, [whole.as_bytes(), UNREADABLE].concat());
+        assert_eq!(verdicts[3..], [Some(Ambiguity::BareLineFeed)]);
+    }
+
+    #[test]
+    fn another_protocol_passes_once_it_is_agreed_on() {
+        let arrived = Arrived::default();
+        let head = b"GET /ws HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+        arrived.lock().take_in(head);
+        arrived.lock().take_in(b"\x81\x85\n\r\n");
+        assert_eq!(arrived.lock().released.len(), head.len());
+        arrived.decide(true);
+        assert!(arrived.lock().released.ends_with(b"\x81\x85\n\r\n"));
+        let (bytes, verdicts) = released(&[&PREFACE[..10], &PREFACE[10..], b"\0\0"]);
+        assert_eq!((&bytes[..], verdicts), (&[PREFACE, b"\0\0"].concat()[..], Vec::new()));
     }
 }

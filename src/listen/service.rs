@@ -147,9 +147,9 @@ where
     let _ = stream.set_nodelay(true);
     let stranger = peer.clone();
     let arrived = Arrived::default();
-    let watched = Watched { stream: TokioIo::new(stream), arrived: arrived.clone() };
+    let watched = Watched::new(TokioIo::new(stream), arrived.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
-        let refused = arrived.take().map(ambiguous);
+        let refused = arrived.verdict().map(ambiguous);
         request.extensions_mut().insert(peer.clone());
         let answered = refused.is_none().then(|| answer(request));
         let arrived = arrived.clone();
@@ -158,7 +158,7 @@ where
                 Some(answered) => answered.await.map(Either::Left),
                 None => refused.unwrap_or_default().map(Either::Right),
             };
-            arrived.expect_head();
+            arrived.decide(false);
             Ok::<_, Infallible>(response)
         }
     });
@@ -177,7 +177,8 @@ where
 /// Refuses a head that two programs may read differently, and whatever comes behind it.
 fn ambiguous(what: Ambiguity) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(format!("{}\n", what.as_str())));
-    *response.status_mut() = StatusCode::BAD_REQUEST;
+    let excess = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    *response.status_mut() = if what.is_excess() { excess } else { StatusCode::BAD_REQUEST };
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }

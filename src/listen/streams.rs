@@ -5,15 +5,12 @@ use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Incoming};
 use hyper::rt::{Executor, Read, Write};
 use hyper::service::service_fn;
-use hyper::{Request, Response, Version};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
@@ -28,8 +25,10 @@ use super::{ACCEPT_PAUSE, Sockets, accept};
 const HEAD: usize = 64 * 1024;
 /// Time for a whole head to arrive, from the end of the request before.
 const HEAD_TIME: Duration = Duration::from_mins(2);
-/// Connections held at a time. One more, and the oldest is cut of which nobody is known.
+/// Most connections held at a time. One more, and the oldest is cut of which nobody is known.
 const CONNECTIONS: usize = 1024;
+/// File descriptors for everything but connections.
+const RESERVE: usize = 16;
 /// Streams of one HTTP/2 connection at a time.
 const STREAMS: u32 = 256;
 
@@ -43,60 +42,11 @@ impl<F: Future + 'static> Executor<F> for Here {
     }
 }
 
-/// The body of a request, which tells when the next head may come.
-pub struct Streams {
-    incoming: Incoming,
-    arrived: Option<Arrived>,
-}
-
-impl Streams {
-    fn new(incoming: Incoming, arrived: Option<Arrived>) -> Self {
-        let mut body = Self { incoming, arrived };
-        if body.incoming.is_end_stream() {
-            body.ended();
-        }
-        body
-    }
-
-    fn ended(&mut self) {
-        if let Some(arrived) = self.arrived.take() {
-            arrived.expect_head();
-        }
-    }
-}
-
-impl Body for Streams {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = Pin::new(&mut self.incoming).poll_frame(context);
-        if matches!(frame, Poll::Ready(None)) || self.incoming.is_end_stream() {
-            self.ended();
-        }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
-    }
-}
-
-impl Drop for Streams {
-    fn drop(&mut self) {
-        self.ended();
-    }
-}
+/// The body of a request.
+pub type Streams = Incoming;
 
 /// Answers every request on `sockets` by `answer`, until dropped. To be called on one thread, which runs the
-/// answers too. A request with a head that has two readings carries an [`Ambiguity`] as its extension.
+/// answers too. A request that is not to be taken carries an [`Ambiguity`] as its extension.
 pub async fn serve_streams<A, F, B>(sockets: Sockets, answer: A) -> io::Result<Infallible>
 where
     A: Fn(Request<Streams>) -> F + Clone + 'static,
@@ -106,11 +56,12 @@ where
 {
     let sockets: Vec<TcpListener> = super::listening(sockets)?;
     let (mut connections, mut open) = (JoinSet::new(), Open::default());
+    let most = affordable();
     loop {
         tokio::select! {
             Some(_) = connections.join_next() => {}
             stream = accept(&sockets) => match stream {
-                Ok(stream) if open.make_room(CONNECTIONS) => {
+                Ok(stream) if open.make_room(most) => {
                     let _ = stream.set_nodelay(true);
                     let peer = Peer::default();
                     let (known, answer) = (peer.clone(), answer.clone());
@@ -123,10 +74,24 @@ where
                     open.add(connections.spawn_local(served), peer);
                 }
                 Ok(_) => {}
-                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+                Err(_) => {
+                    // Out of file descriptors: the oldest stranger gives back one.
+                    open.make_room(0);
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             },
         }
     }
+}
+
+/// How many connections the process has file descriptors for: each needs another one to its server.
+fn affordable() -> usize {
+    #[cfg(unix)]
+    if let Some(limit) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        return (limit.saturating_sub(RESERVE) / 2).clamp(1, CONNECTIONS);
+    }
+    CONNECTIONS
 }
 
 /// Answers the requests of one connection to its end.
@@ -139,11 +104,17 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let arrived = Arrived::default();
-    let watched = Watched { stream, arrived: arrived.clone() };
+    let watched = Watched::new(stream, arrived.clone());
     let service = service_fn(move |request: Request<Incoming>| {
-        let request = looked_at(request, &arrived, peer.clone());
-        let answered = answer(request);
-        async { Ok::<_, Infallible>(answered.await) }
+        let is_connect = request.method() == Method::CONNECT;
+        let answered = answer(looked_at(request, &arrived, peer.clone()));
+        let arrived = arrived.clone();
+        async move {
+            let response = answered.await;
+            let is_tunnel = is_connect && response.status().is_success();
+            arrived.decide(is_tunnel || response.status() == StatusCode::SWITCHING_PROTOCOLS);
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut builder = auto::Builder::new(Here);
     builder
@@ -160,13 +131,12 @@ where
     let _ = builder.serve_connection_with_upgrades(watched, service).await;
 }
 
-fn looked_at(request: Request<Incoming>, arrived: &Arrived, peer: Peer) -> Request<Streams> {
+fn looked_at(mut request: Request<Incoming>, arrived: &Arrived, peer: Peer) -> Request<Streams> {
     let is_one = request.version() < Version::HTTP_2;
-    let found = if is_one { arrived.take() } else { None };
-    let (mut head, incoming) = request.into_parts();
-    head.extensions.insert(peer);
+    let found = if is_one { arrived.verdict() } else { None };
+    request.extensions_mut().insert(peer);
     if let Some(found) = found {
-        head.extensions.insert(found);
+        request.extensions_mut().insert(found);
     }
-    Request::from_parts(head, Streams::new(incoming, is_one.then(|| arrived.clone())))
+    request
 }

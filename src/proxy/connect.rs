@@ -27,7 +27,10 @@ impl Proxy {
         mut request: Request<Streams>,
     ) -> Result<Response<Answer>, Refusal> {
         self.check_authorized(&request)?;
-        let authority = request.uri().authority().cloned();
+        // RFC 9110 §9.3.6: nothing but a host and a port.
+        let is_bare = request.uri().scheme().is_none();
+        let authority =
+            request.uri().authority().filter(|it| is_bare && !it.as_str().contains('@'));
         let named = authority.and_then(|it| Some((it.host().to_owned(), it.port_u16()?)));
         let Some((host, port)) = named else {
             let what = "CONNECT wants a host and a port";
@@ -120,7 +123,7 @@ impl Proxy {
         port: u16,
     ) -> Result<Response<Answer>, Refusal> {
         if let Some(ambiguity) = request.extensions().get::<Ambiguity>() {
-            return Err(Refusal::bad_request("framing", ambiguity.as_str()));
+            return Err(Refusal::of_ambiguity(*ambiguity));
         }
         let shown = if port == HTTPS { host.to_owned() } else { format!("{host}:{port}") };
         check_same_host(&request, &shown)?;

@@ -53,8 +53,6 @@ pub struct Lent {
     pub id_header: Option<HeaderName>,
     /// What no answer may repeat, and of which credential that was made.
     starring: RefCell<Option<Starring>>,
-    /// What came of the last renewal that a server's answer made necessary.
-    renewed: RefCell<Option<Arc<Held>>>,
 }
 
 /// A credential, and what of it no answer may repeat.
@@ -63,29 +61,7 @@ type Starring = (Arc<Held>, Option<Rc<Secrets>>);
 impl Lent {
     pub fn new(name: String, provider: Provider, source: Rc<Source>) -> Self {
         let (rules, further, id_header) = (Rules::default(), Vec::new(), None);
-        Self {
-            name,
-            provider,
-            source,
-            rules,
-            further,
-            id_header,
-            starring: RefCell::default(),
-            renewed: RefCell::default(),
-        }
-    }
-
-    /// Has the next requests go with another token than the one that an answer refused; not again and again.
-    async fn renew(&self, refused: Arc<Held>) {
-        let is_new = self.renewed.borrow().as_ref().is_some_and(|new| Arc::ptr_eq(new, &refused));
-        if is_new {
-            self.source.broker.note_vain().await;
-            return;
-        }
-        // What stands in the way is said at the next request, which needs it.
-        if let Ok(Some(new)) = self.source.broker.instead_of(Some(&refused)).await {
-            *self.renewed.borrow_mut() = Some(new);
-        }
+        Self { name, provider, source, rules, further, id_header, starring: RefCell::default() }
     }
 
     fn secrets(&self, held: &Arc<Held>) -> Option<Rc<Secrets>> {
@@ -161,7 +137,7 @@ impl Proxy {
     }
 
     async fn answer(self: Rc<Self>, request: Request<Streams>) -> Response<Answer> {
-        let target = target(&request);
+        let target = self.target(&request);
         let answered = self.route(request).await;
         answered.unwrap_or_else(|refusal| {
             self.watch.refused(&refusal, &target);
@@ -174,7 +150,7 @@ impl Proxy {
         request: Request<Streams>,
     ) -> Result<Response<Answer>, Refusal> {
         if let Some(ambiguity) = request.extensions().get::<Ambiguity>() {
-            return Err(Refusal::bad_request("framing", ambiguity.as_str()));
+            return Err(Refusal::of_ambiguity(*ambiguity));
         }
         if request.method() == Method::CONNECT {
             return self.connect(request).await;
@@ -190,6 +166,22 @@ impl Proxy {
         }
     }
 
+    /// What a request is about, for messages: never its query, nor a secret in its path.
+    fn target(&self, request: &Request<Streams>) -> String {
+        if request.extensions().get::<Ambiguity>().is_some_and(|it| it.is_unreadable()) {
+            return "a request".to_owned();
+        }
+        match request.uri().authority() {
+            Some(authority) if request.method() == Method::CONNECT => {
+                let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+                format!("CONNECT {host}")
+            }
+            _ => {
+                format!("{} {}", request.method(), self.plan.session.without(request.uri().path()))
+            }
+        }
+    }
+
     /// Keeps the connection: somebody who is let in uses it.
     fn let_in(request: &Request<Streams>) {
         if let Some(peer) = request.extensions().get::<Peer>() {
@@ -201,16 +193,4 @@ impl Proxy {
 fn foreign_host() -> Refusal {
     let what = "the Host of the request is not this proxy's";
     Refusal::new(StatusCode::MISDIRECTED_REQUEST, "host_foreign", what)
-}
-
-/// What a request is about, for messages: never its query, nor a secret in its path.
-fn target(request: &Request<Streams>) -> String {
-    let path = match request.uri().path() {
-        path if path.starts_with("/~") => path[1..].find('/').map_or("", |end| &path[end + 1..]),
-        path => path,
-    };
-    match request.uri().authority() {
-        Some(authority) if request.method() == Method::CONNECT => format!("CONNECT {authority}"),
-        _ => format!("{} {path}", request.method()),
-    }
 }

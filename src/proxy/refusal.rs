@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::forward::Broken;
 use crate::http;
+use crate::listen::Ambiguity;
 use crate::text;
 
 /// Tells an answer of the proxy from one of the server.
@@ -42,6 +43,15 @@ impl Refusal {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Why a request is not even looked at.
+    pub fn of_ambiguity(ambiguity: Ambiguity) -> Self {
+        if ambiguity.is_excess() {
+            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            return Self::new(status, "head_too_long", ambiguity.as_str());
+        }
+        Self::bad_request("framing", ambiguity.as_str())
     }
 
     /// What became of a request on its way, to be answered for `name`.

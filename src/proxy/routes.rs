@@ -75,6 +75,8 @@ pub fn find<'a>(
 
 fn unknown(routes: &[Route], name: &str) -> Refusal {
     let names: Vec<&str> = routes.iter().map(|route| route.name.as_str()).collect();
+    // Behind a tilde stands a secret.
+    let name = if name.starts_with('~') { "~…" } else { name };
     let message = format!("no credential is served at /{name}; there is /{}", names.join(", /"));
     let refusal = Refusal::new(StatusCode::NOT_FOUND, "route_unknown", message);
     refusal.hint("authctl proxy --with NAME")

@@ -45,6 +45,13 @@ impl Session {
         self.passes.get(&digest(text.as_bytes())).copied()
     }
 
+    /// A path without secrets in it.
+    pub fn without(&self, path: &str) -> String {
+        let is_plain = |part: &&str| !part.starts_with('~') && self.pass(part).is_none();
+        let shown: Vec<&str> = path.split('/').filter(is_plain).collect();
+        shown.join("/")
+    }
+
     /// The secret in one of the headers in which clients send keys, or in one of `further`. Where several
     /// headers have one, the first counts.
     pub fn shown(&self, headers: &HeaderMap, further: &[HeaderName]) -> Option<Shown> {

@@ -124,9 +124,14 @@ impl Glimpse {
         Self { path, seen }
     }
 
+    /// How it looks now.
+    pub fn again(&self) -> Self {
+        Self::of(self.path.clone())
+    }
+
     /// Whether it looks otherwise now.
     pub fn is_past(&self) -> bool {
-        Self::of(self.path.clone()) != *self
+        self.again() != *self
     }
 }
 

@@ -14,6 +14,7 @@ use crate::error::{CommandError, Kind};
 use crate::forward::{Ask, Held, Trouble};
 use crate::interact::Interact;
 use crate::signals;
+use crate::store::Glimpse;
 
 /// Whose credential a thread has, and what it needs to begin.
 #[derive(Clone)]
@@ -120,9 +121,16 @@ fn held(
     force_refresh: bool,
 ) -> Result<Held, CommandError> {
     let provider = context.provider(&named.name)?;
+    // Before the store is read: what changes meanwhile is seen afterwards.
+    let entry = glimpse(context, named);
     let resolved = given::resolve(context, named, provider, min_ttl, force_refresh, None)?;
     let scheme = scheme_of(provider, &named.name, &resolved.credential)?.clone();
-    Ok(Held { scheme, credential: resolved.credential, id: resolved.id, entry: None })
+    Ok(Held { scheme, credential: resolved.credential, id: resolved.id, entry })
+}
+
+/// How the credential looks in the store's index.
+pub fn glimpse(context: &Context, named: &Named) -> Option<Glimpse> {
+    context.store().ok().map(|store| store.glimpse(&named.name))
 }
 
 fn trouble(error: &CommandError) -> Trouble {

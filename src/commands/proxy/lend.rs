@@ -19,6 +19,7 @@ use crate::inject;
 use crate::interact::Interact;
 use crate::proxy::{self, Authority, Lent, Route, Rules, Upstream};
 use crate::secret::Secret;
+use crate::store::Glimpse;
 
 /// A credential as it goes to the thread of the proxy.
 pub struct Loan {
@@ -26,6 +27,8 @@ pub struct Loan {
     pub provider: Provider,
     /// `None`: nobody is signed in, and requests go on without.
     pub held: Option<Arc<Held>>,
+    /// The store's index before it was looked for.
+    absence: Option<Glimpse>,
     /// What its program has in its place.
     pub placeholder: Secret,
     pub rule: ProxyRule,
@@ -37,7 +40,11 @@ pub struct Loan {
 impl Loan {
     /// Where requests get it; on the thread that serves them.
     fn source(&self) -> Rc<Source> {
-        Rc::new(Source::new(Broker::holding(self.asks.clone(), self.held.clone())))
+        Rc::new(Source::new(Broker::holding(
+            self.asks.clone(),
+            self.held.clone(),
+            self.absence.clone(),
+        )))
     }
 
     pub fn name(&self) -> &Name {
@@ -66,13 +73,14 @@ pub fn loans(
     let make = |named: &Named, is_companion| -> Result<Loan, CommandError> {
         let provider = context.provider(&named.name)?.clone();
         purpose.confirm(context, &named.name, &provider)?;
+        let absence = desk::glimpse(context, named);
         let held = find(context, named, missing)?;
         let command_line = context.command_line;
         let seat = Seat { options: options.clone(), command_line, named: named.clone() };
         let (asks, placeholder) = (desk::start(seat), placeholder(held.as_deref()));
         let rule = context.config()?.proxy(&named.name);
         let named = named.clone();
-        Ok(Loan { named, provider, held, placeholder, rule, is_companion, asks })
+        Ok(Loan { named, provider, held, absence, placeholder, rule, is_companion, asks })
     };
     for handing in &handings.list {
         if !loans.iter().any(|loan| loan.named.name == handing.named.name) {
