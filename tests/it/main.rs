@@ -102,6 +102,16 @@ mod processes;
 #[cfg(unix)]
 mod prompts;
 mod provider_add;
+#[cfg(unix)]
+mod proxy_forward;
+#[cfg(unix)]
+mod proxy_fresh;
+#[cfg(unix)]
+mod proxy_hostile;
+#[cfg(unix)]
+mod proxy_reverse;
+#[cfg(target_os = "linux")]
+mod proxy_streams;
 mod pushed;
 mod real_conformance;
 mod real_dpop;

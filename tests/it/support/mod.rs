@@ -14,6 +14,8 @@ pub mod inside;
 #[cfg(unix)]
 pub mod launcher;
 #[cfg(unix)]
+pub mod lending;
+#[cfg(unix)]
 pub mod mcp_clients;
 pub mod mcp_guard;
 pub mod mcp_host;
