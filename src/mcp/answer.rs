@@ -39,7 +39,8 @@ pub async fn read(
         return Err(broken(endpoint, &what));
     }
     if exchange.is_event_stream() {
-        return events(exchange, EventStream::new(LONGEST), id, endpoint, aside).await;
+        let patience = (endpoint.patience, endpoint.patience);
+        return follow(exchange, EventStream::new(LONGEST), id, endpoint, patience, aside).await;
     }
     let status = exchange.status;
     let again = come_again(&exchange);
@@ -101,15 +102,16 @@ fn come_again(exchange: &Exchange) -> String {
     }
 }
 
-/// Reads events until the response is there.
-pub async fn events(
+/// Reads on where an answer was cut, which has been silent so long that only `left` is left of the patience.
+pub async fn rest(
     exchange: Exchange,
     stream: EventStream,
     id: &Id,
     endpoint: &Endpoint,
+    left: Duration,
     aside: &dyn Fn(Message),
 ) -> Result<Answer, Failure> {
-    follow(exchange, stream, id, endpoint, endpoint.patience, aside).await
+    follow(exchange, stream, id, endpoint, (left, endpoint.patience), aside).await
 }
 
 /// The same for a stream that may be silent for as long as nothing happens.
@@ -119,18 +121,19 @@ pub async fn news(
     endpoint: &Endpoint,
     aside: &dyn Fn(Message),
 ) -> Result<Answer, Failure> {
-    follow(exchange, EventStream::new(LONGEST), id, endpoint, Duration::MAX, aside).await
+    let patience = (Duration::MAX, Duration::MAX);
+    follow(exchange, EventStream::new(LONGEST), id, endpoint, patience, aside).await
 }
 
+/// Reads events until the response is there. Each silence may be as long as `patience`, the first one as `left`.
 async fn follow(
     mut exchange: Exchange,
     mut stream: EventStream,
     id: &Id,
     endpoint: &Endpoint,
-    patience: Duration,
+    (mut left, patience): (Duration, Duration),
     aside: &dyn Fn(Message),
 ) -> Result<Answer, Failure> {
-    let mut left = patience;
     loop {
         backlog::room().await;
         let asked = Instant::now();
