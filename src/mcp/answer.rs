@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::endpoint::Endpoint;
+use super::members::renamed;
 use super::{Failure, backlog};
 use crate::http::{EventStream, Exchange};
 use crate::jsonrpc::{Id, Kind, Message};
@@ -190,7 +191,7 @@ fn pick(messages: Vec<Message>, id: &Id, status: u16, aside: &dyn Fn(Message)) -
             // An error about a message whose id the server could not read can only be about this one; and
             // so can one that is the whole of a refusal, whatever its id.
             Kind::Response { id: other, is_error: true } if other.is_none() || status >= 400 => {
-                response = response.or_else(|| Some(message.renamed(id)));
+                response = response.or_else(|| Some(renamed(&message, id)));
             }
             Kind::Response { .. } => {}
             Kind::Request { .. } | Kind::Notification { .. } => aside(message),

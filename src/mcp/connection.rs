@@ -110,7 +110,12 @@ impl Connection {
             return Err(Failure::Error(greeting));
         }
         let result = greeting.member("result");
-        let version = result["protocolVersion"].as_str().unwrap_or(LEGACY);
+        let names = ["capabilities", "serverInfo"];
+        let is_whole = names.iter().all(|name| result[name].is_object());
+        let Some(version) = result["protocolVersion"].as_str().filter(|_| is_whole) else {
+            let what = "its result of initialize lacks protocolVersion, capabilities or serverInfo";
+            return Err(answer::broken(&self.endpoint, what));
+        };
         // Goes into a header.
         let is_fit = version.bytes().all(|byte| byte.is_ascii_graphic());
         self.headers.borrow_mut().version = Some(if is_fit { version } else { LEGACY }.to_owned());

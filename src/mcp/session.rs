@@ -227,9 +227,14 @@ impl Session {
 
     async fn answer(self: Rc<Self>, request: Message) {
         let Some(id) = request.id().cloned() else { return };
-        let response = match self.settle(request).await {
-            Ok(response) => response,
-            Err(failure) => failure.message(&id),
+        let outcome = match offer::greeting(&request, "", "") {
+            Some(_) => self.clone().greet(request).await,
+            None => self.settle(request).await,
+        };
+        let response = outcome.unwrap_or_else(|failure| failure.message(&id));
+        let response = match response.flaw() {
+            Some(flaw) => failure::malformed(flaw, &response, &self.link.title()).message(&id),
+            None => response,
         };
         let response = if response.is_error() { self.concealed(response) } else { response };
         self.open.borrow_mut().remove(&id);

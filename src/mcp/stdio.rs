@@ -161,10 +161,11 @@ fn read_messages(mut line: Vec<u8>) -> Vec<Line> {
     let Ok(text) = String::from_utf8(line) else {
         return vec![Line::Bad(unreadable(&jsonrpc::Error::NotJson, b""))];
     };
-    match Message::read_all(text.as_str()) {
-        Ok(messages) => messages.into_iter().map(Line::Message).collect(),
-        Err(error) => vec![Line::Bad(unreadable(&error, text.as_bytes()))],
-    }
+    let line = |read: Result<Message, (jsonrpc::Error, String)>| match read {
+        Ok(message) => Line::Message(message),
+        Err((error, text)) => Line::Bad(unreadable(&error, text.as_bytes())),
+    };
+    Message::read_each(&text).into_iter().map(line).collect()
 }
 
 /// Goes on to the end of a line, so that its id can be answered: that stands near one end of it.

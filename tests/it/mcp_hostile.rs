@@ -1,6 +1,7 @@
 //! `authctl mcp` between a host and a server that is broken, stuck or malicious: the host gets an error for the
 //! request that it concerns, everything else goes on, and stdout carries nothing but protocol.
 
+use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -256,7 +257,8 @@ fn garbage_of_the_host_is_answered_and_changes_nothing() {
         ("{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":1}", -32600, json!(5)),
         (r#"{"jsonrpc":"2.0","id":6,"method":"ping","params":{},"params":{}}"#, -32600, json!(6)),
         (r#"{"jsonrpc":"1.0","id":7,"result":{}}"#, -32600, Value::Null),
-        ("[1,2]", -32600, Value::Null),
+        ("[1]", -32600, Value::Null),
+        ("[]", -32600, Value::Null),
         ("\u{0}\u{1}", -32700, Value::Null),
     ] {
         host.send_line(garbage);
@@ -268,6 +270,77 @@ fn garbage_of_the_host_is_answered_and_changes_nothing() {
     assert!(host.call("ping", &json!({}))["result"].is_object());
     assert_eq!(server.count("ping"), 1);
     assert_eq!(host.end().code(), Some(0));
+}
+
+#[test]
+fn each_message_of_a_batch_is_answered_whatever_the_others_are() {
+    let (sandbox, server) = (Sandbox::new(), WireServer::normal());
+    let mut host = Host::met(&sandbox, &[&server.url()]);
+    let ping = |id| json!({"jsonrpc": "2.0", "id": id, "method": "ping"});
+    host.send(&json!([ping("a"), {"jsonrpc": "2.0", "id": "b"}, 1, ping("c")]));
+    assert_eq!(host.answer(&json!("a"))["result"], json!({}));
+    assert_eq!(host.answer(&json!("c"))["result"], json!({}));
+    assert_eq!(host.answer(&json!("b"))["error"]["code"], -32600);
+    assert_eq!(host.answer(&Value::Null)["error"]["code"], -32600);
+}
+
+#[test]
+fn an_error_has_the_id_as_the_host_wrote_it() {
+    let server = misbehaving(|call| call.reply(500, &[], "text/plain", "boom"));
+    let sandbox = Sandbox::new();
+    let mut host = Host::deaf(&sandbox, &[&server.url()]);
+    let mut lines = BufReader::new(host.child.stdout.take().unwrap()).lines();
+    host.hello();
+    lines.next().unwrap().unwrap();
+    for id in ["1.50", "1e2", "123456789012345678901234567890", r#""\u0061""#] {
+        let request = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call"}}"#);
+        host.send_line(&request);
+        let line = lines.next().unwrap().unwrap();
+        assert!(line.contains(&format!(r#""id":{id},"#)) && line.contains("boom"), "{line}");
+        // No message, but of that id.
+        host.send_line(request.replace("2.0", "1.0"));
+        let line = lines.next().unwrap().unwrap();
+        assert!(line.contains(&format!(r#""id":{id},"#)) && line.contains("-32600"), "{line}");
+    }
+}
+
+#[test]
+fn a_response_that_strict_hosts_drop_is_an_error() {
+    for (members, words) in [
+        (r#""error":"boom""#, "its error is not an object with a code and a message: boom"),
+        (r#""error":{"code":"x","message":"y"}"#, "its error is not an object"),
+        (r#""error":null,"result":{}"#, "it has an error beside its result"),
+        (r#""result":"x""#, "its result is no object"),
+    ] {
+        for is_stream in [false, true] {
+            let server = misbehaving(move |call| {
+                let body = format!(r#"{{"jsonrpc":"2.0","id":2,{members}}}"#);
+                if is_stream {
+                    call.events()?;
+                    return call.event(body);
+                }
+                call.reply(200, &[], "application/json", &body)
+            });
+            let said = complaint(&server, &[]);
+            assert!(said.contains(words), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_greeting_that_no_host_understands_is_an_error() {
+    for result in [json!({}), json!({"protocolVersion": 1}), json!("hello")] {
+        let server = WireServer::start(move |call| match call.what() {
+            "initialize" => call.result(&result),
+            _ => call.normal(),
+        });
+        let sandbox = Sandbox::new();
+        let mut host = Host::start(&sandbox, &[&server.url()]);
+        let id = host.hello();
+        let answer = host.answer(&id);
+        let said = answer["error"]["message"].as_str().unwrap_or_else(|| panic!("{answer}"));
+        assert!(said.contains(&server.host()) && said.contains("protocolVersion"), "{said}");
+    }
 }
 
 #[test]
