@@ -16,13 +16,15 @@ use super::endpoint::Endpoint;
 use super::known::Versions;
 use super::legacy::Legacy;
 use super::meta::Client;
-use super::modern::Modern;
+use super::modern::{self, Modern};
 use super::{Era, Failure, LEGACY, LEGACY_VERSIONS, Link, Pending, Server, Sink};
 use crate::forward::Broker;
 use crate::jsonrpc::{Id, Message};
 
 /// How long a server may think about a question that it perhaps does not know.
-const PROBE_WAIT: Duration = Duration::from_secs(15);
+const PROBE_WAIT: Duration = Duration::from_secs(8);
+/// How long it may take to shake hands: longer than one that is started for it.
+const HANDSHAKE_WAIT: Duration = Duration::from_mins(1);
 
 /// What a host began with.
 #[derive(Clone)]
@@ -182,6 +184,14 @@ impl Way {
     }
 
     async fn with_handshake(&self) -> Result<Connected, Failure> {
+        let silent = || {
+            let (host, waited) = (self.endpoint.host(), HANDSHAKE_WAIT.as_secs());
+            Failure::failed(format!("{host} did not shake hands within {waited} s"))
+        };
+        timeout(HANDSHAKE_WAIT, self.shake_hands()).await.unwrap_or_else(|_| Err(silent()))
+    }
+
+    async fn shake_hands(&self) -> Result<Connected, Failure> {
         let (endpoint, sink) = (self.endpoint.clone(), self.sink.clone());
         match &self.hello {
             Hello::Legacy(first) => {
@@ -334,9 +344,14 @@ fn strings(value: &Value) -> Vec<String> {
     values.filter_map(|value| value.as_str().map(str::to_owned)).collect()
 }
 
-/// The era of a host, by its first message.
-pub fn of_host(message: &Message) -> Era {
-    if message.method() == Some("initialize") { Era::Legacy } else { Era::Modern }
+/// The era of a host, by a request that tells it: `ping`, say, is of both.
+pub fn of_host(request: &Message) -> Option<Era> {
+    match request.method() {
+        _ if modern::is_modern(request) => Some(Era::Modern),
+        Some("initialize") => Some(Era::Legacy),
+        Some("server/discover") => Some(Era::Modern),
+        _ => None,
+    }
 }
 
 /// The revision that a host asks for.

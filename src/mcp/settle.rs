@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
-use super::Failure;
 use super::attempts::MOST_UPGRADES;
 use super::offer::{self, Asking, Input};
 use super::session::{Session, is_listening};
 use super::sign_in::{State, Until};
+use super::{Failure, modern};
 use crate::forward::{Bring, SignInWish, Standing};
 use crate::http::Answer;
 use crate::jsonrpc::{METHOD_NOT_FOUND, Message};
@@ -61,9 +61,8 @@ impl Session {
         if offer::calls_tool(&request) && self.sign_in.state() != State::Settled {
             return self.authorize(&request).await;
         }
-        if self.sign_in.state() != State::Settled
-            && let Some(done) = self.courtesy(&request)
-        {
+        let is_waiting = self.sign_in.state() != State::Settled || is_of_neither_era(&request);
+        if is_waiting && let Some(done) = self.courtesy(&request) {
             return Ok(done);
         }
         let mut tried = Tried::default();
@@ -306,7 +305,7 @@ impl Session {
         let own = Message::read(String::from_utf8_lossy(&answer.body));
         let advised = own.ok().filter(Message::is_error).and_then(|own| advised(&own, &line));
         Next::Instead(match advised {
-            Some(error) if offer::greeting(request, &self.link.title()).is_none() => {
+            Some(error) if offer::greeting_signed_out(request, &self.link.title()).is_none() => {
                 Err(Failure::Error(error))
             }
             _ => self.troubled(request, &line),
@@ -316,7 +315,7 @@ impl Session {
     /// The credential cannot be had for now: a host that is just greeting is greeted, so that it stays.
     fn troubled(&self, request: &Message, why: &str) -> Outcome {
         self.has_stand_in.set(true);
-        if let Some(greeting) = offer::greeting(request, &self.link.title()) {
+        if let Some(greeting) = offer::greeting_signed_out(request, &self.link.title()) {
             self.has_own_greeting.set(true);
             return Ok(greeting);
         }
@@ -339,7 +338,7 @@ impl Session {
         let asking = self.asking(Some(request));
         let bring = if asking == Asking::Tool { self.settings.bring } else { Bring::Shown };
         self.sign_in.begin(SignInWish { refusal, bring, only_elsewhere });
-        if let Some(greeting) = offer::greeting(request, &self.link.title()) {
+        if let Some(greeting) = offer::greeting_signed_out(request, &self.link.title()) {
             self.has_stand_in.set(true);
             self.has_own_greeting.set(true);
             return Next::Instead(Ok(greeting));
@@ -461,6 +460,11 @@ fn advised(error: &Message, line: &str) -> Option<Message> {
     let said = clean(value["error"]["message"].as_str().unwrap_or_default());
     value["error"]["message"] = format!("{said}; {line}").into();
     Message::read(value.to_string()).ok()
+}
+
+/// Asks whether anybody is there, and needs nobody else for that.
+fn is_of_neither_era(request: &Message) -> bool {
+    request.method() == Some("ping") && !modern::is_modern(request)
 }
 
 fn is_unknown_method(response: &Message) -> bool {

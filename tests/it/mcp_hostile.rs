@@ -344,6 +344,48 @@ fn a_greeting_that_no_host_understands_is_an_error() {
 }
 
 #[test]
+fn what_comes_before_the_handshake_does_not_settle_how_a_host_speaks() {
+    let (sandbox, server) = (Sandbox::new(), WireServer::normal());
+    let mut host = Host::start(&sandbox, &[&server.url()]);
+    assert_eq!(host.call("ping", &json!({}))["result"], json!({}));
+    host.send(&json!({
+        "jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 9},
+    }));
+    assert_eq!(host.initialize()["result"]["serverInfo"]["name"], "scripted");
+    assert!(host.call("tools/list", &json!({}))["result"]["tools"].is_array());
+    assert_eq!(server.count("initialize"), 1);
+    // A host that lists first, and shakes hands then.
+    let mut host = Host::start(&sandbox, &[&server.url()]);
+    assert!(host.call("tools/list", &json!({}))["result"]["tools"].is_array());
+    assert_eq!(host.initialize()["result"]["serverInfo"]["name"], "scripted");
+    assert_eq!(host.call("tools/list", &json!({}))["result"]["resultType"], Value::Null);
+}
+
+#[test]
+fn a_host_is_greeted_although_the_server_says_nothing() {
+    let latch = Latch::default();
+    let held = latch.clone();
+    let server = WireServer::start(move |call| {
+        if matches!(call.what(), "initialize" | "server/discover") {
+            held.wait();
+        }
+        call.normal()
+    });
+    let sandbox = Sandbox::new();
+    let mut host = Host::start(&sandbox, &[&server.url()]);
+    let hello = host.hello();
+    // Whether anybody is there is known meanwhile.
+    assert_eq!(host.call("ping", &json!({}))["result"], json!({}));
+    assert!(host.asides.is_empty(), "{:?}", host.asides);
+    assert_eq!(host.answer(&hello)["result"]["serverInfo"]["name"], server.host());
+    host.notify("notifications/initialized");
+    let list = host.ask("tools/list", &json!({}));
+    latch.open();
+    assert_eq!(host.answer(&list)["result"]["tools"][0]["name"], "t");
+    host.receive("a change", |it| it["method"] == "notifications/tools/list_changed");
+}
+
+#[test]
 fn a_stuck_server_stops_neither_other_calls_nor_the_end() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let sandbox = Sandbox::new();
