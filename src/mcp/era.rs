@@ -1,25 +1,25 @@
 //! Which revision a server speaks, found out by asking or remembered, and the server in the words of the
 //! host's revision.
 
-use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use tokio::sync::Mutex;
+use serde_json::json;
 use tokio::time::timeout;
 use url::Url;
 
 use super::answer::Answer;
+use super::assumed::{self, Assumed, is_modern, strings};
 use super::convert::{ToLegacy, ToModern, client_of};
 use super::endpoint::Endpoint;
 use super::known::Versions;
 use super::legacy::Legacy;
 use super::meta::Client;
 use super::modern::{self, Modern};
-use super::{Era, Failure, LEGACY, LEGACY_VERSIONS, Link, Pending, Server, Sink};
+use super::{Era, Failure, LEGACY, LEGACY_VERSIONS, Link, MODERN, Pending, Server, Sink};
 use crate::forward::Broker;
 use crate::jsonrpc::{Id, Message};
+use crate::text::clean;
 
 /// How long a server may think about a question that it perhaps does not know.
 const PROBE_WAIT: Duration = Duration::from_secs(8);
@@ -50,10 +50,11 @@ pub async fn connect(
 ) -> Result<Connected, Failure> {
     let known = endpoint.known.read();
     let way = Way { endpoint, hello: hello.clone(), sink };
-    match way.remembered(known.as_ref()).await? {
-        Some(connected) => Ok(connected),
-        None => Ok(way.asked().await?.1),
+    if let Some(connected) = way.remembered(known.as_ref()).await? {
+        return Ok(connected);
     }
+    let (era, connected) = way.asked().await?;
+    Ok(way.proved(era, connected))
 }
 
 impl Link for Rc<Endpoint> {
@@ -135,7 +136,7 @@ impl Way {
                 (!is_probe).then(|| Connected { server: self.assumed(), greeting: None })
             }
             Hello::Legacy(_) | Hello::Modern(_) => match self.with_handshake().await {
-                Ok(connected) => Some(connected),
+                Ok(connected) => Some(self.proved(Era::Legacy, connected)),
                 Err(failure) if failure.is_of_credential() => return Err(failure),
                 Err(_) => None,
             },
@@ -147,13 +148,14 @@ impl Way {
     }
 
     fn assumed(&self) -> Rc<dyn Server> {
-        let server = RefCell::new(Rc::new(Modern::new(self.endpoint.clone())) as Rc<dyn Server>);
-        Rc::new(Assumed {
-            way: self.clone(),
-            server,
-            proved: Cell::default(),
-            doubt: Mutex::default(),
-        })
+        let server = Rc::new(Modern::new(self.endpoint.clone()));
+        Assumed::new(Rc::new(self.clone()), Era::Modern, server, false)
+    }
+
+    /// The same, which may change all the same.
+    fn proved(&self, era: Era, connected: Connected) -> Connected {
+        let server = Assumed::new(Rc::new(self.clone()), era, connected.server, true);
+        Connected { server, ..connected }
     }
 
     /// A modern request: a server of that era answers it, or says with a code of that era why not. 401 and 403
@@ -226,6 +228,12 @@ impl Way {
                 return Ok(Connected { server: server(), greeting });
             }
         };
+        let has_handshake = supported.iter().any(|it| LEGACY_VERSIONS.contains(&it.as_str()));
+        if !supported.is_empty() && !has_handshake && !supported.iter().any(|it| it == MODERN) {
+            let (host, named) = (self.endpoint.host(), clean(&supported.join(", ")));
+            let what = "of MCP alone, which is unknown here";
+            return Err(Failure::failed(format!("{host} speaks revision {named} {what}")));
+        }
         if supported.contains(&asked_version(first))
             && let Ok(connected) = self.with_handshake().await
         {
@@ -240,69 +248,17 @@ impl Way {
     }
 }
 
-/// A server that is taken for what it was, until it has proved to be that or something else.
-struct Assumed {
-    way: Way,
-    server: RefCell<Rc<dyn Server>>,
-    proved: Cell<Option<Era>>,
-    /// Held by the one who asks anew.
-    doubt: Mutex<()>,
-}
-
-impl Assumed {
-    async fn ask(&self, request: &Message, aside: &dyn Fn(Message)) -> Result<Message, Failure> {
-        let was_proved = self.proved.get().is_some();
-        let server = self.server.borrow().clone();
-        let outcome = server.request(request, aside).await;
-        if was_proved || matches!(&outcome, Err(failure) if failure.is_of_credential()) {
-            return outcome;
-        }
-        let is_proof = |response: &Message| !response.is_error() || is_modern(response);
-        if outcome.as_ref().is_ok_and(is_proof) {
-            self.proved.set(Some(Era::Modern));
-            return outcome;
-        }
-        match self.asked().await? {
-            Era::Modern => outcome,
-            Era::Legacy => {
-                let server = self.server.borrow().clone();
-                server.request(request, aside).await
+impl assumed::Way for Way {
+    fn asked(&self) -> Pending<'_, Result<(Era, Rc<dyn Server>), Failure>> {
+        Box::pin(async {
+            let (era, connected) = self.asked().await?;
+            // It is met in the middle of a session: the host has said that long ago.
+            if !self.hello.is_modern() {
+                let initialized = Message::notification("notifications/initialized", None);
+                let _ = connected.server.tell(&initialized).await;
             }
-        }
-    }
-
-    /// What the server is; it is asked once.
-    async fn asked(&self) -> Result<Era, Failure> {
-        let _turn = self.doubt.lock().await;
-        if let Some(era) = self.proved.get() {
-            return Ok(era);
-        }
-        let (era, connected) = self.way.asked().await?;
-        if era == Era::Legacy {
-            *self.server.borrow_mut() = connected.server;
-        }
-        self.proved.set(Some(era));
-        Ok(era)
-    }
-}
-
-impl Server for Assumed {
-    fn request<'a>(
-        &'a self,
-        request: &'a Message,
-        aside: &'a dyn Fn(Message),
-    ) -> Pending<'a, Result<Message, Failure>> {
-        Box::pin(self.ask(request, aside))
-    }
-
-    fn tell<'a>(&'a self, message: &'a Message) -> Pending<'a, Result<(), Failure>> {
-        let server = self.server.borrow().clone();
-        Box::pin(async move { server.tell(message).await })
-    }
-
-    fn close(&self) -> Pending<'_, ()> {
-        let server = self.server.borrow().clone();
-        Box::pin(async move { server.close().await })
+            Ok((era, connected.server))
+        })
     }
 }
 
@@ -322,26 +278,6 @@ impl Hello {
 
 fn is_discover(message: &Message) -> bool {
     message.method() == Some("server/discover")
-}
-
-/// Whether only a modern server answers so. One that names no modern revision has a handshake.
-fn is_modern(response: &Message) -> bool {
-    let response = response.to_value();
-    let error = &response["error"];
-    match error["code"].as_i64() {
-        Some(-32_022) => {
-            let supported = strings(&error["data"]["supported"]);
-            !supported.iter().all(|version| LEGACY_VERSIONS.contains(&version.as_str()))
-                || supported.is_empty()
-        }
-        Some(-32_021 | -32_020) => true,
-        _ => response["result"]["supportedVersions"].is_array(),
-    }
-}
-
-fn strings(value: &Value) -> Vec<String> {
-    let values = value.as_array().into_iter().flatten();
-    values.filter_map(|value| value.as_str().map(str::to_owned)).collect()
 }
 
 /// The era of a host, by a request that tells it: `ping`, say, is of both.
