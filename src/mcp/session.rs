@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::{Mutex, OnceCell, oneshot};
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::attempts::Attempts;
 use super::era::{self, Connected, Hello};
@@ -88,7 +88,7 @@ pub async fn serve(link: Rc<dyn Link>, settings: Settings) -> io::Result<()> {
 
 /// A link that the host was asked to open.
 pub(super) struct Shown {
-    id: Id,
+    pub id: Id,
     /// `elicitationId`.
     pub name: String,
     /// Whether the person agreed; `None`: the session is over.
@@ -114,6 +114,8 @@ pub struct Session {
     pub(super) attempts: Attempts,
     /// Links of the server that calls wait for, and whether the person was brought there.
     pub(super) links: RefCell<HashMap<String, Weak<OnceCell<bool>>>>,
+    /// When a page of the server's was opened last.
+    pub(super) opened: Cell<Option<Instant>>,
     /// Lines that stderr has had.
     said: RefCell<BTreeSet<String>>,
     /// The host was given something in place of what the server says.
@@ -143,6 +145,7 @@ impl Session {
             refused_scopes: RefCell::default(),
             attempts: Attempts::default(),
             links: RefCell::default(),
+            opened: Cell::default(),
             said: RefCell::default(),
             has_stand_in: Cell::default(),
             has_own_greeting: Cell::default(),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use super::attempts::MOST_UPGRADES;
 use super::offer::{self, Asking, Input};
@@ -34,6 +35,8 @@ pub(super) struct Tried {
     moved: bool,
     scopes: BTreeSet<Vec<String>>,
     pub followed: usize,
+    /// When the call was repeated for a link first.
+    pub followed_since: Option<Instant>,
     /// What the person said to a link of the server's that the host showed.
     pub agreed: Option<bool>,
     /// Links that this request waits for.
@@ -175,7 +178,7 @@ impl Session {
         if std::mem::replace(&mut tried.signed_in, true) || broker.holds_vain().await {
             return self.give_up(refusal, demand, request).await;
         }
-        self.sign_in_for(refusal, false, request).await
+        self.sign_in_for(refusal, false, demand, request).await
     }
 
     /// Where the credential that was presented is refused: at most one refresh, and for a sign-in that has
@@ -233,7 +236,7 @@ impl Session {
         {
             return self.give_up(refusal, demand, request).await;
         }
-        match self.sign_in_for(refusal.clone(), true, request).await {
+        match self.sign_in_for(refusal.clone(), true, demand, request).await {
             Next::Again => Next::Again,
             _ => self.give_up(refusal, demand, request).await,
         }
@@ -259,7 +262,7 @@ impl Session {
         if !self.sign_in.is_pending() {
             self.attempts.upgrade(request);
         }
-        self.sign_in_for(refusal, false, request).await
+        self.sign_in_for(refusal, false, &demand, request).await
     }
 
     /// The server's own refusal stands, if it has words that a host knows; the person hears what there is to do.
@@ -313,7 +316,7 @@ impl Session {
     }
 
     /// The credential cannot be had for now: a host that is just greeting is greeted, so that it stays.
-    fn troubled(&self, request: &Message, why: &str) -> Outcome {
+    pub(super) fn troubled(&self, request: &Message, why: &str) -> Outcome {
         self.has_stand_in.set(true);
         if let Some(greeting) = offer::greeting_signed_out(request, &self.link.title()) {
             self.has_own_greeting.set(true);
@@ -325,11 +328,12 @@ impl Session {
         result.ok_or_else(|| Failure::Trouble(why.to_owned()))
     }
 
-    /// Begins a sign-in, and waits for it as long as this request can.
+    /// Begins a sign-in, and waits for it as long as this request can. One that fails leaves the server's words.
     async fn sign_in_for(
         self: &Rc<Self>,
         refusal: Option<Arc<Answer>>,
         only_elsewhere: bool,
+        demand: &Demand,
         request: &Message,
     ) -> Next {
         if let Some(done) = self.courtesy(request) {
@@ -353,7 +357,11 @@ impl Session {
                 self.attempts.signed_in_for(request);
                 Next::Again
             }
-            State::Failed(why) => Next::Instead(self.unsettled(request, &why)),
+            State::Failed(why) => {
+                let said = demand.said.as_ref().map(|said| self.link.broker().concealed(said));
+                let said = said.map_or(String::new(), |said| format!("{said}\n"));
+                Next::Instead(self.unsettled(request, &format!("{said}{why}")))
+            }
             State::Pending(address) => {
                 let text = self.sign_in_text();
                 let asked = address.filter(|_| asking == Asking::Result).and_then(|address| {

@@ -343,6 +343,36 @@ fn a_greeting_that_no_host_understands_is_an_error() {
     }
 }
 
+/// Calls of a server that gives another link of its own each time.
+#[test]
+fn a_server_opens_one_page_and_not_as_many_as_it_likes() {
+    let server = misbehaving(|call| {
+        let id = call.message()["id"].clone();
+        let link = |at: usize| {
+            let url = format!("http://{}/consent/{id}-{at}", call.header("host"));
+            json!({"mode": "url", "elicitationId": format!("{id}-{at}"), "url": url, "message": "go"})
+        };
+        let links: Vec<Value> = (0..20).map(link).collect();
+        let data = json!({"elicitations": links});
+        let error = json!({"code": -32042, "message": "open it", "data": data});
+        let body = json!({"jsonrpc": "2.0", "id": id, "error": error}).to_string();
+        call.reply(200, &[], "application/json", &body)
+    });
+    let sandbox = Sandbox::new();
+    let mut host = Host::start(&sandbox, &[&server.url(), "--call-wait", "5s"]);
+    let hello = host.hello_with(&json!({}));
+    host.answer(&hello);
+    let calls: Vec<Value> = (0..6).map(|_| host.ask("tools/call", &json!({"name": "t"}))).collect();
+    for call in &calls {
+        let answer = host.answer(call);
+        assert_eq!(answer["error"]["code"], -32042, "{answer}");
+    }
+    assert_eq!(sandbox.opened_urls().len(), 1);
+    // Once at first, and once more after three seconds at most.
+    assert!(server.count("tools/call") <= 2 * calls.len());
+    assert!(host.last_words().contains("/consent/"));
+}
+
 #[test]
 fn what_comes_before_the_handshake_does_not_settle_how_a_host_speaks() {
     let (sandbox, server) = (Sandbox::new(), WireServer::normal());
