@@ -83,7 +83,7 @@ pub async fn serve(link: Rc<dyn Link>, settings: Settings) -> io::Result<()> {
     }
     session.end().await;
     out.drained().await;
-    Ok(())
+    out.failure().map_or(Ok(()), Err)
 }
 
 /// A link that the host was asked to open.

@@ -1,7 +1,8 @@
 //! `authctl mcp` between a host and a server that is broken, stuck or malicious: the host gets an error for the
 //! request that it concerns, everything else goes on, and stdout carries nothing but protocol.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -341,6 +342,25 @@ fn a_greeting_that_no_host_understands_is_an_error() {
         let said = answer["error"]["message"].as_str().unwrap_or_else(|| panic!("{answer}"));
         assert!(said.contains(&server.host()) && said.contains("protocolVersion"), "{said}");
     }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_output_that_cannot_be_written_is_said() {
+    let (sandbox, server) = (Sandbox::new(), WireServer::normal());
+    let mut command = sandbox.command(["mcp", &server.url()]);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    command.stdin(Stdio::piped()).stdout(full).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    // The input stays open: it ends by itself.
+    let mut input = child.stdin.take().unwrap();
+    writeln!(input, "{ping}").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot write the output"), "{said}");
+    drop(input);
 }
 
 /// Calls of a server that gives another link of its own each time.

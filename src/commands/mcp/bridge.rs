@@ -120,7 +120,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     if let Some(desk) = desk {
         let _ = desk.join();
     }
-    served.map_err(|error| CommandError::new(Kind::Failed, format!("no stdout: {error}")))?;
+    served?;
     Ok(code)
 }
 

@@ -12,7 +12,7 @@ use tokio::task::LocalSet;
 use super::credentials::quiet;
 use super::outfit::{Plan, Wardrobe};
 use crate::context::Context;
-use crate::error::{CommandError, Kind};
+use crate::error::CommandError;
 use crate::launch::{Ending, Exit};
 use crate::mcp::{self, Child, Settings, Shared};
 
@@ -29,8 +29,7 @@ pub fn run(
     let wardrobe = Wardrobe::open(&quiet, options, plan)?;
     let child = Child::new(Rc::new(wardrobe));
     let ended = context.http.block_on(LocalSet::new().run_until(serve(&child, settings)));
-    let exit =
-        ended.map_err(|error| CommandError::new(Kind::Failed, format!("no stdout: {error}")))?;
+    let exit = ended?;
     Ok(exit.unwrap_or(Exit::Code(0)).leave())
 }
 
