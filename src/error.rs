@@ -268,6 +268,7 @@ fn oauth_kind(error: &oauth::Error) -> Kind {
     match error {
         oauth::Error::Http(error) => http_kind(error),
         oauth::Error::Unavailable { .. } => Kind::TryAgain,
+        oauth::Error::Refused { code, .. } if code == "slow_down" => Kind::TryAgain,
         _ => Kind::Failed,
     }
 }
@@ -354,8 +355,11 @@ impl From<login::Error> for CommandError {
         use login::Error as E;
         let shown = |kind| Self::from_error(kind, &error);
         match &error {
-            E::NoSuchWay { provider, .. } | E::NoEndpoint { provider, .. } => {
+            E::NoSuchWay { provider, .. } => {
                 shown(Kind::Usage).hint(format!("authctl provider show {provider}"))
+            }
+            E::NoEndpoint { provider, .. } => {
+                shown(Kind::Failed).hint(format!("authctl provider show {provider}"))
             }
             E::ClientNeeded { provider, register_at, with_secret, key_possible, .. } => {
                 let page = register_at.as_deref();
@@ -378,9 +382,12 @@ impl From<login::Error> for CommandError {
                 .hint(format!("authctl login {provider} --client-id ID --client-key-file FILE")),
             E::NoDpop { provider } => shown(Kind::Failed).hint(plain_tokens(provider)),
             E::NoKey(_) => shown(Kind::Failed),
-            E::NoPkce { provider, .. } => shown(Kind::Failed).hint(format!(
-                "if you know that it does, write pkce = \"unverified\" in [provider.{provider}.oauth]"
-            )),
+            E::NoPkce { provider, mcp_url } => exception(
+                shown(Kind::Failed).hint("if you know that it does, write in config.toml:"),
+                provider,
+                mcp_url.as_deref(),
+                "pkce = \"unverified\"",
+            ),
             E::Busy(_) | E::SteppedBack => shown(Kind::TryAgain),
             E::Unfinished(record) => {
                 let (name, does) = (record.shown_name(), resume_does(record));
@@ -411,6 +418,25 @@ impl From<login::Error> for CommandError {
             },
         }
     }
+}
+
+/// The lines of config.toml with which a person makes an exception for a provider. A table there replaces the
+/// one that was found, so that it needs the address as well.
+pub fn exception(
+    shown: CommandError,
+    provider: &str,
+    mcp_url: Option<&str>,
+    line: &str,
+) -> CommandError {
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let id = quoted(provider);
+    let shown = match mcp_url {
+        Some(url) => {
+            shown.hint(format!("[provider.{id}]")).hint(format!("mcp_url = {}", quoted(url)))
+        }
+        None => shown,
+    };
+    shown.hint(format!("[provider.{id}.oauth]")).hint(line)
 }
 
 /// What `--resume` will do for this login.
