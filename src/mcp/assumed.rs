@@ -18,10 +18,13 @@ const BETWEEN_DOUBTS: Duration = Duration::from_mins(1);
 /// What servers with a handshake say to those who did not shake hands.
 const NO_SESSION: i64 = -32_000;
 
+/// A server, and its era.
+pub type Met = (Era, Rc<dyn Server>);
+
 /// How a server is asked what it is.
 pub trait Way {
     /// Its era, and the server, ready for the next request.
-    fn asked(&self) -> Pending<'_, Result<(Era, Rc<dyn Server>), Failure>>;
+    fn asked(&self) -> Pending<'_, Result<Met, Failure>>;
 }
 
 /// A server that is taken for what it was or said.

@@ -249,7 +249,7 @@ impl Way {
 }
 
 impl assumed::Way for Way {
-    fn asked(&self) -> Pending<'_, Result<(Era, Rc<dyn Server>), Failure>> {
+    fn asked(&self) -> Pending<'_, Result<assumed::Met, Failure>> {
         Box::pin(async {
             let (era, connected) = self.asked().await?;
             // It is met in the middle of a session: the host has said that long ago.
