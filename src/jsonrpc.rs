@@ -1,14 +1,21 @@
 //! JSON-RPC 2.0 messages as MCP and ACP carry them: what one is, whom it answers, and the errors that authctl
 //! itself has to answer with. The text is kept as received and never written anew.
 
+mod sought;
+
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+
+pub use sought::{Sought, sought_id};
+
+use crate::line_end;
 
 /// Codes of JSON-RPC 2.0 §5.1.
 pub const PARSE_ERROR: i64 = -32700;
@@ -77,6 +84,18 @@ impl PartialEq for Id {
 }
 
 impl Eq for Id {}
+
+impl PartialOrd for Id {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Id {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.meaning.cmp(&other.meaning)
+    }
+}
 
 impl Hash for Id {
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -153,45 +172,6 @@ struct Envelope<'a> {
     params: Option<&'a RawValue>,
 }
 
-/// The `id` of a text that may be no message, or only the beginning of one: what there is of a request is
-/// answered by it. `None` for a response: an error in answer to one would be taken for another's.
-pub fn sought_id(text: &[u8]) -> Option<Id> {
-    struct Seek<'a>(&'a mut Sought);
-    impl<'de> Visitor<'de> for Seek<'_> {
-        type Value = ();
-
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-            while let Some(name) = map.next_key::<String>()? {
-                match name.as_str() {
-                    "id" => self.0.ids.push(Id::read(map.next_value::<Box<RawValue>>()?.get())),
-                    other => {
-                        self.0.is_response |= matches!(other, "result" | "error");
-                        map.next_value::<IgnoredAny>()?;
-                    }
-                }
-            }
-            Ok(())
-        }
-    }
-    let mut sought = Sought::default();
-    // Up to where it breaks off.
-    let _ = serde_json::Deserializer::from_slice(text).deserialize_map(Seek(&mut sought));
-    match sought {
-        Sought { ids, is_response: false } if ids.len() == 1 => ids.into_iter().next().flatten(),
-        _ => None,
-    }
-}
-
-#[derive(Default)]
-struct Sought {
-    ids: Vec<Option<Id>>,
-    is_response: bool,
-}
-
 /// Tells `null` from nothing.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
@@ -200,10 +180,16 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
 impl Message {
     /// Reads one message. Line breaks can only stand between its tokens, and become blanks.
     pub fn read(text: impl Into<String>) -> Result<Self, Error> {
-        let mut text = text.into();
-        let (kind, flaw) = kind(&text)?;
-        // A search for one byte is many times as fast as one for either.
-        if [b'\n', b'\r'].iter().any(|end| text.as_bytes().contains(end)) {
+        Self::read_or_return(text.into()).map_err(|(error, _)| error)
+    }
+
+    /// The same; a text that is none comes back.
+    pub fn read_or_return(mut text: String) -> Result<Self, (Error, String)> {
+        let (kind, flaw) = match kind(&text) {
+            Ok(read) => read,
+            Err(error) => return Err((error, text)),
+        };
+        if line_end::find(text.as_bytes()).is_some() {
             text = text.replace(['\n', '\r'], " ");
         }
         Ok(Self { text, kind, flaw })
@@ -475,26 +461,6 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":1,"method":"y","params":{},"params":{}}"#,
         ] {
             assert_eq!(kind_of(text), Err(Error::NoMessage), "{text}");
-        }
-    }
-
-    #[test]
-    fn the_id_of_what_is_no_message_is_found() {
-        for (text, id) in [
-            (r#"{"jsonrpc":"1.0","id":7,"method":"x"}"#, Some(Id::number(7))),
-            (r#"{"id":"a","method":3}"#, Some(Id::name("a"))),
-            (
-                r#"{"jsonrpc":"2.0","\u0069d":7,"method":"x","params":{},"params":{}}"#,
-                Some(Id::number(7)),
-            ),
-            (r#"{"jsonrpc":"2.0","id":7,"params":{"x":"cut o"#, Some(Id::number(7))),
-            (r#"{"params":{"id":7},"method":"x"}"#, None),
-            (r#"{"id":7,"id":8}"#, None),
-            (r#"{"id":[7]}"#, None),
-            (r#"{"id":7,"result":{}}"#, None),
-            ("[7]", None),
-        ] {
-            assert_eq!(sought_id(text.as_bytes()), id, "{text}");
         }
     }
 

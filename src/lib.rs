@@ -8,6 +8,7 @@
 mod caller;
 mod digest;
 mod harden;
+mod line_end;
 mod private_file;
 mod secret;
 mod signals;

@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What went wrong with which file.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,8 @@ pub enum Error {
     Trap { path: PathBuf, what: &'static str },
     #[error("{path} can be read or written by other users")]
     Exposed { path: PathBuf },
+    #[error("{path} is read-only")]
+    ReadOnly { path: PathBuf },
     #[error("{path} is larger than {limit} bytes")]
     TooLarge { path: PathBuf, limit: u64 },
 }
@@ -89,6 +92,16 @@ pub fn replace(path: &Path, contents: &[u8]) -> Result<(), Error> {
     replace_with(path, contents, |file| restrict(file, path))
 }
 
+/// Refuses a file whose mode says that nobody is to write it. Replacing it would work, for root writing as well.
+pub fn check_writable(path: &Path) -> Result<(), Error> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.permissions().readonly() => {
+            Err(Error::ReadOnly { path: path.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The same for a file of another program: it keeps its mode.
 pub fn replace_of_another(path: &Path, contents: &[u8]) -> Result<(), Error> {
     let permissions = fs::symlink_metadata(path).map_err(failed("look at", path))?.permissions();
@@ -96,6 +109,11 @@ pub fn replace_of_another(path: &Path, contents: &[u8]) -> Result<(), Error> {
         file.set_permissions(permissions).map_err(failed("set the mode of", path))
     })
 }
+
+/// The beginning of a temporary file's name.
+const TEMPORARY: &str = ".authctl-new-";
+/// How old a temporary file is that nobody will give its name any more.
+const STALE: Duration = Duration::from_mins(5);
 
 fn replace_with(
     path: &Path,
@@ -122,25 +140,50 @@ fn directory_of(path: &Path) -> &Path {
     directory.unwrap_or(Path::new("."))
 }
 
-/// A temporary file beside `path` that has the contents durably.
+/// A temporary file beside `path` that has the contents durably. Until it is whole, nobody else can read it; its
+/// mode is set last. What a process left here that was killed goes.
 fn beside(
     path: &Path,
     contents: &[u8],
     set_mode: impl FnOnce(&File) -> Result<(), Error>,
 ) -> Result<tempfile::NamedTempFile, Error> {
     let directory = directory_of(path);
+    sweep(directory);
     let mut file = tempfile::Builder::new()
-        .prefix(".new-")
+        .prefix(TEMPORARY)
         .tempfile_in(directory)
         .map_err(failed("write in", directory))?;
-    set_mode(file.as_file())?;
+    // Says that its writer lives. Where locks are not to be had, its age alone does.
+    let _ = file.as_file().try_lock();
     file.write_all(contents).map_err(failed("write", path))?;
+    set_mode(file.as_file())?;
     file.as_file().sync_all().map_err(failed("write", path))?;
     Ok(file)
 }
 
-/// Renames `file` to `path`. On Windows that fails for as long as a reader has `path` open.
+/// Removes the temporary files of writers that were killed. What cannot be removed is no reason not to write.
+fn sweep(directory: &Path) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    let is_ours = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with(TEMPORARY);
+    for entry in entries.flatten().filter(|entry| is_ours(&entry.file_name())) {
+        if is_stale(&entry.path()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn is_stale(path: &Path) -> bool {
+    let Ok(Some(file)) = open(path, fs::OpenOptions::new().read(true)) else { return false };
+    let age = file.metadata().and_then(|metadata| metadata.modified()).map(|time| time.elapsed());
+    matches!(age, Ok(Ok(age)) if age > STALE) && file.try_lock().is_ok()
+}
+
+/// Renames `file` to `path`. On Windows that fails for as long as a reader has `path` open, and a lock would keep
+/// readers out.
 fn persist(mut file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
+    if cfg!(windows) {
+        file.as_file().unlock()?;
+    }
     let mut tries = if cfg!(windows) { 100 } else { 1 };
     loop {
         tries -= 1;
@@ -236,6 +279,30 @@ fn contents(file: File, path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
         return Err(Error::TooLarge { path: path.to_owned(), limit });
     }
     Ok(contents)
+}
+
+/// Where the links at `path` lead, each of them made by this user or by root, who may do anything; `None` where
+/// nothing is. The file at their end is for whoever opens it to judge.
+pub fn follow(path: &Path) -> Result<Option<PathBuf>, Error> {
+    let mut target = path.to_owned();
+    for _ in 0..16 {
+        let metadata = match fs::symlink_metadata(&target) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && target == path => {
+                return Ok(None);
+            }
+            Err(error) => return Err(failed("look at", &target)(error)),
+        };
+        if !metadata.is_symlink() {
+            return Ok(Some(target));
+        }
+        if !is_trusted(&metadata) {
+            return Err(Error::Trap { path: target, what: "is a link of another user" });
+        }
+        let next = fs::read_link(&target).map_err(failed("look at", &target))?;
+        target = directory_of(&target).join(next);
+    }
+    Err(Error::Trap { path: path.to_owned(), what: "is a link to links without end" })
 }
 
 /// Opens `path` for locking, made with mode 0600 when missing, and under the same rules as [`read`].
@@ -365,6 +432,17 @@ fn owned(_: &fs::Metadata) -> bool {
     true
 }
 
+/// Whether it belongs to this user or to root.
+#[cfg(unix)]
+pub fn is_trusted(metadata: &fs::Metadata) -> bool {
+    owned(metadata) || std::os::unix::fs::MetadataExt::uid(metadata) == 0
+}
+
+#[cfg(not(unix))]
+pub fn is_trusted(metadata: &fs::Metadata) -> bool {
+    owned(metadata)
+}
+
 #[cfg(unix)]
 fn others_may_write(metadata: &fs::Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -445,6 +523,61 @@ mod tests {
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
         assert!(remove(&path).unwrap());
         assert!(!remove(&path).unwrap());
+    }
+
+    /// A file as a writer leaves it that was killed `minutes` ago.
+    fn leave(place: &tempfile::TempDir, name: &str, minutes: u64) -> (PathBuf, File) {
+        let path = place.path().join(name);
+        let file = File::create(&path).unwrap();
+        let then = std::time::SystemTime::now() - Duration::from_mins(minutes);
+        file.set_modified(then).unwrap();
+        (path, file)
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_goes_with_the_next_write() {
+        let place = place();
+        let (old, _) = leave(&place, ".authctl-new-a1B2c3", 6);
+        let (young, _) = leave(&place, ".authctl-new-d4E5f6", 4);
+        let (living, lock) = leave(&place, ".authctl-new-g7H8i9", 60);
+        lock.lock().unwrap();
+        let (foreign, _) = leave(&place, ".new-a1B2c3", 60);
+        let link = place.path().join(".authctl-new-link00");
+        symlink(&foreign, &link).unwrap();
+        replace(&place.path().join("file"), b"x").unwrap();
+        assert!(!old.exists());
+        assert!(young.exists() && living.exists() && foreign.exists() && link.is_symlink());
+        lock.unlock().unwrap();
+        create(&place.path().join("other"), b"x").unwrap();
+        assert!(!living.exists() && young.exists());
+    }
+
+    /// In a process of its own, which is killed by its own writing: larger than files may become.
+    fn write_too_much(path: &Path) {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        setrlimit(Resource::Fsize, Rlimit { current: Some(4096), maximum: Some(4096) }).unwrap();
+        let _ = replace_of_another(path, &[b'x'; 8192]);
+    }
+
+    #[test]
+    fn a_half_written_file_is_for_nobody_else_to_read() {
+        if let Some(role) = again::role() {
+            return write_too_much(Path::new(&role));
+        }
+        let place = place();
+        let path = place.path().join("file");
+        fs::write(&path, "x").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let role = path.to_str().unwrap();
+        let output =
+            again::command(a_half_written_file_is_for_nobody_else_to_read, role).output().unwrap();
+        assert!(!output.status.success(), "{output:?}");
+        let left = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().path());
+        let left: Vec<PathBuf> = left.filter(|left| *left != path).collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+        assert_eq!((mode(&left[0]), mode(&path)), (0o600, 0o644));
+        replace_of_another(&path, b"y").unwrap();
+        assert_eq!(mode(&path), 0o644);
     }
 
     #[test]

@@ -42,28 +42,52 @@ pub fn ignored() -> u64 {
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
-/// Comes back when the process is asked to end.
+/// How a process is asked to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// In the usual ways: TERM, INT, HUP.
+    Usually,
+    /// By the number of another signal that would have ended it.
+    By(i32),
+}
+
+/// Comes back when the process is asked to end, by any signal that would end it and can be caught.
 #[cfg(unix)]
-pub async fn asked_to_end() {
+pub async fn asked_to_end() -> Asked {
+    use signal_hook::consts::signal::{
+        SIGABRT, SIGALRM, SIGHUP, SIGINT, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM,
+        SIGXCPU,
+    };
     use tokio::signal::unix::{SignalKind, signal};
-    let wanted = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+    const WANTED: [i32; 11] = [
+        SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU,
+        SIGABRT,
+    ];
     // What the process was told to ignore (`nohup`) stays ignored.
     let ignored = ignored();
-    let is_wanted = |kind: &SignalKind| ignored & (1 << (kind.as_raw_value() - 1)) == 0;
-    let mut signals: Vec<_> =
-        wanted.into_iter().filter(is_wanted).filter_map(|kind| signal(kind).ok()).collect();
-    std::future::poll_fn(|context| {
-        let ready = signals.iter_mut().any(|signal| signal.poll_recv(context).is_ready());
-        if ready { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    let wanted = WANTED.into_iter().filter(|number| ignored & (1 << (number - 1)) == 0);
+    let mut signals: Vec<_> = wanted
+        .filter_map(|number| Some((number, signal(SignalKind::from_raw(number)).ok()?)))
+        .collect();
+    let number = std::future::poll_fn(|context| {
+        let mut all = signals.iter_mut();
+        let ready = all
+            .find_map(|(number, signal)| signal.poll_recv(context).is_ready().then_some(*number));
+        ready.map_or(std::task::Poll::Pending, std::task::Poll::Ready)
     })
     .await;
+    match number {
+        SIGTERM | SIGINT | SIGHUP => Asked::Usually,
+        other => Asked::By(other),
+    }
 }
 
 #[cfg(not(unix))]
-pub async fn asked_to_end() {
+pub async fn asked_to_end() -> Asked {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }
+    Asked::Usually
 }
 
 #[cfg(unix)]

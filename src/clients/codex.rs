@@ -1,9 +1,11 @@
 //! Codex's `config.toml`: `[mcp_servers.NAME]`.
 
-use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
+use std::ops::Range;
+
+use toml_edit::{Array, Document, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
 use super::entry::Entry;
-use super::mcp_servers::{Spot, bridged, by_server, prefix};
+use super::mcp_servers::{BEARER, Spot, bridged, by_server, prefix};
 use super::server::Server;
 use super::{Malformed, Reference, Way};
 use crate::toml_tables;
@@ -36,6 +38,9 @@ fn parse(text: &str) -> Result<DocumentMut, Malformed> {
 /// A table of its own at the end; or in the place of one of that name, or among others in one line.
 pub fn put(text: &str, name: &str, entry: &Entry) -> Result<String, Malformed> {
     let mut document = parse(&unix(text))?;
+    if document.get(TABLE).is_some_and(|servers| !servers.is_table_like()) {
+        return Err(Malformed::Form(TABLE.into()));
+    }
     let is_inline = document.get(TABLE).is_some_and(Item::is_inline_table);
     let servers = document.get_mut(TABLE).and_then(Item::as_table_like_mut);
     let Some(servers) = servers.filter(|servers| is_inline || servers.get(name).is_some()) else {
@@ -95,6 +100,9 @@ fn appended(text: &str, name: &str, entry: &Entry) -> String {
 }
 
 pub fn remove(text: &str, at: &[String]) -> Result<String, Malformed> {
+    if let Some(after) = without_sections(text, at) {
+        return Ok(after);
+    }
     let mut document = parse(&unix(text))?;
     let gone = || Malformed::Gone(at.join("."));
     let [table, name] = at else { return Err(gone()) };
@@ -103,6 +111,73 @@ pub fn remove(text: &str, at: &[String]) -> Result<String, Malformed> {
     } else {
         Err(gone())
     }
+}
+
+/// The text without the sections of a server; `None` where it has none of its own. What stands above a heading or
+/// below a section is about something else, and stays.
+fn without_sections(text: &str, at: &[String]) -> Option<String> {
+    let document = Document::parse(text).ok()?;
+    let [table, name] = at else { return None };
+    let server = document.get(table)?.as_table()?.get(name)?.as_table()?;
+    let mut cuts = Vec::new();
+    if server.is_dotted() || !sections(server, &mut cuts) {
+        return None;
+    }
+    let mut after = text.to_owned();
+    for cut in lines_of(text, cuts).into_iter().rev() {
+        // Of the empty lines around it, those below part what is left.
+        let below = text[cut.end..].trim_start_matches('\r');
+        let is_parted = below.is_empty() || below.starts_with('\n');
+        let is_empty = |line: &&str| {
+            let above = text[..cut.start].strip_suffix(line);
+            above.is_some_and(|above| above.is_empty() || above.ends_with('\n'))
+        };
+        let empty = ["\r\n", "\n"].into_iter().find(is_empty).filter(|_| is_parted);
+        let start = cut.start - empty.map_or(0, str::len);
+        // At the beginning there is nothing to be parted from.
+        let parting =
+            if start == 0 && below.starts_with('\n') { text[cut.end..].find('\n') } else { None };
+        after.replace_range(start..cut.end + parting.map_or(0, |end| end + 1), "");
+    }
+    Some(after)
+}
+
+/// The lines that these places take, as one where nothing is between them.
+fn lines_of(text: &str, mut places: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    places.sort_by_key(|place| place.start);
+    let mut lines: Vec<Range<usize>> = Vec::new();
+    for place in places {
+        let start = text[..place.start].rfind('\n').map_or(0, |end| end + 1);
+        let end = text[place.end..].find('\n').map_or(text.len(), |end| place.end + end + 1);
+        match lines.last_mut() {
+            Some(last) if text[last.end..start].trim().is_empty() => last.end = end,
+            _ => lines.push(start..end),
+        }
+    }
+    lines
+}
+
+/// Where the sections of a table and those below it stand; whether all of them do.
+fn sections(table: &Table, found: &mut Vec<Range<usize>>) -> bool {
+    if !table.is_implicit() {
+        let Some(heading) = table.span() else { return false };
+        found.push(heading.start..end_of(table).max(heading.end));
+    }
+    table.iter().all(|(_, item)| match item {
+        Item::Table(inner) if !inner.is_dotted() => sections(inner, found),
+        Item::ArrayOfTables(inner) => inner.iter().all(|inner| sections(inner, found)),
+        _ => true,
+    })
+}
+
+/// Where the last value ends that stands in the section of a table.
+fn end_of(table: &Table) -> usize {
+    let ends = table.iter().filter_map(|(_, item)| match item {
+        Item::Table(inner) if inner.is_dotted() => Some(end_of(inner)),
+        Item::Value(value) => value.span().map(|span| span.end),
+        _ => None,
+    });
+    ends.max().unwrap_or_default()
 }
 
 pub fn refer(text: &str, references: &[Reference<'_>], program: &str) -> Result<String, Malformed> {
@@ -142,7 +217,7 @@ fn take(server: &mut dyn TableLike, reference: &Reference<'_>) -> Result<(), Mal
 
 /// Lets `authctl mcp` reach the server: its address and headers make room for a command.
 fn bridge(server: &mut dyn TableLike, entry: &Entry) {
-    for key in ["url", "http_headers", "args"] {
+    for key in ["url", "http_headers", BEARER, "args"] {
         server.remove(key);
     }
     fill(server, entry);
@@ -235,6 +310,21 @@ mod tests {
         let after = put(inline, "new", &entry()).unwrap();
         assert_eq!(servers(&after).unwrap().len(), 2, "{after}");
         assert!(after.contains("# here"), "{after}");
+    }
+
+    #[test]
+    fn sections_go_and_what_stands_around_them_stays() {
+        let at = |name: &str| [TABLE.to_owned(), name.to_owned()];
+        let text = "[mcp_servers.a]\ncommand = \"x\"\n\n# note about b\n[mcp_servers.b] # b\ncommand = \"\"\"\ny\"\"\" # end\n\n[mcp_servers.b.env]\n# inner\nK.x = [\n 1, # one\n]\n# below\n\n\n[[hist]]\na = 1\n[mcp_servers.b.tools]\n\n[[hist]]\na = 2\n";
+        let left = "[mcp_servers.a]\ncommand = \"x\"\n\n# note about b\n# below\n\n\n[[hist]]\na = 1\n\n[[hist]]\na = 2\n";
+        assert_eq!(remove(text, &at("b")).unwrap(), left);
+        let windows = |text: &str| text.replace('\n', "\r\n");
+        assert_eq!(remove(&windows(text), &at("b")).unwrap(), windows(left));
+        let left = text.replace("[mcp_servers.a]\ncommand = \"x\"\n\n", "");
+        assert_eq!(remove(text, &at("a")).unwrap(), left);
+        // No break at the end.
+        let text = "a = 1\n\n[mcp_servers.b]\nx = 1";
+        assert_eq!(remove(text, &at("b")).unwrap(), "a = 1\n");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use jsonc_parser::cst::{CstArray, CstInputValue, CstObject, CstObjectProp, CstRo
 use jsonc_parser::errors::{ParseError, ParseErrorKind};
 
 use super::entry::Entry;
-use super::mcp_servers::{Spot, bridged, by_server, prefix};
+use super::mcp_servers::{BEARER, Spot, bridged, by_server, prefix};
 use super::server::Server;
 use super::{Malformed, Reference, Way};
 
@@ -52,11 +52,43 @@ pub fn servers(text: &str) -> Result<Vec<Server>, Malformed> {
 
 /// The text as a tree that keeps every byte.
 pub(super) fn parse(text: &str) -> Result<CstRootNode, Malformed> {
-    CstRootNode::parse(text, &SYNTAX).map_err(|error| syntax(text, &error))
+    let root = CstRootNode::parse(text, &SYNTAX).map_err(|error| syntax(text, &error))?;
+    check_strings(text)?;
+    Ok(root)
+}
+
+/// Control characters stand in no string of JSON (RFC 8259 §7), which the parser does not mind.
+fn check_strings(text: &str) -> Result<(), Malformed> {
+    let mut rest = text.char_indices();
+    let mut is_string = false;
+    let mut before = ' ';
+    while let Some((at, character)) = rest.next() {
+        match (is_string, character) {
+            (true, '\\') => {
+                let _ = rest.next();
+            }
+            (true, '\0'..='\x1f') => return Err(super::syntax_at("JSON", text, at)),
+            (_, '"') => is_string = !is_string,
+            (false, '/') if before == '/' => {
+                let _ = rest.by_ref().find(|(_, next)| *next == '\n');
+            }
+            (false, '*') if before == '/' => {
+                let mut last = ' ';
+                let ends = |(_, next): &(usize, char)| {
+                    std::mem::replace(&mut last, *next) == '*' && *next == '/'
+                };
+                let _ = rest.by_ref().find(ends);
+            }
+            _ => {}
+        }
+        before = character;
+    }
+    Ok(())
 }
 
 pub(super) fn syntax(text: &str, error: &ParseError) -> Malformed {
     let stopped = match error.kind() {
+        ParseErrorKind::NestingDepthExceeded => return Malformed::TooDeep,
         ParseErrorKind::UnterminatedObject | ParseErrorKind::UnterminatedArray => {
             text.trim_end().len()
         }
@@ -157,8 +189,9 @@ fn bridge(server: &CstObject, entry: &Entry) -> Option<()> {
     let index = place.property_index();
     place.replace_with("command", CstInputValue::from(entry.command.as_str()));
     let args = entry.args.iter().map(|arg| CstInputValue::from(arg.as_str())).collect();
-    let gone =
-        ["headers", "args"].into_iter().chain(PLACES.into_iter().filter(|key| *key != "command"));
+    let gone = ["headers", BEARER, "args"]
+        .into_iter()
+        .chain(PLACES.into_iter().filter(|key| *key != "command"));
     gone.filter_map(|key| server.get(key)).for_each(CstObjectProp::remove);
     server.insert(index + 1, "args", CstInputValue::Array(args));
     for key in ["type", "transport"] {

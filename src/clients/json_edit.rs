@@ -76,6 +76,17 @@ pub fn remove(text: &str, at: &[String], with_table: bool) -> Result<String, Mal
     Ok(file.without(object, index))
 }
 
+/// Whether there is a table of servers, or the place of one.
+pub fn has_table(text: &str, table: &[&str]) -> bool {
+    let Ok(file) = File::parse(text) else { return false };
+    let mut value = file.root.as_ref();
+    for key in table {
+        let next = value.and_then(Value::as_object).and_then(|object| object.get(key));
+        value = next.map(|property| &property.value);
+    }
+    value.is_some()
+}
+
 /// A value below these keys.
 fn nested(keys: &[&str], node: Node) -> Node {
     keys.iter().rev().fold(node, |node, key| Node::Table(vec![((*key).to_owned(), node)]))
@@ -171,58 +182,44 @@ impl<'a> File<'a> {
                 .spliced(vec![(object.range.start + 1..object.range.end - 1, String::new())]);
         }
         let property = &object.properties[index];
-        let (start, end) = (self.above_own_comments(property.range.start), property.range.end);
         let before = index
             .checked_sub(1)
             .and_then(|before| self.comma_after(object.properties[before].range.end));
-        let own = self.comma_after(end);
-        let behind = own.as_ref().map_or(end, |comma| comma.end);
-        let next = object.properties.get(index + 1);
-        let mut cuts = Vec::new();
-        if let Some(indent) = self.indent_before(start) {
-            let line = self.after_comments_of_the_line(behind);
-            let rest = self.text[line..].trim_start_matches([' ', '\t', '\r']);
-            let newline = if self.text[..start - indent.len()].ends_with("\r\n") { 2 } else { 1 };
-            let above = start - indent.len() - newline;
-            // Behind a comment the break has to stay, unless another one follows.
-            let from =
-                if rest.starts_with('\n') || !self.ends_comment(above) { above } else { start };
-            let is_last = rest.starts_with(['\n', '}']);
-            cuts.push((from..if is_last { line } else { behind }, String::new()));
-            if own.is_none()
-                && let Some(comma) = before
-            {
-                cuts.insert(0, (comma, String::new()));
-            }
-        } else {
-            let cut = match (own, next, before) {
-                (Some(_), Some(next), _) => start..next.range.start,
-                (Some(own), None, Some(before)) => before.end..own.end,
-                (None, _, Some(before)) => before.start..end,
-                (own, _, _) => start..own.map_or(end, |own| own.end),
-            };
-            cuts.push((cut, String::new()));
+        let own = self.comma_after(property.range.end);
+        let mut cuts = vec![self.cut_of(property.range.start, property.range.end, own.as_ref())];
+        let entry = cuts[0].clone();
+        let is_beside = |comma: &Range<usize>| {
+            let gap = &self.text[comma.end..entry.start];
+            gap.trim().is_empty() && !gap.contains('\n')
+        };
+        let is_last = index + 1 == object.properties.len();
+        match (own, before) {
+            (Some(own), _) if own.start >= entry.end => cuts.push(own),
+            (Some(_), Some(comma)) if is_last && is_beside(&comma) => cuts[0].start = comma.end,
+            (None, Some(comma)) if is_beside(&comma) => cuts[0].start = comma.start,
+            (None, Some(comma)) => cuts.insert(0, comma),
+            _ => {}
         }
-        self.spliced(cuts)
+        self.spliced(cuts.into_iter().map(|cut| (cut, String::new())).collect())
     }
 
-    /// Where the comments begin that stand in the lines right above a place.
-    fn above_own_comments(&self, place: usize) -> usize {
-        if self.indent_before(place).is_none() {
-            return place;
-        }
-        let behind = self.tokens.partition_point(|token| token.range.end <= place);
-        let comments = self.tokens[..behind].iter().rev().take_while(|token| is_comment(token));
-        let mut top = place;
-        for comment in comments {
-            let (start, end) = (comment.range.start, self.without_return(comment.range.end));
-            let is_right_above = self.text[end..top].matches('\n').count() == 1;
-            if !is_right_above || self.indent_before(start).is_none() {
-                break;
+    /// What goes with an entry: its comma and, where nothing else is in its lines, these. Comments stay.
+    fn cut_of(&self, start: usize, end: usize, own: Option<&Range<usize>>) -> Range<usize> {
+        let own = own.filter(|own| self.text[end..own.start].trim().is_empty());
+        let behind = own.map_or(end, |own| own.end);
+        let rest = self.text[behind..].trim_start_matches([' ', '\t', '\r']);
+        let is_last_in_line = rest.starts_with(['\n', '}']);
+        match self.indent_before(start) {
+            Some(indent) if is_last_in_line => {
+                let line = start - indent.len();
+                let above = line - if self.text[..line].ends_with("\r\n") { 2 } else { 1 };
+                // Behind a comment the break has to stay, unless another one follows.
+                let is_kept = !rest.starts_with('\n') && self.ends_comment(above);
+                if is_kept { start..behind } else { above..behind }
             }
-            top = start;
+            _ if is_last_in_line => start..behind,
+            _ => start..self.text.len() - self.text[behind..].trim_start_matches([' ', '\t']).len(),
         }
-        top
     }
 
     /// Whether an object has one property and no comment beside it.
@@ -410,9 +407,15 @@ mod tests {
     fn any_of_several_goes_alone() {
         let text = "{\n  \"mcpServers\": {\n    \"a\": 1, // one\n    // of b\n    \"b\": 2,\n    \"c\": 3 // three\n  }\n}\n";
         let without = |name: &str| remove(text, &at(name), true).unwrap();
-        assert_eq!(without("a"), text.replace("\n    \"a\": 1, // one", ""));
-        assert_eq!(without("b"), text.replace("\n    // of b\n    \"b\": 2,", ""));
-        assert_eq!(without("c"), text.replace(",\n    \"c\": 3 // three", ""));
+        // Comments inside an entry go with it, those beside it may be about anything.
+        assert_eq!(without("a"), text.replace("\"a\": 1, // one", "// one"));
+        assert_eq!(without("b"), text.replace("\n    \"b\": 2,", ""));
+        assert_eq!(without("c"), text.replace(",\n    \"c\": 3 // three", "\n    // three"));
+        let inline = r#"{"mcpServers":{"a":1, /* of b */ "b":2 /* two */, "c":3 /* of c */}}"#;
+        let without = |name: &str| remove(inline, &at(name), true).unwrap();
+        assert_eq!(without("a"), inline.replace("\"a\":1, ", ""));
+        assert_eq!(without("b"), inline.replace("\"b\":2 /* two */,", "/* two */"));
+        assert_eq!(without("c"), inline.replace(", \"c\":3 ", ""));
         let line = r#"{"mcpServers":{"a":1, "b":2, "c":3}}"#;
         let without = |name: &str| remove(line, &at(name), true).unwrap();
         assert_eq!(without("a"), r#"{"mcpServers":{"b":2, "c":3}}"#);

@@ -78,10 +78,13 @@ impl Layout {
             return CODEX;
         }
         let has = |table: &str| text.contains(&format!("\"{table}\""));
+        let is_at = |ends: &[&str]| ends.iter().any(|end| path.ends_with(end));
         match () {
             () if has("mcpServers") => PLAIN,
             () if has("context_servers") => ZED,
             () if has("servers") => VSCODE,
+            () if is_at(&[".zed/settings.json", "zed/settings.json", "Zed/settings.json"]) => ZED,
+            () if is_at(&[".vscode/mcp.json", "Code/User/mcp.json"]) => VSCODE,
             () => PLAIN,
         }
     }

@@ -1,16 +1,21 @@
 //! MCP servers as the clients' configurations write them, whatever the syntax around them: which values
 //! may be secrets, and the command that a reference makes of one.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
+use url::Url;
 
-use super::entry::{Entry, file_name, is_authctl};
+use super::entry::{Entry, file_name, is_authctl, origin};
+use super::exposed::{USER, in_address, in_words};
 use super::{Literal, Malformed, Reference, Sign, Way, is_stand_in, looks_secret};
 use crate::secret::Secret;
 
 const REMOTE: &str = "the server is remote, and its variables are for no command";
 const HEADERS: &str = "another header of the server has blanks, which are no good in an argument";
+const IN_ADDRESS: &str = "it is part of the server's address";
+const ADDRESS: &str = "authctl mcp takes no address with a user or a fragment in it";
 const IN_ARGUMENT: &str = "it is an argument of a command, which has no variable for it";
 
 /// The secrets of one server; `at` leads to it.
@@ -18,11 +23,54 @@ pub fn literals(at: &[String], server: &Value) -> Vec<Literal> {
     let Some(server) = server.as_object() else { return Vec::new() };
     // Zed's older form has the command's parts in a table of its own.
     if let Some(Value::Object(command)) = server.get("command") {
-        return of_command(&below(at, "command"), command, "path");
+        let at = below(at, "command");
+        return with_exposed(of_command(&at, command, "path"), &at, command, "path");
     }
     let mut found = of_command(at, server, "command");
     found.extend(of_headers(at, server));
+    with_exposed(found, at, server, "command")
+}
+
+/// Those that were found, and what else stands in the open, where nothing can stand in its place.
+fn with_exposed(
+    mut found: Vec<Literal>,
+    at: &[String],
+    server: &Map<String, Value>,
+    program: &str,
+) -> Vec<Literal> {
+    let words = arguments(server);
+    let runs_authctl = server.get(program).and_then(Value::as_str).is_some_and(is_authctl);
+    // Its own options take the names of secrets.
+    let first = words.iter().position(|word| *word == "--").unwrap_or(words.len());
+    let at_args = below(at, "args");
+    for secret in in_words(&words) {
+        if runs_authctl && secret.index < first && !secret.is_in_address {
+            continue;
+        }
+        let at = below(&at_args, &secret.index.to_string());
+        let (at, sign, way) = if secret.is_in_address {
+            let sign = in_address_at(words[secret.index], &secret.name);
+            (below(&at, &secret.name), sign, Way::Stays(IN_ADDRESS))
+        } else {
+            (at, Sign::Argument(secret.name), Way::Stays(IN_ARGUMENT))
+        };
+        if !found.iter().any(|other| other.at == at) {
+            found.extend(literal(at, sign, &secret.value, way));
+        }
+    }
+    for (key, address) in addresses(server) {
+        for (name, value) in in_address(address) {
+            let sign = in_address_at(address, &name);
+            let at = below(&below(at, key), &name);
+            found.extend(literal(at, sign, &value, Way::Stays(IN_ADDRESS)));
+        }
+    }
     found
+}
+
+/// The sign of a part of an address.
+fn in_address_at(address: &str, part: &str) -> Sign {
+    Sign::Address { origin: origin(address).filter(|_| !USER.contains(&part)) }
 }
 
 fn of_command(at: &[String], server: &Map<String, Value>, program: &str) -> Vec<Literal> {
@@ -57,7 +105,12 @@ fn arguments(server: &Map<String, Value>) -> Vec<&str> {
 
 /// The address of a remote server.
 pub fn url(server: &Map<String, Value>) -> Option<&str> {
-    ["url", "serverUrl", "httpUrl"].iter().find_map(|key| server.get(*key)?.as_str())
+    addresses(server).next().map(|(_, address)| address)
+}
+
+fn addresses(server: &Map<String, Value>) -> impl Iterator<Item = (&'static str, &str)> {
+    let keys = ["url", "serverUrl", "httpUrl"].into_iter();
+    keys.filter_map(|key| Some((key, server.get(key)?.as_str()?)))
 }
 
 /// The address that a command bridges to, as mcp-remote takes it.
@@ -78,22 +131,28 @@ fn runs_mcp_remote(server: &Map<String, Value>) -> bool {
 /// A header that is sent to a server.
 struct Header<'a> {
     /// The keys that lead to it within the server.
-    at: [String; 2],
+    at: Vec<String>,
     name: &'a str,
-    value: &'a str,
+    value: Cow<'a, str>,
 }
 
 fn headers(server: &Map<String, Value>) -> Vec<Header<'_>> {
     let mut found = Vec::new();
     for key in ["headers", "http_headers"] {
         for (name, value) in texts(server.get(key)) {
-            found.push(Header { at: [key.to_owned(), name.to_owned()], name, value });
+            let at = vec![key.to_owned(), name.to_owned()];
+            found.push(Header { at, name, value: value.into() });
         }
+    }
+    // Codex's own for `Authorization`.
+    if let Some(token) = server.get(BEARER).and_then(Value::as_str).filter(|it| !is_stand_in(it)) {
+        let value = format!("Bearer {token}").into();
+        found.push(Header { at: vec![BEARER.to_owned()], name: "Authorization", value });
     }
     for (index, pair) in arguments(server).windows(2).enumerate() {
         if let ("--header" | "-H", Some((name, value))) = (pair[0], pair[1].split_once(':')) {
-            let at = ["args".to_owned(), (index + 1).to_string()];
-            found.push(Header { at, name, value: value.trim_start() });
+            let at = vec!["args".to_owned(), (index + 1).to_string()];
+            found.push(Header { at, name, value: value.trim_start().into() });
         }
     }
     found
@@ -105,22 +164,43 @@ fn of_headers(at: &[String], server: &Map<String, Value>) -> Vec<Literal> {
     let is_remote = self::url(server).is_some();
     let way = match () {
         () if !is_remote && !runs_mcp_remote(server) => Way::Stays(IN_ARGUMENT),
+        () if !can_bridge(url) => Way::Stays(ADDRESS),
         () if headers.iter().all(|header| can_move(header, is_remote)) => Way::Bridge,
         () => Way::Stays(HEADERS),
     };
     let found = headers.iter().filter_map(|header| {
         let at = at.iter().chain(&header.at).cloned().collect();
-        literal(at, self::header(header.name, url), header.value, way)
+        literal(at, self::header(header.name, url), &header.value, way)
     });
     found.collect()
+}
+
+/// Whether `authctl mcp` takes the address.
+fn can_bridge(url: &str) -> bool {
+    let fits = |url: Url| {
+        url.username().is_empty() && url.password().is_none() && url.fragment().is_none()
+    };
+    Url::parse(url).is_ok_and(fits)
 }
 
 /// Whether a header can become an argument of `authctl mcp`, or a credential. Some clients tear arguments with
 /// blanks apart on Windows, and what mcp-remote replaces itself means nothing to others.
 fn can_move(header: &Header<'_>, is_remote: bool) -> bool {
-    let is_replaced = is_stand_in(header.value);
+    let is_replaced = is_stand_in(&header.value);
     (!is_replaced && looks_secret(header.name))
         || (!header.value.contains(char::is_whitespace) && (is_remote || !is_replaced))
+}
+
+/// The key by which Codex keeps a literal token.
+pub const BEARER: &str = "bearer_token";
+
+/// The keys that lead to the server of a literal.
+pub fn server_of(at: &[String]) -> &[String] {
+    let depth = match at {
+        [.., table, _] if ["env", "args", "headers", "http_headers"].contains(&table.as_str()) => 2,
+        _ => 1,
+    };
+    &at[..at.len().saturating_sub(depth)]
 }
 
 /// References by the server that they are of.
@@ -129,10 +209,10 @@ pub fn by_server<'r, 'a>(
 ) -> Result<BTreeMap<&'a [String], Vec<&'r Reference<'a>>>, Malformed> {
     let mut servers: BTreeMap<&[String], Vec<&Reference<'_>>> = BTreeMap::new();
     for reference in references {
-        let [server @ .., _, _] = reference.at else {
-            return Err(Malformed::Form(reference.at.join(".")));
-        };
-        servers.entry(server).or_default().push(reference);
+        servers.entry(server_of(reference.at)).or_default().push(reference);
+    }
+    if servers.contains_key(&[][..]) {
+        return Err(Malformed::Form("the file".into()));
     }
     Ok(servers)
 }

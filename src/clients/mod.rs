@@ -21,6 +21,7 @@ pub use exposed::{secret_in_url, secrets_in_words};
 pub use mask::mask;
 pub use mcp_client::{Layout, Machine, McpClient, Platform, is_settings};
 pub use mcp_remote::{Session, session};
+pub use mcp_servers::server_of;
 pub use server::Server;
 
 use crate::secret::Secret;
@@ -64,6 +65,10 @@ pub enum Sign {
     Variable(String),
     /// It is the value of this header in requests to this address.
     Header { name: String, url: String },
+    /// It is in an argument of a command, behind this option.
+    Argument(String),
+    /// It is part of an address at this origin; of `None`: the user's there, and no key.
+    Address { origin: Option<String> },
     /// It is the token of an account at this host.
     Host { host: String, account: Option<String> },
     /// It is of this provider, for an account.
@@ -75,7 +80,10 @@ impl Sign {
     pub fn looks_secret(&self) -> bool {
         match self {
             Sign::Variable(name) | Sign::Header { name, .. } => looks_secret(name),
-            Sign::Host { .. } | Sign::Provider { .. } => true,
+            Sign::Argument(_)
+            | Sign::Address { .. }
+            | Sign::Host { .. }
+            | Sign::Provider { .. } => true,
         }
     }
 }
@@ -118,6 +126,8 @@ pub struct Reference<'a> {
 pub enum Malformed {
     #[error("it is not {what}{}", place_in_words(*line, *column))]
     Syntax { what: &'static str, line: Option<usize>, column: Option<usize> },
+    #[error("it is nested too deeply to be changed here")]
+    TooDeep,
     #[error("it has {0} twice, and no program knows which one counts")]
     Repeated(String),
     #[error("{0} is not there any more")]
@@ -172,6 +182,20 @@ pub fn put(layout: Layout, text: &str, name: &str, entry: &Entry) -> Result<Stri
     expected.extend(added);
     let is_done = is_there && is_same(&now, &expected);
     if is_done { Ok(format!("{mark}{after}")) } else { Err(Malformed::Form(name.into())) }
+}
+
+/// Whether a file has a table of servers, even an empty one.
+pub fn has_table(layout: Layout, text: &str) -> bool {
+    let (_, text) = behind_mark(text);
+    layout.format == Format::Mcp && json_edit::has_table(text, layout.table)
+}
+
+/// Whether a file became `now` by nothing but the server that it did not have.
+pub fn is_put(layout: Layout, before: &str, server: &Server, now: &str) -> bool {
+    let others = |before| servers(layout.format, before).unwrap_or_default();
+    let is_new = !others(before).iter().any(|other| other.at == server.at);
+    let put = |entry: &Entry| put(layout, before, server.name(), entry).ok();
+    is_new && server.entry().as_ref().and_then(put).is_some_and(|text| text == now)
 }
 
 /// `text` without one server; a table that becomes empty goes with it where `with_table` says so.

@@ -5,7 +5,6 @@ use serde_json::Value;
 use super::Literal;
 use super::entry::{Entry, Through, origin};
 use super::mcp_servers;
-use super::secret_in_url;
 
 /// A server as a file has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,13 +26,6 @@ impl Server {
     /// The address of a remote one.
     pub fn url(&self) -> Option<&str> {
         mcp_servers::url(self.value.as_object()?)
-    }
-
-    /// How many addresses of it have a secret in them.
-    pub fn open_addresses(&self) -> usize {
-        let args = self.entry().map(|entry| entry.args).unwrap_or_default();
-        let addresses = self.url().into_iter().chain(args.iter().map(String::as_str));
-        addresses.filter_map(secret_in_url).count()
     }
 
     /// The command of a local one. Zed's older form has its parts in a table of their own.

@@ -8,13 +8,16 @@ use jiff::Timestamp;
 
 use crate::clients::{Format, mask};
 use crate::context::{Context, environment};
+use crate::digest::sha256;
 use crate::error::{CommandError, Kind};
 use crate::private_file;
 use crate::text::clean_to;
 use crate::ui::{BAD, FAINT, GOOD};
 
 /// Largest file read, in bytes: Claude Code keeps its history beside the servers.
-const LIMIT: u64 = 16 * 1024 * 1024;
+pub const LIMIT: u64 = 16 * 1024 * 1024;
+/// How many backups of a file are looked at.
+const EARLIER: usize = 16;
 /// Longest line of a difference that is shown, in characters.
 const LINE: usize = 300;
 
@@ -39,18 +42,74 @@ pub fn refuse_agents(context: &Context) -> Result<(), CommandError> {
     }
 }
 
-/// The text of a file of this user that is no link and has no second name; `None` where nothing is. `again` is
-/// the command for the file that a link leads to.
-pub fn read(path: &Path, again: &str) -> Result<Option<String>, CommandError> {
+/// The file behind the path by which a program knows a person's own file: dotfile managers put links there, and
+/// those of this person are followed. What is written goes where they lead, and they stay.
+pub fn behind(path: &Path) -> Result<PathBuf, CommandError> {
+    let error = match private_file::follow(path) {
+        Ok(file) => return Ok(file.unwrap_or_else(|| path.to_owned())),
+        Err(error) => error,
+    };
+    match &error {
+        private_file::Error::Io { path: missing, source, .. }
+            if source.kind() == std::io::ErrorKind::NotFound =>
+        {
+            Err(dangling(path, missing))
+        }
+        _ => Err(error.into()),
+    }
+}
+
+/// A link to nothing: what is missing is made where there is a place for it, or the link goes.
+fn dangling(path: &Path, missing: &Path) -> CommandError {
+    let has_place = missing.parent().is_some_and(Path::is_dir);
+    let (path, missing) = (path.display(), missing.display());
+    let what = format!("{path} is a link to {missing}, and nothing is there");
+    let error = CommandError::new(Kind::Failed, what);
+    let error = if has_place { error.hint(format!("touch {missing}")) } else { error };
+    error.hint(format!("rm {path}  (removes the link)"))
+}
+
+/// Refuses a project's file in a directory that leads out of the project: whoever made the project would choose
+/// where it is written.
+pub fn check_inside(project: &Path, path: &Path) -> Result<(), CommandError> {
+    let is_there = |place: &&Path| place.symlink_metadata().is_ok();
+    let place = path.parent().and_then(|place| place.ancestors().find(is_there));
+    let Some(place) = place else { return Ok(()) };
+    let there = place.canonicalize();
+    let inner = project.canonicalize();
+    if matches!((&there, &inner), (Ok(there), Ok(inner)) if there.starts_with(inner)) {
+        return Ok(());
+    }
+    let place = place.display();
+    let there = there.map_or_else(|_| "nothing".to_owned(), |there| there.display().to_string());
+    let what = format!("{place} leads to {there}, which is not in this project");
+    Err(CommandError::new(Kind::Failed, what).hint(format!("rm {place}  (removes the link)")))
+}
+
+/// A path for people, and where its links lead.
+pub fn shown(path: &Path, file: &Path) -> String {
+    if path == file {
+        return path.display().to_string();
+    }
+    format!("{} (a link to {})", path.display(), file.display())
+}
+
+/// The text of a file of this user that is no link and has no second name; `None` where nothing is. `instead` is
+/// what to do with the file that a link leads to.
+pub fn read(
+    path: &Path,
+    instead: &dyn Fn(&Path) -> String,
+) -> Result<Option<String>, CommandError> {
     let bytes = private_file::read_of_another(path, LIMIT).map_err(|error| {
-        let shown = CommandError::from(error);
-        match std::fs::read_link(path) {
-            // A relative one is meant from the link's directory.
-            Ok(target) => {
-                let target = path.parent().map_or(target.clone(), |place| place.join(&target));
-                shown.hint(format!("{again} {}", target.display()))
+        let Ok(target) = std::fs::read_link(path) else { return CommandError::from(error) };
+        // A relative one is meant from the link's directory.
+        let target = path.parent().map_or(target.clone(), |place| place.join(&target));
+        match std::fs::metadata(&target) {
+            Ok(metadata) if metadata.is_file() => CommandError::from(error).hint(instead(&target)),
+            Err(none) if none.kind() == std::io::ErrorKind::NotFound => dangling(path, &target),
+            _ => {
+                CommandError::from(error).hint(format!("rm {}  (removes the link)", path.display()))
             }
-            Err(_) => shown,
         }
     })?;
     let text = bytes.map(String::from_utf8).transpose();
@@ -63,7 +122,7 @@ pub fn replace(
     context: &Context,
     path: &Path,
     before: Option<&str>,
-    after: &str,
+    after: Option<&str>,
 ) -> Result<Replaced, CommandError> {
     let state = &context.paths()?.state;
     private_file::make_directory(state)?;
@@ -71,22 +130,34 @@ pub fn replace(
     lock.lock().map_err(|error| {
         CommandError::new(Kind::Failed, format!("cannot lock the clients' files: {error}"))
     })?;
+    private_file::check_writable(path)?;
     let there = private_file::read_of_another(path, LIMIT)?;
     if there.as_deref() != before.map(str::as_bytes) {
         return Ok(Replaced::Changed);
     }
-    let Some(before) = before else {
-        if let Some(directory) =
-            path.parent().filter(|place| !place.as_os_str().is_empty() && !place.exists())
-        {
-            private_file::make_directory(directory)?;
+    let (before, after) = match (before, after) {
+        (Some(before), Some(after)) => (before, after),
+        (Some(before), None) => {
+            let backup = back_up(context, path, before.as_bytes())?;
+            private_file::remove(path)?;
+            return Ok(Replaced::Done(Some(backup)));
         }
-        let is_made = private_file::create(path, after.as_bytes())?;
-        return Ok(if is_made { Replaced::Done(None) } else { Replaced::Changed });
+        (None, after) => return make(path, after.unwrap_or_default()),
     };
     let backup = back_up(context, path, before.as_bytes())?;
     private_file::replace_of_another(path, after.as_bytes())?;
     Ok(Replaced::Done(Some(backup)))
+}
+
+/// Makes a file where none was.
+fn make(path: &Path, text: &str) -> Result<Replaced, CommandError> {
+    if let Some(directory) =
+        path.parent().filter(|place| !place.as_os_str().is_empty() && !place.exists())
+    {
+        private_file::make_directory(directory)?;
+    }
+    let is_made = private_file::create(path, text.as_bytes())?;
+    Ok(if is_made { Replaced::Done(None) } else { Replaced::Changed })
 }
 
 /// What would change in a file, as a unified difference without colours in which only keys and `shown` are to be read.
@@ -94,7 +165,7 @@ pub fn difference(
     path: &Path,
     format: Format,
     before: Option<&str>,
-    after: &str,
+    after: Option<&str>,
     shown: &dyn Fn(&str) -> bool,
 ) -> String {
     let masked = |text: &str| match format {
@@ -102,12 +173,13 @@ pub fn difference(
         Format::Dotenv | Format::Gh => mask_lines(text),
         _ => mask(format, text, shown),
     };
-    let (old, new) = (masked(before.unwrap_or_default()), masked(after));
+    let (old, new) = (masked(before.unwrap_or_default()), masked(after.unwrap_or_default()));
     let path = path.display().to_string();
-    let from = if before.is_some() { &path } else { "/dev/null" };
+    let from = before.map_or("/dev/null", |_| &path);
+    let to = after.map_or("/dev/null", |_| &path);
     let lines = similar::TextDiff::from_lines(&old, &new);
     let mut text = String::new();
-    for line in lines.unified_diff().context_radius(3).header(from, &path).to_string().lines() {
+    for line in lines.unified_diff().context_radius(3).header(from, to).to_string().lines() {
         let indent = line.len() - line.trim_start().len();
         let (indent, line) = line.split_at(indent);
         let line = inner_blanks_kept(line);
@@ -172,13 +244,37 @@ fn on_path(own: &Path) -> Option<PathBuf> {
     (found.canonicalize().ok()? == own.canonicalize().ok()?).then_some(found)
 }
 
+/// What a file was before its changes, the last one first, as far as the backups are still there.
+pub fn earlier(context: &Context, path: &Path) -> Result<Vec<String>, CommandError> {
+    let directory = context.paths()?.data.join("backups");
+    let mark = format!("-{}-", digest_of(path));
+    let Ok(entries) = std::fs::read_dir(&directory) else { return Ok(Vec::new()) };
+    let mut found: Vec<(String, u32, PathBuf)> = Vec::new();
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Some((when, _)) = name.split_once(&mark) else { continue };
+        let Some((time, number)) = when.split_once('-') else { continue };
+        found.push((time.to_owned(), number.parse().unwrap_or_default(), entry.path()));
+    }
+    found.sort();
+    let texts = found.iter().rev().take(EARLIER).filter_map(|(_, _, backup)| {
+        String::from_utf8(private_file::read(backup, LIMIT).ok()??).ok()
+    });
+    Ok(texts.collect())
+}
+
+/// Tells the backups of one file from those of another one that has its name.
+fn digest_of(path: &Path) -> String {
+    sha256(path.as_os_str().as_encoded_bytes())[..8].to_owned()
+}
+
 /// Keeps the contents of a file where only this user can read them, apart from any project.
 pub fn back_up(context: &Context, path: &Path, contents: &[u8]) -> Result<PathBuf, CommandError> {
     let directory = context.paths()?.data.join("backups");
     private_file::make_directory(&directory)?;
     let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let name = name.trim_start_matches('.');
+    let name = format!("{}-{}", digest_of(path), name.trim_start_matches('.'));
     let mut number = 1_u32;
     loop {
         let backup = directory.join(format!("{now}-{number}-{name}"));

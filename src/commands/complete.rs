@@ -27,12 +27,22 @@ pub fn stored() -> ArgValueCandidates {
 
 /// MCP clients.
 pub fn clients() -> ArgValueCandidates {
+    ArgValueCandidates::new(all_clients)
+}
+
+/// MCP clients, and the servers that they can be given by name.
+pub fn clients_and_stored() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
-        let offer = |client: McpClient| {
-            CompletionCandidate::new(client.id()).help(Some(client.title().into()))
-        };
-        McpClient::ALL.into_iter().map(offer).collect()
+        let mut offered = all_clients();
+        offered.extend(stored_in(&context()).unwrap_or_default());
+        offered
     })
+}
+
+fn all_clients() -> Vec<CompletionCandidate> {
+    let offer =
+        |client: McpClient| CompletionCandidate::new(client.id()).help(Some(client.title().into()));
+    McpClient::ALL.into_iter().map(offer).collect()
 }
 
 fn context() -> Context {

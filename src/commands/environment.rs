@@ -38,7 +38,7 @@ pub struct Wanted {
 }
 
 /// The child's environment as it grows.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Environment {
     /// By variable: what goes into it, and whose it is.
     set: BTreeMap<String, (Secret, Name)>,

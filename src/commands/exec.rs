@@ -10,7 +10,7 @@ use clap::Args;
 use super::complete;
 use super::environment::{self, Environment, Wanted};
 use super::handing::{self, Handings};
-use super::proxy::child;
+use super::proxy::{Wish, run_child};
 use super::purpose::Purpose;
 use crate::audit::Outcome;
 use crate::context::Context;
@@ -22,6 +22,7 @@ use crate::launch;
 #[command(
     after_help = "Examples:\n  authctl exec --with audiostack -- ./agent\n  authctl exec --with github:work,openai -- ./agent\n  authctl exec --with github=MY_TOKEN -- ./script\n  authctl exec --env-header API_AUTH=github -- ./script\n\nExit status: the command's own; 125 when authctl fails before it starts, 126 when it cannot be\nexecuted, 127 when it is not found."
 )]
+#[expect(clippy::struct_excessive_bools, reason = "flags")]
 pub struct Arguments {
     /// Credentials to hand over, joined by commas: NAME, or NAME=VARIABLE to choose the variable
     #[arg(long, value_name = "NAME[=VARIABLE]", value_delimiter = ',', add = complete::stored())]
@@ -72,7 +73,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     };
     environment::note_nesting(context);
     if arguments.proxy {
-        let wish = child::Wish {
+        let wish = Wish {
             program,
             arguments: arguments.command.iter().skip(1).cloned().collect(),
             handings: &handings,
@@ -80,7 +81,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
             clean: arguments.clean,
             is_strict: arguments.strict,
         };
-        return child::run(context, wish);
+        return run_child(context, wish);
     }
     let wanted = Wanted {
         min_ttl: arguments.min_ttl,

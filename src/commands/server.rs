@@ -11,7 +11,7 @@ use crate::config::{self, Dpop, OAuth, Provider, Servers, read_servers};
 use crate::context::{Context, Named};
 use crate::credential::Name;
 use crate::error::{CommandError, Kind, chain, exception};
-use crate::http::parse_url;
+use crate::http::parse_resource;
 use crate::interact::Interact;
 use crate::login::{self, Found, Login, Method, Outcome, Wish};
 use crate::oauth::{self, ClientKey, Metadata, Refusal};
@@ -291,7 +291,8 @@ fn find_out(
 ) -> Result<Found, CommandError> {
     let found = context.login()?.find_out(url, sign_in.refusal, trusted_issuer);
     found.map_err(|error| {
-        let shown = CommandError::from(error.clone()).within(&crate::text::clean(url));
+        let shown = CommandError::from(error.clone()).within("asking who signs people in there");
+        let shown = shown.within(&crate::text::clean(url));
         with_hints(context, sign_in, url, &error, shown)
     })
 }
@@ -438,7 +439,7 @@ fn free_name(context: &Context, servers: &Servers, url: &Url) -> Result<String, 
 
 /// An address as it was typed.
 pub fn address(typed: &str) -> Result<Url, CommandError> {
-    parse_url(typed).map_err(|error| CommandError::usage(chain(&error)))
+    parse_resource(typed).map_err(|error| CommandError::usage(chain(&error)))
 }
 
 /// Forgets what was found at an address, and the client that was brought there, once nothing is stored for

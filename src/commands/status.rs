@@ -20,6 +20,7 @@ use crate::error::{CommandError, Kind};
 use crate::interact::Interact;
 use crate::resolve::Wanted;
 use crate::store::{Entry, Key, PendingEntry};
+use crate::text::clean;
 use crate::ui::{BAD, FAINT, GOOD};
 
 #[derive(Debug, Args)]
@@ -72,6 +73,8 @@ struct Line {
     entry: Entry,
     state: State,
     given_by: Option<String>,
+    /// The issuer that the server's metadata may name against RFC 8414, as the configuration allows it.
+    trusted_issuer: Option<String>,
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
@@ -92,7 +95,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
             None => state(&entry, Timestamp::now()),
         };
         let given_by = given_by(context, &name);
-        lines.push(Line { name, entry, state, given_by });
+        let trusted_issuer = trusted_issuer(context, &name);
+        lines.push(Line { name, entry, state, given_by, trusted_issuer });
     }
     let damaged = damaged(context, arguments, listing.unreadable)?;
     let gifts = gifts(context, arguments, &lines)?;
@@ -186,6 +190,10 @@ fn given_by(context: &Context, name: &Name) -> Option<String> {
         .ok()
         .flatten()
         .map(|given| given.variable)
+}
+
+fn trusted_issuer(context: &Context, name: &Name) -> Option<String> {
+    context.provider(name).ok()?.oauth()?.trusted_issuer.clone()
 }
 
 fn gifts(
@@ -362,6 +370,9 @@ fn paragraph(line: &Line, width: usize) -> String {
     if let Some(end) = line.entry.refresh_expires_at.filter(|_| !line.state.is_broken()) {
         detail(&format!("the sign-in itself ends {}", when(end)));
     }
+    if let Some(issuer) = &line.trusted_issuer {
+        detail(&format!("exception: its server may call itself {}", clean(issuer)));
+    }
     if let Some(variable) = &line.given_by {
         detail(&format!("{variable} is set and wins over it"));
     }
@@ -472,6 +483,7 @@ fn line_as_json(line: &Line, now: Timestamp) -> Value {
         "scopes": entry.scopes,
         "requested_scopes": entry.requested_scopes,
         "issuer": entry.issuer,
+        "trusted_issuer": line.trusted_issuer,
         "resource": entry.resource,
         "client_id": entry.client_id,
         "created_at": entry.created_at,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::{DocumentMut, Item, Table};
 
 use super::file::{Document, Problem};
-use super::{Config, Error, Provider, StoreChoice, read_text, trusted};
+use super::{Config, Error, Provider, StoreChoice, read_text};
 use crate::private_file;
 use crate::toml_tables::{self, first_table, first_table_mut};
 
@@ -36,7 +36,7 @@ impl Edit {
         if read_text(&self.file)?.unwrap_or_default() != self.before {
             return Err(Error::Changed { path: self.file.clone() });
         }
-        let target = trusted::follow(&self.file)?.unwrap_or_else(|| self.file.clone());
+        let target = private_file::follow(&self.file)?.unwrap_or_else(|| self.file.clone());
         if let Some(directory) = target.parent().filter(|directory| !directory.exists()) {
             private_file::make_directory(directory)?;
         }

@@ -28,6 +28,8 @@ pub struct File {
     #[serde(default)]
     pub mcp: BTreeMap<Spanned<String>, McpTable>,
     #[serde(default)]
+    pub proxy: BTreeMap<Spanned<String>, ProxyTable>,
+    #[serde(default)]
     pub provider: BTreeMap<Spanned<String>, ProviderTable>,
     #[serde(default)]
     pub agent: BTreeMap<Spanned<String>, AgentTable>,
@@ -285,6 +287,19 @@ pub struct McpTable {
     pub list_wait: Option<Spanned<String>>,
     pub call_wait: Option<Spanned<String>>,
     pub answer_wait: Option<Spanned<String>>,
+}
+
+/// `[proxy."NAME"]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyTable {
+    #[serde(default)]
+    pub allow: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub deny: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub secret_headers: BTreeMap<Spanned<String>, Spanned<String>>,
+    pub id_header: Option<Spanned<String>>,
 }
 
 /// `[agent.ID]`

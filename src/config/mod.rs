@@ -13,6 +13,7 @@ mod manifest;
 mod mcp;
 mod oauth;
 mod provider;
+mod proxy;
 mod rules;
 mod servers;
 mod trusted;
@@ -42,6 +43,7 @@ use crate::private_file;
 use crate::text;
 use file::{Document, Problem};
 pub use mcp::McpRule;
+pub use proxy::{ProxyRule, RequestPattern};
 use rules::CredentialRule;
 
 /// Longest configuration read, in bytes.
@@ -61,6 +63,7 @@ pub struct Config {
     pub client_metadata_url: Option<String>,
     credentials: Vec<CredentialRule>,
     mcp: BTreeMap<String, McpRule>,
+    proxy: BTreeMap<String, ProxyRule>,
     providers: BTreeMap<String, Provider>,
     /// Those that authctl found at addresses.
     servers: BTreeMap<String, Provider>,
@@ -154,6 +157,7 @@ impl Config {
                 .map_err(wrong)?,
             credentials: Vec::new(),
             mcp: BTreeMap::new(),
+            proxy: BTreeMap::new(),
             servers: BTreeMap::new(),
             unread: None,
             providers: check_providers(&document, written.provider, |line| Source::File {
@@ -175,12 +179,29 @@ impl Config {
             let key = value::url(&url).map_err(wrong)?;
             config.mcp.insert(key, McpRule::check(&table).map_err(wrong)?);
         }
+        for (name, table) in &written.proxy {
+            let rule = ProxyRule::check(table).map_err(wrong)?;
+            let about = value::name(name).map_err(wrong)?;
+            // A rule that a slip of the pen keeps from its credential would forbid nothing.
+            if config.provider(about.provider()).is_err() {
+                let what = format!("there is no provider {}", about.provider());
+                return Err(wrong(Problem::new(name.span(), what)));
+            }
+            config.proxy.insert(name.get_ref().clone(), rule);
+        }
         Ok(config)
     }
 
     /// What is said of the MCP server at `url`.
     pub fn mcp(&self, url: &str) -> McpRule {
         self.mcp.get(url).cloned().unwrap_or_default()
+    }
+
+    /// What is said of requests with a credential: of the account, else of its provider.
+    pub fn proxy(&self, name: &Name) -> ProxyRule {
+        let own = format!("{}:{}", name.provider(), name.account());
+        let rule = self.proxy.get(&own).or_else(|| self.proxy.get(name.provider()));
+        rule.cloned().unwrap_or_default()
     }
 
     /// Whether the use of a credential is confirmed: what is said of the account, else of its provider.

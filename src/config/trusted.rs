@@ -3,14 +3,15 @@
 //! root, and nobody else can write to the file.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 
 use super::Error;
+use crate::private_file::{self, is_trusted};
 
 /// The contents of `path`, or `None` where nothing is.
 pub fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
-    let Some(target) = follow(path)? else {
+    let Some(target) = private_file::follow(path)? else {
         return Ok(None);
     };
     let failed = |action: &'static str| {
@@ -36,30 +37,6 @@ pub fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
     Ok(Some(contents))
 }
 
-/// Where the links at `path` lead, each of them checked; `None` where nothing is.
-pub fn follow(path: &Path) -> Result<Option<std::path::PathBuf>, Error> {
-    let mut target = path.to_owned();
-    for _ in 0..16 {
-        let failed = |source| Error::Io { action: "look at", path: target.clone(), source };
-        let metadata = match fs::symlink_metadata(&target) {
-            Ok(metadata) => metadata,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && target == path => {
-                return Ok(None);
-            }
-            Err(error) => return Err(failed(error)),
-        };
-        if !metadata.is_symlink() {
-            return Ok(Some(target));
-        }
-        if !trusted_owner(&metadata) {
-            return Err(Error::Trap { path: target, what: "is a link of another user" });
-        }
-        let next = fs::read_link(&target).map_err(failed)?;
-        target = target.parent().unwrap_or(Path::new(".")).join(next);
-    }
-    Err(Error::Trap { path: path.to_owned(), what: "is a link to links without end" })
-}
-
 /// Refuses a file whose directory lets other users put another file in its place. Where the directory
 /// is sticky, as `/tmp` is, they cannot.
 pub fn check_place(path: &Path) -> Result<(), Error> {
@@ -76,7 +53,7 @@ pub fn check_place(path: &Path) -> Result<(), Error> {
 fn check_file(path: &Path, metadata: &fs::Metadata) -> Result<(), Error> {
     let what = if !metadata.is_file() {
         "is not a regular file"
-    } else if !trusted_owner(metadata) {
+    } else if !is_trusted(metadata) {
         "belongs to another user"
     } else if has_second_name(metadata) {
         "has a second name (a hard link)"
@@ -86,12 +63,6 @@ fn check_file(path: &Path, metadata: &fs::Metadata) -> Result<(), Error> {
         return Ok(());
     };
     Err(Error::Trap { path: path.to_owned(), what })
-}
-
-#[cfg(unix)]
-fn trusted_owner(metadata: &fs::Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    [0, rustix::process::geteuid().as_raw()].contains(&metadata.uid())
 }
 
 /// A file of this user under two names may be another one of their files, linked here by a stranger.
@@ -118,11 +89,6 @@ fn is_sticky(metadata: &fs::Metadata) -> bool {
 #[cfg(not(unix))]
 fn is_sticky(_: &fs::Metadata) -> bool {
     false
-}
-
-#[cfg(not(unix))]
-fn trusted_owner(_: &fs::Metadata) -> bool {
-    true // the profile's access list names this user alone
 }
 
 #[cfg(not(unix))]

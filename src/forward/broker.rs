@@ -13,6 +13,7 @@ use crate::config::Scheme;
 use crate::credential::Credential;
 use crate::http::Answer;
 use crate::secret::{Secret, conceal};
+use crate::store::Glimpse;
 
 /// Time that a token lives which is sent to a server, unless its whole life is short.
 const MIN_TTL: SignedDuration = SignedDuration::from_mins(1);
@@ -28,6 +29,8 @@ pub struct Held {
     pub credential: Credential,
     /// Stable, random, not secret.
     pub id: String,
+    /// The store's index before it was resolved; `None`: changes there are not heeded.
+    pub entry: Option<Glimpse>,
 }
 
 impl Held {
@@ -35,6 +38,17 @@ impl Held {
     pub fn lives(&self, now: Timestamp) -> bool {
         let Some((tokens, _)) = self.credential.as_oauth() else { return true };
         tokens.expires_at.is_none_or(|end| end.duration_since(now) > self.least_ttl())
+    }
+
+    /// Whether it is of no use any more.
+    fn has_ended(&self, now: Timestamp) -> bool {
+        let tokens = self.credential.as_oauth().map(|(tokens, _)| tokens);
+        tokens.and_then(|tokens| tokens.expires_at).is_some_and(|end| end <= now)
+    }
+
+    /// Whether somebody signed out, signed in or refreshed since, as far as that is heeded.
+    pub fn is_past(&self) -> bool {
+        self.entry.as_ref().is_some_and(Glimpse::is_past)
     }
 
     /// How long a token has to live that is sent to a server.
@@ -123,9 +137,14 @@ enum State {
 
 pub struct Broker {
     asks: mpsc::UnboundedSender<Ask>,
+    /// Locked while another credential is asked for.
     state: Mutex<State>,
+    /// What was handed out last, if it is still in hand.
+    last: RefCell<Option<Arc<Held>>>,
     /// Why the last question had no answer.
     trouble: RefCell<Option<Trouble>>,
+    /// Until when it is not asked again without need: for as long as it took.
+    rests: Cell<Option<Instant>>,
     /// What was refused although it was new, and when.
     vain: RefCell<Option<(Arc<Held>, Instant)>>,
     /// Questions that have been answered so far.
@@ -140,7 +159,9 @@ impl Broker {
         Self {
             asks,
             state,
+            last: RefCell::default(),
             trouble: RefCell::default(),
+            rests: Cell::default(),
             vain: RefCell::default(),
             answered: Cell::default(),
             presented: RefCell::default(),
@@ -149,19 +170,43 @@ impl Broker {
 
     /// One that was found before; `None`: nobody is signed in.
     pub fn holding(asks: mpsc::UnboundedSender<Ask>, held: Option<Arc<Held>>) -> Self {
+        let last = RefCell::new(held.clone());
         let state = Mutex::new(held.map_or(State::Nobody, State::Held));
-        Self { state, ..Self::new(asks) }
+        Self { state, last, ..Self::new(asks) }
     }
 
-    /// The credential that works now. Asked once for all who wait.
+    /// The credential that works now. Asked once for all who wait, and again once another process has changed
+    /// what is stored; where that cannot be read, what is in hand goes on. Nobody waits while the last one lives.
     pub async fn fresh(&self) -> Result<Option<Arc<Held>>, Trouble> {
-        let mut state = self.state.lock().await;
-        match &*state {
-            State::Nobody => return Ok(None),
-            State::Held(held) if held.lives(Timestamp::now()) => return Ok(Some(held.clone())),
-            State::Held(_) | State::Unasked => {}
+        let state = self.state.try_lock();
+        let is_good = |held: &Arc<Held>| !held.has_ended(Timestamp::now()) && !held.is_past();
+        let last = || self.last.borrow().clone().filter(is_good);
+        if state.is_err()
+            && let Some(held) = last()
+        {
+            return Ok(Some(held));
         }
-        self.ask(&mut state, None).await
+        let mut state = match state {
+            Ok(state) => state,
+            Err(_) => self.state.lock().await,
+        };
+        let rests = self.rests.get().is_some_and(|until| Instant::now() < until);
+        let living = match &*state {
+            State::Nobody => return Ok(None),
+            State::Held(held) if held.lives(Timestamp::now()) => Some(held.clone()),
+            State::Held(_) | State::Unasked => None,
+        };
+        if rests
+            && matches!(&*state, State::Unasked)
+            && let Some(trouble) = self.trouble()
+        {
+            return Err(trouble);
+        }
+        match living {
+            Some(held) if !held.is_past() => Ok(Some(held)),
+            Some(held) => self.ask(&mut state, None).await.or(Ok(Some(held))),
+            None => self.ask(&mut state, None).await,
+        }
     }
 
     /// Another credential than the one that was rejected, if there is one or it can be renewed. `None` for
@@ -198,13 +243,21 @@ impl Broker {
     ) -> Result<Option<Arc<Held>>, Trouble> {
         let (reply, answer) = oneshot::channel();
         let renews = !rejected.as_ref().is_some_and(|held| self.is_vain(held));
+        let asked = Instant::now();
         self.put(Ask::Fresh { rejected, renews, reply })?;
         let found = answer.await.map_err(|_| gone())?;
         self.answered.set(self.answered.get() + 1);
         *self.trouble.borrow_mut() = found.as_ref().err().cloned();
+        self.rests.set(found.is_err().then(|| Instant::now() + asked.elapsed()));
         let found = found?;
+        self.last.borrow_mut().clone_from(&found);
         *state = found.clone().map_or(State::Nobody, State::Held);
         Ok(found)
+    }
+
+    /// How many questions had an answer, of whatever kind.
+    pub fn answered(&self) -> u64 {
+        self.answered.get()
     }
 
     /// Has the person sign in; comes back when that is over. The address arrives through `url` before.
@@ -216,7 +269,9 @@ impl Broker {
         let (reply, answer) = oneshot::channel();
         self.put(Ask::SignIn(SignInAsk { wish, address, reply }))?;
         answer.await.map_err(|_| gone())??;
-        *self.state.lock().await = State::Unasked;
+        let mut state = self.state.lock().await;
+        self.last.take();
+        *state = State::Unasked;
         Ok(())
     }
 
@@ -245,8 +300,8 @@ impl Broker {
     }
 
     /// Whether a credential is in hand.
-    pub async fn holds(&self) -> bool {
-        matches!(&*self.state.lock().await, State::Held(_))
+    pub fn holds(&self) -> bool {
+        self.last.borrow().is_some()
     }
 
     /// What the credential in hand is.
@@ -262,10 +317,7 @@ impl Broker {
 
     /// Has the credential in hand renewed: whether there is another one now.
     pub async fn other_than_held(&self) -> Result<bool, Trouble> {
-        let held = match &*self.state.lock().await {
-            State::Held(held) => Some(held.clone()),
-            _ => None,
-        };
+        let held = self.last.borrow().clone();
         Ok(self.instead_of(held.as_ref()).await?.is_some())
     }
 
@@ -300,4 +352,55 @@ impl Broker {
 /// Only at the end of the process, or after a bug that was reported already.
 fn gone() -> Trouble {
     Trouble("authctl is ending".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    /// As long as nothing changes, the thread that has the store is asked once.
+    #[tokio::test]
+    async fn the_store_is_asked_again_only_once_its_index_has_changed() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("entry");
+        std::fs::write(&file, "first").unwrap();
+        let (asks, mut queue) = mpsc::unbounded_channel();
+        let path = file.clone();
+        let desk = tokio::spawn(async move {
+            let mut asked = 0;
+            while let Some(Ask::Fresh { reply, .. }) = queue.recv().await {
+                asked += 1;
+                let entry = Some(Glimpse::of(path.clone()));
+                let scheme = Config::default().provider("groq").unwrap().schemes[0].clone();
+                let credential = Credential::ApiKey { key: Secret::new(format!("key {asked}")) };
+                let held = Held { scheme, credential, id: String::new(), entry };
+                let _ = reply.send(match asked {
+                    1 | 2 => Ok(Some(Arc::new(held))),
+                    3 => Err(Trouble("the store is locked".to_owned())),
+                    _ => Ok(None),
+                });
+            }
+            asked
+        });
+        let broker = Broker::new(asks);
+        let key = async || {
+            let held = broker.fresh().await.unwrap();
+            held.map(|held| held.credential.secret().expose().to_owned())
+        };
+        for expected in ["key 1", "key 1"] {
+            assert_eq!(key().await.as_deref(), Some(expected));
+        }
+        std::fs::write(&file, "another").unwrap();
+        for expected in ["key 2", "key 2"] {
+            assert_eq!(key().await.as_deref(), Some(expected));
+        }
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(key().await.as_deref(), Some("key 2"), "what cannot be read is no sign-out");
+        for _ in 0..2 {
+            assert_eq!(key().await, None);
+        }
+        drop(broker);
+        assert_eq!(desk.await.unwrap(), 4);
+    }
 }

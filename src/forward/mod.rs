@@ -9,9 +9,12 @@ mod outgoing;
 mod relay;
 mod source;
 
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::timeout;
 use url::Url;
 
 pub use broker::{Address, Ask, Bring, Broker, Held, SignInAsk, SignInWish, Standing, Trouble};
@@ -45,6 +48,8 @@ pub struct Outgoing<'a> {
     /// Headers whose names are made at run time.
     pub named: Vec<(String, String)>,
     pub body: &'a str,
+    /// How long the server may take to answer, each time it is asked; `None`: as long as it likes.
+    pub patience: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +83,9 @@ pub enum Failure {
     Refused(Rc<Refusal>),
     #[error(transparent)]
     Http(#[from] http::Error),
+    /// It was waited for in vain.
+    #[error("{host} said nothing for {} s", waited.as_secs())]
+    Silent { host: String, waited: Duration },
     /// The credential cannot be had for a reason that a sign-in does not mend.
     #[error(transparent)]
     Credential(#[from] Trouble),
@@ -101,11 +109,11 @@ impl Forward {
         let mut held = self.broker.fresh().await.unwrap_or_default();
         let (mut renewed, mut proven_again) = (false, false);
         loop {
-            let exchange = self.send_with(outgoing, held.as_deref()).await?;
+            let exchange = in_time(outgoing, self.send_with(outgoing, held.as_deref())).await?;
             if !matches!(exchange.status, 401 | 403) {
                 return Ok(exchange);
             }
-            let answer = exchange.read(REFUSAL).await?;
+            let answer = in_time(outgoing, async { Ok(exchange.read(REFUSAL).await?) }).await?;
             if wants_nonce(&answer) && !std::mem::replace(&mut proven_again, true) {
                 continue;
             }
@@ -170,6 +178,17 @@ impl Forward {
             self.broker.note_presented(last);
         }
     }
+}
+
+/// What the server does, as long as it may take. What the credential takes is not the server's fault.
+async fn in_time<T>(
+    outgoing: &Outgoing<'_>,
+    answer: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let Some(patience) = outgoing.patience else { return answer.await };
+    let host = || http::host_of(outgoing.url);
+    let silent = |_| Failure::Silent { host: host(), waited: patience };
+    timeout(patience, answer).await.map_err(silent)?
 }
 
 /// RFC 9449 §9: the proof was fine but for its nonce, and the next one is in the answer.

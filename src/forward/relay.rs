@@ -39,6 +39,8 @@ pub struct Passage {
     pub injections: Vec<Injection>,
     /// Further headers that are replaced, and not passed on as they came.
     pub replaced: Vec<HeaderName>,
+    /// The header that tells the id of the first credential.
+    pub id_header: Option<HeaderName>,
 }
 
 /// What came back.
@@ -66,17 +68,18 @@ pub enum Broken {
 impl Relay {
     /// Sends the request and comes back with the head of the answer. Dropped, the request is cancelled.
     pub async fn send(&self, passage: Passage) -> Result<Relayed, Broken> {
-        let Passage { request, uri, injections, replaced } = passage;
-        let (mut head, body) = request.into_parts();
-        let waits = waits(&head.headers);
-        let upgrade = Upgrade::asked(&mut head);
-        let versions = versions(&head, &uri, upgrade.is_some());
-        headers::strip_request(&mut head.headers);
-        for name in AUTHENTICATION.iter().chain(&replaced) {
-            head.headers.remove(name);
+        let Passage { request, uri, injections, replaced, id_header } = passage;
+        let (mut asked, body) = request.into_parts();
+        let waits = waits(&asked.headers);
+        let upgrade = Upgrade::asked(&mut asked);
+        let versions = versions(&asked, &uri, upgrade.is_some());
+        headers::strip_request(&mut asked.headers);
+        let injected = injections.iter().filter_map(Injection::header);
+        for name in AUTHENTICATION.iter().chain(&replaced).chain(injected).chain(&id_header) {
+            asked.headers.remove(name);
         }
         if let Some(upgrade) = &upgrade {
-            upgrade.ask(&mut head);
+            upgrade.ask(&mut asked);
         }
         let mut body = Outgoing::take(body, !injections.is_empty() && !waits)
             .await
@@ -84,7 +87,11 @@ impl Relay {
         let mut held = self.fresh(&injections).await?;
         let (mut renewed, mut proven_again) = (false, false);
         loop {
-            let parts = self.dressed(&head, &uri, &injections, &held)?;
+            let mut parts = self.dressed(&asked, &uri, &injections, &held)?;
+            if let (Some(name), Some(Some(held))) = (&id_header, held.first()) {
+                let id = HeaderValue::from_str(&held.id).map_err(|_| Broken::Request)?;
+                parts.headers.insert(name, id);
+            }
             let request = body.put(parts, waits);
             let sent = self.upstream.send(request, versions);
             let Ok(sent) = tokio::time::timeout(HEAD_TIME, sent).await else {
@@ -100,6 +107,12 @@ impl Relay {
                     continue;
                 }
             }
+            if renewed
+                && response.status() == StatusCode::UNAUTHORIZED
+                && let Some(injection) = injections.first()
+            {
+                injection.source.broker.note_vain().await;
+            }
             return Ok(Relayed { response: returned(response, upgrade), held });
         }
     }
@@ -110,16 +123,16 @@ impl Relay {
         request: Request<Streams>,
         uri: Uri,
     ) -> Result<Response<Incoming>, Broken> {
-        let (mut head, body) = request.into_parts();
-        let waits = waits(&head.headers);
-        let upgrade = Upgrade::asked(&mut head);
-        let versions = versions(&head, &uri, upgrade.is_some());
-        headers::strip_request(&mut head.headers);
+        let (mut asked, body) = request.into_parts();
+        let waits = waits(&asked.headers);
+        let upgrade = Upgrade::asked(&mut asked);
+        let versions = versions(&asked, &uri, upgrade.is_some());
+        headers::strip_request(&mut asked.headers);
         if let Some(upgrade) = &upgrade {
-            upgrade.ask(&mut head);
+            upgrade.ask(&mut asked);
         }
         let mut body = Outgoing::take(body, false).await.map_err(|_| Broken::Request)?;
-        let parts = self.dressed(&head, &uri, &[], &[])?;
+        let parts = self.dressed(&asked, &uri, &[], &[])?;
         let sent = self.upstream.send(body.put(parts, waits), versions);
         let Ok(sent) = tokio::time::timeout(HEAD_TIME, sent).await else {
             return Err(http::Error::TimedOut { host: host_of(&uri), sent: true }.into());
@@ -137,18 +150,18 @@ impl Relay {
 
     fn dressed(
         &self,
-        head: &Parts,
+        asked: &Parts,
         uri: &Uri,
         injections: &[Injection],
         held: &[Option<Arc<Held>>],
     ) -> Result<Parts, Broken> {
         let (mut parts, ()) = Request::new(()).into_parts();
-        parts.method = head.method.clone();
+        parts.method = asked.method.clone();
         parts.uri = uri.clone();
-        parts.headers.clone_from(&head.headers);
+        parts.headers.clone_from(&asked.headers);
         for (injection, held) in injections.iter().zip(held) {
             let Some(held) = held else { continue };
-            for (name, value) in injection.headers(held, &head.method, uri, &self.nonces)? {
+            for (name, value) in injection.headers(held, &asked.method, uri, &self.nonces)? {
                 parts.headers.insert(name, value);
             }
         }
@@ -182,8 +195,8 @@ async fn renew(injections: &[Injection], held: &mut [Option<Arc<Held>>]) -> Resu
 }
 
 /// A request of HTTP/2 to a server without TLS goes on as such (gRPC); else the server decides.
-fn versions(head: &Parts, uri: &Uri, upgrades: bool) -> Versions {
-    match head.version {
+fn versions(asked: &Parts, uri: &Uri, upgrades: bool) -> Versions {
+    match asked.version {
         _ if upgrades => Versions::One,
         Version::HTTP_2 if uri.scheme_str() == Some("http") => Versions::Two,
         _ => Versions::Any,
@@ -210,22 +223,22 @@ struct Upgrade {
 }
 
 impl Upgrade {
-    fn asked(head: &mut Parts) -> Option<Self> {
-        if head.method == Method::CONNECT || head.version != Version::HTTP_11 {
+    fn asked(asked: &mut Parts) -> Option<Self> {
+        if asked.method == Method::CONNECT || asked.version != Version::HTTP_11 {
             return None;
         }
-        let protocol = headers::upgrade(&head.headers)?;
+        let protocol = headers::upgrade(&asked.headers)?;
         // A client may offer HTTP/2 in passing (RFC 7540 §3.2); that is settled elsewhere.
         if protocol.as_bytes().eq_ignore_ascii_case(b"h2c") {
             return None;
         }
-        Some(Self { client: head.extensions.remove()?, protocol })
+        Some(Self { client: asked.extensions.remove()?, protocol })
     }
 
-    fn ask(&self, head: &mut Parts) {
-        head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        head.headers.insert(UPGRADE, self.protocol.clone());
-        head.headers.remove(EXPECT);
+    fn ask(&self, asked: &mut Parts) {
+        asked.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        asked.headers.insert(UPGRADE, self.protocol.clone());
+        asked.headers.remove(EXPECT);
     }
 
     /// From here on, bytes go both ways until one end hangs up.

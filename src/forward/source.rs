@@ -51,6 +51,14 @@ impl Source {
 }
 
 impl Injection {
+    /// The header that it is in, where that is not its provider's own.
+    pub(super) fn header(&self) -> Option<&HeaderName> {
+        match &self.form {
+            Form::Header(name) => Some(name),
+            Form::Own | Form::Basic { .. } => None,
+        }
+    }
+
     /// The headers that carry `held` on one request.
     pub(super) fn headers(
         &self,

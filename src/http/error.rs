@@ -11,6 +11,9 @@ pub enum Error {
     NotHttps { url: String },
     #[error("an address at {host} has a user name or password in it")]
     Userinfo { host: String },
+    /// A resource indicator has none (RFC 8707 §2).
+    #[error("the address at {host} has a fragment (#…) in it, which no server's address has")]
+    Fragment { host: String },
     #[error("{}", forbidden(host, address))]
     ForbiddenAddress { host: String, address: String },
     #[error("the value for the header {name} cannot stand in a header")]

@@ -1,12 +1,6 @@
 //! Server-sent events (WHATWG HTML §9.2): bytes in pieces of any size come out as events.
 
-use std::sync::LazyLock;
-
-use aho_corasick::AhoCorasick;
-
-/// CR and LF, looked for many bytes at a time.
-static LINE_END: LazyLock<Option<AhoCorasick>> =
-    LazyLock::new(|| AhoCorasick::new(["\n", "\r"]).ok());
+use crate::line_end;
 
 /// One event. `data` is what its lines held, joined by line feeds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,18 +14,22 @@ pub struct Event {
 #[derive(Debug, Clone)]
 pub struct EventStream {
     limit: usize,
-    /// The line that has not ended yet.
+    /// The line that has not ended yet, without what of it stands in `data` already.
     line: Vec<u8>,
+    /// The line's rest belongs to `data`.
+    in_data: bool,
     /// The last byte was a CR: an LF that follows belongs to it.
     after_cr: bool,
     is_first_line: bool,
     event: String,
-    data: Vec<u8>,
-    has_data: bool,
+    /// Of the event that has not ended yet, if it has any.
+    data: Option<Vec<u8>>,
     /// Of the event that has not ended yet, or of one before it.
     id: Option<String>,
     last_id: Option<String>,
     retry: Option<u64>,
+    /// Why nothing after the events that were given can be read.
+    broken: Option<Unreadable>,
 }
 
 /// Why a stream cannot be read on.
@@ -49,14 +47,15 @@ impl EventStream {
         Self {
             limit,
             line: Vec::new(),
+            in_data: false,
             after_cr: false,
             is_first_line: true,
             event: String::new(),
-            data: Vec::new(),
-            has_data: false,
+            data: None,
             id: None,
             last_id: None,
             retry: None,
+            broken: None,
         }
     }
 
@@ -82,7 +81,7 @@ impl EventStream {
 
     /// Whether a part of an event has come that is no comment.
     pub fn has_data(&self) -> bool {
-        self.has_data || self.line.starts_with(b"data")
+        self.data.is_some() || self.line.starts_with(b"data")
     }
 
     /// The event that only lacks its end.
@@ -90,34 +89,73 @@ impl EventStream {
         self.has_data().then(|| self.clone().push(b"\r\r").ok()?.pop()).flatten()
     }
 
-    /// Takes the next piece of the stream, and gives the events that end in it.
-    pub fn push(&mut self, mut piece: &[u8]) -> Result<Vec<Event>, Unreadable> {
+    /// Takes the next piece of the stream, and gives the events that end in it. What cannot be read is said
+    /// after the events before it.
+    pub fn push(&mut self, piece: &[u8]) -> Result<Vec<Event>, Unreadable> {
         let mut events = Vec::new();
+        if self.broken.is_none() {
+            self.broken = self.read(piece, &mut events).err();
+        }
+        match self.broken {
+            Some(broken) if events.is_empty() => Err(broken),
+            _ => Ok(events),
+        }
+    }
+
+    fn read(&mut self, mut piece: &[u8], events: &mut Vec<Event>) -> Result<(), Unreadable> {
         while !piece.is_empty() {
             if std::mem::take(&mut self.after_cr) && piece[0] == b'\n' {
                 piece = &piece[1..];
                 continue;
             }
-            let end = line_end(piece);
+            let end = line_end::find(piece);
             let (part, rest) = piece.split_at(end.unwrap_or(piece.len()));
-            if self.line.len() + self.data.len() + part.len() > self.limit {
+            let held = self.line.len() + self.data.as_ref().map_or(0, Vec::len);
+            if held + part.len() > self.limit {
                 return Err(Unreadable::TooLong(self.limit));
             }
-            self.line.extend_from_slice(part);
+            self.take(part);
             if end.is_none() {
-                return Ok(events);
+                return Ok(());
             }
             self.after_cr = rest[0] == b'\r';
             piece = &rest[1..];
-            let line = std::mem::take(&mut self.line);
-            events.extend(self.end_line(line)?);
+            events.extend(self.end_line()?);
         }
-        Ok(events)
+        Ok(())
     }
 
-    fn end_line(&mut self, mut whole: Vec<u8>) -> Result<Option<Event>, Unreadable> {
+    /// Most events are one line of data, and it may be long: it is put where it belongs as it comes.
+    fn take(&mut self, part: &[u8]) {
+        if let Some(data) = self.data.as_mut().filter(|_| self.in_data) {
+            return data.extend_from_slice(part);
+        }
+        self.line.extend_from_slice(part);
+        // A sixth byte shows whether a blank follows the name.
+        if self.line.len() > 5 && self.line.starts_with(b"data:") {
+            let line = std::mem::take(&mut self.line);
+            self.begin_data(line[5..].strip_prefix(b" ").unwrap_or(&line[5..]));
+            self.in_data = true;
+        }
+    }
+
+    fn begin_data(&mut self, value: &[u8]) {
+        match &mut self.data {
+            Some(data) => {
+                data.push(b'\n');
+                data.extend_from_slice(value);
+            }
+            None => self.data = Some(value.to_vec()),
+        }
+    }
+
+    fn end_line(&mut self) -> Result<Option<Event>, Unreadable> {
         let is_first = std::mem::take(&mut self.is_first_line);
-        let line = whole.as_slice();
+        if std::mem::take(&mut self.in_data) {
+            return Ok(None);
+        }
+        let line = std::mem::take(&mut self.line);
+        let line = line.as_slice();
         let line = if is_first { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line) } else { line };
         if line.is_empty() {
             return self.end_event();
@@ -126,17 +164,7 @@ impl EventStream {
         let (field, value) = (&line[..colon], line.get(colon + 1..).unwrap_or_default());
         let value = value.strip_prefix(b" ").unwrap_or(value);
         match field {
-            b"data" if !self.has_data => {
-                self.has_data = true;
-                // Most events have one line, and it may be long: it is not copied.
-                let start = whole.len() - value.len();
-                whole.drain(..start);
-                self.data = whole;
-            }
-            b"data" => {
-                self.data.push(b'\n');
-                self.data.extend_from_slice(value);
-            }
+            b"data" => self.begin_data(value),
             b"event" => self.event = text(value)?,
             b"id" if !value.contains(&0) => self.id = Some(text(value)?),
             b"retry" if value.iter().all(u8::is_ascii_digit) => {
@@ -147,22 +175,15 @@ impl EventStream {
         Ok(None)
     }
 
+    /// One that cannot be read has not come: its id is not the last one.
     fn end_event(&mut self) -> Result<Option<Event>, Unreadable> {
+        let event = std::mem::take(&mut self.event);
+        let data = self.data.take().map(String::from_utf8).transpose();
+        let data = data.map_err(|_| Unreadable::NotText)?;
         self.last_id.clone_from(&self.id);
-        let (event, data) = (std::mem::take(&mut self.event), std::mem::take(&mut self.data));
-        if !std::mem::take(&mut self.has_data) {
-            return Ok(None);
-        }
+        let Some(data) = data else { return Ok(None) };
         let event = if event.is_empty() { "message".to_owned() } else { event };
-        let data = String::from_utf8(data).map_err(|_| Unreadable::NotText)?;
         Ok(Some(Event { event, data }))
-    }
-}
-
-fn line_end(piece: &[u8]) -> Option<usize> {
-    match &*LINE_END {
-        Some(ends) => ends.find(piece).map(|found| found.start()),
-        None => piece.iter().position(|byte| matches!(byte, b'\n' | b'\r')),
     }
 }
 
@@ -173,6 +194,20 @@ fn text(value: &[u8]) -> Result<String, Unreadable> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_that_cannot_be_read_has_not_come_and_those_before_it_have() {
+        let mut stream = EventStream::new(100);
+        let events = stream.push(b"id: 1\ndata: one\n\nid: 2\ndata: \xff\n\n").unwrap();
+        assert_eq!((events.len(), stream.last_id()), (1, Some("1")));
+        assert_eq!(stream.push(b"data: three\n\n"), Err(Unreadable::NotText));
+        let mut stream = stream.resumed();
+        assert_eq!(stream.push(b"data: two\n\n").unwrap()[0].data, "two");
+        let mut stream = EventStream::new(20);
+        let long = format!("data: one\n\ndata: {}", "x".repeat(30));
+        assert_eq!(stream.push(long.as_bytes()).unwrap().len(), 1);
+        assert_eq!(stream.push(b"\n"), Err(Unreadable::TooLong(20)));
+    }
 
     fn whole(stream: &[u8]) -> Vec<(String, String)> {
         let events = EventStream::new(1_000).push(stream).unwrap();

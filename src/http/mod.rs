@@ -23,5 +23,5 @@ pub use error::Error;
 pub use event_stream::EventStream;
 pub use exchange::Exchange;
 pub use nonces::{DPOP_NONCE, Nonces};
-pub use request::{Request, check_reach, host_of, parse_url};
+pub use request::{Request, check_reach, host_of, parse_resource, parse_url};
 pub use upstream::{BoxError, Line, Outbound, Upstream, Versions};

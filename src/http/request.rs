@@ -136,6 +136,16 @@ pub fn parse_url(url: &str) -> Result<Url, Error> {
     }
 }
 
+/// The same for a server that a person names, whose address is the resource of its tokens: it has no fragment
+/// (RFC 8707 §2).
+pub fn parse_resource(url: &str) -> Result<Url, Error> {
+    let parsed = parse_url(url)?;
+    match parsed.fragment() {
+        None => Ok(parsed),
+        Some(_) => Err(Error::Fragment { host: host_of(&parsed) }),
+    }
+}
+
 /// Refuses a URL whose host is an address outside `reach`. Names are judged when they are resolved;
 /// only `localhost` says by itself what it is.
 pub fn check_reach(url: &Url, reach: Reach) -> Result<(), Error> {
@@ -223,6 +233,16 @@ mod tests {
         assert!(!format!("{refusal} {refusal:?}").contains("hunter2"), "{refusal}");
         let refusal = parse_url("http://u:hunter2@exa mple/?code=hunter2").unwrap_err();
         assert!(!format!("{refusal} {refusal:?}").contains("hunter2"), "{refusal}");
+    }
+
+    #[test]
+    fn a_resource_with_a_fragment_is_refused_and_not_repeated() {
+        assert!(parse_resource("https://example.com/mcp?x=1").is_ok());
+        for url in ["https://example.com/mcp#access_token=hunter2", "https://example.com/mcp#"] {
+            let refusal = parse_resource(url).unwrap_err();
+            assert_eq!(refusal, Error::Fragment { host: "example.com".into() });
+        }
+        assert!(parse_resource("http://example.com/").is_err());
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl Upstream {
         versions: Versions,
     ) -> Result<Response<Incoming>, Error> {
         let host = host_of(request.uri());
-        self.check(request.uri())?;
+        Self::check(request.uri())?;
         self.introduce(&mut request);
         let client = self.client(versions)?;
         client.request(request).await.map_err(|error| {
@@ -89,7 +89,7 @@ impl Upstream {
     /// A connection to `uri`, a host and a port, for whatever is to be said there.
     pub async fn connect(&self, uri: Uri) -> Result<Line, Error> {
         let host = host_of(&uri);
-        self.check(&uri)?;
+        Self::check(&uri)?;
         let refused = |is_timeout, error: &(dyn StdError + 'static)| {
             failure::read(&host, error, &Symptom { is_timeout, is_connect: true })
         };
@@ -101,7 +101,7 @@ impl Upstream {
     }
 
     /// Names are judged when they are looked up.
-    fn check(&self, uri: &Uri) -> Result<(), Error> {
+    fn check(uri: &Uri) -> Result<(), Error> {
         let host = uri.host().unwrap_or_default();
         let address = host.trim_matches(['[', ']']).parse();
         match address {

@@ -44,7 +44,7 @@ pub fn change(
         prepared.env_remove(name);
     }
     if command.clear_tokens {
-        for name in inherited.filter(|name| is_given_token(name)) {
+        for name in inherited.filter(|name| is_given_to_us(name)) {
             prepared.env_remove(name);
         }
     }
@@ -53,10 +53,20 @@ pub fn change(
     }
 }
 
-/// `AUTHCTL_<PROVIDER>_TOKEN`: a credential given to authctl, not to its children.
-fn is_given_token(name: &OsStr) -> bool {
+/// The environment that a child would have.
+#[cfg(target_os = "linux")]
+pub fn of(prepared: &process::Command) -> Vec<(OsString, OsString)> {
+    let changed = || prepared.get_envs();
+    let is_kept = |name: &OsStr| !changed().any(|(other, _)| other == name);
+    let kept = std::env::vars_os().filter(|(name, _)| is_kept(name));
+    let set = changed().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+    kept.chain(set).collect()
+}
+
+/// `AUTHCTL_<PROVIDER>_TOKEN`, and the secret of a client: given to authctl, not to its children.
+fn is_given_to_us(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
-    name.starts_with(b"AUTHCTL_") && name.ends_with(b"_TOKEN")
+    name == b"AUTHCTL_CLIENT_SECRET" || (name.starts_with(b"AUTHCTL_") && name.ends_with(b"_TOKEN"))
 }
 
 #[cfg(test)]
@@ -73,7 +83,8 @@ mod tests {
             clear: vec!["GITHUB_TOKEN".into(), "GH_TOKEN".into()],
             clear_tokens: true,
         };
-        let inherited = ["AUTHCTL_GITHUB_TOKEN", "AUTHCTL_STORE", "MY_TOKEN", "PATH"];
+        let inherited =
+            ["AUTHCTL_CLIENT_SECRET", "AUTHCTL_GITHUB_TOKEN", "AUTHCTL_STORE", "MY_TOKEN", "PATH"];
         let mut prepared = process::Command::new("true");
         change(&command, &mut prepared, inherited.iter().map(OsString::from));
         let changes: Vec<_> = prepared
@@ -82,7 +93,12 @@ mod tests {
             .collect();
         assert_eq!(
             changes,
-            [("AUTHCTL_GITHUB_TOKEN", None), ("GH_TOKEN", Some("new")), ("GITHUB_TOKEN", None)]
+            [
+                ("AUTHCTL_CLIENT_SECRET", None),
+                ("AUTHCTL_GITHUB_TOKEN", None),
+                ("GH_TOKEN", Some("new")),
+                ("GITHUB_TOKEN", None)
+            ]
         );
     }
 }

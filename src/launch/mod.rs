@@ -3,6 +3,8 @@
 //! signals, same exit status, same terminal. What goes into the environment is decided by `inject`.
 
 mod environment;
+#[cfg(target_os = "linux")]
+mod keeper;
 mod leash;
 mod masking;
 mod piped;
@@ -25,7 +27,7 @@ pub use piped::{Ending, Piped};
 pub use supervise::supervise;
 
 /// What to run. The child gets this process's environment without `clear` and, if `clear_tokens`,
-/// without any `AUTHCTL_*_TOKEN`; then `set` is added.
+/// without any `AUTHCTL_*_TOKEN` or `AUTHCTL_CLIENT_SECRET`; then `set` is added.
 #[derive(Debug, Clone)]
 pub struct Command {
     /// Looked up in PATH unless it has a slash.

@@ -9,16 +9,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
+use super::framing::{Ambiguity, Arrived, Watched};
 use super::{ACCEPT_PAUSE, Sockets, accept};
 
 /// Longest request head, in bytes. Beyond it the answer is 431.
@@ -33,8 +36,8 @@ const STRANGER_TIME: Duration = Duration::from_secs(5);
 /// Time for a whole body.
 const BODY_TIME: Duration = Duration::from_secs(30);
 
-/// Connections held at a time. One more, and the oldest is cut of which nobody is known; if there is none,
-/// the new one is closed.
+/// Connections held at a time. One more, and the oldest is cut of which nobody is known, or whose body is still
+/// on its way; if there is none, the new one is closed.
 const CONNECTIONS: usize = 256;
 
 /// Whoever has a connection, as an extension of each request; unknown at first.
@@ -44,6 +47,8 @@ pub struct Peer(Arc<Notice>);
 #[derive(Debug, Default)]
 struct Notice {
     is_known: AtomicBool,
+    /// It brings a body, which may take a while.
+    is_bringing: AtomicBool,
     told: Notify,
 }
 
@@ -64,6 +69,14 @@ impl Peer {
     fn is_known(&self) -> bool {
         self.0.is_known.load(Ordering::Relaxed)
     }
+
+    fn brings(&self, is_bringing: bool) {
+        self.0.is_bringing.store(is_bringing, Ordering::Relaxed);
+    }
+
+    fn is_bringing(&self) -> bool {
+        self.0.is_bringing.load(Ordering::Relaxed)
+    }
 }
 
 /// The open connections, oldest first.
@@ -71,7 +84,7 @@ impl Peer {
 pub(super) struct Open(VecDeque<(AbortHandle, Peer)>);
 
 impl Open {
-    /// Whether there is room for one more, perhaps in place of a stranger.
+    /// Whether there is room for one more, perhaps in place of a stranger, or of one that still brings a body.
     pub(super) fn make_room(&mut self, most: usize) -> bool {
         if self.0.len() < most {
             return true;
@@ -80,9 +93,10 @@ impl Open {
         if self.0.len() < most {
             return true;
         }
-        let stranger = self.0.iter().position(|(_, peer)| !peer.is_known());
-        let stranger = stranger.and_then(|index| self.0.remove(index));
-        stranger.inspect(|(task, _)| task.abort()).is_some()
+        let first = |is_one: fn(&Peer) -> bool| self.0.iter().position(|(_, peer)| is_one(peer));
+        let oldest = first(|peer| !peer.is_known()).or_else(|| first(Peer::is_bringing));
+        let oldest = oldest.and_then(|index| self.0.remove(index));
+        oldest.inspect(|(task, _)| task.abort()).is_some()
     }
 
     pub(super) fn add(&mut self, task: AbortHandle, peer: Peer) {
@@ -99,13 +113,12 @@ pub enum Unread {
 }
 
 /// Answers every request on `sockets` by `answer`, until dropped. To be called on one thread, which runs the
-/// answers too.
+/// answers too. A request with a head that has two readings is refused here.
 pub async fn serve<A, F, B>(sockets: Sockets, answer: A) -> io::Result<Infallible>
 where
     A: Fn(Request<Incoming>) -> F + Clone + 'static,
     F: Future<Output = Response<B>> + 'static,
-    B: Body<Error = Infallible> + 'static,
-    B::Data: 'static,
+    B: Body<Data = Bytes, Error = Infallible> + 'static,
 {
     let sockets: Vec<TcpListener> = super::listening(sockets)?;
     let (mut connections, mut open) = (JoinSet::new(), Open::default());
@@ -129,21 +142,31 @@ async fn converse<A, F, B>(stream: TcpStream, peer: Peer, answer: A)
 where
     A: Fn(Request<Incoming>) -> F + 'static,
     F: Future<Output = Response<B>> + 'static,
-    B: Body<Error = Infallible> + 'static,
-    B::Data: 'static,
+    B: Body<Data = Bytes, Error = Infallible> + 'static,
 {
     let _ = stream.set_nodelay(true);
     let stranger = peer.clone();
+    let arrived = Arrived::default();
+    let watched = Watched { stream: TokioIo::new(stream), arrived: arrived.clone() };
     let service = service_fn(move |mut request: Request<Incoming>| {
+        let refused = arrived.take().map(ambiguous);
         request.extensions_mut().insert(peer.clone());
-        let answered = answer(request);
-        async { Ok::<_, Infallible>(answered.await) }
+        let answered = refused.is_none().then(|| answer(request));
+        let arrived = arrived.clone();
+        async move {
+            let response = match answered {
+                Some(answered) => answered.await.map(Either::Left),
+                None => refused.unwrap_or_default().map(Either::Right),
+            };
+            arrived.expect_head();
+            Ok::<_, Infallible>(response)
+        }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
         .max_buf_size(HEAD)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(watched, service);
     // Failures are the client's own and concern nobody else.
     tokio::select! {
         _ = served => {}
@@ -151,9 +174,22 @@ where
     }
 }
 
+/// Refuses a head that two programs may read differently, and whatever comes behind it.
+fn ambiguous(what: Ambiguity) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(format!("{}\n", what.as_str())));
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 /// The whole body of a request.
-pub async fn body(incoming: Incoming, most: usize) -> Result<Vec<u8>, Unread> {
-    match timeout(BODY_TIME, Limited::new(incoming, most).collect()).await {
+pub async fn body(request: Request<Incoming>, most: usize) -> Result<Vec<u8>, Unread> {
+    let (head, incoming) = request.into_parts();
+    let peer = head.extensions.get::<Peer>().cloned().unwrap_or_default();
+    peer.brings(true);
+    let read = timeout(BODY_TIME, Limited::new(incoming, most).collect()).await;
+    peer.brings(false);
+    match read {
         Err(_) => Err(Unread::TooSlow),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Unread::TooLong),
         Ok(Err(_)) => Err(Unread::Broken),

@@ -68,14 +68,14 @@ pub enum Error {
     SteppedBack,
     #[error("cannot finish the sign-in to {name}: {why}")]
     Resume { name: Name, why: Why },
-    #[error("cannot sign in to {name}")]
+    #[error("cannot sign in to {name}{}", step(source))]
     Grant {
         name: Name,
         #[source]
         source: grant::Error,
     },
     /// The answer is there and was not sent: it is still good.
-    #[error("cannot sign in to {name}")]
+    #[error("cannot sign in to {name}{}", step(source))]
     NotSent {
         name: Name,
         #[source]
@@ -144,4 +144,13 @@ fn said_elsewhere(name: &Name, ended: Ended) -> String {
         Ended::Failed => "failed",
     };
     format!("the sign-in to {name} that was under way {what} a moment ago")
+}
+
+/// What was being done when the network, or the server, was in the way.
+fn step(error: &grant::Error) -> &'static str {
+    match error {
+        grant::Error::Oauth(oauth::Error::Refused { .. }) => "",
+        grant::Error::Oauth(_) => " (asking for tokens)",
+        _ => "",
+    }
 }

@@ -127,7 +127,7 @@ impl Connection {
     pub async fn begin(&self, initialized: &Message) -> Result<(), Failure> {
         let told = async || match timeout(NOTE_WAIT, self.tell(initialized)).await {
             Ok(Err(failure)) if failure.is_of_credential() => Err(failure),
-            Ok(Err(Failure::SessionGone)) => Err(Failure::SessionGone),
+            Ok(Err(gone @ Failure::SessionGone(_))) => Err(gone),
             // What else is wrong, the request will tell.
             _ => Ok(()),
         };
@@ -146,7 +146,7 @@ impl Connection {
         aside: &dyn Fn(Message),
     ) -> Result<Message, Failure> {
         if self.is_over() {
-            return Err(Failure::SessionGone);
+            return Err(Failure::SessionGone(None));
         }
         let mut expected = self.inbox.expect(id);
         {
@@ -184,7 +184,7 @@ impl Connection {
         let answer = answer::read(exchange, id, &self.endpoint, aside).await;
         match answer {
             Ok(Answer::Response(response)) if self.has_forgotten(status, &response) => {
-                Err(Failure::SessionGone)
+                Err(Failure::SessionGone(Some(response)))
             }
             // Some say "Accepted" in words of their own.
             Err(_) if self.is_http_sse() && (200..300).contains(&status) => Ok(None),
@@ -203,7 +203,7 @@ impl Connection {
             Answer::Cut(stream) => self.resume(stream, id, aside).await.map(Some),
             Answer::Status { status: 200..300, .. } => Ok(None),
             Answer::Status { status, body } if self.is_forgetful(status, &body) => {
-                Err(Failure::SessionGone)
+                Err(Failure::SessionGone(None))
             }
             Answer::Status { status, body } => Err(answer::refused(&self.endpoint, status, &body)),
         }
@@ -268,7 +268,7 @@ impl Connection {
     /// Sends a notification, or a response.
     pub async fn tell(&self, message: &Message) -> Result<(), Failure> {
         if self.is_over() {
-            return Err(Failure::SessionGone);
+            return Err(Failure::SessionGone(None));
         }
         let exchange = self.endpoint.post(&self.headers(), message.text()).await?;
         let status = exchange.status;
@@ -278,7 +278,7 @@ impl Connection {
         let body = answer::read_body(exchange, &self.endpoint).await.unwrap_or_default();
         match status {
             200..300 => Ok(()),
-            _ if self.is_forgetful(status, &body) => Err(Failure::SessionGone),
+            _ if self.is_forgetful(status, &body) => Err(Failure::SessionGone(None)),
             _ => Err(answer::refused(&self.endpoint, status, &crate::text::clean(&body))),
         }
     }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
 use url::Url;
 
 use super::{Failure, Known};
@@ -44,8 +43,8 @@ impl Endpoint {
     /// Posts one message.
     pub async fn post(&self, headers: &Headers, body: &str) -> Result<Exchange, Failure> {
         let accept = "application/json, text/event-stream";
-        let answer = self.send(Method::Post, headers, accept, Vec::new(), body);
-        timeout(self.patience, answer).await.map_err(|_| self.silent())?
+        let patience = Some(self.patience);
+        self.send(Method::Post, headers, accept, Vec::new(), body, patience).await
     }
 
     /// Opens the server's own stream, from `last_id` on where one was cut. Some servers answer only once they
@@ -56,12 +55,12 @@ impl Endpoint {
         last_id: Option<&str>,
     ) -> Result<Exchange, Failure> {
         let last = last_id.map(|id| ("last-event-id", id.to_owned())).into_iter().collect();
-        self.send(Method::Get, headers, "text/event-stream", last, "").await
+        self.send(Method::Get, headers, "text/event-stream", last, "", None).await
     }
 
     /// Ends a session.
     pub async fn delete(&self, headers: &Headers) -> Result<Exchange, Failure> {
-        self.send(Method::Delete, headers, "application/json", Vec::new(), "").await
+        self.send(Method::Delete, headers, "application/json", Vec::new(), "", None).await
     }
 
     async fn send(
@@ -71,12 +70,13 @@ impl Endpoint {
         accept: &str,
         more: Vec<(&'static str, String)>,
         body: &str,
+        patience: Option<Duration>,
     ) -> Result<Exchange, Failure> {
         let mut fixed = headers.fixed(accept);
         fixed.extend(more);
         let named = headers.named.clone();
         let url = headers.to.as_ref().unwrap_or(&self.url);
-        let outgoing = Outgoing { method, url, headers: fixed, named, body };
+        let outgoing = Outgoing { method, url, headers: fixed, named, body, patience };
         Ok(self.forward.send(&outgoing).await?)
     }
 

@@ -161,7 +161,7 @@ impl Way {
     /// A modern request: a server of that era answers it, or says with a code of that era why not. 401 and 403
     /// say nothing of the era, and are failures. A host's own `server/discover` is that request.
     async fn probe(&self) -> Result<Found, Failure> {
-        let own = self.own_discover();
+        let own = own_discover(&self.hello.client());
         let discover = match &self.hello {
             Hello::Modern(Some(first)) if is_discover(first) => first,
             _ => &own,
@@ -178,11 +178,6 @@ impl Way {
             // An unreachable server is as unreachable for a handshake, which then says so.
             _ => Ok(Found::Legacy { is_sure: false }),
         }
-    }
-
-    fn own_discover(&self) -> Message {
-        let id = Id::of(&json!("authctl-discover")).unwrap_or_else(|| Id::number(0));
-        Message::request(&id, "server/discover", &self.hello.client().params())
     }
 
     async fn with_handshake(&self) -> Result<Connected, Failure> {
@@ -267,7 +262,7 @@ impl Hello {
         matches!(self, Hello::Modern(_))
     }
 
-    fn client(&self) -> Client {
+    pub fn client(&self) -> Client {
         match self {
             Hello::Legacy(first) => client_of(first),
             Hello::Modern(Some(first)) => Client::of(first),
@@ -276,8 +271,14 @@ impl Hello {
     }
 }
 
-fn is_discover(message: &Message) -> bool {
+pub fn is_discover(message: &Message) -> bool {
     message.method() == Some("server/discover")
+}
+
+/// The question for the revisions of a server, in the name of a client.
+pub fn own_discover(client: &Client) -> Message {
+    let id = Id::of(&json!("authctl-discover")).unwrap_or_else(|| Id::number(0));
+    Message::request(&id, "server/discover", &client.params())
 }
 
 /// The era of a host, by a request that tells it: `ping`, say, is of both.

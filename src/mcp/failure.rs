@@ -17,8 +17,8 @@ pub enum Failure {
     Refused(Rc<Refusal>),
     /// The server cannot be used at all before somebody has signed in.
     SignedOut,
-    /// The server has forgotten the session (404).
-    SessionGone,
+    /// The server has forgotten the session (404); and its error, where it has words for that.
+    SessionGone(Option<Message>),
     /// The server answered with an error of its own in place of a response: it is passed on.
     Error(Message),
     /// The credential cannot be had, and a sign-in would not mend that; in words for a person.
@@ -70,7 +70,7 @@ impl Failure {
                 refusal.answer.status
             ),
             Failure::SignedOut => "nobody is signed in".to_owned(),
-            Failure::SessionGone => "the server has forgotten this session".to_owned(),
+            Failure::SessionGone(_) => "the server has forgotten this session".to_owned(),
             Failure::Error(_) => "the server answered with an error".to_owned(),
             Failure::Trouble(what) | Failure::Failed(what) => clean(what),
         }

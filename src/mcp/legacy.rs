@@ -99,9 +99,13 @@ impl Server for Legacy {
             };
             let connection = self.connection();
             match self.ask(&connection, request, id, aside).await {
-                Err(Failure::SessionGone) => {
+                Err(Failure::SessionGone(_)) => {
                     let next = self.renewed(&connection).await?;
-                    self.ask(&next, request, id, aside).await
+                    match self.ask(&next, request, id, aside).await {
+                        // The session was not to blame: a request begins one anew once.
+                        Err(Failure::SessionGone(Some(error))) => Ok(error),
+                        other => other,
+                    }
                 }
                 other => other,
             }

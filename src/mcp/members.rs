@@ -80,7 +80,8 @@ impl<'a> Members<'a> {
         }
     }
 
-    fn into_owned(self) -> Members<'static> {
+    /// The same, independent of the text it was read from.
+    pub fn into_owned(self) -> Members<'static> {
         let owned = self.0.into_iter().map(|(name, text)| (name, Cow::Owned(text.into_owned())));
         Members(owned.collect())
     }

@@ -13,6 +13,7 @@ mod broken;
 mod child;
 mod connection;
 mod convert;
+mod edges;
 mod endpoint;
 mod era;
 mod failure;

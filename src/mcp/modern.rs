@@ -17,11 +17,11 @@ use super::{Failure, Pending, Server};
 use crate::jsonrpc::{Id, Kind, METHOD_NOT_FOUND, Message};
 
 /// A header that is missing, malformed or different from the body.
-const HEADER_MISMATCH: i64 = -32_020;
-const UNSUPPORTED_VERSION: i64 = -32_022;
+pub const HEADER_MISMATCH: i64 = -32_020;
+pub const UNSUPPORTED_VERSION: i64 = -32_022;
 
 /// Most pages of a list that are read to find a tool.
-const PAGES: usize = 100;
+pub const PAGES: usize = 100;
 
 pub struct Modern {
     endpoint: Rc<Endpoint>,
@@ -182,7 +182,7 @@ fn names(data: &Value, version: &str) -> bool {
 }
 
 /// A request for a page of tools, in the name of whoever makes the call.
-fn list_request(call: &Message, cursor: Option<&str>) -> Message {
+pub fn list_request(call: &Message, cursor: Option<&str>) -> Message {
     let id = Id::of(&json!("authctl-tools")).unwrap_or_else(|| Id::number(0));
     let mut params = Members::default();
     let mut meta = Members::of(call).object("params").object("_meta");

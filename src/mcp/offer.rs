@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::era::{self, Hello};
+use super::members::{Members, rewritten};
 use super::{MODERN, modern};
 use crate::jsonrpc::{Id, Message};
 
@@ -178,6 +179,14 @@ impl Input {
             Self::Page => "authctl_page",
         }
     }
+
+    /// Whether `state` is of this one's; and what it brings back.
+    fn brought_by(self, state: &str) -> Option<(Self, Members<'static>)> {
+        match state.strip_prefix(self.key())? {
+            "" => Some((self, Members::default())),
+            carried => Some((self, Members::read(carried)?.into_owned())),
+        }
+    }
 }
 
 /// A result that wants the link opened before the call is repeated (MCP 2026-07-28).
@@ -192,9 +201,22 @@ pub fn input_required(
     let result = json!({
         "resultType": "input_required",
         "inputRequests": {key: {"method": "elicitation/create", "params": params}},
-        "requestState": key,
+        "requestState": format!("{key}{}", carried(request)),
     });
     Some(Message::result(request.id()?, &result))
+}
+
+/// Members with which a host goes on with what the server asked it.
+const GOES_ON: [&str; 2] = ["requestState", "inputResponses"];
+
+/// What `request` itself goes on with, which the state brings back: as JSON, or nothing.
+fn carried(request: &Message) -> String {
+    let params = Members::of(request).object("params");
+    let mut carried = Members::default();
+    for (name, text) in params.iter().filter(|(name, _)| GOES_ON.contains(name)) {
+        carried.set(name, text);
+    }
+    if carried.iter().next().is_none() { String::new() } else { carried.to_string() }
 }
 
 /// A call that is repeated after [`input_required`]: as the server is to see it, what it was asked for, and
@@ -203,15 +225,23 @@ pub fn repeated(request: &Message) -> Option<(Message, Input, bool)> {
     if !Input::ALL.iter().any(|input| request.text().contains(input.key())) {
         return None;
     }
-    let mut value = request.to_value();
-    let params = value["params"].as_object_mut()?;
-    let state = params.get("requestState")?.as_str()?;
-    let input = Input::ALL.into_iter().find(|input| input.key() == state)?;
-    params.remove("requestState");
-    let answers = params.remove("inputResponses").unwrap_or_default();
+    let params = Members::of(request).object("params");
+    let state: String = params.value_of("requestState")?;
+    let (input, carried) = Input::ALL.into_iter().find_map(|input| input.brought_by(&state))?;
+    let answers: Value = params.value_of("inputResponses").unwrap_or_default();
     let answer = &answers[input.key()];
     let agreed = [&answer["action"], &answer["result"]["action"]].contains(&&json!("accept"));
-    Some((Message::read(value.to_string()).ok()?, input, agreed))
+    let request = rewritten(request, |request| {
+        request.edit("params", |params| {
+            for name in GOES_ON {
+                params.remove(name);
+            }
+            for (name, text) in carried.iter() {
+                params.set(name, text.to_owned());
+            }
+        });
+    });
+    Some((request, input, agreed))
 }
 
 /// The notifications that have a host ask for its lists again.
@@ -229,4 +259,42 @@ pub fn changed(subscription: Option<&Id>) -> Vec<Message> {
             Message::notification(&method, meta.as_ref())
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(params: &str) -> Message {
+        let text =
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{{params}}}}}"#);
+        Message::read(text).unwrap()
+    }
+
+    /// `sent` answered with a link, and repeated once the person has `action`ed it.
+    fn repeated_after(sent: &Message, action: &str) -> (Message, Input, bool) {
+        let url = Url::parse("https://example.com/x").unwrap();
+        let asked = input_required(sent, Input::SignIn, "go", &url).unwrap();
+        let state = asked.member("result")["requestState"].clone();
+        let answers = json!({Input::SignIn.key(): {"action": action}});
+        let again = request(&format!(
+            r#""name":"t","n":1.50,"requestState":{state},"inputResponses":{answers}"#
+        ));
+        repeated(&again).unwrap()
+    }
+
+    #[test]
+    fn a_link_takes_nothing_away_from_what_a_call_goes_on_with() {
+        let plain = request(r#""name":"t","n":1.50"#);
+        assert_eq!(repeated_after(&plain, "accept"), (plain.clone(), Input::SignIn, true));
+        assert_eq!(repeated_after(&plain, "decline"), (plain, Input::SignIn, false));
+        for state in [r#""a \u00e9\"{}authctl_page""#, r#""authctl_sign_in{""#] {
+            let going_on = request(&format!(
+                r#""name":"t","n":1.50,"requestState":{state},"inputResponses":{{"a":{{"x":1.50}}}}"#
+            ));
+            assert_eq!(repeated_after(&going_on, "accept"), (going_on, Input::SignIn, true));
+        }
+        assert!(repeated(&request(r#""requestState":"authctl_sign_ins""#)).is_none());
+        assert!(repeated(&request(r#""requestState":"authctl""#)).is_none());
+    }
 }

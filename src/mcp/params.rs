@@ -61,6 +61,11 @@ impl Tools {
         self.annotated.borrow_mut().clear();
     }
 
+    /// There is nothing more to be learned.
+    pub fn complete(&self) {
+        self.complete.set(true);
+    }
+
     /// Looks at a page; `is_first` begins a list anew.
     pub fn learn(&self, is_first: bool, response: &Message) -> Learned {
         let whole = Members::of(response);
@@ -96,19 +101,24 @@ impl Tools {
 
     /// The headers for a call with these arguments.
     pub fn headers(&self, tool: &str, arguments: &str) -> Vec<(String, String)> {
-        let annotated = self.annotated.borrow();
-        let Some(params) = annotated.get(tool) else { return Vec::new() };
         let arguments: Value = serde_json::from_str(arguments).unwrap_or_default();
-        let header = |param: &Param| {
-            let value = param.path.iter().try_fold(&arguments, |value, name| value.get(name))?;
-            Some((format!("Mcp-Param-{}", param.header), encoded(&text(value)?)))
+        let mirrored = self.mirrored(tool, &arguments).into_iter();
+        mirrored.filter_map(|(header, value)| Some((header, encoded(&text(&value)?)))).collect()
+    }
+
+    /// What the headers of a call repeat: their names, and the arguments; `null` where there is none.
+    pub fn mirrored(&self, tool: &str, arguments: &Value) -> Vec<(String, Value)> {
+        let annotated = self.annotated.borrow();
+        let mirrored = |param: &Param| {
+            let value = param.path.iter().try_fold(arguments, |value, name| value.get(name));
+            (format!("Mcp-Param-{}", param.header), value.cloned().unwrap_or_default())
         };
-        params.iter().filter_map(header).collect()
+        annotated.get(tool).into_iter().flatten().map(mirrored).collect()
     }
 }
 
 /// A primitive value as text. Integers may be written as `42.0`.
-fn text(value: &Value) -> Option<String> {
+pub fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Bool(truth) => Some(truth.to_string()),

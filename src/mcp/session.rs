@@ -79,8 +79,9 @@ pub async fn serve(link: Rc<dyn Link>, settings: Settings) -> io::Result<()> {
         () = relay => session.settle_open().await,
         () = session.link.ended() => session.settle_open().await,
         () = out.closed() => {}
-        () = crate::signals::asked_to_end() => {}
+        _ = crate::signals::asked_to_end() => {}
     }
+    session.dismiss();
     session.end().await;
     out.drained().await;
     out.failure().map_or(Ok(()), Err)
@@ -125,6 +126,8 @@ pub struct Session {
     turns: Turns,
     /// Requests of the host that have no response yet.
     open: RefCell<HashMap<Id, AbortHandle>>,
+    /// Those among them that are answered only when they are over.
+    streams: RefCell<BTreeSet<Id>>,
     /// Requests to the host that are authctl's own.
     asked: RefCell<HashMap<Id, oneshot::Sender<Message>>>,
     count: Cell<u64>,
@@ -151,6 +154,7 @@ impl Session {
             has_own_greeting: Cell::default(),
             turns: Turns::default(),
             open: RefCell::default(),
+            streams: RefCell::default(),
             asked: RefCell::default(),
             count: Cell::default(),
         });
@@ -175,6 +179,9 @@ impl Session {
                     return self.host.send(refused);
                 }
                 self.note_hello(&message);
+                if is_listening(&message) {
+                    self.streams.borrow_mut().insert(id.clone());
+                }
                 let session = Rc::clone(self);
                 let task = tokio::task::spawn_local(async move {
                     let _turn = session.turns.next(&message).await;
@@ -252,7 +259,9 @@ impl Session {
     /// Nobody waits for that response any more: late ones confuse hosts.
     fn cancel(&self, message: &Message) {
         let id = Id::of(&message.member("params")["requestId"]);
-        if let Some(task) = id.and_then(|id| self.open.borrow_mut().remove(&id)) {
+        let Some(id) = id else { return };
+        self.streams.borrow_mut().remove(&id);
+        if let Some(task) = self.open.borrow_mut().remove(&id) {
             task.abort();
         }
     }
@@ -270,6 +279,7 @@ impl Session {
         };
         let response = if response.is_error() { self.concealed(response) } else { response };
         self.open.borrow_mut().remove(&id);
+        self.streams.borrow_mut().remove(&id);
         self.host.send(response);
     }
 
@@ -453,6 +463,19 @@ impl Session {
             }
         };
         let _ = timeout(LAST_WAIT, settled).await;
+    }
+
+    /// What is still open gets an error: nothing will answer it any more. For a stream that is no error.
+    fn dismiss(&self) {
+        let streams = self.streams.take();
+        for (id, task) in self.open.take() {
+            task.abort();
+            if streams.contains(&id) {
+                continue;
+            }
+            let over = Failure::failed("authctl has ended before the server's answer");
+            self.host.send(over.message(&id));
+        }
     }
 
     /// Ends the server's session, if it can be had.

@@ -30,6 +30,8 @@ pub(super) struct Tried {
     renewed: bool,
     /// Sign-ins of the session before the request was sent.
     sign_ins: u64,
+    /// Answers that the broker had had before.
+    answered: u64,
     signed_in: bool,
     /// The server may have moved to another authorization server.
     moved: bool,
@@ -93,9 +95,10 @@ impl Session {
     async fn try_on(self: &Rc<Self>, request: &Message, tried: &mut Tried) -> Outcome {
         loop {
             tried.sign_ins = self.attempts.sign_ins();
+            tried.answered = self.link.broker().answered();
             let outcome = self.ask(request).await;
             match self.next(&outcome, request, tried).await {
-                Next::Pass => return self.completed(outcome, request).await,
+                Next::Pass => return self.completed(outcome, request),
                 Next::Again => {}
                 Next::Instead(other) => return other,
             }
@@ -115,7 +118,7 @@ impl Session {
         if let Err(Failure::Trouble(why)) = outcome {
             return Next::Instead(self.troubled(request, why));
         }
-        match self.signal(outcome).await {
+        match self.signal(outcome) {
             Signal::Nothing => {
                 if outcome.is_ok() {
                     self.attempts.succeeded(request);
@@ -142,7 +145,7 @@ impl Session {
         }
     }
 
-    async fn signal(&self, outcome: &Outcome) -> Signal {
+    fn signal(&self, outcome: &Outcome) -> Signal {
         let server = self.link.url();
         match outcome {
             Err(Failure::Refused(refusal)) => {
@@ -152,7 +155,7 @@ impl Session {
             }
             Ok(message) | Err(Failure::Error(message)) => {
                 match of_message(message.text().as_bytes(), server) {
-                    Signal::Missing(demand) if self.link.broker().holds().await => {
+                    Signal::Missing(demand) if self.link.broker().holds() => {
                         Signal::Rejected(demand, Refresh::Once)
                     }
                     other => other,
@@ -173,7 +176,13 @@ impl Session {
     ) -> Next {
         let broker = self.link.broker();
         if let Some(trouble) = broker.trouble() {
-            return Next::Instead(self.troubled(request, &trouble.0));
+            // That of an earlier request may be over.
+            let is_own = broker.answered() != tried.answered;
+            match if is_own { Err(trouble) } else { broker.instead_of(None).await } {
+                Ok(Some(_)) => return Next::Again,
+                Ok(None) => {}
+                Err(trouble) => return Next::Instead(self.troubled(request, &trouble.0)),
+            }
         }
         if std::mem::replace(&mut tried.signed_in, true) || broker.holds_vain().await {
             return self.give_up(refusal, demand, request).await;
@@ -427,7 +436,7 @@ impl Session {
     }
 
     /// What the host gets of the server's word.
-    async fn completed(&self, outcome: Outcome, request: &Message) -> Outcome {
+    fn completed(&self, outcome: Outcome, request: &Message) -> Outcome {
         let response = match outcome? {
             // What the own greeting promised is there, if only empty.
             unknown if self.has_own_greeting.get() && is_unknown_method(&unknown) => {
@@ -442,7 +451,7 @@ impl Session {
             return Ok(response);
         }
         let response = self.settings.filter.listed(response);
-        if self.wants_sign_in().await
+        if self.wants_sign_in()
             && let Some(listed) = offer::with_tool(&response, &self.link.title())
         {
             self.has_stand_in.set(true);
@@ -453,10 +462,10 @@ impl Session {
 
     /// Whether the person is still wanted. A credential may be there a moment before the sign-in that brought
     /// it says that it is over.
-    async fn wants_sign_in(&self) -> bool {
+    fn wants_sign_in(&self) -> bool {
         match self.sign_in.state() {
             State::Settled => false,
-            State::Pending(_) => !self.link.broker().holds().await,
+            State::Pending(_) => !self.link.broker().holds(),
             State::Failed(_) => true,
         }
     }

@@ -7,15 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use serde::de::IgnoredAny;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::answer::LONGEST;
 use super::backlog;
+use super::edges::{EDGE, Edges};
 use super::failure::unreadable;
 use super::host::Host;
-use crate::jsonrpc::{self, Id, Message};
+use crate::jsonrpc::{self, Message};
 use crate::signals;
 
 /// Lines that wait for a slow reader on the other side of the queue.
@@ -28,12 +28,10 @@ pub enum Line {
     Bad(Message),
 }
 
-/// How much of both ends of a line that is too long is searched for its id.
-const EDGE: usize = 64 << 10;
-/// How many places are looked at there.
-const TRIES: usize = 16;
-/// What is written at a time.
-const PIECE: usize = 64 << 10;
+/// Short messages that wait for one another, in bytes.
+const TOGETHER: usize = 64 << 10;
+/// What is written of a long one at a time.
+const PIECE: usize = 256 << 10;
 /// How long a host that has ended may take to read on.
 const LAST_READ: Duration = Duration::from_millis(500);
 
@@ -45,9 +43,9 @@ pub struct Stdout {
 
 impl Host for Stdout {
     fn send(&self, message: Message) {
-        let mut line = message.into_text();
-        line.push('\n');
-        backlog::grow(line.len());
+        // Its end is written beside it: put behind a long text, it would have that copied.
+        let line = message.into_text();
+        backlog::grow(line.len() + 1);
         // The thread ends only with the pipe, and then nobody reads any more.
         let _ = self.lines.send(line);
     }
@@ -82,7 +80,7 @@ impl Stdout {
 
 /// Starts the thread that writes.
 pub fn stdout() -> io::Result<Stdout> {
-    let mut out = BufWriter::with_capacity(PIECE, duplicate_stdout()?);
+    let mut out = BufWriter::with_capacity(TOGETHER, duplicate_stdout()?);
     let (lines, mut queue) = mpsc::unbounded_channel::<String>();
     let failure = Arc::default();
     let failed: Arc<Mutex<_>> = Arc::clone(&failure);
@@ -121,10 +119,10 @@ fn duplicate_stdout() -> io::Result<File> {
 }
 
 fn write_line(out: &mut impl Write, line: &str, unflushed: &mut usize) -> io::Result<()> {
-    for piece in line.as_bytes().chunks(PIECE) {
+    for piece in line.as_bytes().chunks(PIECE).chain([&b"\n"[..]]) {
         out.write_all(piece)?;
         *unflushed += piece.len();
-        if *unflushed >= PIECE {
+        if *unflushed >= TOGETHER {
             flush(out, unflushed)?;
         }
     }
@@ -184,34 +182,22 @@ fn read_messages(mut line: Vec<u8>) -> Vec<Line> {
     Message::read_each(&text).into_iter().map(line).collect()
 }
 
-/// Goes on to the end of a line, so that its id can be answered: that stands near one end of it.
+/// Goes on to the end of a line, so that its id can be answered.
 fn too_long(begun: &[u8], input: &mut impl BufRead) -> Line {
-    let mut last = begun[begun.len().saturating_sub(EDGE)..].to_vec();
+    let mut edges = Edges::new(begun);
     let limit = u64::try_from(EDGE).unwrap_or(u64::MAX);
+    let mut piece = Vec::new();
     loop {
-        let before = last.len();
-        let read = input.by_ref().take(limit).read_until(b'\n', &mut last);
-        let is_over = read.is_err() || last.len() == before || last.last() == Some(&b'\n');
-        last.drain(..last.len().saturating_sub(EDGE));
-        if is_over {
+        piece.clear();
+        let read = input.by_ref().take(limit).read_until(b'\n', &mut piece);
+        edges.push(&piece);
+        if read.is_err() || piece.is_empty() || piece.last() == Some(&b'\n') {
             break;
         }
     }
-    let id = jsonrpc::sought_id(&begun[..begun.len().min(EDGE)]).or_else(|| id_at_end(&last));
+    let id = edges.sought().id_of_request();
     let what = format!("a message of more than {} MiB is not passed on", LONGEST >> 20);
     Line::Bad(Message::error(id.as_ref(), jsonrpc::INVALID_REQUEST, &what, None))
-}
-
-/// The id among the last members of an object: what follows it must close nothing but the object.
-fn id_at_end(text: &[u8]) -> Option<Id> {
-    let text = text.trim_ascii_end();
-    let name = br#""id""#;
-    let starts = (0..text.len()).rev().filter(|at| text[*at..].starts_with(name)).take(TRIES);
-    starts.into_iter().find_map(|at| {
-        let object = [b"{", &text[at..]].concat();
-        serde_json::from_slice::<IgnoredAny>(&object).ok()?;
-        jsonrpc::sought_id(&object)
-    })
 }
 
 #[cfg(test)]

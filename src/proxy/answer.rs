@@ -10,31 +10,41 @@ use hyper::{HeaderMap, Response};
 
 use super::Refusal;
 use super::reflection::{Secrets, Starred};
+use super::signals::{Ear, Overheard};
 
-pub type Answer = Either<Either<Incoming, Starred>, Full<Bytes>>;
+pub type Answer = Either<Either<Overheard, Starred>, Full<Bytes>>;
 
 pub fn local(refusal: &Refusal) -> Response<Answer> {
     refusal.response().map(Either::Right)
 }
 
-pub fn remote(response: Response<Incoming>) -> Response<Answer> {
-    response.map(|body| Either::Left(Either::Left(body)))
+/// An answer as it came.
+pub fn untouched(response: Response<Incoming>) -> Response<Answer> {
+    response.map(|body| Either::Left(Either::Left(Overheard::new(body, None))))
 }
 
-/// An answer to whoever must not learn `secrets`.
-pub fn starred(mut response: Response<Incoming>, secrets: Rc<Secrets>) -> Response<Answer> {
-    secrets.star_headers(response.headers_mut());
-    if is_encoded(response.headers()) {
-        return remote(response);
+/// An answer that `ear` hears, to whoever must not learn `secrets`.
+pub fn remote(
+    mut response: Response<Incoming>,
+    ear: Option<Ear>,
+    secrets: Option<Rc<Secrets>>,
+) -> Response<Answer> {
+    if let Some(secrets) = &secrets {
+        secrets.star_headers(response.headers_mut());
     }
-    response.map(|body| Either::Left(Either::Right(Starred::new(body, secrets))))
+    let secrets = secrets.filter(|_| !is_encoded(response.headers()));
+    response.map(|body| {
+        let body = Overheard::new(body, ear);
+        Either::Left(match secrets {
+            Some(secrets) => Either::Right(Starred::new(body, secrets)),
+            None => Either::Left(body),
+        })
+    })
 }
 
 fn is_encoded(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(CONTENT_ENCODING)
-        .iter()
-        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
+    codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// The answer to CONNECT: from here on the bytes are the client's.

@@ -10,7 +10,7 @@ use hyper::{Request, Response, StatusCode, Uri, Version};
 use hyper_util::rt::TokioIo;
 use tokio_rustls::TlsAcceptor;
 
-use super::answer::{Answer, connected, local, remote};
+use super::answer::{Answer, connected, local, untouched};
 use super::session::{Pass, Shown};
 use super::{Lent, Proxy, Refusal};
 use crate::forward::{Form, Injection};
@@ -135,26 +135,24 @@ impl Proxy {
         request: &Request<Streams>,
         host: &str,
         port: u16,
-    ) -> Result<(&Lent, Injection), Refusal> {
+    ) -> Result<(&Rc<Lent>, Injection), Refusal> {
         let mut bound = self.bound(host, port);
-        let (index, form) = match self.plan.session.shown(request.headers(), &self.further) {
-            Some(Shown { pass: Pass::One(index), form }) => {
-                if !bound.any(|known| known == index) {
-                    let name = &self.plan.credentials[index].name;
-                    let message = format!("the credential {name} is not for {host}");
-                    return Err(Refusal::forbidden("host_of_another", message));
-                }
-                (index, form)
+        let shown = self.plan.session.shown(request.headers(), &self.further);
+        let (index, form) = if let Some(Shown { pass: Pass::One(index), form }) = shown {
+            if !bound.any(|known| known == index) {
+                let name = &self.plan.credentials[index].name;
+                let message = format!("the credential {name} is not for {host}");
+                return Err(Refusal::forbidden("host_of_another", message));
             }
-            _ => match (bound.next(), bound.next()) {
-                (Some(index), None) => (index, Form::Own),
-                _ => {
-                    let message = format!(
-                        "there are several credentials for {host}, and the request has the placeholder of none"
-                    );
-                    return Err(Refusal::new(StatusCode::UNAUTHORIZED, "account_open", message));
-                }
-            },
+            (index, form)
+        } else {
+            let (Some(index), None) = (bound.next(), bound.next()) else {
+                let message = format!(
+                    "there are several credentials for {host}, and the request has the placeholder of none"
+                );
+                return Err(Refusal::new(StatusCode::UNAUTHORIZED, "account_open", message));
+            };
+            (index, Form::Own)
         };
         let lent = &self.plan.credentials[index];
         Ok((lent, Injection { source: lent.source.clone(), form }))
@@ -176,7 +174,7 @@ impl Proxy {
         }
         self.check_allowed(authority.host(), authority.port_u16().unwrap_or(80))?;
         let sent = self.relay.send_untouched(request, uri.clone()).await;
-        sent.map(remote).map_err(|broken| Refusal::of_broken(&broken, "NAME"))
+        sent.map(untouched).map_err(|broken| Refusal::of_broken(&broken, "NAME"))
     }
 
     fn check_authorized(&self, request: &Request<Streams>) -> Result<(), Refusal> {

@@ -11,7 +11,9 @@ mod reflection;
 mod refusal;
 mod reverse;
 mod routes;
+mod rules;
 mod session;
+mod signals;
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -27,11 +29,13 @@ pub use bundle::Bundle;
 pub use placeholder::like;
 pub use refusal::Refusal;
 pub use routes::{Route, Upstream};
+pub use rules::Rules;
 pub use session::{Pass, Session};
 
 use crate::config::Provider;
-use crate::forward::{Held, Relay, Source};
+use crate::forward::{Held, Injection, Relay, Source};
 use crate::listen::{self, Ambiguity, Peer, Sockets, Streams};
+use crate::login_signal::Signal;
 use answer::{Answer, local};
 use reflection::Secrets;
 
@@ -41,13 +45,47 @@ pub struct Lent {
     pub name: String,
     pub provider: Provider,
     pub source: Rc<Source>,
+    /// Requests that may go out with it.
+    pub rules: Rules,
+    /// What else goes with them.
+    pub further: Vec<Injection>,
+    /// The header that tells its id.
+    pub id_header: Option<HeaderName>,
     /// What no answer may repeat, and of which credential that was made.
-    starring: RefCell<Option<(Arc<Held>, Option<Rc<Secrets>>)>>,
+    starring: RefCell<Option<Starring>>,
+    /// What came of the last renewal that a server's answer made necessary.
+    renewed: RefCell<Option<Arc<Held>>>,
 }
+
+/// A credential, and what of it no answer may repeat.
+type Starring = (Arc<Held>, Option<Rc<Secrets>>);
 
 impl Lent {
     pub fn new(name: String, provider: Provider, source: Rc<Source>) -> Self {
-        Self { name, provider, source, starring: RefCell::default() }
+        let (rules, further, id_header) = (Rules::default(), Vec::new(), None);
+        Self {
+            name,
+            provider,
+            source,
+            rules,
+            further,
+            id_header,
+            starring: RefCell::default(),
+            renewed: RefCell::default(),
+        }
+    }
+
+    /// Has the next requests go with another token than the one that an answer refused; not again and again.
+    async fn renew(&self, refused: Arc<Held>) {
+        let is_new = self.renewed.borrow().as_ref().is_some_and(|new| Arc::ptr_eq(new, &refused));
+        if is_new {
+            self.source.broker.note_vain().await;
+            return;
+        }
+        // What stands in the way is said at the next request, which needs it.
+        if let Ok(Some(new)) = self.source.broker.instead_of(Some(&refused)).await {
+            *self.renewed.borrow_mut() = Some(new);
+        }
     }
 
     fn secrets(&self, held: &Arc<Held>) -> Option<Rc<Secrets>> {
@@ -65,7 +103,7 @@ impl Lent {
 
 /// What a proxy serves, to whom.
 pub struct Plan {
-    pub credentials: Vec<Lent>,
+    pub credentials: Vec<Rc<Lent>>,
     pub routes: Vec<Route>,
     pub session: Session,
     /// The secret in the path that clients without a key may use.
@@ -80,6 +118,8 @@ pub trait Watch {
     fn passed(&self, passed: &Passed<'_>);
     /// A request went no further.
     fn refused(&self, refusal: &Refusal, target: &str);
+    /// A server says in its answer that somebody has to sign in, or more.
+    fn signalled(&self, credential: &Lent, was_presented: bool, signal: &Signal);
     /// A client did not believe the certificate for `host`, or speaks no TLS to it.
     fn unbelieved(&self, host: &str);
 }
@@ -97,14 +137,14 @@ pub struct Proxy {
     port: u16,
     plan: Plan,
     relay: Relay,
-    watch: Box<dyn Watch>,
+    watch: Rc<dyn Watch>,
     /// Headers beyond the usual ones in which the providers want their credentials.
     further: Vec<HeaderName>,
     authority: Authority,
 }
 
 impl Proxy {
-    pub fn new(port: u16, plan: Plan, authority: Authority, watch: Box<dyn Watch>) -> Self {
+    pub fn new(port: u16, plan: Plan, authority: Authority, watch: Rc<dyn Watch>) -> Self {
         let mut further: Vec<HeaderName> = Vec::new();
         for lent in &plan.credentials {
             let names = lent.provider.schemes.iter().map(|scheme| &scheme.header.name);

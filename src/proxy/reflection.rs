@@ -9,9 +9,10 @@ use std::task::{Context, Poll, ready};
 use aho_corasick::AhoCorasick;
 use bytes::{Bytes, BytesMut};
 use hyper::HeaderMap;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::HeaderValue;
 
+use super::signals::Overheard;
 use crate::credential::Credential;
 use crate::inject;
 
@@ -68,7 +69,7 @@ impl Secrets {
 
 /// A body without them.
 pub struct Starred {
-    body: Incoming,
+    body: Overheard,
     secrets: Rc<Secrets>,
     /// Bytes that may be the beginning of a secret.
     held: Bytes,
@@ -78,7 +79,7 @@ pub struct Starred {
 }
 
 impl Starred {
-    pub fn new(body: Incoming, secrets: Rc<Secrets>) -> Self {
+    pub fn new(body: Overheard, secrets: Rc<Secrets>) -> Self {
         Self { body, secrets, held: Bytes::new(), last: None, is_over: false }
     }
 

@@ -1,15 +1,23 @@
 //! Requests to the proxy itself: the path says whose credential and which server, the session's secret proves
 //! that the program may.
 
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hyper::body::Incoming;
 use hyper::header::{HOST, HeaderMap, HeaderValue, LOCATION, ORIGIN, WWW_AUTHENTICATE};
 use hyper::{Request, Response, StatusCode, Uri};
+use tokio::task::spawn_local;
+use url::Url;
 
-use super::answer::{Answer, remote, starred};
+use super::answer::{Answer, remote};
 use super::routes::{self, Route};
 use super::session::Shown;
+use super::signals::{self, Ear};
 use super::{Lent, Pass, Passed, Proxy, Refusal, foreign_host};
-use crate::forward::{Form, Injection, Passage};
+use crate::forward::{Form, Held, Injection, Passage};
 use crate::listen::{Streams, is_ours};
+use crate::login_signal::{Refresh, Signal};
 
 impl Proxy {
     pub(super) async fn reverse(
@@ -42,21 +50,50 @@ impl Proxy {
         &self,
         request: Request<Streams>,
         uri: Uri,
-        lent: &Lent,
+        lent: &Rc<Lent>,
         injection: Injection,
     ) -> Result<Response<Answer>, Refusal> {
         let method = request.method().clone();
-        let replaced = self.further.clone();
-        let passage = Passage { request, uri: uri.clone(), injections: vec![injection], replaced };
+        let is_mcp = signals::is_mcp(&method, request.headers());
+        lent.rules.check(&lent.name, &method, &uri)?;
+        let mut injections = vec![injection];
+        injections.extend(lent.further.iter().cloned());
+        let passage = Passage {
+            request,
+            uri: uri.clone(),
+            injections,
+            replaced: self.further.clone(),
+            id_header: lent.id_header.clone(),
+        };
         let sent = self.relay.send(passage).await;
         let relayed = sent.map_err(|broken| Refusal::of_broken(&broken, &lent.name))?;
         let held = relayed.held.first().and_then(Option::as_ref);
         let status = relayed.response.status();
         self.watch.passed(&Passed { credential: lent, held, method: &method, uri: &uri, status });
-        match held.and_then(|held| lent.secrets(held)) {
-            Some(secrets) => Ok(starred(relayed.response, secrets)),
-            None => Ok(remote(relayed.response)),
-        }
+        let (secrets, response) = (held.and_then(|held| lent.secrets(held)), relayed.response);
+        let ear = is_mcp.then(|| self.ear(lent, held, &uri, &response)).flatten();
+        Ok(remote(response, ear, secrets))
+    }
+
+    /// Hears what an MCP server says about the sign-in in its answer.
+    fn ear(
+        &self,
+        lent: &Rc<Lent>,
+        held: Option<&Arc<Held>>,
+        uri: &Uri,
+        response: &Response<Incoming>,
+    ) -> Option<Ear> {
+        let server = Url::parse(&uri.to_string()).ok()?;
+        let (watch, lent, held) = (self.watch.clone(), lent.clone(), held.cloned());
+        let told = Box::new(move |signal| {
+            watch.signalled(&lent, held.is_some(), &signal);
+            if let (Signal::Missing(_) | Signal::Rejected(_, Refresh::Once), Some(held)) =
+                (signal, held)
+            {
+                spawn_local(async move { lent.renew(held).await });
+            }
+        });
+        Ear::new(response.status(), response.headers(), server, told)
     }
 
     /// Refuses foreign names (DNS rebinding) and pages of other origins.
@@ -96,15 +133,15 @@ impl Proxy {
             && let Some(rest) = path.strip_prefix("/~")
         {
             let (secret, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            let pass = self.plan.session.pass(secret).ok_or_else(|| self.stranger())?;
+            let pass = self.plan.session.pass(secret).ok_or_else(Self::stranger)?;
             let rest = if rest.is_empty() { "/" } else { rest };
             return Ok((Shown { pass, form: Form::Own }, rest));
         }
         let shown = self.plan.session.shown(request.headers(), &self.further);
-        Ok((shown.ok_or_else(|| self.stranger())?, path))
+        Ok((shown.ok_or_else(Self::stranger)?, path))
     }
 
-    fn stranger(&self) -> Refusal {
+    fn stranger() -> Refusal {
         let message = "the request has no key of this proxy, or one of another run";
         let refusal = Refusal::new(StatusCode::UNAUTHORIZED, "key_unknown", message);
         refusal.hint("authctl exec --proxy -- COMMAND  (or the key that authctl proxy printed)")

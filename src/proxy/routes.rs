@@ -14,8 +14,6 @@ pub struct Route {
     /// The credential for it, by its index.
     pub credential: usize,
     pub upstream: Upstream,
-    /// It is an MCP server.
-    pub is_mcp: bool,
 }
 
 /// A base URL in parts.
@@ -102,7 +100,6 @@ mod tests {
             name: name.to_owned(),
             credential: 0,
             upstream: Upstream::parse(url).unwrap(),
-            is_mcp: false,
         };
         vec![
             route("openai", "https://api.openai.com/v1"),

@@ -51,9 +51,8 @@ impl Session {
         let names = AUTHENTICATION.iter().chain(further);
         let values =
             names.flat_map(|name| headers.get_all(name).iter().map(move |value| (name, value)));
-        values.into_iter().find_map(|(name, value)| match *name == AUTHORIZATION {
-            true => self.authorization(value),
-            false => self.bare(value),
+        values.into_iter().find_map(|(name, value)| {
+            if *name == AUTHORIZATION { self.authorization(value) } else { self.bare(value) }
         })
     }
 
@@ -124,17 +123,17 @@ mod tests {
         session().shown(&headers.into_iter().collect(), &[HeaderName::from_static("private-token")])
     }
 
-    fn own(pass: Pass) -> Option<Shown> {
-        Some(Shown { pass, form: Form::Own })
+    fn own(pass: Pass) -> Shown {
+        Shown { pass, form: Form::Own }
     }
 
     #[test]
     fn a_secret_is_found_where_clients_put_keys() {
-        assert_eq!(shown("authorization", "Bearer sk-placeholder"), own(Pass::One(1)));
-        assert_eq!(shown("authorization", "token sk-placeholder"), own(Pass::One(1)));
-        assert_eq!(shown("authorization", "sk-placeholder"), own(Pass::One(1)));
-        assert_eq!(shown("x-api-key", "session-key"), own(Pass::All));
-        assert_eq!(shown("private-token", "session-key"), own(Pass::All));
+        assert_eq!(shown("authorization", "Bearer sk-placeholder"), Some(own(Pass::One(1))));
+        assert_eq!(shown("authorization", "token sk-placeholder"), Some(own(Pass::One(1))));
+        assert_eq!(shown("authorization", "sk-placeholder"), Some(own(Pass::One(1))));
+        assert_eq!(shown("x-api-key", "session-key"), Some(own(Pass::All)));
+        assert_eq!(shown("private-token", "session-key"), Some(own(Pass::All)));
         assert_eq!(shown("x-other", "session-key"), None);
         for wrong in ["Bearer sk-placeholde", "Bearer sk-placeholderx", "Bearer ", "Basic xx", ""] {
             assert_eq!(shown("authorization", wrong), None, "{wrong}");
@@ -149,7 +148,7 @@ mod tests {
         assert_eq!(basic("git:sk-placeholder"), Some(Shown { pass: Pass::One(1), form }));
         let form = Form::Basic { before: String::new(), after: ":x".into() };
         assert_eq!(basic("sk-placeholder:x"), Some(Shown { pass: Pass::One(1), form }));
-        assert_eq!(basic("git:session-key"), own(Pass::All));
+        assert_eq!(basic("git:session-key"), Some(own(Pass::All)));
         assert_eq!(basic("git:other"), None);
     }
 

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -107,6 +108,38 @@ fn subject(record: &Record) -> Option<String> {
     }
 }
 
+/// A look at the file of an entry. Every change of a credential replaces or removes that file, so that whoever
+/// keeps the credential sees it go without opening the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Glimpse {
+    path: PathBuf,
+    /// When the file was written, its length and its number; `None` where nothing was.
+    seen: Option<(SystemTime, u64, u64)>,
+}
+
+impl Glimpse {
+    pub fn of(path: PathBuf) -> Self {
+        let seen = fs::symlink_metadata(&path).ok();
+        let seen = seen.and_then(|it| Some((it.modified().ok()?, it.len(), number(&it))));
+        Self { path, seen }
+    }
+
+    /// Whether it looks otherwise now.
+    pub fn is_past(&self) -> bool {
+        Self::of(self.path.clone()) != *self
+    }
+}
+
+#[cfg(unix)]
+fn number(metadata: &fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(metadata)
+}
+
+#[cfg(not(unix))]
+fn number(_: &fs::Metadata) -> u64 {
+    0
+}
+
 /// The entries of one store.
 pub struct Index {
     directory: PathBuf,
@@ -127,6 +160,11 @@ impl Index {
     pub fn entry(&self, name: &Name) -> Result<Option<Entry>, Error> {
         let stored = private_file::read(&self.path(name), LONGEST)?;
         Ok(stored.and_then(|stored| parse(&stored)).filter(|e| e.name().as_ref() == Ok(name)))
+    }
+
+    /// How the entry of `name` looks now.
+    pub fn glimpse(&self, name: &Name) -> Glimpse {
+        Glimpse::of(self.path(name))
     }
 
     /// Every entry.
@@ -273,6 +311,26 @@ mod tests {
         assert!(!index.is_stale(&name, &Entry::of(&old)));
         // Another id is another credential: the one in the store counts.
         assert!(index.is_stale(&name, &Entry::of(&record("a"))));
+    }
+
+    #[test]
+    fn a_glimpse_is_past_once_the_entry_is_written_or_removed() {
+        let (_directory, index) = index();
+        let old = record("a");
+        let name = old.name().unwrap();
+        let nothing = index.glimpse(&name);
+        assert!(!nothing.is_past());
+        index.write(&Entry::of(&old)).unwrap();
+        let first = index.glimpse(&name);
+        assert!(nothing.is_past() && !first.is_past());
+        index.entry(&name).unwrap();
+        assert!(!first.is_past(), "a reader changes nothing");
+        let key = Credential::ApiKey { key: Secret::new("k2") };
+        index.write(&Entry::of(&old.succeeded_by(key))).unwrap();
+        let second = index.glimpse(&name);
+        assert!(first.is_past() && !second.is_past());
+        index.remove(&name).unwrap();
+        assert!(second.is_past());
     }
 
     #[test]

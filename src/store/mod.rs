@@ -27,7 +27,7 @@ use std::time::Duration;
 use backend::CredentialStore;
 pub use environment::{Given, GivenRule, given, given_id, token_variable};
 pub use error::{Error, Why, unless_damaged};
-pub use index::{Entry, Listing};
+pub use index::{Entry, Glimpse, Listing};
 pub use key::Key;
 pub use lock::Guard;
 pub use pending::{Awaited, PendingEntry, PendingKey, PendingRecord, flow_of};
@@ -115,6 +115,11 @@ impl Store {
         let record = self.parse_record(&key, &stored)?;
         self.mend_entry(name, &record);
         Ok(Some(record))
+    }
+
+    /// How the index entry of a credential looks; opens nothing.
+    pub fn glimpse(&self, name: &Name) -> Glimpse {
+        self.index.glimpse(name)
     }
 
     /// Writes one credential under its lock. Damaged contents are set aside first; a record of a newer

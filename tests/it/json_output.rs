@@ -319,15 +319,28 @@ fn an_import_lists_what_it_found_and_did() {
         let sandbox = Sandbox::new();
         std::fs::write(sandbox.path("work/.env"), format!("GROQ_API_KEY={KEY}\nX_KEY=1\n"))
             .unwrap();
-        std::fs::write(sandbox.path("work/.mcp.json"), "{").unwrap();
         sandbox
     };
     let shown = document("import", with_files, &["import"], "");
     assert_eq!((&shown["found"][0]["state"], &shown["stored"]), (&json!("new"), &json!([])));
-    assert_eq!(shown["unreadable"].as_array().unwrap().len(), 1);
+    assert_eq!(shown["differences"], json!([]));
+    let dry = document("import", with_files, &["import", "--dry-run"], "");
+    let difference = dry["differences"][0]["difference"].as_str().unwrap();
+    assert!(difference.contains("\n-GROQ_API_KEY=…\n+# GROQ_API_KEY: authctl exec"), "{dry}");
+    assert_eq!((&dry["stored"], dry["differences"].as_array().unwrap().len()), (&json!([]), 1));
     let done = document("import", with_files, &["import", "--rewrite"], "");
     assert_eq!((&done["stored"], &done["found"][0]["rewritten"]), (&json!(["groq"]), &json!(true)));
-    refused(with_files, &["import", ".mcp.json"], "", 2);
+    // A file that was passed over is in it, and the command ends with 1.
+    let with_broken = || {
+        let sandbox = with_files();
+        std::fs::write(sandbox.path("work/.mcp.json"), "{").unwrap();
+        sandbox
+    };
+    let output = with_broken().run(["import", "--json"]);
+    assert_eq!(output.code(), 1, "{output:?}");
+    let shown = assert_is("import", &output.stdout);
+    assert_eq!(shown["unreadable"].as_array().unwrap().len(), 1);
+    refused(with_broken, &["import", ".mcp.json"], "", 2);
 }
 
 #[test]
@@ -360,6 +373,10 @@ fn clients_and_their_servers_are_documents() {
     let gone = document("mcp_change", installed, &remove, "");
     assert_eq!(gone["files"][0]["change"], "removed");
     document("import", installed, &["mcp", "import"], "");
+    let dry = document("import", installed, &["mcp", "import", "--dry-run"], "");
+    let difference = dry["differences"][0]["difference"].as_str().unwrap();
+    assert!(difference.contains("\"--with\", \"groq\""), "{dry}");
+    assert!(!dry.to_string().contains(KEY), "{dry}");
     refused(installed, &["mcp", "remove", "claude-code", "x", "--project"], "", 2);
     refused(with_client, &remove, "", 2);
     refused(with_client, &["mcp", "install", "emacs", url], "", 2);

@@ -18,6 +18,12 @@ mod audit;
 mod bad_input;
 mod binding;
 #[cfg(unix)]
+mod client_keys;
+#[cfg(unix)]
+mod client_refusals;
+#[cfg(unix)]
+mod client_round_trips;
+#[cfg(unix)]
 mod conform;
 #[cfg(target_os = "linux")]
 mod damage;
@@ -51,18 +57,31 @@ mod mcp_auth;
 mod mcp_brakes;
 #[cfg(unix)]
 mod mcp_child;
+mod mcp_child_faults;
 #[cfg(unix)]
 mod mcp_clients;
 #[cfg(unix)]
+mod mcp_clients_asked;
+#[cfg(unix)]
 mod mcp_convert;
+#[cfg(unix)]
+mod mcp_faults;
 #[cfg(unix)]
 mod mcp_gates;
 #[cfg(unix)]
 mod mcp_hostile;
 #[cfg(unix)]
+mod mcp_import;
+#[cfg(target_os = "linux")]
+mod mcp_keychain;
+#[cfg(unix)]
 mod mcp_legacy;
+#[cfg(unix)]
+mod mcp_links;
 #[cfg(target_os = "linux")]
 mod mcp_listen;
+#[cfg(target_os = "linux")]
+mod mcp_long;
 #[cfg(unix)]
 mod mcp_modern;
 #[cfg(unix)]
@@ -75,6 +94,7 @@ mod mcp_settings;
 mod mcp_signals;
 #[cfg(unix)]
 mod one_login;
+mod origin;
 #[cfg(target_os = "linux")]
 mod persistence;
 #[cfg(unix)]
@@ -88,11 +108,13 @@ mod real_dpop;
 mod real_keychain;
 mod real_machine;
 mod real_mcp;
+mod real_mcp_listen;
 mod real_mcp_local;
 mod real_mcp_sdks;
 mod real_mcp_sign_in;
 mod real_oidc;
 mod real_parts;
+mod real_proxy;
 mod real_ssh;
 mod refresh;
 #[cfg(unix)]

@@ -247,6 +247,13 @@ fn a_server_that_calls_itself_otherwise_needs_a_visible_exception() {
     assert!(steps.contains("says who signs people in"), "{steps}");
     let shown = scene.sandbox.run(["provider", "show", "odd"]).success();
     assert!(shown.contains("trusted issuer https://id.example.com/"), "{shown}");
+    let held = scene.sandbox.run(["status"]).success();
+    assert!(
+        held.contains("exception: its server may call itself https://id.example.com/"),
+        "{held}"
+    );
+    let held = scene.sandbox.run(["status", "--json"]).json();
+    assert_eq!(held["credentials"][0]["trusted_issuer"], "https://id.example.com/");
 }
 
 // ---------------------------------------------------------------------------------------- the redirect

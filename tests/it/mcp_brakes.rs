@@ -3,12 +3,14 @@
 
 use serde_json::{Value, json};
 
-use crate::support::authorization_server::{Endpoint, Fault};
+use crate::support::authorization_server::{Endpoint, Fault, Twist};
 use crate::support::browser;
+use crate::support::eventually;
+use crate::support::http::Answer;
 use crate::support::mcp_host::Host;
 use crate::support::mcp_scene::{NAME, Scene, call, is_done, link, text};
 use crate::support::mcp_server::Gate;
-use crate::support::mcp_wire::WireServer;
+use crate::support::mcp_wire::{Latch, WireServer};
 use crate::support::sandbox::Sandbox;
 
 fn calls(host: &mut Host, count: usize) -> Vec<Value> {
@@ -143,6 +145,24 @@ fn a_server_that_repeats_what_it_was_shown_is_not_repeated() {
                 let said = json!({"jsonrpc": "2.0", "id": id, "error": error});
                 call.reply(400, &[], structured, &said.to_string())
             }
+            Some("prose") => {
+                let said = format!("Unable to query with {shown}: not authorized");
+                let content = json!([{"type": "text", "text": said}]);
+                call.result(&json!({"content": content, "isError": true}))
+            }
+            Some("page") => {
+                let page = json!({
+                    "mode": "url",
+                    "elicitationId": "e1",
+                    "url": "https://pages.example/sign",
+                    "message": format!("You are {shown}."),
+                });
+                let data = json!({"elicitations": [page]});
+                let error = json!({"code": -32042, "message": "a page", "data": data});
+                let id = call.message()["id"].clone();
+                let said = json!({"jsonrpc": "2.0", "id": id, "error": error});
+                call.reply(200, &[], structured, &said.to_string())
+            }
             _ => call.normal(),
         }
     });
@@ -156,8 +176,42 @@ fn a_server_that_repeats_what_it_was_shown_is_not_repeated() {
         assert!(!answer.contains(KEY) && !answer.contains(EXTRA), "{answer}");
         assert_eq!(answer.contains("[secret]"), masked, "{answer}");
     }
+    // What is no error passes as it is, and stderr repeats nothing of it.
+    host.call("tools/call", &call("prose"));
+    host.call("tools/call", &call("page"));
     let said = host.last_words();
     assert!(!said.contains(KEY) && !said.contains(EXTRA), "{said}");
+    assert!(said.contains("not authorized") && said.contains("pages.example"), "{said}");
+}
+
+/// Those that wait for a refresh share what it comes to, also where that is nothing.
+#[test]
+fn a_refresh_that_fails_is_asked_for_once_by_all_calls() {
+    let scene = Scene::signed_in(Gate::Handler);
+    let mut host = scene.host(&[]);
+    host.initialize();
+    assert!(is_done(&host.call("tools/call", &call("build_creative"))));
+    let latch = Latch::default();
+    let held = latch.clone();
+    let fails = Twist::new(move |_| {
+        held.wait();
+        Answer::empty(500)
+    });
+    scene.server.always(Endpoint::Token, Some(Fault::Twist(fails)));
+    scene.mcp.trust(|_| false);
+    let before = scene.calls();
+    let waiting = calls(&mut host, 12);
+    eventually("all calls", || (scene.calls() >= before + 12).then_some(()));
+    // Their refusals came before these answers.
+    for _ in 0..5 {
+        assert!(is_done(&host.call("tools/call", &call("list_formats"))));
+    }
+    latch.open();
+    for id in waiting {
+        error(&host.answer(&id));
+    }
+    assert_eq!(scene.refreshes(), 1);
+    host.last_words();
 }
 
 #[test]

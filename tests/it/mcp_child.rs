@@ -164,8 +164,16 @@ fn flags_that_fit_only_an_address_or_only_a_listener_are_refused() {
         sandbox.run([&["mcp", "https://mcp.example/mcp"], &flags[..]].concat()).failure(2);
     }
     // The variable may be there for other servers.
-    sandbox.env("AUTHCTL_CLIENT_ID", "of-another-server");
-    assert_eq!(sandbox.run(["mcp", "--", "true"]).code(), 0);
+    assert!(!sandbox.run(["mcp", "--", "true"]).stderr.contains("AUTHCTL_CLIENT"));
+    for variable in ["AUTHCTL_CLIENT_ID", "AUTHCTL_CLIENT_SECRET"] {
+        sandbox.env(variable, "of-another-server");
+        let output = sandbox.run(["mcp", "--", "true"]);
+        assert!(
+            output.stderr.contains(&format!("{variable} is set, and is not used")),
+            "{output:?}"
+        );
+        assert!(!output.stderr.contains("of-another-server") && output.code() == 0, "{output:?}");
+    }
 }
 
 #[test]
@@ -217,6 +225,19 @@ fn a_server_for_which_nothing_was_chosen_starts_without_a_credential() {
     assert!(!said.contains("authctl exec"), "{said}");
 }
 
+#[test]
+fn the_proposed_command_is_of_the_kind_that_was_typed() {
+    let signed_in = signed_in();
+    for line in ["authctl mcp", "authctl mcp --listen"] {
+        let words = line.split(' ').skip(1).chain(["--", "true"]);
+        let mut running = signed_in.sandbox.start(signed_in.sandbox.command(words));
+        let proposal = format!("; {line} --with demo -- true");
+        running.wait_for("the proposal", |said| said.contains(&proposal).then_some(()));
+        let _ = kill_process(pid_of(&running), Signal::TERM);
+        eventually("the end", || running.child.try_wait().unwrap());
+    }
+}
+
 // -------------------------------------------------------------------------------------------- reaping
 
 #[test]
@@ -258,6 +279,78 @@ fn what_left_the_group_of_the_server_ends_as_well() {
         }
         eventually("the end of the daemon", || is_gone(daemon).then_some(()));
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_that_a_server_started_outlives_authctl() {
+    for (left, signal) in [
+        ("orphan", Some(Signal::KILL)),
+        ("daemon", Some(Signal::KILL)),
+        ("hermit", Some(Signal::KILL)),
+        ("hermit", Some(Signal::TERM)),
+        ("hermit", None),
+    ] {
+        let mut sandbox = with_key();
+        sandbox.env("STUBBORN", if signal == Some(Signal::KILL) { "yes" } else { "" });
+        let mut host = Host::around(&sandbox, &WITH_KEY);
+        host.initialize();
+        assert_eq!(text(&host.call(left)), "left");
+        let log = server_log(&sandbox);
+        let named = log.iter().find_map(|line| line.strip_prefix(left)?.strip_prefix(' '));
+        let process = pid(named.unwrap());
+        assert!(!is_gone(process));
+        let server = server_pid(&sandbox);
+        match signal {
+            None => drop(host.leave()),
+            Some(signal) => {
+                kill_process(pid_of(&host.running), signal).unwrap();
+                eventually("the end", || host.running.child.try_wait().unwrap());
+            }
+        }
+        eventually("the end of the server", || is_gone(server).then_some(()));
+        eventually(&format!("the end of the {left}"), || is_gone(process).then_some(()));
+    }
+}
+
+/// Parent of a process.
+#[cfg(target_os = "linux")]
+fn parent(process: rustix::process::Pid) -> rustix::process::Pid {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).unwrap();
+    pid(stat.rsplit_once(')').unwrap().1.split_whitespace().nth(1).unwrap())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_keeper_of_a_server_has_nothing_and_takes_the_server_with_it() {
+    let mut sandbox = with_key();
+    sandbox.env("STUBBORN", "yes");
+    // More than a pipe holds.
+    let long = "x".repeat(100_000);
+    sandbox.env("LONG", &long);
+    let mut host = Host::around(&sandbox, &WITH_KEY);
+    host.initialize();
+    assert_eq!(text(&host.call("secret")), "signed in");
+    let server = server_pid(&sandbox);
+    let of = |process: rustix::process::Pid, file: &str| {
+        std::fs::read(format!("/proc/{}/{file}", process.as_raw_nonzero())).unwrap_or_default()
+    };
+    let has_long = |text: &[u8]| text.windows(99_999).any(|part| part == &long.as_bytes()[1..]);
+    assert!(has_long(&of(server, "environ")));
+    let keeper = parent(server);
+    assert_eq!(parent(keeper), pid_of(&host.running));
+    assert_eq!(of(keeper, "environ"), b"");
+    let streams = |number| {
+        let path = format!("/proc/{}/fd/{number}", keeper.as_raw_nonzero());
+        std::fs::read_link(path).map(|path| path.to_string_lossy().into_owned())
+    };
+    for stream in [0, 1].map(streams).into_iter().flatten() {
+        assert_eq!(stream, "/dev/null");
+    }
+    kill_process(keeper, Signal::KILL).unwrap();
+    eventually("the end of the server", || is_gone(server).then_some(()));
+    let status = eventually("the end", || host.running.child.try_wait().unwrap());
+    assert_eq!(status.signal(), Some(9), "{status}");
 }
 
 #[test]
@@ -328,6 +421,27 @@ fn a_refused_token_is_renewed_once_and_the_call_made_again() {
     assert_eq!(starts(&signed_in.sandbox).len(), 2);
     assert_eq!(signed_in.refreshes(), 1);
     host.leave().success();
+}
+
+#[test]
+fn a_credential_that_starts_no_server_is_not_said_to_be_handed_over() {
+    let sandbox = with_key();
+    std::fs::write(sandbox.path("revoked"), "sk-child/0123456789\n").unwrap();
+    let mut host = Host::around(&sandbox, &WITH_KEY);
+    host.initialize();
+    for _ in 0..3 {
+        assert!(host.call("secret")["result"]["isError"] == true);
+    }
+    let output = host.leave();
+    assert_eq!(starts(&sandbox).len(), 1);
+    assert_eq!(output.stderr.matches("authctl: set DEMO_TOKEN").count(), 1, "{}", output.stderr);
+    let log = sandbox.run(["log", "--json"]).stdout;
+    assert_eq!(log.matches("DEMO_TOKEN").count(), 1, "{log}");
+
+    let sandbox = with_key();
+    Host::around(&sandbox, &WITH_KEY).leave();
+    assert_eq!(starts(&sandbox).len(), 0);
+    assert!(!sandbox.run(["log", "--json"]).stdout.contains("DEMO_TOKEN"));
 }
 
 #[test]
@@ -414,5 +528,94 @@ fn the_secret_is_in_no_arguments() {
         assert!(!String::from_utf8_lossy(&arguments).contains("authctl-leash"));
     }
     assert!(server().is_file());
+    host.leave().success();
+}
+
+#[test]
+fn host_and_server_of_different_revisions_understand_each_other() {
+    let mut sandbox = Sandbox::new();
+    prepare(&mut sandbox);
+    sandbox.env("MODERN", "only");
+    let mut host = Host::around(&sandbox, &[]);
+    let greeting = host.initialize();
+    assert_eq!(greeting["result"]["serverInfo"]["name"], "scripted");
+    assert_eq!(greeting["result"]["protocolVersion"], "2025-11-25");
+    assert_eq!(text(&host.call("echo")), "echo 1.50");
+    host.leave();
+
+    for (name, value) in [("MODERN", ""), ("STRICT", "yes")] {
+        sandbox.env("MODERN", "");
+        sandbox.env(name, value);
+        let mut host = Host::around(&sandbox, &[]);
+        let meta = json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+        });
+        let found = host.request("server/discover", &json!({"_meta": meta}));
+        assert_eq!(found["result"]["supportedVersions"], json!(["2026-07-28"]), "{name}");
+        let echo = host.request("tools/call", &json!({"name": "echo", "_meta": meta}));
+        assert_eq!((text(&echo), &echo["result"]["resultType"]), ("echo 1.50", &json!("complete")));
+        host.leave();
+    }
+}
+
+#[test]
+fn refusals_that_come_together_are_one_restart() {
+    let signed_in = signed_in();
+    let mut host = Host::around(&signed_in.sandbox, &["--with", "demo"]);
+    host.initialize();
+    assert_eq!(text(&host.call("secret")), "signed in");
+    let first = starts(&signed_in.sandbox).remove(0);
+    std::fs::write(signed_in.sandbox.path("revoked"), format!("{first}\n")).unwrap();
+    let calls = [(); 5].map(|()| host.ask("tools/call", &json!({"name": "secret"})));
+    for call in calls {
+        assert_eq!(text(&host.answer(call)), "signed in");
+    }
+    assert_eq!((starts(&signed_in.sandbox).len(), signed_in.refreshes()), (2, 1));
+    host.leave().success();
+}
+
+#[test]
+fn a_server_that_refuses_whatever_it_gets_is_started_anew_once() {
+    let signed_in = signed_in();
+    let options = ["--no-browser", "--call-wait", "1s", "--with", "demo"];
+    let mut host = Host::around(&signed_in.sandbox, &options);
+    host.initialize();
+    std::fs::write(signed_in.sandbox.path("revoked-all"), "").unwrap();
+    for _ in 0..4 {
+        let refused = host.call("secret");
+        assert_eq!(refused["result"]["isError"], true, "{refused}");
+    }
+    assert_eq!((starts(&signed_in.sandbox).len(), signed_in.refreshes()), (2, 1));
+    assert_eq!(text(&host.call("echo")), "echo 1.50");
+    host.leave().success();
+}
+
+#[test]
+fn a_request_that_is_open_outlives_the_token_of_its_server() {
+    let signed_in = signed_in();
+    signed_in.server.rules(|rules| rules.expires_in = Some(4));
+    signed_in.expire();
+    let mut host = Host::around(&signed_in.sandbox, &["--with", "demo"]);
+    host.initialize();
+    let slow = host.ask("tools/call", &json!({"name": "slow"}));
+    eventually("the slow call", || {
+        server_log(&signed_in.sandbox).iter().find(|line| *line == "slow").cloned()
+    });
+    let before = starts(&signed_in.sandbox);
+    let token = before.last().unwrap().clone();
+    // Others come until long after the time at which it is renewed; they may have to wait.
+    let mut waiting = Vec::new();
+    eventually("the end of the token", || {
+        waiting.push(host.ask("tools/call", &json!({"name": "echo"})));
+        (!signed_in.server.accepts(&token)).then_some(())
+    });
+    signed_in.server.rules(|rules| rules.expires_in = Some(3600));
+    std::fs::write(signed_in.sandbox.path("release"), "").unwrap();
+    assert!(text(&host.answer(slow)).starts_with("slow "));
+    for id in waiting {
+        assert_eq!(text(&host.answer(id)), "echo 1.50");
+    }
+    assert_eq!(starts(&signed_in.sandbox).len(), before.len() + 1);
     host.leave().success();
 }

@@ -379,6 +379,15 @@ fn a_server_of_both_eras_speaks_to_each_host_as_that_speaks() {
 
 /// A legacy server whose tool asks `question` in the middle of its call.
 fn legacy_asking(question: Value, answers: Arc<Mutex<Vec<Value>>>) -> WireServer {
+    legacy_asking_with(question, answers, |call| call.response(&json!({"content": [], "n": 1.5})))
+}
+
+/// The same with a response of its own.
+fn legacy_asking_with(
+    question: Value,
+    answers: Arc<Mutex<Vec<Value>>>,
+    respond: impl Fn(&mut Call) -> String + Send + Sync + 'static,
+) -> WireServer {
     let answered = Latch::default();
     WireServer::start(move |call| match call.what() {
         "initialize" => greet(call),
@@ -386,7 +395,7 @@ fn legacy_asking(question: Value, answers: Arc<Mutex<Vec<Value>>>) -> WireServer
             call.events()?;
             call.event(&question)?;
             answered.wait();
-            let text = call.response(&json!({"content": [], "n": 1.5}));
+            let text = respond(call);
             call.event(text)
         }
         "response" => {
@@ -523,8 +532,6 @@ fn a_question_that_comes_by_itself_belongs_to_the_call_that_runs() {
         "initialize" => greet(call),
         "GET" => {
             call.events()?;
-            // Before any call there is nobody to ask.
-            call.event(json!({"jsonrpc": "2.0", "id": 1, "method": "roots/list"}))?;
             called.wait();
             call.event(eliciting())?;
             call.stay()
@@ -541,14 +548,86 @@ fn a_question_that_comes_by_itself_belongs_to_the_call_that_runs() {
         _ => call.normal(),
     });
     let mut host = modern_host(&sandbox, &server);
-    let refused = server.wait_for("response", 1);
-    assert_eq!(refused[0].message["error"]["code"], -32601);
     let asked = host.call("tools/call", &with_meta(&call("t")))["result"].clone();
     assert_eq!(asked["inputRequests"]["input"], form());
     let mut again = with_meta(&call("t"));
     again["requestState"] = asked["requestState"].clone();
     again["inputResponses"] = json!({"input": {"action": "decline"}});
     assert_eq!(host.call("tools/call", &again)["result"]["resultType"], "complete");
+}
+
+#[test]
+fn a_question_that_comes_while_nothing_runs_is_asked_in_the_next_call() {
+    let (sandbox, heard) = (Sandbox::new(), Latch::default());
+    let asked_for = heard.clone();
+    let server = WireServer::start(move |call| match call.what() {
+        "initialize" => greet(call),
+        "GET" => {
+            call.events()?;
+            let withdrawn = json!({"jsonrpc": "2.0", "id": "gone", "method": "roots/list"});
+            call.event(withdrawn)?;
+            let cancelled = json!({"requestId": "gone"});
+            call.event(
+                json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": cancelled}),
+            )?;
+            // The first of these are kept; of the last, too many wait.
+            call.event(eliciting())?;
+            for id in 1..9 {
+                call.event(json!({"jsonrpc": "2.0", "id": id, "method": "roots/list"}))?;
+            }
+            call.stay()
+        }
+        "response" if call.message()["id"] == 8 => {
+            asked_for.open();
+            call.reply(202, &[], "text/plain", "")
+        }
+        _ => call.normal(),
+    });
+    let mut host = Host::start(&sandbox, &[&server.url()]);
+    let can = json!({"elicitation": {"form": {}}, "roots": {}});
+    host.call("server/discover", &with_capabilities(&json!({}), &can));
+    heard.wait();
+    let late = server.all("response");
+    assert_eq!(late.len(), 1, "only what is too much is refused at once");
+    assert_eq!(late[0].message["error"]["code"], -32601);
+    let mut params = with_capabilities(&call("t"), &can);
+    let mut asked = host.call("tools/call", &params)["result"].clone();
+    assert_eq!(asked["inputRequests"]["input"], form());
+    let given = json!({"action": "accept", "content": {"a": "me"}});
+    for round in 0..8 {
+        params["requestState"] = asked["requestState"].clone();
+        params["inputResponses"] = json!({"input": given});
+        asked = host.call("tools/call", &params)["result"].clone();
+        let is_last = round == 7;
+        let expected = if is_last { "complete" } else { "input_required" };
+        assert_eq!(asked["resultType"], expected, "{round}: {asked}");
+    }
+    let answers = server.wait_for("response", 9);
+    assert!(answers.iter().any(|it| it.message["id"] == "q1" && it.message["result"] == given));
+    assert!(answers.iter().all(|it| it.message["id"] != "gone"));
+    assert_eq!(server.count("tools/call"), 1);
+}
+
+#[test]
+fn a_call_that_failed_after_its_question_may_be_made_anew() {
+    let (sandbox, answers) = (Sandbox::new(), Arc::new(Mutex::new(Vec::new())));
+    let count = AtomicUsize::new(0);
+    let server = legacy_asking_with(eliciting(), answers, move |call| {
+        let is_first = count.fetch_add(1, Ordering::SeqCst) == 0;
+        call.response(&json!({"content": [], "isError": is_first}))
+    });
+    let mut host = modern_host(&sandbox, &server);
+    let asked = host.call("tools/call", &with_meta(&call("t")))["result"].clone();
+    let mut again = with_meta(&call("t"));
+    again["requestState"] = asked["requestState"].clone();
+    again["inputResponses"] = json!({"input": {"action": "accept", "content": {"a": "me"}}});
+    assert_eq!(host.call("tools/call", &again)["result"]["isError"], true);
+    let asked = host.call("tools/call", &again)["result"].clone();
+    assert_eq!(asked["inputRequests"]["input"], form(), "it begins anew: {asked}");
+    again["requestState"] = asked["requestState"].clone();
+    assert_eq!(host.call("tools/call", &again)["result"]["isError"], false);
+    assert_eq!(host.call("tools/call", &again)["error"]["code"], -32602);
+    assert_eq!(server.count("tools/call"), 2);
 }
 
 #[test]

@@ -306,6 +306,32 @@ fn a_server_that_forgets_every_session_is_not_asked_for_ever() {
 }
 
 #[test]
+fn an_error_under_404_that_a_new_session_does_not_mend_is_the_answer() {
+    let (sandbox, forgets) = (Sandbox::new(), Latch::default());
+    let forgetting = forgets.clone();
+    let server = WireServer::start(move |call| match call.what() {
+        "tools/call" if call.header("mcp-session-id") == "s1" || forgetting.is_open() => {
+            let error = json!({"code": -32602, "message": "Unknown tool", "data": 1});
+            let body = json!({"jsonrpc": "2.0", "id": call.message()["id"], "error": error});
+            call.reply(404, &[], "application/json", &body.to_string())
+        }
+        _ => call.normal(),
+    });
+    let mut host = met(&sandbox, &server);
+    assert!(host.call("tools/call", &json!({"arguments": 1}))["result"].is_object());
+    forgets.open();
+    for round in 1..3 {
+        let answer = host.call("tools/call", &json!({}));
+        let error = json!({"code": -32602, "message": "Unknown tool", "data": 1});
+        assert_eq!(answer["error"], error, "{answer}");
+        assert_eq!(server.count("initialize"), 2 + round);
+        assert_eq!(server.count("tools/call"), 2 + 2 * round);
+    }
+    assert!(host.call("tools/list", &json!({}))["result"].is_object());
+    assert_eq!(server.count("initialize"), 4);
+}
+
+#[test]
 fn a_method_that_a_server_does_not_know_is_not_a_forgotten_session() {
     let sandbox = Sandbox::new();
     let server = WireServer::start(|call| match call.what() {

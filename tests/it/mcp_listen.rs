@@ -7,6 +7,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -177,7 +178,10 @@ fn call(id: u64, tool: &str) -> Value {
 
 /// A request of 2026-07-28, and its headers.
 fn modern(id: u64, method: &str, name: Option<&str>) -> (Value, Vec<(&'static str, String)>) {
-    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28"});
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
     let mut params = json!({"_meta": meta});
     let mut headers =
         vec![("MCP-Protocol-Version", "2026-07-28".to_owned()), ("Mcp-Method", method.to_owned())];
@@ -186,6 +190,15 @@ fn modern(id: u64, method: &str, name: Option<&str>) -> (Value, Vec<(&'static st
         headers.push(("Mcp-Name", name.to_owned()));
     }
     (json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}), headers)
+}
+
+/// A call of a tool in the name of a client.
+fn called_by(client: &str, tool: &str) -> (Value, Vec<(&'static str, String)>) {
+    let (mut call, headers) = modern(1, "tools/call", Some(tool));
+    call["params"]["_meta"]["io.modelcontextprotocol/clientInfo"] =
+        json!({"name": client, "version": "1"});
+    call["params"]["arguments"] = json!({});
+    (call, headers)
 }
 
 fn borrowed<'a>(headers: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
@@ -216,8 +229,11 @@ fn unchunked(mut body: &str) -> String {
 /// Reads a stream until an event has `part` in it; the id of that event.
 fn event_with(stream: &mut BufReader<TcpStream>, part: &str) -> String {
     let (mut id, mut line) = (String::new(), String::new());
+    let began = Instant::now();
     loop {
         line.clear();
+        // A quiet stream goes on being alive.
+        assert!(began.elapsed() < PATIENCE, "the stream says nothing of {part}");
         assert_ne!(stream.read_line(&mut line).unwrap(), 0, "the stream ended before {part}");
         if let Some(found) = line.strip_prefix("id: ") {
             found.trim().clone_into(&mut id);
@@ -286,9 +302,21 @@ fn only_own_hosts_own_origins_and_the_secret_come_in() {
         }
     }
     assert_eq!(listening.servers().len(), 6, "a server for each that came in");
+    for (host, origin, cause) in
+        [("evil.example", None, "Host"), (&*own[0], Some("http://evil.example"), "Origin")]
+    {
+        let mut more = vec![("Host", host)];
+        more.extend(origin.map(|origin| ("Origin", origin)));
+        let refused = listening.send("POST", &more, &body).json();
+        assert_eq!(refused["id"], Value::Null);
+        let what = refused["error"]["message"].as_str().unwrap();
+        assert!(what.contains(&format!("the {cause} header")), "{what}");
+    }
     for wrong in ["", "Bearer", "Bearer wrong", "Basic x"] {
         let answer = listening.send("POST", &[("Authorization", wrong)], &body);
         assert_eq!(answer.status, 401);
+        let what = answer.json()["error"]["message"].clone();
+        assert_eq!(what, "the Authorization header has not the secret of this listener");
         assert_eq!(answer.header("www-authenticate").as_deref(), Some("Bearer realm=\"authctl\""));
     }
     assert_eq!(listening.servers().len(), 6);
@@ -383,6 +411,22 @@ fn what_a_server_says_aside_comes_with_the_answer_or_on_the_stream_which_resumes
 }
 
 #[test]
+fn what_a_server_says_around_its_greeting_waits_for_the_stream() {
+    let listening = Listening::start(&[], &[("CHATTY", "yes")]);
+    for _ in 0..5 {
+        let session = listening.session();
+        let mut stream = listening.stream(&session, None);
+        event_with(&mut stream, r#""before""#);
+        event_with(&mut stream, r#""ping""#);
+        let answer = json!({"jsonrpc": "2.0", "id": "greeting", "result": {}});
+        assert_eq!(listening.post(&session, &answer).status, 202);
+        assert_eq!(listening.call(&session, 2, "echo").status, 200);
+    }
+    let answered = server_log(&listening.sandbox).iter().filter(|line| *line == "answered").count();
+    assert_eq!(answered, 5);
+}
+
+#[test]
 fn questions_of_the_server_come_with_the_call_that_needs_them() {
     let listening = Listening::start(&[], &[]);
     let session = listening.session();
@@ -418,6 +462,59 @@ fn strangers_that_hold_connections_lock_nobody_out() {
         assert!(read.map_or_else(is_cut, |_| rest.is_empty()), "{rest:?}");
     }
     assert_eq!(listening.call(&session, 3, "echo").status, 200);
+}
+
+#[test]
+fn bodies_that_do_not_come_lock_nobody_out() {
+    let listening = Listening::start(&[], &[]);
+    let session = listening.session();
+    let mut own = Vec::new();
+    let length = ("Content-Length", "9");
+    let more = [("Mcp-Session-Id", session.as_str()), ("Expect", "100-continue"), length];
+    let mut head = "POST /mcp HTTP/1.1\r\n".to_owned();
+    for (name, value) in listening.with(&more, &mut own) {
+        head.extend([name, ": ", value, "\r\n"]);
+    }
+    let slow: Vec<TcpStream> = (0..256)
+        .map(|_| {
+            let mut stream = TcpStream::connect(("127.0.0.1", listening.port)).unwrap();
+            stream.write_all(format!("{head}\r\n").as_bytes()).unwrap();
+            // Its body is waited for.
+            stream.read_exact(&mut [0; 25]).unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(listening.call(&session, 2, "echo").status, 200);
+    drop(slow);
+}
+
+#[test]
+fn heads_with_two_readings_are_refused_and_what_follows_them_too() {
+    let listening = Listening::start(&[], &[]);
+    let mut own = Vec::new();
+    let mut head = "POST /mcp HTTP/1.1\r\n".to_owned();
+    for (name, value) in listening.with(&[], &mut own) {
+        head.extend([name, ": ", value, "\r\n"]);
+    }
+    let body = initialize().to_string();
+    let (length, chunk) = (body.len(), format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len()));
+    for (fields, body) in [
+        (format!("Content-Length: {length}\r\nTransfer-Encoding: chunked\r\n"), &chunk),
+        (format!("Transfer-Encoding: chunked\r\nContent-Length: {length}\r\n"), &chunk),
+        (format!("Content-Length: {length}\r\nContent-Length: {length}\r\n"), &body),
+        (format!("Content-Length: {length}\r\nX-Other: y\n"), &body),
+    ] {
+        let mut stream = TcpStream::connect(("127.0.0.1", listening.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let again = format!("{head}Content-Length: {length}\r\n\r\n{body}");
+        let _ = stream.write_all(format!("{head}{fields}\r\n{body}{again}").as_bytes());
+        let answer = read(stream);
+        assert_eq!(answer.status, 400, "{fields}");
+        assert_eq!(answer.head.matches("HTTP/1.1").count(), 1);
+        assert!(!answer.body.contains("HTTP/1.1"), "{answer:?}");
+    }
+    assert_eq!(listening.servers().len(), 0);
+    listening.session();
 }
 
 #[test]
@@ -614,12 +711,247 @@ fn headers_that_differ_from_the_body_are_refused() {
     assert_eq!(refused["error"]["data"]["supported"][0], "2026-07-28");
 }
 
+impl Listening {
+    fn ask(&self, (message, headers): &(Value, Vec<(&'static str, String)>)) -> Answer {
+        self.send("POST", &borrowed(headers), &message.to_string())
+    }
+
+    /// Sends a request, and leaves the connection open.
+    fn begin(&self, (message, headers): &(Value, Vec<(&'static str, String)>)) -> TcpStream {
+        let borrowed = borrowed(headers);
+        self.open("POST", &self.with(&borrowed, &mut Vec::new()), &message.to_string())
+    }
+
+    fn count(&self, line: &str) -> usize {
+        server_log(&self.sandbox).iter().filter(|logged| *logged == line).count()
+    }
+
+    fn wait_for(&self, line: &str) {
+        eventually(line, || (self.count(line) > 0).then_some(()));
+    }
+}
+
 #[test]
-fn a_server_of_sessions_sends_modern_clients_back_to_initialize() {
+fn a_request_says_what_it_has_to_say() {
+    let listening = Listening::start(&[], &[("MODERN", "yes")]);
+    let code = |request: &(Value, Vec<(&'static str, String)>)| {
+        let refused = listening.ask(request);
+        let error = &refused.json()["error"];
+        assert_eq!((refused.status, &refused.json()["id"]), (400, &json!(3)), "{refused:?}");
+        (error["code"].as_i64().unwrap(), error["message"].as_str().unwrap().to_owned())
+    };
+    let discover = || modern(3, "server/discover", None);
+    for key in ["protocolVersion", "clientCapabilities"] {
+        let mut request = discover();
+        let key = format!("io.modelcontextprotocol/{key}");
+        request.0["params"]["_meta"].as_object_mut().unwrap().remove(&key);
+        assert_eq!(code(&request), (-32_602, format!("{key} is missing in params._meta")));
+    }
+    let mut bare = discover();
+    bare.0["params"] = json!({});
+    assert_eq!(code(&bare).0, -32_602);
+    for (index, header) in [(0, "MCP-Protocol-Version"), (1, "Mcp-Method"), (2, "Mcp-Name")] {
+        let mut request = modern(3, "tools/call", Some("echo"));
+        request.1.remove(index);
+        assert_eq!(code(&request), (-32_020, format!("Header mismatch: {header} is missing")));
+    }
+    // A revision that nobody has heard of, with nothing else that is new.
+    let mut unknown = discover();
+    unknown.0["params"] = json!({});
+    unknown.1[0].1 = "2099-01-01".to_owned();
+    assert_eq!(code(&unknown).0, -32_022);
+    let mut nameless = modern(3, "tools/call", Some("echo"));
+    nameless.0["params"].as_object_mut().unwrap().remove("name");
+    assert_eq!(code(&nameless), (-32_602, "params.name is missing".to_owned()));
+}
+
+#[test]
+fn arguments_that_a_tool_wants_in_headers_have_to_stand_there() {
+    for era in [&[("ANNOTATED", "yes"), ("MODERN", "yes")][..], &[("ANNOTATED", "yes")]] {
+        let listening = Listening::start(&[], era);
+        let call = |arguments: Value, sent: &[(&'static str, &str)]| {
+            let (mut call, mut headers) = modern(3, "tools/call", Some("region"));
+            call["params"]["arguments"] = arguments;
+            headers.extend(sent.iter().map(|(name, value)| (*name, (*value).to_owned())));
+            listening.ask(&(call, headers))
+        };
+        let given = json!({"region": "über", "count": 3});
+        let fine = [("mcp-param-region", "=?base64?w7xiZXI=?="), ("Mcp-Param-Count", "3")];
+        assert_eq!(text(&call(given.clone(), &fine).json()), "called", "{era:?}");
+        assert_eq!(call(json!({}), &[]).status, 200);
+        assert_eq!(call(json!({"region": null}), &[("Mcp-Param-Other", "x")]).status, 200);
+        let listed = listening.count("listed");
+        assert_eq!(listed, 2, "both pages, once");
+        for wrong in [
+            &fine[..1],
+            &[("Mcp-Param-Region", "uber"), fine[1]],
+            &[("Mcp-Param-Region", "=?base64?w7xiZXI?="), fine[1]],
+            &[fine[0], ("Mcp-Param-Count", "4")],
+            &[fine[0], fine[0], fine[1]],
+        ] {
+            let refused = call(given.clone(), wrong);
+            let error = refused.json()["error"].clone();
+            assert_eq!((refused.status, &error["code"]), (400, &json!(-32_020)), "{wrong:?}");
+            assert!(error["message"].as_str().unwrap().contains("Mcp-Param-"), "{error}");
+        }
+        assert_eq!(call(json!({}), &fine[..1]).json()["error"]["code"], -32_020);
+        assert!(listening.count("listed") > listed, "the list may have changed");
+    }
+}
+
+// ------------------------------------------------------------------------------- from one era to the other
+
+#[test]
+fn a_server_of_sessions_serves_clients_without_them() {
+    for strict in [None, Some(("STRICT", "yes"))] {
+        let listening = Listening::start(&[], strict.as_slice());
+        let found = listening.ask(&modern(1, "server/discover", None));
+        assert_eq!(found.status, 200, "{found:?}");
+        let result = &found.json()["result"];
+        assert_eq!(result["supportedVersions"], json!(["2026-07-28"]));
+        assert_eq!(result["_meta"]["io.modelcontextprotocol/serverInfo"]["name"], "scripted");
+        assert_eq!(found.header("mcp-session-id"), None);
+        let echo = listening.ask(&modern(2, "tools/call", Some("echo"))).json();
+        assert_eq!((text(&echo), &echo["result"]["resultType"]), ("echo 1.50", &json!("complete")));
+        let secret = listening.ask(&modern(3, "tools/call", Some("secret"))).json();
+        assert_eq!(text(&secret), "signed in");
+        let removed = listening.ask(&modern(4, "ping", None));
+        assert_eq!((removed.status, &removed.json()["error"]["code"]), (404, &json!(-32_601)));
+        assert_eq!(listening.count("initialized"), 1);
+        // Those with sessions have theirs meanwhile.
+        let session = listening.session();
+        assert_eq!(text(&listening.call(&session, 2, "echo").json()), "echo 1.50");
+    }
+}
+
+#[test]
+fn each_kind_of_client_has_a_server_with_sessions_to_itself() {
     let listening = Listening::start(&[], &[]);
-    let (discover, headers) = modern(1, "server/discover", None);
-    let refused = listening.send("POST", &borrowed(&headers), &discover.to_string());
-    assert_eq!(refused.status, 400);
-    assert_eq!(refused.json()["error"]["code"], -32_600);
-    listening.session();
+    let who = |client: &str| text(&listening.ask(&called_by(client, "who")).json()).to_owned();
+    let (first, other) = (who("one"), who("two"));
+    assert_ne!(first, other);
+    assert_eq!(who("one"), first);
+    for client in 0..16 {
+        who(&format!("more-{client}"));
+    }
+    let server = listening.servers()[0];
+    eventually("the end of the oldest", || is_gone(server).then_some(()));
+    assert_ne!(who("one"), first, "a new one");
+}
+
+#[test]
+fn a_question_of_a_server_with_sessions_is_a_result_and_the_answer_comes_with_the_next_call() {
+    let listening = Listening::start(&[], &[]);
+    let (mut call, headers) = modern(1, "tools/call", Some("ask"));
+    assert_eq!(text(&listening.ask(&(call.clone(), headers.clone())).json()), "answered", "no");
+    let capabilities = "io.modelcontextprotocol/clientCapabilities";
+    call["params"]["_meta"][capabilities] = json!({"elicitation": {"form": {}}});
+    let asked = listening.ask(&(call.clone(), headers.clone())).json()["result"].clone();
+    assert_eq!(asked["resultType"], "input_required");
+    let (name, question) = asked["inputRequests"].as_object().unwrap().iter().next().unwrap();
+    assert_eq!(question["params"]["message"], "yes?");
+    call["id"] = 2.into();
+    call["params"]["requestState"] = asked["requestState"].clone();
+    call["params"]["inputResponses"] = json!({name: {"action": "accept", "content": {}}});
+    let answered = listening.ask(&(call, headers)).json();
+    assert_eq!((text(&answered), &answered["id"]), ("answered", &json!(2)));
+}
+
+#[test]
+fn changes_and_cancelling_reach_the_other_side_of_a_server_with_sessions() {
+    let listening = Listening::start(&[], &[]);
+    let (mut listen, headers) = modern(42, "subscriptions/listen", None);
+    listen["params"]["notifications"] = json!({"toolsListChanged": true});
+    let mut stream = BufReader::new(listening.begin(&(listen, headers)));
+    event_with(&mut stream, "subscriptions/acknowledged");
+    let changed = listening.ask(&modern(2, "tools/call", Some("change"))).json();
+    assert_eq!(text(&changed), "changed");
+    event_with(&mut stream, r#""io.modelcontextprotocol/subscriptionId":42"#);
+    let never = listening.begin(&modern(3, "tools/call", Some("never")));
+    listening.wait_for("waiting");
+    drop(never);
+    listening.wait_for("cancelled");
+}
+
+#[test]
+fn a_server_without_sessions_serves_clients_with_them() {
+    let listening = Listening::start(&[], &[("MODERN", "only")]);
+    let (one, two) = (listening.session(), listening.session());
+    let answers = [&one, &two].map(|session| listening.call(session, 2, "who").json());
+    assert_ne!(text(&answers[0]), text(&answers[1]));
+    assert_eq!(text(&listening.call(&one, 3, "echo").json()), "echo 1.50");
+
+    listening.wait_for("listening");
+    let mut stream = listening.stream(&one, None);
+    assert_eq!(text(&listening.call(&one, 4, "change").json()), "changed");
+    event_with(&mut stream, "notifications/tools/list_changed");
+
+    let mut own = Vec::new();
+    let more = [("Mcp-Session-Id", one.as_str()), ("Connection", "close")];
+    let never =
+        listening.open("POST", &listening.with(&more, &mut own), &call(5, "never").to_string());
+    listening.wait_for("waiting");
+    let params = json!({"requestId": 5});
+    let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params});
+    assert_eq!(listening.post(&one, &cancel).status, 202);
+    listening.wait_for("cancelled");
+    drop(never);
+
+    // Those without sessions have theirs meanwhile.
+    let found = listening.ask(&modern(1, "server/discover", None)).json();
+    assert_eq!(found["result"]["supportedVersions"][0], "2026-07-28");
+    assert_eq!(listening.send("DELETE", &[("Mcp-Session-Id", &one)], "").status, 204);
+    let first = listening.servers()[0];
+    eventually("the end of the server", || is_gone(first).then_some(()));
+}
+
+#[test]
+fn a_question_of_a_server_without_sessions_comes_with_the_call_as_a_request() {
+    let listening = Listening::start(&[], &[("MODERN", "only")]);
+    let mut hello = initialize();
+    hello["params"]["capabilities"] = json!({"elicitation": {}});
+    let greeting = listening.send("POST", &[], &hello.to_string());
+    let session = greeting.header("mcp-session-id").unwrap();
+    assert_eq!(greeting.json()["result"]["protocolVersion"], "2025-11-25");
+    let mut own = Vec::new();
+    let more = [("Mcp-Session-Id", session.as_str())];
+    let headers = listening.with(&more, &mut own);
+    let asking = listening.open("POST", &headers, &call(2, "ask").to_string());
+    let mut asking = BufReader::new(asking);
+    event_with(&mut asking, "elicitation/create");
+    let answer = json!({"jsonrpc": "2.0", "id": "authctl-input-1", "result": {"action": "accept"}});
+    assert_eq!(listening.post(&session, &answer).status, 202);
+    event_with(&mut asking, "answered");
+}
+
+#[test]
+fn every_method_wants_the_secret_and_no_other_site_may_send_one() {
+    let listening = Listening::start(&[], &[]);
+    let session = listening.session();
+    // Whoever came in would hear that there is no such session.
+    let named = ("Mcp-Session-Id", "another");
+    for method in ["GET", "DELETE", "POST", "OPTIONS", "PUT"] {
+        let strange = [named, ("Authorization", "Bearer wrong")];
+        assert_eq!(listening.send(method, &strange, "").status, 401, "{method}");
+        let other_site = [named, ("Sec-Fetch-Site", "cross-site")];
+        assert_eq!(listening.send(method, &other_site, "").status, 403, "{method}");
+    }
+    // The session is as it was.
+    assert_eq!(text(&listening.call(&session, 2, "echo").json()), "echo 1.50");
+}
+
+/// As a proxy is asked: the host is named twice, and the header is not the one that counts.
+#[test]
+fn an_address_in_place_of_a_path_is_refused() {
+    let listening = Listening::start(&[], &[]);
+    let (port, secret) = (listening.port, listening.secret.clone().unwrap());
+    for host in [format!("127.0.0.1:{port}"), "evil.example".to_owned()] {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let head = format!(
+            "DELETE http://{host}/mcp HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\
+             Authorization: Bearer {secret}\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        assert_eq!(read(stream).status, 403, "{host}");
+    }
 }

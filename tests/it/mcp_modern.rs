@@ -492,11 +492,22 @@ fn an_old_server_that_is_silent_about_the_question_is_one_with_a_handshake() {
     for answer in
         [(500, "text/plain", "oops"), (200, "text/html", "<p>hello"), (404, "text/plain", "")]
     {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = asked.clone();
         let server = WireServer::start(move |call| match call.what() {
-            "server/discover" => call.reply(answer.0, &[], answer.1, answer.2),
+            "server/discover" => {
+                counted.fetch_add(1, Ordering::SeqCst);
+                call.reply(answer.0, &[], answer.1, answer.2)
+            }
             _ => call.normal(),
         });
-        let mut host = Host::met(&sandbox, &[&server.url()]);
-        assert!(host.call("tools/list", &json!({}))["result"].is_object());
+        for _ in 0..2 {
+            let mut host = Host::met(&sandbox, &[&server.url()]);
+            assert!(host.call("tools/list", &json!({}))["result"].is_object());
+            host.end();
+        }
+        // What it said in trouble says nothing of the next time.
+        let times = if answer.0 == 404 { 1 } else { 2 };
+        assert_eq!(asked.load(Ordering::SeqCst), times, "{answer:?}");
     }
 }

@@ -343,6 +343,57 @@ fn a_credential_that_is_removed_meanwhile_is_asked_for_again() {
     assert_eq!(scene.tabs().len(), 1);
 }
 
+/// A server that checks signatures alone goes on taking a token that was revoked.
+#[test]
+fn a_session_lets_go_of_a_token_that_was_signed_out_elsewhere() {
+    for gate in [Gate::Http, Gate::Tool] {
+        let scene = Scene::signed_in(gate);
+        scene.mcp.trust(|_| true);
+        let mut host = scene.host(&[]);
+        host.initialize();
+        assert!(is_done(&host.call("tools/call", &call("build_creative"))));
+        let old = scene.sandbox.run(["token", NAME]).success().trim().to_owned();
+        scene.sandbox.run(["logout", NAME]).success();
+        let before = scene.mcp.requests().len();
+        let waiting = host.ask("tools/call", &call("build_creative"));
+        scene.agree(0);
+        assert!(is_done(&host.answer(&waiting)), "{gate:?}");
+        let requests = scene.mcp.requests();
+        let shown = requests[before..].iter().filter_map(|it| it.header("authorization"));
+        let shown: Vec<&str> = shown.collect();
+        assert!(!shown.is_empty() && shown.iter().all(|it| !it.contains(&old)), "{shown:?}");
+        host.last_words();
+    }
+}
+
+#[test]
+fn a_session_takes_up_what_was_signed_in_to_elsewhere() {
+    let scene = Scene::signed_in(Gate::Http);
+    scene.mcp.trust(|_| true);
+    let mut host = scene.host(&[]);
+    host.initialize();
+    assert!(is_done(&host.call("tools/call", &call("build_creative"))));
+    for _ in 0..2 {
+        scene.sign_in(&["--name", NAME]);
+        let token = scene.sandbox.run(["token", NAME]).success();
+        let before = scene.mcp.requests().len();
+        assert!(is_done(&host.call("tools/call", &call("build_creative"))));
+        let requests = scene.mcp.requests();
+        let shown = requests[before..].iter().map(|it| it.header("authorization"));
+        let shown: Vec<_> = shown.collect();
+        assert_eq!(shown, [Some(format!("Bearer {}", token.trim()).as_str())]);
+    }
+    // What cannot be read is no sign-out.
+    let key = scene.store().directory().join("key");
+    let good = std::fs::read(&key).unwrap();
+    scene.sign_in(&["--name", NAME]);
+    std::fs::write(&key, "no key").unwrap();
+    assert!(is_done(&host.call("tools/call", &call("build_creative"))));
+    std::fs::write(&key, good).unwrap();
+    assert_eq!((scene.refreshes(), scene.tabs().len()), (0, 3), "its own sign-ins alone");
+    host.last_words();
+}
+
 // --------------------------------------------------------------------------------- refusals of another kind
 
 /// 4xx with a JSON-RPC response in it: the host gets that, and no word of ours.

@@ -232,6 +232,24 @@ fn a_host_without_a_handshake_gets_the_link_as_a_result() {
     host.last_words();
 }
 
+#[test]
+fn what_a_call_goes_on_with_is_kept_while_the_person_signs_in() {
+    let scene = Scene::new(Gate::Http);
+    let mut host = scene.host(&[]);
+    let mut parameters = modern(&call("build_creative"), &shows_links());
+    parameters["requestState"] = json!("a state");
+    parameters["inputResponses"] = json!({"who": {"action": "accept"}});
+    let asked = host.call("tools/call", &parameters);
+    let (key, page, state) = required(&asked);
+    let waiting = host.ask("tools/call", &again(&call("build_creative"), &key, &state, "accept"));
+    browser::open(&page);
+    // This server has a handshake, and no call of its own waits under that state.
+    let answer = host.answer(&waiting);
+    assert_eq!(answer["error"]["code"], -32602, "{answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().contains("requestState"), "{answer}");
+    host.last_words();
+}
+
 // ------------------------------------------------------------------------------------------ another process
 
 #[test]

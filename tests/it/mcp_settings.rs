@@ -11,6 +11,7 @@ use crate::support::mcp_host::Host;
 use crate::support::mcp_scene::{NAME, Scene, call, is_done, link, text, tools};
 use crate::support::mcp_server::Gate;
 use crate::support::mcp_wire::{Seen, WireServer};
+use crate::support::others_files::{mcp, text as text_of};
 use crate::support::sandbox::Sandbox;
 
 // --------------------------------------------------------------------------------------- names and accounts
@@ -65,6 +66,84 @@ fn two_accounts_of_one_server_have_a_bridge_each() {
     let mut expected = [token(NAME), token("acme:work")];
     expected.sort();
     assert_eq!(tokens(&scene), expected);
+}
+
+/// What `mcp install cursor` wrote for a server, and a host that runs it.
+fn installed(scene: &Scene, typed: &[&str], server: &str) -> (Vec<String>, Host) {
+    mcp(&scene.sandbox, &[&["install", "cursor"], typed].concat()).success();
+    let file = text_of(&scene.sandbox.path("home/.cursor/mcp.json"));
+    let servers = serde_json::from_str::<Value>(&file).unwrap()["mcpServers"].clone();
+    let args: Vec<String> = serde_json::from_value(servers[server]["args"].clone()).unwrap();
+    assert_eq!(args[0], "mcp");
+    let typed: Vec<&str> = args[1..].iter().map(String::as_str).collect();
+    (args.clone(), Host::met(&scene.sandbox, &typed))
+}
+
+#[test]
+fn a_server_is_installed_by_its_name() {
+    let scene = Scene::signed_in(Gate::Http);
+    scene.sign_in(&["--name", "acme:work"]);
+    let _ = std::fs::remove_file(scene.sandbox.path("opened-urls"));
+    let url = scene.mcp.url();
+    let work = ["mcp", "--account", "work", &url];
+    for (typed, server, expected, credential) in [
+        (&[NAME][..], "acme", &["mcp", url.as_str()][..], NAME),
+        (&["acme:work"], "acme-work", &work, "acme:work"),
+        (&[NAME, "--account", "work", "--name", "third"], "third", &work, "acme:work"),
+    ] {
+        let (args, mut host) = installed(&scene, typed, server);
+        assert_eq!(args, expected);
+        assert!(is_done(&host.call("tools/call", &call("build_creative"))));
+        let token = scene.sandbox.run(["token", credential]).success();
+        let requests = scene.mcp.requests();
+        let last = requests.iter().rev().find_map(|request| request.header("authorization"));
+        assert_eq!(last, Some(format!("Bearer {}", token.trim()).as_str()));
+        host.last_words();
+    }
+    // Nobody is told to sign in who is.
+    let again = mcp(&scene.sandbox, &["install", "windsurf", NAME]);
+    assert!(again.code() == 0 && !again.stderr.contains("Sign in"), "{again:?}");
+    let other = mcp(&scene.sandbox, &["install", "windsurf", "acme:other"]);
+    assert!(other.stderr.contains("authctl login acme:other"), "{other:?}");
+    assert!(scene.tabs().is_empty());
+    // The entry goes on when nothing of the name is left.
+    scene.sandbox.run(["logout", NAME]).success();
+    scene.sandbox.run(["logout", "acme:work"]).success();
+    let mut host = Host::met(&scene.sandbox, &[url.as_str()]);
+    assert!(!tools(&host.call("tools/list", &json!({}))).is_empty());
+    host.last_words();
+}
+
+#[test]
+fn a_configured_server_is_installed_so_that_it_is_found() {
+    let sandbox = Sandbox::new();
+    sandbox.write_config(
+        "[provider.one]\nmcp_url = \"https://mcp.example/\"\n[provider.one.oauth]\n[provider.two]\nmcp_url = \"https://mcp.example/\"\n[provider.two.oauth]\n",
+    );
+    mcp(&sandbox, &["install", "cursor", "one"]).success();
+    mcp(&sandbox, &["install", "cursor", "two", "--header", "X-Team:blue"]).success();
+    // One of the catalog, which an address alone does not find.
+    mcp(&sandbox, &["install", "cursor", "notion:work"]).success();
+    let file = text_of(&sandbox.path("home/.cursor/mcp.json"));
+    let servers = serde_json::from_str::<Value>(&file).unwrap()["mcpServers"].clone();
+    assert_eq!(servers["one"]["args"], json!(["mcp", "https://mcp.example/"]));
+    let two = json!(["mcp", "--name", "two", "--header", "X-Team:blue", "https://mcp.example/"]);
+    assert_eq!(servers["two"]["args"], two);
+    let notion = servers["notion"]["args"].to_string();
+    assert!(
+        notion.starts_with(r#"["mcp","--account","work","--name","notion","https://"#),
+        "{notion}"
+    );
+    for (typed, words) in [
+        (&["groq"][..], "no MCP server has that name here"),
+        (&["nowhere"], "nowhere is no client"),
+        (&["one", "two"], "one server"),
+        (&["one", "--", "npx"], "one server"),
+        (&["one", "--with", "groq"], "--with is for a command"),
+    ] {
+        let said = mcp(&sandbox, &[&["install", "cursor"], typed].concat()).failure(2);
+        assert!(said.contains(words), "{said}");
+    }
 }
 
 // --------------------------------------------------------------------------------------------------- headers

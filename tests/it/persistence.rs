@@ -166,9 +166,9 @@ fn step(line: &str, directory: &std::path::Path) -> Option<&'static str> {
         let place = regex::escape(&format!("{directory}{place}"));
         Regex::new(&format!("^{call}\\([^\"]*{place}")).unwrap().is_match(line)
     };
-    if is("write", "/.new-") {
+    if is("write", "/.authctl-new-") {
         Some("write")
-    } else if is("fsync", "/.new-") {
+    } else if is("fsync", "/.authctl-new-") {
         Some("fsync")
     } else if is("fsync", ">") {
         Some("fsync directory")
@@ -378,7 +378,7 @@ fn a_file_size_limit_is_known_before_the_refresh_token_is_spent() {
 
 /// Files that were to replace others and never did.
 fn leftovers(sandbox: &Sandbox) -> Vec<PathBuf> {
-    let is_one = |path: &PathBuf| path.to_string_lossy().contains("/.new-");
+    let is_one = |path: &PathBuf| path.to_string_lossy().contains("/.authctl-new-");
     sandbox.files().into_iter().filter(is_one).collect()
 }
 

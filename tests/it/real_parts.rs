@@ -143,6 +143,33 @@ impl McpServer {
     }
 }
 
+/// Names of the internet, and the office's proxy that leads to them.
+pub struct Internet {
+    part: Part,
+    /// Origins over plain HTTP/1.1, and over HTTP/2 without TLS.
+    pub plain: String,
+    pub h2c: String,
+    /// The proxy, and the authority that vouches for the names.
+    pub office: String,
+    pub authority: PathBuf,
+}
+
+impl Internet {
+    /// `options` are those of `tests/real/origin.mjs`.
+    pub fn start(options: &Value) -> Self {
+        let part = Part::server("origin.mjs", options);
+        let first = part.line();
+        let read = |name: &str| first[name].as_str().unwrap().to_owned();
+        let [plain, h2c, office] = ["plain", "h2c", "office"].map(read);
+        Self { plain, h2c, office, authority: read("ca").into(), part }
+    }
+
+    /// What came since the last look, in order.
+    pub fn seen(&self) -> Vec<Value> {
+        self.part.lines.try_iter().collect()
+    }
+}
+
 /// The identity tokens of a job of GitHub Actions.
 pub struct CiIdentity {
     part: Part,

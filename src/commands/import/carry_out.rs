@@ -38,7 +38,7 @@ pub fn can_rewrite(found: &Found, item: &Item) -> bool {
 
 /// Whether a server stays as it is because another of its headers is not stored.
 fn keeps_server(found: &Found, item: &Item) -> bool {
-    let server = |item: &Item| item.at[..item.at.len().saturating_sub(2)].to_owned();
+    let server = |item: &Item| clients::server_of(&item.at).to_owned();
     item.way == Way::Bridge
         && found.items.iter().any(|other| {
             other.path == item.path
@@ -52,7 +52,7 @@ fn keeps_server(found: &Found, item: &Item) -> bool {
 pub fn rewrite(context: &Context, found: &Found, done: &mut Done) -> Result<(), CommandError> {
     for source in &found.sources {
         let Some(after) = rewritten(context, found, source)? else { continue };
-        match client_file::replace(context, &source.path, Some(&source.text), &after)? {
+        match client_file::replace(context, &source.file, Some(&source.text), Some(&after))? {
             Replaced::Done(backup) => {
                 done.rewritten.extend(backup.map(|backup| (source.path.clone(), backup)));
             }

@@ -32,10 +32,11 @@ pub fn items(
     let mut found = Vec::new();
     for file in token_files(folder) {
         let client = client_file(&file);
-        let client = client.exists().then(|| read(&client)).transpose()?;
-        let session = clients::session(&read(&file)?, client.as_deref()).map_err(|malformed| {
-            CommandError::usage(format!("cannot take over {}: {malformed}", file.display()))
-        })?;
+        let client = client.exists().then(|| read(&client, None)).transpose()?;
+        let session =
+            clients::session(&read(&file, None)?, client.as_deref()).map_err(|malformed| {
+                CommandError::usage(format!("cannot take over {}: {malformed}", file.display()))
+            })?;
         found.push(item(context, file, session, choices)?);
     }
     Ok(found)
@@ -95,6 +96,7 @@ fn item(
         None => "sign-in at a server that it does not name".into(),
     };
     Ok(Item {
+        flags: None,
         path,
         place,
         at: Vec::new(),
@@ -183,7 +185,7 @@ fn at_milliseconds(time: f64) -> Option<Timestamp> {
 /// Takes the files of what is stored away, after backups of them.
 pub fn put_away(context: &Context, found: &Found, done: &mut Done) -> Result<(), CommandError> {
     for item in found.items.iter().filter(|item| item.state.is_taken() && is_session(item)) {
-        let contents = read(&item.path)?;
+        let contents = read(&item.path, None)?;
         let now = clients::session(&contents, None).map(|session| digest(&session));
         if now.ok().as_ref() != Some(&item.print) {
             context.ui.warn(&format!(
@@ -196,7 +198,7 @@ pub fn put_away(context: &Context, found: &Found, done: &mut Done) -> Result<(),
         // The client may have a secret, and is of no use without its tokens.
         let client = client_file(&item.path);
         if client.exists() {
-            put_file_away(context, &client, &read(&client)?, done)?;
+            put_file_away(context, &client, &read(&client, None)?, done)?;
         }
     }
     Ok(())

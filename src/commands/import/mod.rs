@@ -9,10 +9,10 @@ mod plan;
 mod recognise;
 mod report;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use zeroize::Zeroizing;
 
 use done::Done;
@@ -87,6 +87,13 @@ pub struct Found {
     unreadable: Vec<(PathBuf, String)>,
 }
 
+impl Found {
+    /// A file that was passed over may hold anything.
+    fn code(&self) -> ExitCode {
+        if self.unreadable.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let named = !arguments.files.is_empty();
     let places =
@@ -125,8 +132,8 @@ fn take_over(
         if wishes.apply || wishes.rewrite {
             carry_out(context, wishes, &mut found, &mut done)?;
         }
-        report::as_json(context, &found, &done)?;
-        return Ok(ExitCode::SUCCESS);
+        report::as_json(context, &found, &done, wishes.dry_run)?;
+        return Ok(found.code());
     }
     report::show(context, &found)?;
     if wishes.dry_run {
@@ -137,7 +144,7 @@ fn take_over(
     } else {
         report::say_how(context, &found);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(found.code())
 }
 
 /// Told on the command line, or by a person who has seen what was found.
@@ -196,7 +203,8 @@ fn find(
 ) -> Result<Found, CommandError> {
     let mut found = Found::default();
     for place in places {
-        match look(context, &place, choices, &mut found) {
+        let inside = if named { Ok(()) } else { places::check(place.path()) };
+        match inside.and_then(|()| look(context, &place, choices, &mut found)) {
             Ok(()) => {}
             // Whoever named a file wants to hear of it at once.
             Err(error) if named => return Err(error),
@@ -223,19 +231,38 @@ fn look(
         }
         Place::File(path, format) => (path, *format),
     };
-    let text = read(path)?;
+    let file = if places::is_users(path) { client_file::behind(path)? } else { path.clone() };
+    // Links of two clients may lead to one file.
+    if found.sources.iter().any(|source| source.file == file) {
+        return Ok(());
+    }
+    let text = read(&file, Some(format))?;
     let literals = clients::literals(format, &text).map_err(|malformed| {
         CommandError::usage(format!("cannot take over {}: {malformed}", path.display()))
     })?;
     for literal in literals {
         found.items.extend(plan::item(context, path, literal, choices)?);
     }
-    found.sources.push(Source { path: path.clone(), format, text: Zeroizing::new(text) });
+    let (path, text) = (path.clone(), Zeroizing::new(text));
+    found.sources.push(Source { path, file, format, text });
     Ok(())
 }
 
-fn read(path: &std::path::Path) -> Result<String, CommandError> {
-    client_file::read(path, "authctl import")?
+/// A file of mcp-remote has no sort of its own.
+fn read(path: &Path, format: Option<Format>) -> Result<String, CommandError> {
+    let instead = |behind: &Path| {
+        let Some(format) = format else {
+            let (path, file) = (path.display(), behind.display());
+            return format!(
+                "rm {path} && cp {file} {path}  (a file of its own in the link's place)"
+            );
+        };
+        let is_plain = Place::named(behind, None).is_some_and(|place| place.is(format));
+        let form = format.to_possible_value().filter(|_| !is_plain);
+        let form = form.map(|form| format!(" --format {}", form.get_name())).unwrap_or_default();
+        format!("authctl import {}{form} …", behind.display())
+    };
+    client_file::read(path, &instead)?
         .ok_or_else(|| CommandError::usage(format!("there is no file {}", path.display())))
 }
 

@@ -7,7 +7,8 @@ use directories::BaseDirs;
 use super::mcp_remote;
 use crate::clients::{Format, Machine, McpClient, Platform};
 use crate::commands::client_file;
-use crate::context::environment;
+use crate::context::{environment, working_directory};
+use crate::error::CommandError;
 
 /// What to look into.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,11 @@ impl Place {
         match self {
             Place::File(path, _) | Place::McpRemote(path) => path,
         }
+    }
+
+    /// Whether it is a file of this sort.
+    pub fn is(&self, format: Format) -> bool {
+        matches!(self, Place::File(_, own) if *own == format)
     }
 
     /// What is at a path that somebody named; `None`: its name does not tell.
@@ -112,9 +118,29 @@ pub fn this_machine() -> Option<Machine<'static>> {
 /// What a command in this file is called by: a person's own files can have the path of authctl.
 pub fn program_in(path: &Path) -> String {
     let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let is_users = this_machine().is_some_and(|machine| {
-        let files = McpClient::ALL.into_iter().flat_map(|client| client.user_files(&machine));
-        files.map(|file| whole(&file)).any(|file| file == whole(path))
-    });
-    client_file::program(!is_users)
+    let path = whole(path);
+    client_file::program(!users_files().any(|file| whole(&file) == path))
+}
+
+/// Whether a client knows a person's own file by this path, whose links may be followed.
+pub fn is_users(path: &Path) -> bool {
+    users_files().any(|file| file == path)
+}
+
+/// Refuses a client's file of this project whose directory leads out of it.
+pub fn check(path: &Path) -> Result<(), CommandError> {
+    let project = working_directory()?;
+    let mut files = McpClient::ALL.into_iter().filter_map(McpClient::project_file);
+    if is_users(path) || !files.any(|file| project.join(file) == path) {
+        return Ok(());
+    }
+    client_file::check_inside(&project, path)
+}
+
+fn users_files() -> impl Iterator<Item = PathBuf> {
+    let of_client = |client: McpClient| {
+        let machine = this_machine()?;
+        Some(client.user_files(&machine).into_iter().chain(client.earlier_file(&machine)))
+    };
+    McpClient::ALL.into_iter().filter_map(of_client).flatten()
 }

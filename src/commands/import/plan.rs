@@ -3,21 +3,26 @@
 
 use std::path::{Path, PathBuf};
 
+use url::Url;
 use zeroize::Zeroizing;
 
 use super::recognise::{as_chosen, is_sent_to, recognise};
 use crate::clients::{Format, Literal, Sign, Way};
 use crate::commands::scheme_of;
+use crate::config::check_variable;
 use crate::context::Context;
 use crate::credential::{Credential, Name};
 use crate::digest::sha256;
 use crate::error::CommandError;
+use crate::http::host_of;
 use crate::secret::Secret;
 use crate::store::unless_damaged;
 
 /// A file as it was read.
 pub struct Source {
     pub path: PathBuf,
+    /// Where the links of a person's own file lead; else the same.
+    pub file: PathBuf,
     pub format: Format,
     pub text: Zeroizing<String>,
 }
@@ -30,7 +35,9 @@ pub struct Item {
     pub way: Way,
     /// The variable that it stands in, if it does.
     pub variable: Option<String>,
-    /// The beginning of its digest: tells secrets apart, and cannot be turned back.
+    /// Flags of `provider add` for a provider by which it is recognised; or `--api-key` alone.
+    pub flags: Option<String>,
+    /// The beginning of the digest of what stands in the file: tells secrets apart, and cannot be turned back.
     pub print: String,
     pub credential: Option<Credential>,
     pub name: Option<Name>,
@@ -97,8 +104,8 @@ pub fn item(
     if recognised.is_none() && !literal.sign.looks_secret() {
         return Ok(None);
     }
-    let of_file = recognised.as_ref().map_or(&literal.secret, |it| it.credential.secret());
-    let print = print(of_file);
+    let print = print(&literal.secret);
+    let flags = flags(&literal);
     let mut name = match &recognised {
         Some(it) => Some(named(context, &it.provider.id, it.account.as_deref())?),
         None => None,
@@ -128,7 +135,38 @@ pub fn item(
     };
     let at = literal.at;
     let path = path.to_owned();
-    Ok(Some(Item { path, place, at, way, variable, print, credential, name, state }))
+    Ok(Some(Item { path, place, at, way, variable, flags, print, credential, name, state }))
+}
+
+/// How a provider is described whose secrets stand like this one.
+fn flags(literal: &Literal) -> Option<String> {
+    match &literal.sign {
+        Sign::Variable(name) if check_variable(name).is_ok() => {
+            Some(format!("--api-key --variable {name}"))
+        }
+        Sign::Header { name, url } => {
+            let url = Url::parse(url).ok().filter(Url::has_host)?;
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+            let is_plain = !name.is_empty() && name.bytes().all(fits);
+            let scheme = scheme(literal.secret.expose());
+            let (header, host) = (format!("'{name}: {scheme}{{key}}'"), host_of(&url));
+            is_plain.then(|| format!("--api-key --header {header} --host {host}"))
+        }
+        Sign::Address { origin: Some(origin) } => {
+            let url = Url::parse(origin).ok().filter(Url::has_host)?;
+            Some(format!("--api-key --host {}", host_of(&url)))
+        }
+        Sign::Argument(_) | Sign::Address { origin: None } => Some("--api-key".to_owned()),
+        Sign::Variable(_) | Sign::Host { .. } | Sign::Provider { .. } => None,
+    }
+}
+
+/// The scheme at the beginning of a header's value, and the blank behind it. Any other word may be a secret.
+fn scheme(value: &str) -> &str {
+    let known = ["bearer", "basic", "token", "apikey", "api-key", "key"];
+    let end = value.find(' ').map_or(0, |end| end + 1);
+    let scheme = &value[..end];
+    if known.contains(&scheme.trim_end().to_ascii_lowercase().as_str()) { scheme } else { "" }
 }
 
 fn named(context: &Context, provider: &str, account: Option<&str>) -> Result<Name, CommandError> {

@@ -26,6 +26,12 @@ pub fn recognise<'a>(config: &'a Config, literal: &Literal) -> Option<Recognised
             let provider = only(config, |provider| provider.sends_to(url))?;
             (provider, from_header(provider, name, secret)?, None)
         }
+        // Nothing says whose it is.
+        Sign::Argument(_) | Sign::Address { origin: None } => return None,
+        Sign::Address { origin: Some(origin) } => {
+            let provider = only(config, |provider| provider.sends_to(origin))?;
+            (provider, as_key(provider, secret.clone())?, None)
+        }
         Sign::Host { host, account } => {
             let api = format!("api.{host}");
             let provider = only(config, |provider| {

@@ -29,7 +29,10 @@ pub fn show(context: &Context, found: &Found) -> Result<(), CommandError> {
         }
         let variable = item.variable.as_deref().filter(|name| !item.place.ends_with(name));
         let variable = variable.map_or(String::new(), |name| format!(" {name}"));
-        let (mark, state) = state_in_words(item);
+        let (mark, mut state) = state_in_words(item);
+        if let (Way::Stays(why), false) = (item.way, item.state == State::Skipped) {
+            let _ = write!(state, "; stays in the file: {why}");
+        }
         let _ = writeln!(
             text,
             "  {mark} {}{variable}  {FAINT}{}{FAINT:#}  {state}",
@@ -63,13 +66,16 @@ fn state_in_words(item: &Item) -> (String, String) {
 
 /// What to do next, after a look.
 pub fn say_how(context: &Context, found: &Found) {
-    let unknown = found.items.iter().find(|item| item.state == State::Unknown);
-    if let Some(item) = unknown {
-        let variable = item.variable.as_deref().unwrap_or("VARIABLE");
+    let mut said: Vec<&str> = Vec::new();
+    for item in found.items.iter().filter(|item| item.state == State::Unknown) {
+        let Some(flags) = item.flags.as_deref().filter(|flags| !said.contains(flags)) else {
+            continue;
+        };
+        said.push(flags);
+        let then = if flags == "--api-key" { "then" } else { "or, for one that is known," };
         context.ui.notice(&format!(
-            "What no provider is known for can be named: authctl provider add NAME --api-key \
-             --variable {variable}, or --as {}=NAME",
-            item.print
+            "No provider is known for {}: authctl provider add NAME {flags}, {then} --as {}=NAME",
+            item.place, item.print
         ));
     }
     if found.items.iter().any(|item| item.state.is_taken()) {
@@ -81,16 +87,27 @@ pub fn say_how(context: &Context, found: &Found) {
 
 /// What a rewrite would change, file by file.
 pub fn show_differences(context: &Context, found: &Found) -> Result<(), CommandError> {
+    for (_, difference) in differences(context, found)? {
+        context.ui.data(&client_file::painted(&difference))?;
+    }
+    context.ui.notice("Nothing was changed.");
+    Ok(())
+}
+
+fn differences<'a>(
+    context: &Context,
+    found: &'a Found,
+) -> Result<Vec<(&'a Path, String)>, CommandError> {
+    let mut differences = Vec::new();
     for source in &found.sources {
         let Some(after) = rewritten(context, found, source)? else { continue };
         let shown = |text: &str| is_ours(context, found, source, text);
         let before = Some(source.text.as_str());
         let difference =
-            client_file::difference(&source.path, source.format, before, &after, &shown);
-        context.ui.data(&client_file::painted(&difference))?;
+            client_file::difference(&source.file, source.format, before, Some(&after), &shown);
+        differences.push((source.path.as_path(), difference));
     }
-    context.ui.notice("Nothing was changed.");
-    Ok(())
+    Ok(differences)
 }
 
 /// Whether a text in a file is one that a rewrite puts there.
@@ -178,7 +195,15 @@ fn say_what_stays(context: &Context, found: &Found, item: &Item) {
     }
 }
 
-pub fn as_json(context: &Context, found: &Found, done: &Done) -> Result<(), CommandError> {
+/// With what a rewrite would change, where that is asked for.
+pub fn as_json(
+    context: &Context,
+    found: &Found,
+    done: &Done,
+    dry_run: bool,
+) -> Result<(), CommandError> {
+    let differences = if dry_run { differences(context, found)? } else { Vec::new() };
+    let differences = differences.into_iter();
     let items = found.items.iter().map(|item| item_as_json(context, found, item, done));
     let unreadable = found.unreadable.iter();
     let rewritten = done.rewritten.iter();
@@ -187,6 +212,9 @@ pub fn as_json(context: &Context, found: &Found, done: &Done) -> Result<(), Comm
         "found": items.collect::<Vec<Value>>(),
         "unreadable": unreadable
             .map(|(file, reason)| json!({ "file": file, "reason": reason }))
+            .collect::<Vec<_>>(),
+        "differences": differences
+            .map(|(file, difference)| json!({ "file": file, "difference": difference }))
             .collect::<Vec<_>>(),
         "stored": done.stored.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "rewritten": rewritten

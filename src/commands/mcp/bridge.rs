@@ -101,7 +101,7 @@ fn parse_wait(typed: &str) -> Result<Duration, String> {
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     if arguments.starts_child() {
-        arguments.client.refuse_id()?;
+        arguments.client.refuse_id(&*context.ui)?;
         let settings = settings(context, arguments, &McpRule::default());
         let (with, command) = (&arguments.with, &arguments.command);
         if arguments.listen.is_wanted() {

@@ -12,6 +12,7 @@ use crate::commands::client_file::{self, Replaced};
 use crate::context::Context;
 use crate::error::{CommandError, Kind};
 use crate::interact::Interact;
+use crate::private_file;
 
 #[derive(Debug, Args)]
 pub struct Manner {
@@ -32,7 +33,8 @@ pub struct Step {
     pub name: String,
     pub kind: Change,
     pub format: Format,
-    pub after: String,
+    /// `None`: the file goes.
+    pub after: Option<String>,
     /// Texts that the difference may show.
     pub shown: Vec<String>,
     /// Why it is not done after all, once it was shown.
@@ -98,18 +100,20 @@ pub fn carry_out(
 }
 
 fn planned(target: &Target, plan: &Planning<'_>) -> Result<Option<Plan>, CommandError> {
-    let before = super::read(&target.path)?;
+    let before = target.read()?;
     let Some(step) = plan(target, before.as_deref())? else { return Ok(None) };
     let shown = |text: &str| step.shown.iter().any(|shown| shown == text);
     let difference = match step.kind {
         Change::Unchanged => String::new(),
-        _ => client_file::difference(
-            &target.path,
-            step.format,
-            before.as_deref(),
-            &step.after,
-            &shown,
-        ),
+        _ => private_file::check_writable(&target.file).map(|()| {
+            client_file::difference(
+                &target.file,
+                step.format,
+                before.as_deref(),
+                step.after.as_deref(),
+                &shown,
+            )
+        })?,
     };
     Ok(Some(Plan { target: target.clone(), before, step, difference, backup: None }))
 }
@@ -143,8 +147,8 @@ fn write(
         if one.step.kind == Change::Unchanged {
             return Ok(());
         }
-        let (path, before) = (&one.target.path, one.before.as_deref());
-        match client_file::replace(context, path, before, &one.step.after)? {
+        let (path, before) = (&one.target.file, one.before.as_deref());
+        match client_file::replace(context, path, before, one.step.after.as_deref())? {
             Replaced::Done(backup) => {
                 one.backup = backup;
                 return Ok(());
@@ -158,7 +162,7 @@ fn write(
             return Err(refusal);
         }
     }
-    let path = one.target.path.display();
+    let path = one.target.shown();
     Err(CommandError::new(
         Kind::Failed,
         format!("{path} was changed meanwhile by another program; it is as that one left it"),
@@ -172,16 +176,20 @@ fn report(context: &Context, plans: &[Plan], is_written: bool) -> Result<(), Com
         return Ok(());
     }
     for plan in plans {
-        let path = plan.target.path.display();
+        let path = plan.target.shown();
         let name = &plan.step.name;
         match plan.step.kind {
             Change::Unchanged => context.ui.notice(&format!("{path} has {name} already.")),
             _ if !is_written => context.ui.notice(&format!("Nothing was written to {path}.")),
             kind => {
+                let gone = match plan.step.after {
+                    Some(_) => "",
+                    None => ", and the file, which had nothing else",
+                };
                 let backup = plan.backup.as_ref();
                 let backup = backup.map(|file| format!("; it was {}", file.display()));
                 let (done, backup) = (kind.as_str(), backup.unwrap_or_default());
-                context.ui.notice(&format!("{path}: {name} {done}{backup}"));
+                context.ui.notice(&format!("{path}: {name} {done}{gone}{backup}"));
             }
         }
     }

@@ -8,6 +8,7 @@ use crate::commands::login::{read_client_key, read_client_secret};
 use crate::context::{Context, environment};
 use crate::credential::Grant;
 use crate::error::CommandError;
+use crate::interact::Interact;
 use crate::login::Method;
 use crate::oauth::ClientKey;
 use crate::secret::Secret;
@@ -68,12 +69,17 @@ const ID: &str = "AUTHCTL_CLIENT_ID";
 const SECRET: &str = "AUTHCTL_CLIENT_SECRET";
 
 impl Arguments {
-    /// A local server is no place to send it to. The variable alone is left alone.
-    pub fn refuse_id(&self) -> Result<(), CommandError> {
-        if self.client_id == environment(ID) {
-            return Ok(());
+    /// A local server is no place to send it to. Variables may be there for other servers.
+    pub fn refuse_id(&self, interact: &dyn Interact) -> Result<(), CommandError> {
+        if self.client_id != environment(ID) {
+            return Err(CommandError::usage("--client-id fits only a server that has an address"));
         }
-        Err(CommandError::usage("--client-id fits only a server that has an address"))
+        for variable in [ID, SECRET].into_iter().filter(|name| environment(name).is_some()) {
+            interact.notice(&format!(
+                "{variable} is set, and is not used here: a command signs in nowhere."
+            ));
+        }
+        Ok(())
     }
 }
 

@@ -130,11 +130,11 @@ impl Desk {
         }
         self.known_since = Timestamp::now();
         let held = self.living(&named, &provider);
-        let held = held.inspect_err(|_| self.known_since = self.known_since(&named))?;
+        let held = held.inspect_err(|error| self.note_end(error, &named))?;
         let held = match rejected.filter(|rejected| is_same(rejected, &held)) {
             Some(_) if renews && held.credential.is_renewable() => {
                 let renewed = self.held(&named, &provider, Duration::ZERO, true);
-                renewed.inspect_err(|_| self.known_since = self.known_since(&named))?
+                renewed.inspect_err(|error| self.note_end(error, &named))?
             }
             _ => held,
         };
@@ -143,6 +143,13 @@ impl Desk {
             self.context.record(Entry { id: Some(held.id.clone()), ..line });
         }
         Ok(Some(Arc::new(held)))
+    }
+
+    /// A store that is in trouble is not asked again for the time of what it does not give.
+    fn note_end(&mut self, error: &CommandError, named: &Named) {
+        if error.kind() == Kind::LoginRequired {
+            self.known_since = self.known_since(named);
+        }
     }
 
     /// What is news where the store has nothing of use. A sign-in is written some time after it was made.
@@ -172,10 +179,12 @@ impl Desk {
         min_ttl: Duration,
         force_refresh: bool,
     ) -> Result<Held, CommandError> {
+        // Before the store is read: what changes meanwhile is seen afterwards.
+        let entry = self.context.store().ok().map(|store| store.glimpse(&named.name));
         let resolved =
             given::resolve(&self.context, named, provider, min_ttl, force_refresh, None)?;
         let scheme = scheme_of(provider, &named.name, &resolved.credential)?.clone();
-        Ok(Held { scheme, credential: resolved.credential, id: resolved.id })
+        Ok(Held { scheme, credential: resolved.credential, id: resolved.id, entry })
     }
 }
 

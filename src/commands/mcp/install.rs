@@ -9,20 +9,21 @@ use super::change::{self, Change, Manner, Step, harmless};
 use super::target::{self, Target, Where};
 use crate::clients::{self, Entry, Layout, McpClient, Server, looks_secret};
 use crate::commands::local_name::{long_name, short_name};
-use crate::commands::{client_file, complete, handing};
+use crate::commands::{client_file, complete, handing, server};
 use crate::context::Context;
-use crate::error::{CommandError, chain};
-use crate::http::parse_url;
+use crate::credential::Name;
+use crate::error::{CommandError, Kind, chain};
+use crate::http::parse_resource;
 use crate::interact::Interact;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  authctl mcp install claude-code cursor https://mcp.example.com/mcp\n  authctl mcp install --all https://mcp.example.com/mcp --dry-run\n  authctl mcp install vscode --project --with github=GITHUB_TOKEN -- npx -y some-server\n  authctl mcp install --file other.json https://mcp.example.com/mcp"
+    after_help = "Examples:\n  authctl mcp install claude-code cursor https://mcp.example.com/mcp\n  authctl mcp install --all https://mcp.example.com/mcp --dry-run\n  authctl mcp install cursor linear:work\n  authctl mcp install vscode --project --with github=GITHUB_TOKEN -- npx -y some-server\n  authctl mcp install --file other.json https://mcp.example.com/mcp"
 )]
 pub struct Arguments {
     /// Clients (claude-code, claude-desktop, cursor, vscode, zed, codex, gemini, windsurf, cline), and the
-    /// address of the server; without a client, a person is asked
-    #[arg(value_name = "CLIENT|URL", add = complete::clients())]
+    /// address of the server, or the name that it has here; without a client, a person is asked
+    #[arg(value_name = "CLIENT|URL|NAME", add = complete::clients_and_stored())]
     words: Vec<String>,
 
     #[command(flatten)]
@@ -62,14 +63,12 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         plan(&wanted, arguments.replace, target, text).map(Some)
     };
     let is_written = change::carry_out(context, &targets, &arguments.manner, &plan)?;
-    if let Some(url) = wanted.url.as_deref().filter(|_| is_written) {
+    if is_written && !wanted.is_signed_in(context) {
         // A query is for nobody's history.
-        let now = if url.contains('?') {
-            String::new()
-        } else {
-            format!(", or now: authctl login {}", crate::text::clean(url))
-        };
-        context.ui.notice(&format!("Sign in when it is first used{now}"));
+        let login = wanted.login.as_deref().filter(|login| !login.contains('?'));
+        let now =
+            login.map(|login| format!(", or now: authctl login {}", crate::text::clean(login)));
+        context.ui.notice(&format!("Sign in when it is first used{}", now.unwrap_or_default()));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -79,6 +78,10 @@ struct Wanted {
     /// Behind the program.
     args: Vec<String>,
     url: Option<String>,
+    /// What `authctl login` is given to sign in to it.
+    login: Option<String>,
+    /// The credential that it has here, where it was named.
+    credential: Option<Name>,
     /// Names for it, the best one first.
     names: Vec<String>,
     is_named: bool,
@@ -89,31 +92,81 @@ impl Wanted {
         context: &Context,
         arguments: &Arguments,
     ) -> Result<(Self, Vec<McpClient>), CommandError> {
-        let (urls, words): (Vec<&String>, Vec<&String>) =
-            arguments.words.iter().partition(|word| word.contains("://"));
-        let clients =
-            words.into_iter().map(|word| target::client(word)).collect::<Result<_, _>>()?;
-        let (args, names) = match (&urls[..], &arguments.command[..]) {
-            ([url], []) => (args_for_url(context, arguments, url)?, names_of_url(url)?),
-            ([], [_, ..]) => (args_for_command(context, arguments)?, names_of_command(arguments)),
+        let (clients, servers) = sorted(context, &arguments.words)?;
+        let mut wanted = match (&servers[..], &arguments.command[..]) {
+            ([Typed::Url(url)], []) => Self::at(context, arguments, url)?,
+            ([Typed::Known(server)], []) => Self::known(context, arguments, server)?,
+            ([], [_, ..]) => Self::command(context, arguments)?,
             _ => {
-                return Err(CommandError::usage("one server: an address, or -- and a command")
-                    .hint("authctl mcp install CLIENT URL")
-                    .hint("authctl mcp install CLIENT -- COMMAND…"));
+                return Err(CommandError::usage(
+                    "one server: an address, a name, or -- and a command",
+                )
+                .hint("authctl mcp install CLIENT URL  (or the name that it has here)")
+                .hint("authctl mcp install CLIENT -- COMMAND…"));
             }
         };
-        let names = match &arguments.name {
-            Some(name) => vec![name.clone()],
-            None => names,
-        };
-        if let Some(bad) = names.iter().find(|name| !is_server_name(name)) {
+        if let Some(name) = &arguments.name {
+            wanted.names = vec![name.clone()];
+        }
+        if let Some(bad) = wanted.names.iter().find(|name| !is_server_name(name)) {
             let bad = crate::text::clean(bad);
             return Err(CommandError::usage(format!(
                 "{bad:?} is no name for a server: letters, digits, - and _, at most 64"
             )));
         }
-        let url = urls.first().map(|url| (*url).clone());
-        Ok((Self { args, url, names, is_named: arguments.name.is_some() }, clients))
+        Ok((wanted, clients))
+    }
+
+    fn at(context: &Context, arguments: &Arguments, url: &str) -> Result<Self, CommandError> {
+        Ok(Self {
+            args: args_for_url(context.account(), None, arguments, url)?,
+            url: Some(url.to_owned()),
+            login: Some(url.to_owned()),
+            credential: None,
+            names: names_of_url(url)?,
+            is_named: arguments.name.is_some(),
+        })
+    }
+
+    /// A server that has a name here: its address, which finds it also once nothing is stored for it any more.
+    fn known(
+        context: &Context,
+        arguments: &Arguments,
+        known: &server::Server,
+    ) -> Result<Self, CommandError> {
+        let (name, url) = (&known.named.name, &known.url);
+        let account = known.named.account_named.then(|| name.account());
+        let there = server::find(context, url, None)?;
+        let is_found = there.is_some_and(|there| there.provider.id == known.provider.id);
+        let called = (!is_found).then(|| name.provider());
+        let with_account =
+            account.map(|account| as_name(&format!("{}-{account}", name.provider())));
+        let names = [as_name(name.provider())].into_iter().chain(with_account).collect();
+        Ok(Self {
+            args: args_for_url(account, called, arguments, url)?,
+            url: Some(url.clone()),
+            login: Some(name.to_string()),
+            credential: Some(name.clone()),
+            names: with_numbers(names),
+            is_named: arguments.name.is_some(),
+        })
+    }
+
+    fn command(context: &Context, arguments: &Arguments) -> Result<Self, CommandError> {
+        Ok(Self {
+            args: args_for_command(context, arguments)?,
+            url: None,
+            login: None,
+            credential: None,
+            names: names_of_command(arguments),
+            is_named: arguments.name.is_some(),
+        })
+    }
+
+    /// Whether nothing is left to be said of a sign-in.
+    fn is_signed_in(&self, context: &Context) -> bool {
+        let is_stored = |name| matches!(context.store().map(|it| it.entry(name)), Ok(Ok(Some(_))));
+        self.url.is_none() || self.credential.as_ref().is_some_and(is_stored)
     }
 
     fn entry(&self, target: &Target) -> Entry {
@@ -135,25 +188,69 @@ impl Wanted {
     }
 }
 
-/// `mcp`, with the account that the command line names.
-fn begin(context: &Context) -> Vec<String> {
-    let account = context.account().into_iter();
+/// A server as the command line has it.
+enum Typed {
+    Url(String),
+    Known(Box<server::Server>),
+}
+
+/// The clients and the servers among the words. A word that is a client's name is that.
+fn sorted(
+    context: &Context,
+    words: &[String],
+) -> Result<(Vec<McpClient>, Vec<Typed>), CommandError> {
+    let (mut clients, mut servers) = (Vec::new(), Vec::new());
+    for word in words {
+        if word.contains("://") {
+            servers.push(Typed::Url(word.clone()));
+            continue;
+        }
+        match target::client(word) {
+            Ok(client) => clients.push(client),
+            Err(unknown) => {
+                let neither = || {
+                    unknown
+                        .hint("authctl mcp install CLIENT URL  (no MCP server has that name here)")
+                };
+                let server = named_here(context, word)?.ok_or_else(neither)?;
+                servers.push(Typed::Known(Box::new(server)));
+            }
+        }
+    }
+    Ok((clients, servers))
+}
+
+/// The server that has this name here; `None`: nothing has, or it has no address.
+fn named_here(context: &Context, word: &str) -> Result<Option<server::Server>, CommandError> {
+    context.config()?;
+    match server::find(context, word, None) {
+        Ok(server) => Ok(server.filter(|server| !server.url.is_empty())),
+        Err(error) if error.kind() == Kind::Usage => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// `mcp`, with the account that is named.
+fn begin(account: Option<&str>) -> Vec<String> {
+    let account = account.into_iter();
     let account = account.flat_map(|account| ["--account".to_owned(), account.to_owned()]);
     ["mcp".to_owned()].into_iter().chain(account).collect()
 }
 
 fn args_for_url(
-    context: &Context,
+    account: Option<&str>,
+    name: Option<&str>,
     arguments: &Arguments,
     url: &str,
 ) -> Result<Vec<String>, CommandError> {
-    parse_url(url).map_err(|error| CommandError::usage(chain(&error)))?;
+    parse_resource(url).map_err(|error| CommandError::usage(chain(&error)))?;
     refuse_secret_in(url)?;
     if !arguments.with.is_empty() {
         return Err(CommandError::usage("--with is for a command; an address has its own sign-in")
             .hint("authctl mcp install CLIENT URL --account ACCOUNT"));
     }
-    let mut args = begin(context);
+    let mut args = begin(account);
+    args.extend(name.into_iter().flat_map(|name| ["--name".to_owned(), name.to_owned()]));
     for header in &arguments.header {
         args.extend(["--header".to_owned(), checked_header(header)?]);
     }
@@ -233,11 +330,15 @@ fn args_for_command(context: &Context, arguments: &Arguments) -> Result<Vec<Stri
         return Err(CommandError::usage("--header is for an address; a command has --with"));
     }
     handing::parse(context, &arguments.with, &[])?;
+    if arguments.command.first().is_some_and(|program| program.trim().is_empty()) {
+        return Err(CommandError::usage("the command behind -- is empty")
+            .hint("authctl mcp install CLIENT -- COMMAND…"));
+    }
     check_words(context, arguments)?;
     if cfg!(windows) && arguments.command.iter().any(|word| word.contains(' ')) {
         context.ui.warn("some clients tear arguments with blanks apart on Windows");
     }
-    let mut args = begin(context);
+    let mut args = begin(context.account());
     if !arguments.with.is_empty() {
         args.extend(["--with".to_owned(), arguments.with.join(",")]);
     }
@@ -300,7 +401,7 @@ fn plan(
     target: &Target,
     text: Option<&str>,
 ) -> Result<Step, CommandError> {
-    let path = target.path.display();
+    let path = target.shown();
     let wrong = |malformed| CommandError::usage(format!("cannot change {path}: {malformed}"));
     let text = text.unwrap_or_default();
     let layout = target.layout(text);
@@ -324,5 +425,6 @@ fn plan(
     let after = clients::put(layout, text, name, &entry).map_err(wrong)?;
     let mut shown = harmless(&entry);
     shown.extend(wanted.is_named.then(|| name.to_owned()));
+    let after = Some(after);
     Ok(Step { name: name.to_owned(), kind, format: layout.format, after, shown, refusal })
 }

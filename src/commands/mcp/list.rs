@@ -9,7 +9,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::target;
-use crate::clients::{self, Layout, McpClient, Server};
+use crate::clients::{self, Layout, McpClient, Server, Sign};
+use crate::commands::client_file;
 use crate::context::{Context, environment, working_directory};
 use crate::error::CommandError;
 use crate::interact::Interact;
@@ -58,10 +59,12 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         }
     }
     let servers = || files.iter().flat_map(|file| file.servers.as_ref()).flatten();
-    if servers().any(|server| named_keys(server) > 0) {
+    let literals = || servers().flat_map(Server::literals).filter(|it| it.sign.looks_secret());
+    let is_in_address = |sign: &Sign| matches!(sign, Sign::Address { .. });
+    if literals().any(|literal| !is_in_address(&literal.sign)) {
         context.ui.notice("Keys stand in the open. authctl mcp import takes them over.");
     }
-    if servers().any(|server| server.open_addresses() > 0) {
+    if literals().any(|literal| is_in_address(&literal.sign)) {
         context.ui.notice(
             "An address carries a key. Sign in with authctl login and the address without it, and install that.",
         );
@@ -93,7 +96,14 @@ fn find(arguments: &Arguments) -> Result<Vec<File>, CommandError> {
 
 impl File {
     fn read(client: Option<McpClient>, scope: Option<&'static str>, path: PathBuf) -> Self {
-        let servers = match super::read(&path) {
+        let file = match scope {
+            Some("user") => client_file::behind(&path),
+            Some(_) => working_directory()
+                .and_then(|project| client_file::check_inside(&project, &path))
+                .map(|()| path.clone()),
+            None => Ok(path.clone()),
+        };
+        let servers = match file.and_then(|file| client_file::read(&file, &|_| String::new())) {
             Ok(text) => {
                 let text = text.unwrap_or_default();
                 let layout =
@@ -109,13 +119,8 @@ impl File {
     }
 }
 
-/// How many values of a server have the name of a secret, and how many of its addresses carry one.
+/// How many secrets of a server stand in the open.
 fn keys(server: &Server) -> usize {
-    named_keys(server) + server.open_addresses()
-}
-
-/// Those that an import can take over.
-fn named_keys(server: &Server) -> usize {
     server.literals().iter().filter(|literal| literal.sign.looks_secret()).count()
 }
 

@@ -1,7 +1,7 @@
 //! `authctl mcp --listen -- COMMAND`: a local server for clients over HTTP on this computer.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -11,8 +11,7 @@ use clap::Args;
 use serde_json::json;
 use tokio::task::LocalSet;
 
-use super::credentials::quiet;
-use super::outfit::{Plan, Wardrobe};
+use super::outfit::Fitting;
 use crate::commands::parse_time;
 use crate::context::Context;
 use crate::error::{CommandError, Kind};
@@ -64,13 +63,11 @@ pub fn run(
     with: &[String],
     command: &[OsString],
 ) -> Result<ExitCode, CommandError> {
-    let options = quiet(context);
-    let quiet = Context::new(options.clone(), context.command_line);
-    let plan = Plan::new(&quiet, with, command)?;
-    let secret = secret(&quiet, arguments)?;
+    let fitting = Fitting::new(context, "authctl mcp --listen", with, command)?;
+    let secret = secret(&fitting.context, arguments)?;
     let port = arguments.listen.flatten();
     let sockets = Sockets::bind(port).map_err(|error| unbound(port, &error))?;
-    let wardrobe = Wardrobe::open(&quiet, options, plan)?;
+    let wardrobe = fitting.open()?;
     let port = sockets.port();
     announce(context, arguments, port, secret.as_ref())?;
     let front = Front {
@@ -159,5 +156,20 @@ fn announce(
         return Ok(context.ui.data(&format!("{line}\n"))?);
     }
     let header = made.map(|made| format!("Authorization: Bearer {made}\n")).unwrap_or_default();
-    Ok(context.ui.data(&format!("{url}\n{header}"))?)
+    context.ui.data(&format!("{url}\n{header}"))?;
+    if io::stdout().is_terminal() {
+        let entry = entry(&url, secret.map(|_| made.unwrap_or("SECRET")));
+        context.ui.data(&format!("\nAs a server in a client's file:\n  {entry}\n"))?;
+    }
+    context.ui.notice("the command starts when a client comes; Ctrl-C ends it");
+    Ok(())
+}
+
+/// The server as most clients' files have it.
+fn entry(url: &str, secret: Option<&str>) -> serde_json::Value {
+    let mut entry = json!({"type": "http", "url": url});
+    if let Some(secret) = secret {
+        entry["headers"] = json!({"Authorization": format!("Bearer {secret}")});
+    }
+    entry
 }

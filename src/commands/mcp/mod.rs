@@ -15,12 +15,10 @@ mod remove;
 mod target;
 mod wrap;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::client_file;
 use crate::context::Context;
 use crate::error::CommandError;
 
@@ -78,8 +76,4 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         Some(What::Import(arguments)) => import::run(context, arguments),
         None => bridge::run(context, &arguments.bridge),
     }
-}
-
-fn read(path: &Path) -> Result<Option<String>, CommandError> {
-    client_file::read(path, "authctl mcp install --file")
 }

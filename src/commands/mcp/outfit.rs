@@ -1,22 +1,21 @@
 //! The thread that has the store while local servers run: it makes their environments as `exec` would, and has
 //! the person sign in.
 
-use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::bringer::Bringer;
-use super::credentials::trouble;
+use super::credentials::{quiet, trouble};
 use crate::audit::Outcome;
 use crate::commands::environment::{self, Environment, Wanted};
 use crate::commands::handing::{self, Handings};
 use crate::commands::purpose::{Purpose, record_login};
-use crate::context::{Context, Named, Options};
+use crate::context::{Context, Named};
 use crate::error::{CommandError, Kind};
 use crate::forward::{Address, Ask, Bring, Broker, SignInAsk, Trouble};
 use crate::headless::{Browser, Surroundings};
@@ -30,8 +29,13 @@ use crate::text;
 /// Least time that tokens live which are handed to a server.
 const MIN_TTL: Duration = Duration::from_mins(1);
 
+/// How long the first credentials may wait for their server.
+const FRESH: Duration = Duration::from_secs(10);
+
 /// What a server is, and what it gets.
-pub struct Plan {
+struct Plan {
+    /// The command line up to its options, for hints.
+    line: &'static str,
     program: OsString,
     arguments: Vec<OsString>,
     handings: Handings,
@@ -39,8 +43,9 @@ pub struct Plan {
 
 impl Plan {
     /// What was typed, else what the directory's manifest lists.
-    pub fn new(
+    fn new(
         context: &Context,
+        line: &'static str,
         with: &[String],
         command: &[OsString],
     ) -> Result<Self, CommandError> {
@@ -48,49 +53,51 @@ impl Plan {
         let typed = handing::parse(context, with, &[])?;
         launch::check(&program)?;
         let handings = match typed {
-            none if none.is_empty() => Self::unnamed(context, &program),
+            none if none.is_empty() => Self::unnamed(context, line, &program),
             list => Handings { list, manifest: None },
         };
         environment::note_nesting(context);
         let arguments = command.iter().skip(1).cloned().collect();
-        Ok(Self { program, arguments, handings })
+        Ok(Self { line, program, arguments, handings })
     }
 
     /// What is asked for by nobody on the command line. Where that comes to nothing, the server starts all the
     /// same: most of what such servers do needs no credential, and a host does not show why one did not start.
-    fn unnamed(context: &Context, program: &OsStr) -> Handings {
+    fn unnamed(context: &Context, line: &str, program: &OsStr) -> Handings {
         handing::unnamed(context, program, false).unwrap_or_else(|error| {
             Purpose::exec(program).record_failure(context, Outcome::Refused, None, &error);
-            let line = format!("the server starts without a credential: {}", error.message());
-            let hints =
-                error.hints().iter().map(|hint| hint.replace("authctl exec ", "authctl mcp "));
-            context.ui.warn(&hints.fold(line, |line, hint| format!("{line}; {hint}")));
+            let said = format!("the server starts without a credential: {}", error.message());
+            let hints = error.hints().iter().map(|hint| hint.replace("authctl exec", line));
+            context.ui.warn(&hints.fold(said, |said, hint| format!("{said}; {hint}")));
             Handings { list: Vec::new(), manifest: None }
         })
     }
 
-    /// The command with the credentials that work now, said and written down. Where nobody is signed in, the
-    /// server starts without: it may have tools that need nothing.
-    pub fn outfit(&self, context: &Context, want: Want) -> Result<Outfit, CommandError> {
-        let purpose = Purpose::exec(&self.program);
-        let environment = self.gather(context, &purpose, want)?;
-        if !self.handings.list.is_empty() {
-            environment.record(context, &self.handings, &purpose)?;
-            context.ui.notice(&environment.announcement(self.handings.manifest.as_deref()));
-        }
-        Ok(Outfit {
-            ends: environment.ends(),
-            is_lacking: !environment.missing.is_empty(),
-            command: environment.into_command(self.program.clone(), self.arguments.clone()),
-        })
-    }
-
-    fn gather(
+    /// The command with the environment of its credentials, said and written down if it is started in place of
+    /// the one that runs.
+    fn outfit(
         &self,
         context: &Context,
-        purpose: &Purpose,
-        want: Want,
-    ) -> Result<Environment, CommandError> {
+        environment: &Environment,
+        running: Option<&Outfit>,
+    ) -> Result<Outfit, CommandError> {
+        let outfit = Outfit {
+            ends: environment.ends(),
+            is_lacking: !environment.missing.is_empty(),
+            command: environment.clone().into_command(self.program.clone(), self.arguments.clone()),
+        };
+        let is_started = running.is_none_or(|running| outfit.is_better_than(running));
+        if is_started && !self.handings.list.is_empty() {
+            environment.record(context, &self.handings, &Purpose::exec(&self.program))?;
+            context.ui.notice(&environment.announcement(self.handings.manifest.as_deref()));
+        }
+        Ok(outfit)
+    }
+
+    /// The credentials that work now. Where nobody is signed in, the server starts without: it may have tools
+    /// that need nothing.
+    fn gather(&self, context: &Context, want: Want) -> Result<Environment, CommandError> {
+        let purpose = &Purpose::exec(&self.program);
         let wanted = Wanted {
             min_ttl: MIN_TTL,
             force_refresh: want == Want::Renewed,
@@ -112,7 +119,7 @@ impl Plan {
         let mut all = self.handings.list.iter().map(|handing| &handing.named);
         all.clone().find(is_missing).or_else(|| all.next()).ok_or_else(|| {
             CommandError::new(Kind::LoginRequired, "the server got no credential from authctl")
-                .hint("authctl mcp --with NAME -- COMMAND")
+                .hint(format!("{} --with NAME -- COMMAND", self.line))
         })
     }
 
@@ -129,14 +136,41 @@ impl Plan {
     }
 }
 
-/// A wish to the thread.
-type Wish = (Want, oneshot::Sender<Result<Outfit, Trouble>>);
+/// A plan before its first outfit, and where it is made: stdin and stdout are a protocol's or nobody's already, so
+/// that nobody is asked there.
+pub struct Fitting {
+    pub context: Context,
+    plan: Plan,
+}
+
+impl Fitting {
+    /// Mistakes on the command line come to light here. `line` is how the command began, for hints.
+    pub fn new(
+        context: &Context,
+        line: &'static str,
+        with: &[String],
+        command: &[OsString],
+    ) -> Result<Self, CommandError> {
+        let context = Context::new(quiet(context), context.command_line);
+        let plan = Plan::new(&context, line, with, command)?;
+        Ok(Self { context, plan })
+    }
+
+    /// Gets the first credentials, where mistakes still end the command, and starts the threads.
+    pub fn open(self) -> Result<Wardrobe, CommandError> {
+        Wardrobe::open(&self.context, self.plan)
+    }
+}
+
+/// A wish to the thread: for what runs, if anything, and where the answer goes.
+type Wish = (Want, Option<Outfit>, oneshot::Sender<Result<Outfit, Trouble>>);
+
+/// Credentials of a moment ago.
+type First = Option<(Environment, Instant)>;
 
 /// The way to the thread.
 pub struct Wardrobe {
     wishes: mpsc::UnboundedSender<Wish>,
-    /// Made before the first server starts, where mistakes still end the command.
-    first: RefCell<Option<Outfit>>,
     broker: Broker,
     sign_ins: Arc<AtomicUsize>,
     title: String,
@@ -144,30 +178,44 @@ pub struct Wardrobe {
 }
 
 impl Wardrobe {
-    /// Makes the first outfit, and starts the threads.
-    pub fn open(context: &Context, options: Options, plan: Plan) -> Result<Self, CommandError> {
-        let first = plan.outfit(context, Want::Fresh)?;
+    fn open(context: &Context, plan: Plan) -> Result<Self, CommandError> {
+        let first = Some((plan.gather(context, Want::Fresh)?, Instant::now()));
         let (title, login_name) = (plan.title(), plan.login_name());
         let plan = Arc::new(plan);
         let sign_ins = Arc::new(AtomicUsize::new(0));
-        let command_line = context.command_line;
+        let (options, command_line) = (context.options(), context.command_line);
         let (wishes, queue) = mpsc::unbounded_channel();
         let (asks, questions) = mpsc::unbounded_channel();
         let (own, shared) = (options.clone(), Arc::clone(&plan));
-        thread::spawn(move || make_outfits(&Context::new(own, command_line), &shared, queue));
+        thread::spawn(move || {
+            make_outfits(&Context::new(own, command_line), &shared, first, queue);
+        });
         let count = Arc::clone(&sign_ins);
         thread::spawn(move || {
             answer(questions, &plan, &|| Context::new(options.clone(), command_line), &count);
         });
         let broker = Broker::new(asks);
-        Ok(Self { wishes, first: RefCell::new(Some(first)), broker, sign_ins, title, login_name })
+        Ok(Self { wishes, broker, sign_ins, title, login_name })
     }
 }
 
-fn make_outfits(context: &Context, plan: &Plan, mut queue: mpsc::UnboundedReceiver<Wish>) {
+fn make_outfits(
+    context: &Context,
+    plan: &Plan,
+    mut first: First,
+    mut queue: mpsc::UnboundedReceiver<Wish>,
+) {
     signals::leave_to_main_thread();
-    while let Some((want, reply)) = queue.blocking_recv() {
-        let _ = reply.send(plan.outfit(context, want).map_err(|error| trouble(&error)));
+    while let Some((want, running, reply)) = queue.blocking_recv() {
+        let first = first.take().filter(|(_, made)| made.elapsed() < FRESH);
+        let gathered = match first {
+            Some((environment, _)) if want == Want::Fresh => Ok(environment),
+            _ => plan.gather(context, want),
+        };
+        let outfit = gathered
+            .and_then(|environment| plan.outfit(context, &environment, running.as_ref()))
+            .map_err(|error| trouble(&error));
+        let _ = reply.send(outfit);
     }
 }
 
@@ -220,14 +268,11 @@ fn sign_in(
 }
 
 impl Outfitter for Wardrobe {
-    fn outfit(&self, want: Want) -> Pending<'_, Result<Outfit, Trouble>> {
+    fn outfit(&self, want: Want, running: Option<Outfit>) -> Pending<'_, Result<Outfit, Trouble>> {
         Box::pin(async move {
-            if let Some(first) = self.first.take() {
-                return Ok(first);
-            }
             let (reply, answer) = oneshot::channel();
             let gone = || Trouble("authctl is ending".to_owned());
-            self.wishes.send((want, reply)).map_err(|_| gone())?;
+            self.wishes.send((want, running, reply)).map_err(|_| gone())?;
             answer.await.map_err(|_| gone())?
         })
     }

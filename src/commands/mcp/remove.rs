@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::change::{self, Change, Manner, Planning, Step, harmless};
 use super::target::{self, Target, Where};
-use crate::clients;
+use crate::clients::{self, Server};
 use crate::commands::{client_file, complete};
 use crate::context::Context;
 use crate::error::CommandError;
@@ -42,7 +42,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     let targets = target::targets(context, &named, &arguments.place)?;
     let found = std::cell::Cell::new(false);
     let plan = |target: &Target, text: Option<&str>| {
-        let step = plan(name, arguments.force, target, text)?;
+        let step = plan(context, name, arguments.force, target, text)?;
         found.set(found.get() || step.is_some());
         Ok(step)
     };
@@ -60,7 +60,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
 fn with_the_server(targets: &[Target], plan: &Planning<'_>) -> Result<Vec<Target>, CommandError> {
     let mut found = Vec::new();
     for target in targets {
-        let text = super::read(&target.path)?;
+        let text = target.read()?;
         if plan(target, text.as_deref())?.is_some() {
             found.push(target.clone());
         }
@@ -69,12 +69,13 @@ fn with_the_server(targets: &[Target], plan: &Planning<'_>) -> Result<Vec<Target
 }
 
 fn plan(
+    context: &Context,
     name: &str,
     force: bool,
     target: &Target,
     text: Option<&str>,
 ) -> Result<Option<Step>, CommandError> {
-    let path = target.path.display();
+    let path = target.shown();
     let wrong = |malformed| CommandError::usage(format!("cannot change {path}: {malformed}"));
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
     let layout = target.layout(text);
@@ -86,10 +87,47 @@ fn plan(
         CommandError::usage(format!("the server {name} in {path} does not go through authctl"))
             .hint("the same with --force")
     });
-    let with_table = clients::is_settings(&target.path);
-    let after = clients::take_out(layout.format, text, &at, with_table).map_err(wrong)?;
+    let after = without(context, target, text, &server)?;
     let entry = server.entry().filter(|entry| entry.through().is_some());
     let shown = entry.as_ref().map(harmless).unwrap_or_default();
     let (name, kind, format) = (name.to_owned(), Change::Removed, layout.format);
     Ok(Some(Step { name, kind, format, after, shown, refusal }))
+}
+
+/// The text without a server. What it was before an install, byte for byte, where nothing else has changed since; no
+/// file at all where there was none.
+fn without(
+    context: &Context,
+    target: &Target,
+    text: &str,
+    server: &Server,
+) -> Result<Option<String>, CommandError> {
+    let layout = target.layout(text);
+    let earlier = client_file::earlier(context, &target.file)?;
+    let is_undone = |before: &&String| clients::is_put(layout, before, server, text);
+    if let Some(before) = earlier.iter().find(is_undone) {
+        return Ok(Some(before.clone()));
+    }
+    let is_made = |text: &String| match &clients::servers(layout.format, text).unwrap_or_default()[..]
+    {
+        [only] => clients::is_put(layout, "", only, text),
+        _ => false,
+    };
+    if clients::is_put(layout, "", server, text) && earlier.last().is_none_or(is_made) {
+        // A link stays, and leads to a file.
+        return Ok((target.path != target.file).then(String::new));
+    }
+    let has_server = |before: &&String| {
+        let servers = clients::servers(layout.format, before).unwrap_or_default();
+        servers.iter().any(|other| other.at == server.at)
+    };
+    // A table that was there before the server stays.
+    let with_table = match earlier.iter().find(|before| !has_server(before)) {
+        Some(before) => !clients::has_table(layout, before),
+        None => clients::is_settings(&target.path),
+    };
+    let after = clients::take_out(layout.format, text, &server.at, with_table);
+    after.map(Some).map_err(|malformed| {
+        CommandError::usage(format!("cannot change {}: {malformed}", target.shown()))
+    })
 }

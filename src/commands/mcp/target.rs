@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use crate::clients::{Layout, Machine, McpClient};
+use crate::commands::client_file;
 use crate::commands::import::this_machine;
 use crate::context::{Context, working_directory};
 use crate::error::{CommandError, Kind};
@@ -36,16 +37,52 @@ impl Where {
 pub struct Target {
     pub client: Option<McpClient>,
     pub is_project: bool,
+    /// As the client knows it.
     pub path: PathBuf,
+    /// Where the links of a person's own file lead; else the same.
+    pub file: PathBuf,
 }
 
 impl Target {
+    fn plain(client: Option<McpClient>, is_project: bool, path: PathBuf) -> Self {
+        Self { client, is_project, file: path.clone(), path }
+    }
+
     /// How the file is written, where `text` is what is in it.
     pub fn layout(&self, text: &str) -> Layout {
         match self.client {
             Some(client) => client.layout(),
             None => Layout::of_file(&self.path, text),
         }
+    }
+
+    /// What is in it.
+    pub fn read(&self) -> Result<Option<String>, CommandError> {
+        let text = client_file::read(&self.file, &|behind| self.instead(behind));
+        text.map_err(|error| match std::fs::metadata(&self.file) {
+            Ok(metadata) if metadata.is_file() && metadata.len() > client_file::LIMIT => {
+                error.hint("authctl mcp install --file entry.json …  (an entry to copy by hand)")
+            }
+            _ => error,
+        })
+    }
+
+    /// What to do about a link that is not followed: the file behind it is named, if its form is to be seen there.
+    fn instead(&self, behind: &Path) -> String {
+        let (path, file) = (self.path.display(), behind.display());
+        let text = std::fs::read_to_string(behind).unwrap_or_default();
+        match self.client {
+            _ if Layout::of_file(behind, &text) != self.layout(&text) => {
+                format!("rm {path} && cp {file} {path}  (a file of its own in the link's place)")
+            }
+            Some(client) => format!("the same with --file {file} in place of {}", client.id()),
+            None => format!("the same with --file {file}"),
+        }
+    }
+
+    /// The path for people.
+    pub fn shown(&self) -> String {
+        client_file::shown(&self.path, &self.file)
     }
 
     pub fn scope(&self) -> Option<&'static str> {
@@ -79,18 +116,17 @@ pub fn targets(
     let mut targets = Vec::new();
     for client in clients {
         match of_client(client, &machine, place.project)? {
-            Some(target) if !targets.contains(&target) => targets.push(target),
+            // Links of two clients may lead to one file.
+            Some(target) if !targets.iter().any(|other: &Target| other.file == target.file) => {
+                targets.push(target);
+            }
             None if !place.all => return Err(no_project_file(client)),
             _ => {}
         }
     }
     place.file.iter().try_for_each(|path| check(path))?;
     let named = place.file.iter();
-    targets.extend(named.map(|path| Target {
-        client: None,
-        is_project: place.project,
-        path: path.clone(),
-    }));
+    targets.extend(named.map(|path| Target::plain(None, place.project, path.clone())));
     if targets.is_empty() {
         return Err(CommandError::usage("none of the known clients is on this machine"));
     }
@@ -126,11 +162,14 @@ fn of_client(
 ) -> Result<Option<Target>, CommandError> {
     if project {
         let Some(file) = client.project_file() else { return Ok(None) };
-        let path = working_directory()?.join(file);
-        return Ok(Some(Target { client: Some(client), is_project: true, path }));
+        let project = working_directory()?;
+        let path = project.join(file);
+        client_file::check_inside(&project, &path)?;
+        return Ok(Some(Target::plain(Some(client), true, path)));
     }
     let path = user_file(client, machine);
-    Ok(Some(Target { client: Some(client), is_project: false, path }))
+    let file = client_file::behind(&path)?;
+    Ok(Some(Target { client: Some(client), is_project: false, path, file }))
 }
 
 /// The file that is there; else the one that the client would look for.

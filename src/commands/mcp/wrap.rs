@@ -9,12 +9,12 @@ use std::rc::Rc;
 
 use tokio::task::LocalSet;
 
-use super::credentials::quiet;
-use super::outfit::{Plan, Wardrobe};
+use super::outfit::Fitting;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::launch::{Ending, Exit};
 use crate::mcp::{self, Child, Settings, Shared};
+use crate::signals::Asked;
 
 pub fn run(
     context: &Context,
@@ -22,27 +22,38 @@ pub fn run(
     with: &[String],
     command: &[OsString],
 ) -> Result<ExitCode, CommandError> {
-    // stdin and stdout are the protocol's already.
-    let options = quiet(context);
-    let quiet = Context::new(options.clone(), context.command_line);
-    let plan = Plan::new(&quiet, with, command)?;
-    let wardrobe = Wardrobe::open(&quiet, options, plan)?;
+    let wardrobe = Fitting::new(context, "authctl mcp", with, command)?.open()?;
     let child = Child::new(Rc::new(wardrobe));
-    let ended = context.http.block_on(LocalSet::new().run_until(serve(&child, settings)));
+    let asked = Rc::new(Cell::new(None));
+    let served = serve(&child, settings, asked.clone());
+    let ended = context.http.block_on(LocalSet::new().run_until(served));
     let exit = ended?;
+    #[cfg(unix)]
+    if let Some(Asked::By(number)) = asked.get() {
+        return Ok(Exit::Signal(number).leave());
+    }
     Ok(exit.unwrap_or(Exit::Code(0)).leave())
 }
 
-/// Serves until host or server has gone, or a signal comes; then the server has gone in any case. How it left,
-/// if it was ever started.
-async fn serve(child: &Rc<Child>, settings: Settings) -> io::Result<Option<Exit>> {
-    let how = Rc::new(Cell::new(Ending::Closed));
-    let noting = how.clone();
-    tokio::task::spawn_local(async move {
-        crate::signals::asked_to_end().await;
-        noting.set(Ending::Terminated);
-    });
+/// Serves until host or server has gone, or a signal comes, which is noted; then the server has gone in any
+/// case. How it left, if it was ever started.
+async fn serve(
+    child: &Rc<Child>,
+    settings: Settings,
+    asked: Rc<Cell<Option<Asked>>>,
+) -> io::Result<Option<Exit>> {
+    tokio::task::spawn_local(hurry(child.clone(), asked.clone()));
     let served = mcp::serve(Rc::new(Shared(child.clone())), settings).await;
-    let exit = child.end(how.get()).await;
+    let how = if asked.get().is_some() { Ending::Terminated } else { Ending::Closed };
+    let exit = child.end(how).await;
     served.map(|()| exit)
+}
+
+/// Each signal takes the server a step nearer to its end.
+async fn hurry(child: Rc<Child>, asked: Rc<Cell<Option<Asked>>>) {
+    loop {
+        let by = crate::signals::asked_to_end().await;
+        asked.set(asked.get().or(Some(by)));
+        child.hurry();
+    }
 }

@@ -14,7 +14,7 @@ use crate::config::{self, Edit, Source};
 use crate::context::Context;
 use crate::credential::is_part;
 use crate::error::{CommandError, Kind, chain};
-use crate::http::parse_url;
+use crate::http::parse_resource;
 use crate::interact::Interact;
 use crate::oauth;
 
@@ -137,8 +137,12 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     if !arguments.dry_run {
         super::refuse_agents(context)?;
     }
-    let url = arguments.target.contains("://").then(|| parse_url(&arguments.target)).transpose();
-    let url = url.map_err(|error| CommandError::usage(chain(&error)))?;
+    let target = &arguments.target;
+    let url = target
+        .contains("://")
+        .then(|| parse_resource(target))
+        .transpose()
+        .map_err(|error| CommandError::usage(chain(&error)))?;
     let id = name(context, arguments, url.as_ref())?;
     let replaces = refuse_existing(context, arguments, url.as_ref(), &id)?;
     let mut described = Described::new(arguments);

@@ -78,13 +78,13 @@ fn environment(
         let Some(loan) = loans.iter().find(|loan| loan.named.name == handing.named.name) else {
             continue;
         };
-        if let Some((variable, value)) = lend::stand_in(loan, handing)? {
+        if let Some((variable, value)) = lend::stand_in(loan, handing) {
             environment.put(handing, &variable, value)?;
         }
         environment.withhold(loan.provider.variables());
     }
     let mut led: BTreeSet<String> = BTreeSet::new();
-    for loan in loans {
+    for loan in loans.iter().filter(|loan| !loan.is_companion) {
         if let Some(held) = &loan.held {
             environment.note_lent(loan.name(), &held.id);
         }

@@ -122,7 +122,7 @@ fn held(
     let provider = context.provider(&named.name)?;
     let resolved = given::resolve(context, named, provider, min_ttl, force_refresh, None)?;
     let scheme = scheme_of(provider, &named.name, &resolved.credential)?.clone();
-    Ok(Held { scheme, credential: resolved.credential, id: resolved.id })
+    Ok(Held { scheme, credential: resolved.credential, id: resolved.id, entry: None })
 }
 
 fn trouble(error: &CommandError) -> Trouble {

@@ -1,23 +1,23 @@
 //! What a proxy lends: each credential once, found before the first request, with the secret that stands for
 //! it, the paths that lead to its servers, and the variables of a child.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
 use super::desk::{self, Seat};
-use crate::commands::handing::{Form, Handing, Handings};
+use crate::commands::handing::{self, Handing, Handings};
 use crate::commands::purpose::Purpose;
-use crate::config::Provider;
+use crate::config::{Provider, ProxyRule};
 use crate::context::{Context, Named, Options};
 use crate::credential::Name;
 use crate::error::{CommandError, Kind};
-use crate::forward::{Ask, Broker, Held, Source};
+use crate::forward::{Ask, Broker, Form, Held, Injection, Source};
 use crate::inject;
 use crate::interact::Interact;
-use crate::proxy::{self, Authority, Lent, Route, Upstream};
+use crate::proxy::{self, Authority, Lent, Route, Rules, Upstream};
 use crate::secret::Secret;
 
 /// A credential as it goes to the thread of the proxy.
@@ -28,15 +28,16 @@ pub struct Loan {
     pub held: Option<Arc<Held>>,
     /// What its program has in its place.
     pub placeholder: Secret,
+    pub rule: ProxyRule,
+    /// It goes along with requests of others, and has none of its own.
+    pub is_companion: bool,
     asks: mpsc::UnboundedSender<Ask>,
 }
 
 impl Loan {
-    /// What serves requests; on the thread that does.
-    pub fn lent(&self) -> Lent {
-        let broker = Broker::holding(self.asks.clone(), self.held.clone());
-        let source = Rc::new(Source::new(broker));
-        Lent::new(self.named.name.to_string(), self.provider.clone(), source)
+    /// Where requests get it; on the thread that serves them.
+    fn source(&self) -> Rc<Source> {
+        Rc::new(Source::new(Broker::holding(self.asks.clone(), self.held.clone())))
     }
 
     pub fn name(&self) -> &Name {
@@ -62,31 +63,66 @@ pub fn loans(
     missing: Missing,
 ) -> Result<Vec<Loan>, CommandError> {
     let mut loans: Vec<Loan> = Vec::new();
-    for handing in &handings.list {
-        let named = &handing.named;
-        if loans.iter().any(|loan| loan.named.name == named.name) {
-            continue;
-        }
+    let make = |named: &Named, is_companion| -> Result<Loan, CommandError> {
         let provider = context.provider(&named.name)?.clone();
         purpose.confirm(context, &named.name, &provider)?;
-        let held = match desk::living(context, named) {
-            Ok(held) => Some(Arc::new(held)),
-            Err(error) if missing == Missing::Said && error.kind() == Kind::LoginRequired => {
-                let name = &named.name;
-                context.ui.warn(&format!(
-                    "nobody is signed in to {name}: requests go on without a credential; authctl login {name}"
-                ));
-                None
-            }
-            Err(error) => return Err(error),
-        };
+        let held = find(context, named, missing)?;
         let command_line = context.command_line;
         let seat = Seat { options: options.clone(), command_line, named: named.clone() };
-        let asks = desk::start(seat);
-        let placeholder = placeholder(held.as_deref());
-        loans.push(Loan { named: named.clone(), provider, held, placeholder, asks });
+        let (asks, placeholder) = (desk::start(seat), placeholder(held.as_deref()));
+        let rule = context.config()?.proxy(&named.name);
+        let named = named.clone();
+        Ok(Loan { named, provider, held, placeholder, rule, is_companion, asks })
+    };
+    for handing in &handings.list {
+        if !loans.iter().any(|loan| loan.named.name == handing.named.name) {
+            loans.push(make(&handing.named, false)?);
+        }
+    }
+    let companions: BTreeSet<Name> =
+        loans.iter().flat_map(|loan| loan.rule.secret_headers.values().cloned()).collect();
+    for name in companions {
+        loans.push(make(&Named { name, account_named: true }, true)?);
     }
     Ok(loans)
+}
+
+fn find(
+    context: &Context,
+    named: &Named,
+    missing: Missing,
+) -> Result<Option<Arc<Held>>, CommandError> {
+    match desk::living(context, named) {
+        Ok(held) => Ok(Some(Arc::new(held))),
+        Err(error) if missing == Missing::Said && error.kind() == Kind::LoginRequired => {
+            let name = &named.name;
+            context.ui.warn(&format!(
+                "nobody is signed in to {name}: requests go on without a credential; authctl login {name}"
+            ));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What serves requests; on the thread that does.
+pub fn lent(loans: &[Loan]) -> Vec<Rc<Lent>> {
+    let sources: BTreeMap<&Name, Rc<Source>> =
+        loans.iter().map(|loan| (loan.name(), loan.source())).collect();
+    let own = loans.iter().filter(|loan| !loan.is_companion);
+    let lend = |loan: &Loan| {
+        let further = loan.rule.secret_headers.iter().filter_map(|(header, name)| {
+            let form = Form::Header(header.parse().ok()?);
+            Some(Injection { source: sources.get(name)?.clone(), form })
+        });
+        let source = sources[loan.name()].clone();
+        let mut lent = Lent::new(loan.name().to_string(), loan.provider.clone(), source);
+        lent.rules = Rules::new(&loan.rule);
+        lent.further = further.collect();
+        lent.id_header = loan.rule.id_header.as_ref().and_then(|header| header.parse().ok());
+        Rc::new(lent)
+    };
+    own.map(lend).collect()
 }
 
 /// In the shape of the real one, since some programs look at it before they send it.
@@ -124,31 +160,31 @@ fn names(known: &str, host: &str) -> bool {
 /// The paths that lead to the servers of the credentials.
 pub fn routes(loans: &[Loan]) -> Vec<Route> {
     let mut routes = Vec::new();
-    for (credential, loan) in loans.iter().enumerate() {
+    for (credential, loan) in loans.iter().filter(|loan| !loan.is_companion).enumerate() {
         let name = loan.name().to_string();
-        let mut add = |name: String, url: Option<&String>, is_mcp| {
+        let mut add = |name: String, url: Option<&String>| {
             if let Some(upstream) = url.and_then(|url| Upstream::parse(url)) {
-                routes.push(Route { name, credential, upstream, is_mcp });
+                routes.push(Route { name, credential, upstream });
             }
         };
         let (base, mcp) = (loan.provider.base_url.as_ref(), loan.provider.mcp_url.as_ref());
-        add(name.clone(), base, false);
+        add(name.clone(), base);
         if base.is_none() {
-            add(name.clone(), mcp, true);
+            add(name.clone(), mcp);
         }
-        add(format!("{name}+mcp"), mcp, true);
+        add(format!("{name}+mcp"), mcp);
     }
     routes
 }
 
 /// The variable of a handing and the placeholder in it; `None` where its programs read none.
-pub fn stand_in(loan: &Loan, handing: &Handing) -> Result<Option<(String, Secret)>, CommandError> {
-    let Some(held) = &loan.held else { return Ok(None) };
+pub fn stand_in(loan: &Loan, handing: &Handing) -> Option<(String, Secret)> {
+    let held = loan.held.as_ref()?;
     let first = held.scheme.variables.first().map(String::as_str);
-    let Some(variable) = handing.form.variable().or(first) else { return Ok(None) };
+    let variable = handing.form.variable().or(first)?;
     let value = match &handing.form {
-        Form::Header(_) => inject::header_with(&held.scheme, &loan.placeholder),
+        handing::Form::Header(_) => inject::header_with(&held.scheme, &loan.placeholder),
         _ => loan.placeholder.clone(),
     };
-    Ok(Some((variable.to_owned(), value)))
+    Some((variable.to_owned(), value))
 }

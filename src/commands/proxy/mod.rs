@@ -2,7 +2,7 @@
 //! from where they go on with the credential.
 
 mod bundle;
-pub mod child;
+mod child;
 mod desk;
 mod lend;
 mod serve;
@@ -24,6 +24,7 @@ use crate::proxy::{Bundle, Route};
 use crate::secret::Secret;
 use crate::signals;
 use crate::ui::Manner;
+pub use child::{Wish, run as run_child};
 use lend::Missing;
 use serve::{Running, Start};
 
@@ -132,14 +133,12 @@ fn announce(
         });
         return Ok(context.ui.data(&format!("{line}\n"))?);
     }
-    let mut text = String::new();
-    for (url, upstream) in lines {
-        text.push_str(&format!("{url} is {upstream}\n"));
-    }
-    text.push_str(&format!("Authorization: Bearer {key}\n"));
-    text.push_str(&format!("HTTPS_PROXY={}\n", bundle::proxy_url(port, &Secret::new(key))));
-    for (variable, file) in bundle.variables().iter().filter(|(name, _)| *name == "SSL_CERT_FILE") {
-        text.push_str(&format!("{variable}={}\n", file.display()));
-    }
+    let mut text: Vec<String> =
+        lines.map(|(url, upstream)| format!("{url} is {upstream}")).collect();
+    text.push(format!("Authorization: Bearer {key}"));
+    text.push(format!("HTTPS_PROXY={}", bundle::proxy_url(port, &Secret::new(key))));
+    let roots = bundle.variables().iter().filter(|(name, _)| *name == "SSL_CERT_FILE");
+    text.extend(roots.map(|(variable, file)| format!("{variable}={}", file.display())));
+    let text = format!("{}\n", text.join("\n"));
     Ok(context.ui.data(&text)?)
 }

@@ -2,15 +2,13 @@
 
 use std::io;
 use std::rc::Rc;
-use std::sync::mpsc::SyncSender;
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
 use super::lend::{self, Loan};
-use super::watch::{Reporter, Scribe};
-use crate::audit::Entry;
+use super::watch::{Lines, Reporter, Scribe};
 use crate::context::{Context, Options};
 use crate::error::{CommandError, Kind};
 use crate::listen::Sockets;
@@ -71,7 +69,7 @@ impl Running {
 fn serve(
     start: Start,
     sockets: Sockets,
-    lines: SyncSender<Entry>,
+    lines: Lines,
     ended: oneshot::Receiver<()>,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -84,7 +82,7 @@ fn serve(
         let context = Context::new(start.options.clone(), start.command_line);
         let reporter = Reporter::new(context, lines, start.program.clone());
         let plan = plan(&start);
-        let proxy = Rc::new(Proxy::new(port, plan, start.authority, Box::new(reporter)));
+        let proxy = Rc::new(Proxy::new(port, plan, start.authority, Rc::new(reporter)));
         tokio::select! {
             failed = proxy.serve(sockets) => failed.map(|never| match never {}),
             _ = ended => Ok(()),
@@ -99,11 +97,12 @@ fn serve(
 fn plan(start: &Start) -> Plan {
     let mut session = Session::default();
     session.add(&start.key, Pass::All);
-    for (index, loan) in start.loans.iter().enumerate() {
+    let own = start.loans.iter().filter(|loan| !loan.is_companion);
+    for (index, loan) in own.enumerate() {
         session.add(&loan.placeholder, Pass::One(index));
     }
     Plan {
-        credentials: start.loans.iter().map(Loan::lent).collect(),
+        credentials: lend::lent(&start.loans),
         routes: lend::routes(&start.loans),
         session,
         takes_secret_in_path: start.takes_secret_in_path,

@@ -3,45 +3,63 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::sync::mpsc::{self, SyncSender, TrySendError};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use hyper::{StatusCode, Uri};
+use tokio::task::spawn_local;
+use tokio::time::sleep;
 
 use crate::audit::{Entry, Event, Outcome};
 use crate::context::{Context, Options};
 use crate::interact::Interact;
-use crate::proxy::{Passed, Refusal, Watch};
+use crate::login_signal::Signal;
+use crate::proxy::{Lent, Passed, Refusal, Watch};
 use crate::signals;
+use crate::text;
 
-/// Lines that wait for the disk; further ones are dropped, and that is said.
-const WAITING: usize = 20_000;
-/// Lines of one write.
-const BATCH: usize = 500;
+/// How long a line waits for others that are written with it.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Lines that wait for the disk; further ones are lost, and that is said.
+const WAITING: usize = 50_000;
 /// Different problems that are said before the rest is left to the log.
 const MOST_SAID: usize = 50;
 
 /// Writes the log while a proxy runs.
 pub struct Scribe {
-    lines: SyncSender<Entry>,
+    lines: Lines,
     thread: JoinHandle<()>,
+}
+
+/// The way to the thread that writes: many lines at once, since waking it costs as much as a request.
+#[derive(Clone)]
+pub struct Lines {
+    send: mpsc::Sender<Vec<Entry>>,
+    /// Lines on their way.
+    waiting: Arc<AtomicUsize>,
 }
 
 impl Scribe {
     pub fn start(options: Options, command_line: fn() -> clap::Command) -> Self {
-        let (lines, queue) = mpsc::sync_channel::<Entry>(WAITING);
+        let (send, queue) = mpsc::channel::<Vec<Entry>>();
+        let lines = Lines { send, waiting: Arc::default() };
+        let waiting = lines.waiting.clone();
         let thread = thread::spawn(move || {
             signals::leave_to_main_thread();
             let context = Context::new(options, command_line);
-            while let Ok(first) = queue.recv() {
-                let more = queue.try_iter().take(BATCH - 1);
-                context.record_all(std::iter::once(first).chain(more).collect());
+            for entries in queue {
+                waiting.fetch_sub(entries.len(), Ordering::Relaxed);
+                context.record_all(entries);
             }
         });
         Self { lines, thread }
     }
 
-    pub fn lines(&self) -> SyncSender<Entry> {
+    pub fn lines(&self) -> Lines {
         self.lines.clone()
     }
 
@@ -56,18 +74,57 @@ impl Scribe {
 /// What the proxy's thread tells.
 pub struct Reporter {
     context: Context,
-    lines: SyncSender<Entry>,
+    pages: Rc<Pages>,
     program: Option<String>,
     said: RefCell<BTreeSet<String>>,
 }
 
+/// Lines that wait for each other.
+struct Pages {
+    lines: Lines,
+    open: RefCell<Vec<Entry>>,
+}
+
+impl Pages {
+    /// Whether there was room.
+    fn add(self: &Rc<Self>, entry: Entry) -> bool {
+        let mut open = self.open.borrow_mut();
+        if self.lines.waiting.load(Ordering::Relaxed) + open.len() >= WAITING {
+            return false;
+        }
+        open.push(entry);
+        if open.len() == 1 {
+            let pages = self.clone();
+            spawn_local(async move {
+                sleep(PAUSE).await;
+                pages.turn();
+            });
+        }
+        true
+    }
+
+    fn turn(&self) {
+        let full = std::mem::take(&mut *self.open.borrow_mut());
+        self.lines.waiting.fetch_add(full.len(), Ordering::Relaxed);
+        // The thread outlives its senders.
+        let _ = self.lines.send.send(full);
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        self.turn();
+    }
+}
+
 impl Reporter {
-    pub fn new(context: Context, lines: SyncSender<Entry>, program: Option<String>) -> Self {
-        Self { context, lines, program, said: RefCell::default() }
+    pub fn new(context: Context, lines: Lines, program: Option<String>) -> Self {
+        let pages = Rc::new(Pages { lines, open: RefCell::default() });
+        Self { context, pages, program, said: RefCell::default() }
     }
 
     fn note(&self, entry: Entry) {
-        if let Err(TrySendError::Full(_)) = self.lines.try_send(entry) {
+        if !self.pages.add(entry) {
             self.say("the audit log is behind: lines of it are lost");
         }
     }
@@ -102,6 +159,26 @@ impl Watch for Reporter {
             program: self.program.clone(),
             ..Entry::new(Event::Proxy, Outcome::Done)
         });
+    }
+
+    fn signalled(&self, credential: &Lent, was_presented: bool, signal: &Signal) {
+        let name = &credential.name;
+        let what = match signal {
+            Signal::Missing(_) | Signal::Rejected(..) if was_presented => {
+                format!("a server refused the credential {name}; authctl login {name}")
+            }
+            Signal::Missing(_) | Signal::Rejected(..) => {
+                format!(
+                    "a server wants a sign-in, and nobody is signed in to {name}; authctl login {name}"
+                )
+            }
+            Signal::ScopeNeeded(demand) => {
+                let scopes = text::clean_to(&demand.scopes.join(","), 500);
+                format!("a server wants more of {name}; authctl login {name} --scope {scopes}")
+            }
+            Signal::Follow(_) | Signal::Hint(_) | Signal::Nothing => return,
+        };
+        self.say(&what);
     }
 
     fn unbelieved(&self, host: &str) {

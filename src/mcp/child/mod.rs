@@ -1,23 +1,27 @@
 //! A server on stdio that has its credentials in its environment. It is started anew when they are about to
 //! end, were refused, or when somebody signed in; whoever speaks to it does not notice.
 
+mod lines;
+mod link;
 mod process;
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{RwLock, watch};
+use tokio::sync::{RwLock, mpsc, watch};
 use tokio::time::{Instant, timeout};
 use url::Url;
 
+pub use link::Shared;
 use process::{Process, say};
 
-use super::era::{Connected, Hello};
-use super::{Failure, Link, Pending, Server, Sink};
+use super::meta::SUBSCRIPTION_ID;
+use super::{Era, Failure, Pending, Sink};
 use crate::forward::{Broker, Trouble};
-use crate::jsonrpc::Message;
+use crate::jsonrpc::{Id, Kind, Message};
 use crate::launch::{self, Ending, Exit};
 use crate::login_signal::{Signal, of_message};
 
@@ -41,6 +45,12 @@ pub struct Outfit {
 }
 
 impl Outfit {
+    /// Whether it is worth a start in place of another one.
+    pub fn is_better_than(&self, other: &Self) -> bool {
+        let loses = self.is_lacking && !other.is_lacking;
+        !loses && !self.is_like(other)
+    }
+
     /// Whether both have the same credentials.
     fn is_like(&self, other: &Self) -> bool {
         let values = |outfit: &Self| -> Vec<(String, String)> {
@@ -62,7 +72,9 @@ pub enum Want {
 
 /// Where servers get their credentials.
 pub trait Outfitter {
-    fn outfit(&self, want: Want) -> Pending<'_, Result<Outfit, Trouble>>;
+    /// What a server is started with, written down as handed over if it is better than what the one has that
+    /// runs.
+    fn outfit(&self, want: Want, running: Option<Outfit>) -> Pending<'_, Result<Outfit, Trouble>>;
 
     /// How many sign-ins this process has brought to a good end.
     fn sign_ins(&self) -> usize;
@@ -79,6 +91,12 @@ pub trait Outfitter {
 pub struct Child {
     outfitter: Rc<dyn Outfitter>,
     sink: RefCell<Option<Sink>>,
+    /// Where the news of an open `subscriptions/listen` go.
+    listeners: RefCell<HashMap<Id, mpsc::UnboundedSender<Message>>>,
+    /// As it turned out when it was started for its host.
+    era: Cell<Option<Era>>,
+    /// A process whose end says no more than that it did not understand a question.
+    forgiven: RefCell<Option<Rc<Process>>>,
     /// The host's `initialize` and the notification after it, for the next start.
     hello: RefCell<Option<Message>>,
     initialized: RefCell<Option<Message>>,
@@ -121,6 +139,9 @@ impl Child {
         Rc::new(Self {
             outfitter,
             sink: RefCell::default(),
+            listeners: RefCell::default(),
+            era: Cell::default(),
+            forgiven: RefCell::default(),
             hello: RefCell::default(),
             initialized: RefCell::default(),
             running: RefCell::default(),
@@ -131,6 +152,11 @@ impl Child {
             exit: watch::Sender::new(None),
             url: Url::parse("about:blank").unwrap_or_else(|_| unreachable!("a constant URL")),
         })
+    }
+
+    /// Which revisions the server speaks, as far as its host had to find out.
+    pub fn era(&self) -> Option<Era> {
+        self.era.get()
     }
 
     /// How the server left by itself.
@@ -146,12 +172,21 @@ impl Child {
         Some(running.process.end(how).await)
     }
 
+    /// Has it end at once, and the second time by force.
+    pub fn hurry(&self) {
+        if let Some(running) = self.running() {
+            running.process.hurry();
+        }
+    }
+
     // ------------------------------------------------------------------------------------ starting
 
     /// Credentials, and the count of sign-ins that they may come from.
     async fn outfit(&self, want: Want) -> Result<Outfit, Trouble> {
         self.counted.set(self.outfitter.sign_ins());
-        self.outfitter.outfit(want).await
+        let running = self.running();
+        let running = running.filter(|it| !it.process.is_over() || it.ended_for_want());
+        self.outfitter.outfit(want, running.map(|running| (*running.outfit).clone())).await
     }
 
     /// Starts the server with `outfit`, in place of the one that runs; gives its answer to `initialize`.
@@ -160,8 +195,13 @@ impl Child {
         if let Some(before) = before {
             before.process.end(Ending::Closed).await;
         }
-        let sink = self.sink.borrow().clone().unwrap_or_else(|| Rc::new(|_| {}));
-        let process = Process::start(&outfit.command, sink)
+        let heard = Rc::downgrade(self);
+        let sink = move |message| {
+            if let Some(child) = heard.upgrade() {
+                child.hear(message);
+            }
+        };
+        let process = Process::start(&outfit.command, Rc::new(sink))
             .map_err(|error| Failure::failed(error.to_string()))?;
         let running = Running {
             process: process.clone(),
@@ -182,9 +222,37 @@ impl Child {
         if let Some(running) = &*running
             && Rc::ptr_eq(&running.process, &process)
             && !running.ended_for_want()
+            && !self.is_forgiven(&process)
         {
+            if !process.was_told() {
+                say(&process.ended().text());
+            }
             self.exit.send_replace(Some(exit));
         }
+    }
+
+    fn is_forgiven(&self, process: &Rc<Process>) -> bool {
+        self.forgiven.borrow().as_ref().is_some_and(|forgiven| Rc::ptr_eq(forgiven, process))
+    }
+
+    /// What the server says by itself goes to the stream that it belongs to, else to the host.
+    fn hear(&self, message: Message) {
+        let listener = self.listener(&message);
+        let sink = self.sink.borrow().clone();
+        match (listener, sink) {
+            (Some(listener), _) => drop(listener.send(message)),
+            (None, Some(sink)) => sink(message),
+            (None, None) => {}
+        }
+    }
+
+    fn listener(&self, message: &Message) -> Option<mpsc::UnboundedSender<Message>> {
+        let listeners = self.listeners.borrow();
+        if listeners.is_empty() || !matches!(message.kind(), Kind::Notification { .. }) {
+            return None;
+        }
+        let id = Id::of(&message.member("params")["_meta"][SUBSCRIPTION_ID])?;
+        listeners.get(&id).cloned()
     }
 
     async fn shake_hands(&self, running: &Running) -> Result<Option<Message>, Failure> {
@@ -259,10 +327,7 @@ impl Child {
     }
 
     fn is_better(&self, outfit: &Outfit) -> bool {
-        self.running().is_none_or(|running| {
-            let loses = outfit.is_lacking && !running.outfit.is_lacking;
-            !loses && !running.outfit.is_like(outfit)
-        })
+        self.running().is_none_or(|running| outfit.is_better_than(&running.outfit))
     }
 
     /// After the server refused its credentials: whether it was started anew with others. Once for credentials
@@ -357,76 +422,4 @@ fn renewal(ends: Timestamp) -> Timestamp {
 /// A request that is answered when it is over (MCP 2026-07-28, subscriptions).
 fn is_stream(request: &Message) -> bool {
     request.method() == Some("subscriptions/listen")
-}
-
-/// A [`Child`] as link and as server.
-#[derive(Clone)]
-pub struct Shared(pub Rc<Child>);
-
-impl Link for Shared {
-    fn connect<'a>(
-        &'a self,
-        hello: &'a Hello,
-        sink: Sink,
-    ) -> Pending<'a, Result<Connected, Failure>> {
-        Box::pin(async move {
-            let child = &self.0;
-            *child.sink.borrow_mut() = Some(sink);
-            if let Hello::Legacy(hello) = hello {
-                *child.hello.borrow_mut() = Some(hello.clone());
-            }
-            let _whole = child.gate.write().await;
-            // Whoever connects says it again.
-            child.initialized.take();
-            let outfit = child.outfit(Want::Fresh).await;
-            let outfit = outfit.map_err(|trouble| Failure::failed(trouble.0))?;
-            child.refuse_in_vain(&outfit)?;
-            let greeting = child.start(outfit).await?;
-            Ok(Connected { server: Rc::new(self.clone()), greeting })
-        })
-    }
-
-    fn broker(&self) -> &Broker {
-        self.0.outfitter.broker()
-    }
-
-    fn title(&self) -> String {
-        self.0.outfitter.title()
-    }
-
-    fn url(&self) -> &Url {
-        &self.0.url
-    }
-
-    fn login_name(&self) -> String {
-        self.0.outfitter.login_name()
-    }
-
-    fn ended(&self) -> Pending<'_, ()> {
-        Box::pin(async move {
-            self.0.exited().await;
-        })
-    }
-}
-
-impl Server for Shared {
-    fn request<'a>(
-        &'a self,
-        request: &'a Message,
-        _aside: &'a dyn Fn(Message),
-    ) -> Pending<'a, Result<Message, Failure>> {
-        Box::pin(self.0.ask(request))
-    }
-
-    fn tell<'a>(&'a self, message: &'a Message) -> Pending<'a, Result<(), Failure>> {
-        Box::pin(self.0.pass_on(message))
-    }
-
-    fn close(&self) -> Pending<'_, ()> {
-        Box::pin(async move {
-            if let Some(running) = self.0.running() {
-                running.process.close(Ending::Closed);
-            }
-        })
-    }
 }

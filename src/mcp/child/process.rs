@@ -2,33 +2,42 @@
 //! answer when it ends is told so.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::future::{pending, poll_fn};
 use std::io::{self, Write};
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::AsyncWriteExt;
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{spawn_local, yield_now};
+use tokio::time::sleep;
 
+use super::lines::{Found, Lines};
 use crate::jsonrpc::{Id, Kind, Message};
 use crate::launch::{self, Ending, Exit, Piped};
-use crate::mcp::answer::LONGEST;
-use crate::mcp::{Failure, Sink};
+use crate::mcp::{Failure, Sink, backlog};
 
-/// How long a server may take to end by itself, and again once it was told to.
-const GRACE: Duration = Duration::from_secs(2);
+/// How long a server may take to end by itself, and again once it was told to. Both together are less than the
+/// official SDKs wait (2 s) before they do the same to authctl.
+const GRACE: Duration = Duration::from_millis(750);
+
+/// How many tasks hand a response on to the next one, from here to the host, at most.
+const HANDS: usize = 4;
 
 /// A server that was started.
 pub struct Process {
     /// To its stdin; gone when it is to end.
     lines: RefCell<Option<mpsc::UnboundedSender<String>>>,
-    waiting: RefCell<HashMap<Id, oneshot::Sender<Message>>>,
+    waiting: RefCell<HashMap<Id, oneshot::Sender<Result<Message, Failure>>>>,
     ending: watch::Sender<Option<Ending>>,
     exit: watch::Sender<Option<Exit>>,
     has_answered: Cell<bool>,
-    is_garbage_said: Cell<bool>,
+    was_told: Cell<bool>,
+    /// Lines that stderr has had.
+    said: RefCell<BTreeSet<String>>,
 }
 
 /// Forgets a request whose answer nobody waits for any more.
@@ -54,7 +63,8 @@ impl Process {
             ending: watch::Sender::new(None),
             exit: watch::Sender::new(None),
             has_answered: Cell::default(),
-            is_garbage_said: Cell::default(),
+            was_told: Cell::default(),
+            said: RefCell::default(),
         });
         spawn_local(write(queue, stdin));
         spawn_local(Rc::clone(&process).run(piped, stdout, sink));
@@ -62,63 +72,94 @@ impl Process {
     }
 
     async fn run(self: Rc<Self>, mut piped: Piped, stdout: ChildStdout, sink: Sink) {
-        let mut ending = self.ending.subscribe();
-        let exit = tokio::select! {
-            () = self.read(stdout, &sink) => {
-                self.lines.take();
-                piped.end(Ending::Closed, GRACE).await
-            }
-            how = ending.wait_for(Option::is_some) => {
-                let how = how.ok().and_then(|how| *how).unwrap_or(Ending::Closed);
-                piped.end(how, GRACE).await
-            }
-        };
-        self.lines.take();
+        tokio::select! {
+            () = self.read(stdout, &sink) => {}
+            () = self.told(Ending::Closed) => {}
+        }
+        self.was_told.set(self.ending.borrow().is_some());
+        let exit = self.bring_down(&mut piped).await;
         self.exit.send_replace(Some(exit));
         self.waiting.borrow_mut().clear();
     }
 
-    /// Reads its stdout to the end, which a line without an end is too.
+    /// Goes from step to step, a while or a word each.
+    async fn bring_down(&self, piped: &mut Piped) -> Exit {
+        let steps = [Ending::Closed, Ending::Terminated, Ending::Killed];
+        for (at, step) in steps.into_iter().enumerate() {
+            self.close(step);
+            piped.tell(step);
+            let next = async {
+                match steps.get(at + 1) {
+                    Some(next) => self.told(*next).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                exit = piped.wait() => return exit,
+                () = next => {}
+                () = sleep(GRACE) => {}
+            }
+        }
+        piped.abandon();
+        piped.wait().await
+    }
+
+    /// Comes back when it is to end in this way, or a harder one.
+    async fn told(&self, how: Ending) {
+        let mut ending = self.ending.subscribe();
+        // The sender lives as long as `self`.
+        let _ = ending.wait_for(|ending| *ending >= Some(how)).await;
+    }
+
+    /// Reads its stdout to the end, while the host has room for what it says. Messages go on in their order.
     async fn read(&self, stdout: ChildStdout, sink: &Sink) {
-        let mut stdout = BufReader::with_capacity(64 << 10, stdout);
-        let limit = u64::try_from(LONGEST).unwrap_or(u64::MAX);
+        let mut lines = Lines::new(stdout);
         for count in 1_u32.. {
+            backlog::room().await;
             // Whoever passes the messages on gets a turn.
             if count.is_multiple_of(64) {
                 yield_now().await;
             }
-            let mut line = Vec::new();
-            match (&mut stdout).take(limit).read_until(b'\n', &mut line).await {
-                Ok(0) | Err(_) => return,
-                Ok(_) if line.len() >= LONGEST && !line.ends_with(b"\n") => {
-                    say(&format!("the server wrote a line of more than {} MiB", LONGEST >> 20));
-                    return;
+            let Some(found) = lines.next().await else { return };
+            for found in found {
+                if self.take(found, sink) {
+                    pass_on().await;
                 }
-                Ok(_) if line.trim_ascii().is_empty() => {}
-                Ok(_) => self.take(line, sink),
             }
         }
     }
 
-    fn take(&self, mut line: Vec<u8>, sink: &Sink) {
-        line.truncate(line.trim_ascii_end().len());
-        let messages = String::from_utf8(line).ok().and_then(|line| Message::read_all(line).ok());
-        let Some(messages) = messages else {
-            if !self.is_garbage_said.replace(true) {
-                say("the server writes to stdout what is no message; it is left out");
+    /// Whether somebody waits for it, who has not passed it on yet.
+    fn take(&self, found: Found, sink: &Sink) -> bool {
+        let message = match found {
+            Ok(message) => message,
+            Err(flawed) => {
+                self.say_once(&flawed.to_string());
+                let answered = flawed.ids.iter().filter(|id| {
+                    let what = format!("the server's answer {}", flawed.flaw);
+                    self.answer(id, Err(Failure::failed(what)))
+                });
+                return answered.count() > 0;
             }
-            return;
         };
-        for message in messages {
-            match message.kind() {
-                Kind::Response { id: Some(id), .. } => {
-                    self.has_answered.set(true);
-                    // Nobody waits for the answer to what was cancelled.
-                    let waiting = self.waiting.borrow_mut().remove(id);
-                    waiting.map(|waiting| waiting.send(message));
-                }
-                _ => sink(message),
-            }
+        if let Kind::Response { id: Some(id), .. } = message.kind() {
+            self.has_answered.set(true);
+            let id = id.clone();
+            return self.answer(&id, Ok(message));
+        }
+        sink(message);
+        false
+    }
+
+    /// Nobody waits for the answer to what was cancelled.
+    fn answer(&self, id: &Id, answer: Result<Message, Failure>) -> bool {
+        let waiting = self.waiting.borrow_mut().remove(id);
+        waiting.is_some_and(|waiting| waiting.send(answer).is_ok())
+    }
+
+    fn say_once(&self, line: &str) {
+        if self.said.borrow_mut().insert(line.to_owned()) {
+            say(line);
         }
     }
 
@@ -129,7 +170,7 @@ impl Process {
         self.waiting.borrow_mut().insert(id.clone(), answer);
         let _waiting = Waiting { process: self, id };
         self.tell(request)?;
-        answered.await.map_err(|_| self.ended())
+        answered.await.unwrap_or_else(|_| Err(self.ended()))
     }
 
     pub fn tell(&self, message: &Message) -> Result<(), Failure> {
@@ -138,7 +179,8 @@ impl Process {
         lines.send(message.text().to_owned()).map_err(|_| self.ended())
     }
 
-    fn ended(&self) -> Failure {
+    /// What becomes of a request to a server that has ended.
+    pub fn ended(&self) -> Failure {
         Failure::failed(match self.exit() {
             Some(Exit::Code(code)) => format!("the server has ended with exit status {code}"),
             #[cfg(unix)]
@@ -173,10 +215,47 @@ impl Process {
         self.wait().await
     }
 
-    /// Has it end.
+    /// Has it end in this way, if it is not in a harder one.
     pub fn close(&self, how: Ending) {
         self.lines.take();
-        self.ending.send_if_modified(|ending| ending.is_none() && ending.replace(how).is_none());
+        self.ending.send_if_modified(|ending| {
+            let is_harder = *ending < Some(how);
+            if is_harder {
+                *ending = Some(how);
+            }
+            is_harder
+        });
+    }
+
+    /// Whether its end was wanted.
+    pub fn was_told(&self) -> bool {
+        self.was_told.get()
+    }
+
+    /// Has it end at once, and the second time by force.
+    pub fn hurry(&self) {
+        let now = *self.ending.borrow();
+        self.close(if now >= Some(Ending::Terminated) {
+            Ending::Killed
+        } else {
+            Ending::Terminated
+        });
+    }
+}
+
+/// Lets every task that can go on do so, until a response that one of them got has reached the host.
+async fn pass_on() {
+    for _ in 0..HANDS {
+        let mut was_here = false;
+        poll_fn(|context| {
+            if std::mem::replace(&mut was_here, true) {
+                return Poll::Ready(());
+            }
+            // Behind all the others.
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 }
 

@@ -88,6 +88,8 @@ pub enum Paused {
     Asked(Call, Message),
     /// For the person, after which it is made anew: the server ended it and named links (-32042).
     Again,
+    /// For nothing: it went on, and failed. Whoever mends why (a sign-in) makes it anew.
+    Failed,
 }
 
 struct Waiting {
@@ -108,10 +110,18 @@ impl Calls {
         Rc::new(Self { paused: RefCell::default(), running: RefCell::default(), last_words })
     }
 
-    /// Sends a request.
-    pub fn begin(&self, server: Rc<dyn Server>, request: Message) -> Option<Call> {
+    /// Sends a request; the host is asked `questions` in it first.
+    pub fn begin(
+        &self,
+        server: Rc<dyn Server>,
+        request: Message,
+        questions: Vec<Message>,
+    ) -> Option<Call> {
         let id = request.id()?.clone();
         let (sender, events) = mpsc::unbounded_channel();
+        for question in questions {
+            let _ = sender.send(Event::Asked(question));
+        }
         self.running.borrow_mut().push(sender.downgrade());
         let task = tokio::task::spawn_local(async move {
             let aside = |message: Message| {
@@ -139,9 +149,15 @@ impl Calls {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|error| Failure::failed(error.to_string()))?;
         let handle = format!("{:032x}", u128::from_ne_bytes(random));
+        self.keep(&handle, request, paused);
+        Ok(handle)
+    }
+
+    /// The same under a handle that there is.
+    pub fn keep(self: &Rc<Self>, handle: &str, request: &Message, paused: Paused) {
         let waiting = Waiting { of: target(request), paused };
-        self.paused.borrow_mut().insert(handle.clone(), waiting);
-        let (late, calls) = (handle.clone(), Rc::downgrade(self));
+        self.paused.borrow_mut().insert(handle.to_owned(), waiting);
+        let (late, calls) = (handle.to_owned(), Rc::downgrade(self));
         tokio::task::spawn_local(async move {
             tokio::time::sleep(PAUSE).await;
             if let Some(calls) = calls.upgrade() {
@@ -149,7 +165,6 @@ impl Calls {
                 drop(late);
             }
         });
-        Ok(handle)
     }
 
     /// The call that `request` goes on with.

@@ -3,6 +3,7 @@
 
 mod calls;
 mod handshake;
+mod held;
 mod inputs;
 mod listening;
 mod subscriptions;

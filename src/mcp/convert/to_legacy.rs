@@ -10,6 +10,7 @@ use tokio::task::AbortHandle;
 
 use super::calls::{self, Call, Calls, Event, INPUT, Paused, Underway};
 use super::handshake;
+use super::held::Held;
 use super::subscriptions::{self, Filter, Subscriptions};
 use crate::jsonrpc::{self, Id, Kind, Message};
 use crate::mcp::members::{Members, renamed, rewritten};
@@ -33,8 +34,11 @@ pub struct ToLegacy {
     server: Rc<dyn Server>,
     /// The result of `initialize`.
     initialized: Value,
+    /// What the host can be asked, as the server was told.
+    capabilities: Value,
     sink: Sink,
     calls: Rc<Calls>,
+    held: Rc<Held>,
     subscriptions: Subscriptions,
     log_level: RefCell<Option<String>>,
     /// Messages to the server that nobody waits for.
@@ -65,8 +69,10 @@ impl ToLegacy {
         let this = Rc::new(Self {
             server,
             initialized: greeting.member("result"),
+            capabilities: client.capabilities.clone(),
             sink,
             calls: Calls::new(words.clone()),
+            held: Rc::default(),
             subscriptions: Subscriptions::default(),
             log_level: RefCell::default(),
             words,
@@ -105,14 +111,26 @@ impl ToLegacy {
     fn hear(&self, message: &Message) {
         match message.kind() {
             Kind::Request { method, .. } if method == "ping" => self.refuse(message),
-            Kind::Request { .. } if self.calls.ask_any(message) => {}
+            Kind::Request { .. } if self.calls.ask_any(message) || self.hold(message) => {}
             Kind::Request { .. } => self.refuse(message),
+            Kind::Notification { method } if method == "notifications/cancelled" => {
+                self.held.forget(Id::of(&message.member("params")["requestId"]).as_ref());
+            }
             Kind::Notification { .. } => {
                 let hears_logs = self.log_level.borrow().is_some();
                 self.pass(message.clone(), hears_logs, &|message| (self.sink)(message));
             }
             Kind::Response { .. } => {}
         }
+    }
+
+    /// Keeps a question that the host can answer for its next call.
+    fn hold(&self, question: &Message) -> bool {
+        let words = self.words.clone();
+        calls::is_answerable(question, &self.capabilities)
+            && self.held.keep(question, move |late| {
+                let _ = refusal(late).map(|answer| words.send(answer));
+            })
     }
 
     /// Passes a notification to where a modern host expects it.
@@ -128,13 +146,7 @@ impl ToLegacy {
 
     /// Answers a question for which there is nobody.
     fn refuse(&self, question: &Message) {
-        let Some(id) = question.id() else { return };
-        let answer = match question.method().unwrap_or_default() {
-            "ping" => Message::result(id, &json!({})),
-            "elicitation/create" => Message::result(id, &json!({"action": "decline"})),
-            _ => unknown(id, question),
-        };
-        let _ = self.words.send(answer);
+        let _ = refusal(question).map(|answer| self.words.send(answer));
     }
 
     fn own_request(&self, method: &str, params: &Value) -> Message {
@@ -201,15 +213,16 @@ impl ToLegacy {
     ) -> Result<Message, Failure> {
         let hears_logs = self.set_log_level(request).await?;
         let params = Members::of(request).object("params");
-        let paused = match params.value_of::<String>("requestState") {
+        let handle = params.value_of::<String>("requestState");
+        let paused = match &handle {
             None => Paused::Again,
-            Some(handle) => match self.calls.resume(request, &handle) {
+            Some(handle) => match self.calls.resume(request, handle) {
                 Some(paused) => paused,
                 None => return Ok(invalid(id, "nothing waits for this requestState any more")),
             },
         };
         let answers = params.object("inputResponses");
-        let begin = || self.calls.begin(self.server.clone(), as_legacy(request));
+        let begin = || self.calls.begin(self.server.clone(), as_legacy(request), self.held.take());
         let mut call = match paused {
             Paused::Asked(call, question) => match answers.text_of(INPUT) {
                 Some(answer) => {
@@ -221,7 +234,9 @@ impl ToLegacy {
             Paused::Again if !are_accepted(&answers) => {
                 return Ok(invalid(id, "the links that the server named were not opened"));
             }
-            Paused::Again => begin().ok_or_else(|| Failure::failed("this is no request"))?,
+            Paused::Again | Paused::Failed => {
+                begin().ok_or_else(|| Failure::failed("this is no request"))?
+            }
         };
         loop {
             match call.next().await {
@@ -231,6 +246,9 @@ impl ToLegacy {
                 }
                 Event::Asked(question) => self.refuse(&question),
                 Event::Done(response) => {
+                    if let Some(handle) = handle.filter(|_| has_failed(&response)) {
+                        self.calls.keep(&handle, request, Paused::Failed);
+                    }
                     let response = renamed(&as_modern(request, &response?), id);
                     return self.with_links(id, request, client, response);
                 }
@@ -392,6 +410,24 @@ fn answered(question: &Message, answer: &str) -> Message {
     let id = question.id().map_or_else(|| "null".to_owned(), Id::to_string);
     let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{answer}}}"#);
     Message::read(text).unwrap_or_else(|_| question.clone())
+}
+
+/// Whether a call has not done what it was to do.
+fn has_failed(response: &Result<Message, Failure>) -> bool {
+    match response {
+        Ok(response) => response.is_error() || response.member("result")["isError"] == true,
+        Err(_) => true,
+    }
+}
+
+/// The answer to a question for which there is nobody.
+fn refusal(question: &Message) -> Option<Message> {
+    let id = question.id()?;
+    Some(match question.method().unwrap_or_default() {
+        "ping" => Message::result(id, &json!({})),
+        "elicitation/create" => Message::result(id, &json!({"action": "decline"})),
+        _ => unknown(id, question),
+    })
 }
 
 fn unknown(id: &Id, request: &Message) -> Message {

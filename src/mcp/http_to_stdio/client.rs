@@ -57,6 +57,7 @@ struct Outlet {
     posts: RefCell<Vec<Post>>,
     cut: RefCell<VecDeque<Rc<Events>>>,
     streams: Cell<u64>,
+    is_greeted: Cell<bool>,
 }
 
 impl Host for Outlet {
@@ -79,6 +80,10 @@ impl Outlet {
     /// On stdio nothing tells which request a message belongs to, except progress.
     fn stream_for(&self, message: &Message) -> Rc<Events> {
         let posts = self.posts.borrow();
+        // Before the client knows its session, it can answer nothing, and reads one message.
+        if !self.is_greeted.get() {
+            return self.own.clone();
+        }
         if message.method() == Some("notifications/progress") {
             let token = message.member("params")["progressToken"].take();
             let post = posts.iter().find(|post| post.progress_token == token);
@@ -136,6 +141,7 @@ impl Client {
             posts: RefCell::default(),
             cut: RefCell::default(),
             streams: Cell::new(OWN),
+            is_greeted: Cell::default(),
         });
         let link = Rc::new(Shared(child.clone()));
         let session = Session::new(outlet.clone(), link, settings);
@@ -156,6 +162,7 @@ impl Client {
         self.session.take(hello);
         let _held = events.hold();
         let _ = timeout(GREETING, events.begun()).await;
+        self.outlet.is_greeted.set(true);
         let Some(greeting) = events.single() else {
             let what = "the server did not answer";
             let status = StatusCode::BAD_GATEWAY;

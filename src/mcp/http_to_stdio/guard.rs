@@ -6,6 +6,30 @@ use hyper::{Request, StatusCode};
 use crate::listen::is_ours;
 use crate::secret::Secret;
 
+/// Why somebody is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Stranger {
+    #[error(
+        "the Host header does not name this listener; it is 127.0.0.1, localhost or [::1], with the port"
+    )]
+    Host,
+    #[error("the Origin header names another origin; web pages are not served")]
+    Origin,
+    #[error("the Authorization header is missing; it is Bearer, and the secret of this listener")]
+    NoSecret,
+    #[error("the Authorization header has not the secret of this listener")]
+    WrongSecret,
+}
+
+impl Stranger {
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::Host | Self::Origin => StatusCode::FORBIDDEN,
+            Self::NoSecret | Self::WrongSecret => StatusCode::UNAUTHORIZED,
+        }
+    }
+}
+
 /// The door of one listener.
 pub struct Guard {
     pub port: u16,
@@ -15,18 +39,19 @@ pub struct Guard {
 
 impl Guard {
     /// Refuses foreign names (DNS rebinding), pages of other origins, and whoever does not know the secret.
-    pub fn check<B>(&self, request: &Request<B>) -> Result<(), StatusCode> {
+    pub fn check<B>(&self, request: &Request<B>) -> Result<(), Stranger> {
         let headers = request.headers();
         if !self.is_host_ours(headers) || request.uri().authority().is_some() {
-            return Err(StatusCode::FORBIDDEN);
+            return Err(Stranger::Host);
         }
         if !self.is_origin_ours(headers) {
-            return Err(StatusCode::FORBIDDEN);
+            return Err(Stranger::Origin);
         }
-        if self.secret.as_ref().is_some_and(|secret| !knows(headers, secret)) {
-            return Err(StatusCode::UNAUTHORIZED);
+        match &self.secret {
+            Some(_) if !headers.contains_key(AUTHORIZATION) => Err(Stranger::NoSecret),
+            Some(secret) if !knows(headers, secret) => Err(Stranger::WrongSecret),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn is_host_ours(&self, headers: &HeaderMap) -> bool {
@@ -69,7 +94,7 @@ fn is_same(sent: &[u8], secret: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn check(headers: &[(&str, &str)], secret: Option<&str>) -> Result<(), StatusCode> {
+    fn check(headers: &[(&str, &str)], secret: Option<&str>) -> Result<(), Stranger> {
         let mut request = Request::builder().uri("/mcp");
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -108,9 +133,9 @@ mod tests {
             }
         }
         let twice = [("host", "127.0.0.1:8123"), ("host", "127.0.0.1:8123")];
-        assert_eq!(check(&twice, None), Err(StatusCode::FORBIDDEN));
+        assert_eq!(check(&twice, None), Err(Stranger::Host));
         let cross = [("host", "127.0.0.1:8123"), ("sec-fetch-site", "cross-site")];
-        assert_eq!(check(&cross, None), Err(StatusCode::FORBIDDEN));
+        assert_eq!(check(&cross, None), Err(Stranger::Origin));
     }
 
     #[test]
@@ -120,8 +145,8 @@ mod tests {
         assert_eq!(with("Bearer s3cret"), Ok(()));
         assert_eq!(with("bearer s3cret"), Ok(()));
         for wrong in ["Bearer s3cre", "Bearer s3crets", "Bearer ", "Basic s3cret", "s3cret", ""] {
-            assert_eq!(with(wrong), Err(StatusCode::UNAUTHORIZED), "{wrong}");
+            assert_eq!(with(wrong), Err(Stranger::WrongSecret), "{wrong}");
         }
-        assert_eq!(check(&[("host", "[::1]:8123")], Some("x")), Err(StatusCode::UNAUTHORIZED));
+        assert_eq!(check(&[("host", "[::1]:8123")], Some("x")), Err(Stranger::NoSecret));
     }
 }

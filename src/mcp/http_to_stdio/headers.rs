@@ -9,16 +9,11 @@ use serde_json::{Value, json};
 
 use super::reply::{self, Reply};
 use crate::jsonrpc::{self, Message};
-use crate::mcp::MODERN;
-
-/// Revisions with sessions.
-const LEGACY: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
-
-const HEADER_MISMATCH: i64 = -32_020;
-const UNSUPPORTED_VERSION: i64 = -32_022;
+use crate::mcp::meta::{CLIENT_CAPABILITIES, PROTOCOL_VERSION};
+use crate::mcp::modern::{HEADER_MISMATCH, UNSUPPORTED_VERSION};
+use crate::mcp::{LEGACY_VERSIONS, MODERN, params};
 
 const VERSION: &str = "mcp-protocol-version";
-const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// A header that is there once, as text.
 pub fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -50,63 +45,106 @@ pub fn is_json(headers: &HeaderMap) -> bool {
 
 /// Whether a message is of 2026-07-28 or later, by its body or its headers.
 pub fn is_modern(headers: &HeaderMap, message: &Message) -> bool {
-    let version = text(headers, VERSION);
-    let is_legacy = version.is_some_and(|version| LEGACY.contains(&version));
-    message.member("params")["_meta"][VERSION_KEY].is_string()
-        || version == Some(MODERN)
-        || (headers.contains_key("mcp-method") && !is_legacy)
+    let has_newer = headers.contains_key(VERSION) && !headers.contains_key("mcp-session-id");
+    message.member("params")["_meta"][PROTOCOL_VERSION].is_string()
+        || text(headers, VERSION) == Some(MODERN)
+        || (has_newer || headers.contains_key("mcp-method")) && !names_legacy(headers)
 }
 
 /// Whether the revision of a request in a session is one that has sessions.
 pub fn is_legacy_version(headers: &HeaderMap) -> bool {
-    let is_known = || text(headers, VERSION).is_some_and(|version| LEGACY.contains(&version));
-    !headers.contains_key(VERSION) || is_known()
+    !headers.contains_key(VERSION) || names_legacy(headers)
 }
 
-/// The headers of a modern message say what its body says.
+fn names_legacy(headers: &HeaderMap) -> bool {
+    text(headers, VERSION).is_some_and(|version| LEGACY_VERSIONS.contains(&version))
+}
+
+/// The headers of a modern message say what its body says, and a request says what each one has to.
 pub fn check_modern(headers: &HeaderMap, message: &Message) -> Result<(), Response<Reply>> {
     let params = message.member("params");
-    let said = &params["_meta"][VERSION_KEY];
-    let version = text(headers, VERSION).unwrap_or_default();
-    let known =
-        if message.id().is_some() { said.as_str() } else { said.as_str().or(Some(version)) };
-    if known != Some(version) {
-        return Err(mismatch(message, "MCP-Protocol-Version"));
-    }
-    if version != MODERN {
-        return Err(unsupported(message, version));
-    }
-    if text(headers, "mcp-method") != message.method() {
-        return Err(mismatch(message, "Mcp-Method"));
-    }
-    let member = match message.method() {
-        Some("tools/call" | "prompts/get") => "name",
-        Some("resources/read") => "uri",
+    check_version(headers, message, &params["_meta"])?;
+    let method = message.method().unwrap_or_default();
+    check(headers, "Mcp-Method", method).map_err(|what| mismatch(message, &what))?;
+    let member = match method {
+        "tools/call" | "prompts/get" => "name",
+        "resources/read" => "uri",
         _ => return Ok(()),
     };
-    let sent = text(headers, "mcp-name").and_then(decoded);
-    match &params[member] {
-        Value::String(name) if sent.as_deref() == Some(name) => Ok(()),
-        _ => Err(mismatch(message, "Mcp-Name")),
+    match params[member].as_str() {
+        Some(name) => check(headers, "Mcp-Name", name).map_err(|what| mismatch(message, &what)),
+        None => Err(invalid(message, &format!("params.{member} is missing"))),
     }
 }
 
-fn mismatch(message: &Message, header: &str) -> Response<Reply> {
-    let what = format!("{header} does not say what the body says");
+fn check_version(
+    headers: &HeaderMap,
+    message: &Message,
+    meta: &Value,
+) -> Result<(), Response<Reply>> {
+    let (sent, said) = (text(headers, VERSION), meta[PROTOCOL_VERSION].as_str());
+    if let Some(version) = sent.filter(|version| *version != MODERN)
+        && said.is_none_or(|said| said == version)
+    {
+        return Err(unsupported(message, version));
+    }
+    let is_request = message.id().is_some();
+    for (key, is_there) in [
+        (PROTOCOL_VERSION, said.is_some()),
+        (CLIENT_CAPABILITIES, meta[CLIENT_CAPABILITIES].is_object()),
+    ] {
+        if is_request && !is_there {
+            return Err(invalid(message, &format!("{key} is missing in params._meta")));
+        }
+    }
+    check(headers, "MCP-Protocol-Version", said.unwrap_or(MODERN))
+        .map_err(|what| mismatch(message, &what))
+}
+
+/// A header that repeats a text of the body.
+fn check(headers: &HeaderMap, name: &str, said: &str) -> Result<(), String> {
+    match text(headers, name).and_then(decoded) {
+        Some(sent) if sent == said => Ok(()),
+        Some(_) => Err(format!("{name} does not say what the body says")),
+        None if headers.contains_key(name) => Err(format!("{name} is malformed")),
+        None => Err(format!("{name} is missing")),
+    }
+}
+
+/// `Mcp-Param-*` (MCP 2026-07-28, Streamable HTTP, server behavior for custom headers): each repeats its
+/// argument, and none is there without one. Numbers may be written in other ways.
+pub fn check_params(headers: &HeaderMap, mirrored: &[(String, Value)]) -> Result<(), String> {
+    for (name, value) in mirrored {
+        let Some(said) = params::text(value) else {
+            if headers.contains_key(name) {
+                return Err(format!("{name} repeats an argument that is not in the body"));
+            }
+            continue;
+        };
+        let number = |text: &str| text.parse::<f64>().ok();
+        let sent = text(headers, name).and_then(decoded);
+        let is_same_number =
+            || value.is_number() && sent.as_deref().and_then(number) == value.as_f64();
+        check(headers, name, &said).or_else(|what| is_same_number().then_some(()).ok_or(what))?;
+    }
+    Ok(())
+}
+
+/// The response to a call whose headers differ from its body.
+pub fn mismatch(message: &Message, what: &str) -> Response<Reply> {
+    let what = format!("Header mismatch: {what}");
     reply::error(StatusCode::BAD_REQUEST, message.id(), HEADER_MISMATCH, &what)
+}
+
+fn invalid(message: &Message, what: &str) -> Response<Reply> {
+    reply::error(StatusCode::BAD_REQUEST, message.id(), jsonrpc::INVALID_PARAMS, what)
 }
 
 fn unsupported(message: &Message, version: &str) -> Response<Reply> {
     let data = json!({"supported": [MODERN], "requested": version});
-    let what = "this revision is not supported";
+    let what = "Unsupported protocol version";
     let error = Message::error(message.id(), UNSUPPORTED_VERSION, what, Some(&data));
     reply::message(StatusCode::BAD_REQUEST, error)
-}
-
-/// For a client of 2026-07-28 whose server is older: no error of that revision, so that it falls back.
-pub fn too_new(message: &Message) -> Response<Reply> {
-    let what = "this server speaks revisions up to 2025-11-25; begin with initialize";
-    reply::error(StatusCode::BAD_REQUEST, message.id(), jsonrpc::INVALID_REQUEST, what)
 }
 
 /// A header's value: plain, or Base64 of UTF-8.
@@ -126,12 +164,9 @@ mod tests {
     }
 
     fn call(name: &str) -> Message {
-        let meta = json!({VERSION_KEY: MODERN});
-        Message::request(
-            &jsonrpc::Id::number(1),
-            "tools/call",
-            &json!({"name": name, "_meta": meta}),
-        )
+        let meta = json!({PROTOCOL_VERSION: MODERN, CLIENT_CAPABILITIES: {}});
+        let params = json!({"name": name, "_meta": meta});
+        Message::request(&jsonrpc::Id::number(1), "tools/call", &params)
     }
 
     #[test]
@@ -158,5 +193,39 @@ mod tests {
             assert_eq!(refused.status(), StatusCode::BAD_REQUEST, "{wrong}");
             assert!(check_modern(&headers(&fine[..index]), &call("é")).is_err());
         }
+    }
+
+    #[test]
+    fn arguments_stand_in_headers_as_they_stand_in_the_body() {
+        let said = |value: Value| vec![("Mcp-Param-X".to_owned(), value)];
+        let check = |sent: &[&str], value: Value| {
+            let sent: Vec<_> = sent.iter().map(|sent| ("mcp-param-x", *sent)).collect();
+            check_params(&headers(&sent), &said(value)).is_ok()
+        };
+        for (sent, value) in [
+            ("=?base64?SGVsbG8=?=", json!("Hello")),
+            ("SGVsbG8=", json!("SGVsbG8=")),
+            ("=?base64?SGVsbG8=", json!("=?base64?SGVsbG8=")),
+            ("42.0", json!(42)),
+            ("42", json!(42.0)),
+            ("false", json!(false)),
+        ] {
+            assert!(check(&[sent], value.clone()), "{sent} {value}");
+        }
+        for (sent, value) in [
+            ("=?base64?SGVsbG8?=", json!("Hello")),
+            ("=?base64?SGVs!!!bG8=?=", json!("Hello")),
+            ("hello", json!("Hello")),
+            ("43", json!(42)),
+            ("forty-two", json!(42)),
+            ("False", json!(false)),
+            ("x", Value::Null),
+            ("x", json!({"a": 1})),
+        ] {
+            assert!(!check(&[sent], value.clone()), "{sent} {value}");
+        }
+        assert!(check(&[], Value::Null));
+        assert!(!check(&[], json!("x")));
+        assert!(!check(&["x", "x"], json!("x")), "twice");
     }
 }

@@ -1,14 +1,15 @@
-//! A server on stdio for clients over Streamable HTTP: of 2025-03-26 to 2025-11-25, a server for each session,
-//! and of 2026-07-28, one for all, as far as the server speaks these. Sessions that nobody uses end.
+//! A server on stdio for clients over Streamable HTTP, whichever revision it speaks itself: clients of 2025-03-26
+//! to 2025-11-25 have a server for each session, those of 2026-07-28 share some. What nobody uses ends.
 
 mod client;
 mod events;
 mod guard;
 mod headers;
+mod kinds;
 mod reply;
 mod stateless;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
@@ -18,14 +19,13 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
 use hyper::{Method, Request, Response, StatusCode};
-use tokio::sync::Mutex;
 use tokio::task::spawn_local;
 
 use client::Client;
 pub use guard::Guard;
 use headers::{accepts, is_json, is_modern, text};
+use kinds::Kinds;
 use reply::Reply;
-use stateless::Stateless;
 
 use super::failure::in_use;
 use super::{Child, Outfitter, Settings};
@@ -60,24 +60,18 @@ pub struct Front {
 struct State {
     front: Front,
     clients: RefCell<HashMap<String, Rc<Client>>>,
-    stateless: Mutex<Option<Rc<Stateless>>>,
-    /// The server knows nothing newer than sessions.
-    is_legacy: Cell<bool>,
+    kinds: Rc<Kinds>,
 }
 
 /// Serves until a signal comes; then no server is left.
 pub async fn serve(front: Front, sockets: Sockets) -> io::Result<()> {
-    let state = Rc::new(State {
-        front,
-        clients: RefCell::default(),
-        stateless: Mutex::default(),
-        is_legacy: Cell::default(),
-    });
+    let kinds = Kinds::new(front.outfitter.clone(), front.settings.clone(), front.idle);
+    let state = Rc::new(State { front, clients: RefCell::default(), kinds });
     let answering = state.clone();
     let served = listen::serve(sockets, move |request| answering.clone().answer(request));
     let ended: io::Result<Infallible> = tokio::select! {
         ended = served => ended,
-        () = crate::signals::asked_to_end() => {
+        _ = crate::signals::asked_to_end() => {
             state.end().await;
             return Ok(());
         }
@@ -89,17 +83,14 @@ type Outcome = Result<Response<Reply>, Response<Reply>>;
 
 impl State {
     async fn answer(self: Rc<Self>, request: Request<Incoming>) -> Response<Reply> {
-        if let Err(status) = self.front.guard.check(&request) {
-            return match status {
-                StatusCode::UNAUTHORIZED => reply::unauthorized(),
-                status => reply::plain(status),
-            };
+        if let Err(stranger) = self.front.guard.check(&request) {
+            return reply::stranger(stranger);
         }
         if let Some(peer) = request.extensions().get::<Peer>() {
             peer.let_in();
         }
         if request.uri().path() != PATH {
-            return reply::plain(StatusCode::NOT_FOUND);
+            return reply::refused(StatusCode::NOT_FOUND, "the server is at /mcp");
         }
         let outcome = match *request.method() {
             Method::POST => self.post(request).await,
@@ -111,27 +102,29 @@ impl State {
     }
 
     async fn post(self: &Rc<Self>, request: Request<Incoming>) -> Outcome {
-        let (head, incoming) = request.into_parts();
-        if !accepts(&head.headers, &["application/json", "text/event-stream"]) {
-            return Err(reply::plain(StatusCode::NOT_ACCEPTABLE));
+        let headers = request.headers().clone();
+        if !accepts(&headers, &["application/json", "text/event-stream"]) {
+            let what = "Accept has to name application/json and text/event-stream";
+            return Err(reply::refused(StatusCode::NOT_ACCEPTABLE, what));
         }
-        if !is_json(&head.headers) {
-            return Err(reply::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+        if !is_json(&headers) {
+            let what = "Content-Type has to be application/json";
+            return Err(reply::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, what));
         }
-        let message = read(incoming).await?;
-        if is_modern(&head.headers, &message) {
-            return self.post_modern(&head.headers, message).await;
+        let message = read(request).await?;
+        if is_modern(&headers, &message) {
+            return self.post_modern(&headers, message).await;
         }
-        if !headers::is_legacy_version(&head.headers) {
+        if !headers::is_legacy_version(&headers) {
             let what = "MCP-Protocol-Version is not supported";
             return Err(bad(message.id(), what));
         }
-        match (message.kind().clone(), text(&head.headers, SESSION)) {
+        match (message.kind().clone(), text(&headers, SESSION)) {
             (Kind::Request { id, method }, None) if method == "initialize" => {
                 self.open(message, &id).await
             }
             (kind, _) => {
-                let client = self.client(&head.headers, message.id())?;
+                let client = self.client(&headers, message.id())?;
                 if let Kind::Request { id, .. } = kind {
                     if client.has_open(&id) {
                         return Err(bad(Some(&id), &in_use(&id)));
@@ -149,8 +142,7 @@ impl State {
     async fn open(self: &Rc<Self>, hello: Message, id: &Id) -> Outcome {
         if !self.make_room() {
             let what = format!("{SESSIONS} sessions are in use; they end after --idle");
-            let status = StatusCode::SERVICE_UNAVAILABLE;
-            return Err(reply::error(status, Some(id), jsonrpc::INTERNAL_ERROR, &what));
+            return Err(busy(Some(id), &what));
         }
         let name = Secret::random().expose().to_owned();
         let child = Child::new(self.front.outfitter.clone());
@@ -201,7 +193,8 @@ impl State {
             return Err(reply::method_not_allowed("POST"));
         }
         if !accepts(headers, &["text/event-stream"]) {
-            return Err(reply::plain(StatusCode::NOT_ACCEPTABLE));
+            let what = "Accept has to name text/event-stream";
+            return Err(reply::refused(StatusCode::NOT_ACCEPTABLE, what));
         }
         if !headers::is_legacy_version(headers) {
             return Err(bad(None, "MCP-Protocol-Version is not supported"));
@@ -224,36 +217,14 @@ impl State {
 
     async fn post_modern(self: &Rc<Self>, headers: &HeaderMap, message: Message) -> Outcome {
         headers::check_modern(headers, &message)?;
-        let Some(server) = self.stateless().await else {
-            return Err(headers::too_new(&message));
+        let Some(server) = self.kinds.server(&message).await else {
+            return Err(busy(message.id(), "all servers are in use; they end after --idle"));
         };
         if let Kind::Request { id, .. } = message.kind() {
-            return Ok(server.answer(&message, id).await);
+            return Ok(server.answer(headers, &message, id).await);
         }
         server.tell(message);
         Ok(reply::empty(StatusCode::ACCEPTED))
-    }
-
-    /// The server for all who need no session, if it can be that.
-    async fn stateless(self: &Rc<Self>) -> Option<Rc<Stateless>> {
-        let mut known = self.stateless.lock().await;
-        if known.is_some() || self.is_legacy.get() {
-            return known.clone();
-        }
-        let child = Child::new(self.front.outfitter.clone());
-        let server = Stateless::start(child, self.front.settings.clone()).await;
-        self.is_legacy.set(server.is_none());
-        known.clone_from(&server);
-        if let Some(server) = server {
-            spawn_local(self.clone().tend_stateless(server));
-        }
-        known.clone()
-    }
-
-    async fn tend_stateless(self: Rc<Self>, server: Rc<Stateless>) {
-        server.over(self.front.idle).await;
-        self.stateless.lock().await.take();
-        server.end(Ending::Closed).await;
     }
 
     /// Ends every server at once.
@@ -263,9 +234,7 @@ impl State {
         for client in clients {
             ending.spawn_local(async move { client.end(Ending::Terminated).await });
         }
-        if let Some(server) = self.stateless.lock().await.take() {
-            server.end(Ending::Terminated).await;
-        }
+        self.kinds.end().await;
         while ending.join_next().await.is_some() {}
     }
 }
@@ -283,14 +252,19 @@ fn bad(id: Option<&Id>, what: &str) -> Response<Reply> {
     reply::error(StatusCode::BAD_REQUEST, id, jsonrpc::INVALID_REQUEST, what)
 }
 
+fn busy(id: Option<&Id>, what: &str) -> Response<Reply> {
+    reply::error(StatusCode::SERVICE_UNAVAILABLE, id, jsonrpc::INTERNAL_ERROR, what)
+}
+
 /// The message in a body.
-async fn read(incoming: Incoming) -> Result<Message, Response<Reply>> {
-    let body = listen::body(incoming, BODY).await.map_err(|unread| {
-        reply::plain(match unread {
-            Unread::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
-            Unread::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Unread::Broken => StatusCode::BAD_REQUEST,
-        })
+async fn read(request: Request<Incoming>) -> Result<Message, Response<Reply>> {
+    let body = listen::body(request, BODY).await.map_err(|unread| match unread {
+        Unread::TooLong => {
+            let what = format!("a message has at most {} MiB here", BODY >> 20);
+            reply::refused(StatusCode::PAYLOAD_TOO_LARGE, &what)
+        }
+        Unread::TooSlow => reply::refused(StatusCode::REQUEST_TIMEOUT, "the body came too slowly"),
+        Unread::Broken => reply::refused(StatusCode::BAD_REQUEST, "the body broke off"),
     })?;
     let text = std::str::from_utf8(&body).map_err(|_| jsonrpc::Error::NotJson);
     text.and_then(Message::read).map_err(|error| {

@@ -11,7 +11,8 @@ use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 
 use super::events::EventBody;
-use crate::jsonrpc::{Id, Message};
+use super::guard::Stranger;
+use crate::jsonrpc::{INVALID_REQUEST, Id, Message};
 
 /// A body that is whole, or comes as it happens.
 pub enum Reply {
@@ -59,10 +60,20 @@ fn response(status: StatusCode, kind: &'static str, body: Reply) -> Response<Rep
     response
 }
 
-/// A status that says it all.
-pub fn plain(status: StatusCode) -> Response<Reply> {
-    let line = format!("{}\n", status.canonical_reason().unwrap_or_default());
-    response(status, "text/plain; charset=utf-8", Reply::Whole(Full::from(line)))
+/// A request that is not let through, and why: a JSON-RPC error that answers none.
+pub fn refused(status: StatusCode, what: &str) -> Response<Reply> {
+    error(status, None, INVALID_REQUEST, what)
+}
+
+/// Somebody who is not let in.
+pub fn stranger(stranger: Stranger) -> Response<Reply> {
+    let response = refused(stranger.status(), &stranger.to_string());
+    match stranger.status() {
+        StatusCode::UNAUTHORIZED => {
+            with(response, header::WWW_AUTHENTICATE, "Bearer realm=\"authctl\"")
+        }
+        _ => response,
+    }
 }
 
 pub fn empty(status: StatusCode) -> Response<Reply> {
@@ -72,11 +83,8 @@ pub fn empty(status: StatusCode) -> Response<Reply> {
 }
 
 pub fn method_not_allowed(allowed: &'static str) -> Response<Reply> {
-    with(plain(StatusCode::METHOD_NOT_ALLOWED), header::ALLOW, allowed)
-}
-
-pub fn unauthorized() -> Response<Reply> {
-    with(plain(StatusCode::UNAUTHORIZED), header::WWW_AUTHENTICATE, "Bearer realm=\"authctl\"")
+    let what = format!("only {allowed} is answered here");
+    with(refused(StatusCode::METHOD_NOT_ALLOWED, &what), header::ALLOW, allowed)
 }
 
 pub fn message(status: StatusCode, message: Message) -> Response<Reply> {

@@ -20,6 +20,8 @@ pub struct Host {
     stderr: Option<JoinHandle<()>>,
     /// What came that nobody waited for.
     pub asides: Vec<Value>,
+    /// How long it waits for a message.
+    pub patience: Duration,
     next: u64,
 }
 
@@ -46,7 +48,16 @@ impl Host {
         let stdin = child.stdin.take();
         let said = Arc::new(Mutex::new(Vec::new()));
         let stderr = Some(collect(child.stderr.take().unwrap(), said.clone()));
-        Self { child, stdin, lines: channel().1, said, stderr, asides: Vec::new(), next: 0 }
+        Self {
+            child,
+            stdin,
+            lines: channel().1,
+            said,
+            stderr,
+            asides: Vec::new(),
+            patience: PATIENCE,
+            next: 0,
+        }
     }
 
     /// What stderr has brought so far.
@@ -116,7 +127,7 @@ impl Host {
             return self.asides.remove(at);
         }
         loop {
-            let line = self.lines.recv_timeout(PATIENCE);
+            let line = self.lines.recv_timeout(self.patience);
             let line = line.unwrap_or_else(|_| panic!("never came: {what}; {:?}", self.asides));
             let message = parsed(&line);
             if is_it(&message) {

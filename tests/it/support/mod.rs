@@ -4,17 +4,26 @@ pub mod authorization_server;
 pub mod browser;
 pub mod demo;
 pub mod dpop;
+#[cfg(unix)]
+pub mod fault_proxy;
 pub mod flows;
 pub mod hostile;
 pub mod http;
+#[cfg(target_os = "linux")]
+pub mod inside;
 #[cfg(unix)]
 pub mod launcher;
+#[cfg(unix)]
+pub mod mcp_clients;
 pub mod mcp_guard;
 pub mod mcp_host;
 pub mod mcp_scene;
 pub mod mcp_server;
 pub mod mcp_wire;
 pub mod modern;
+pub mod origin;
+#[cfg(unix)]
+pub mod others_files;
 pub mod protected_resource;
 #[cfg(unix)]
 pub mod pty;
@@ -38,6 +47,11 @@ pub fn is_long() -> bool {
 /// How many rounds: `full` under `tests/run --long`, otherwise `quick`.
 pub fn rounds(quick: usize, full: usize) -> usize {
     if is_long() { full } else { quick }
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A random number below `limit`.

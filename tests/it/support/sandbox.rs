@@ -190,6 +190,11 @@ impl Running {
         self.stdout.text()
     }
 
+    /// The same of stderr.
+    pub fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+
     /// Waits until stderr has a line for which `pick` finds something.
     pub fn wait_for<T>(&mut self, what: &str, pick: impl Fn(&str) -> Option<T>) -> T {
         eventually(what, || {

@@ -1,6 +1,7 @@
 #!/bin/sh
 # An MCP server on stdio, scripted by the names of the tools that are called. Each start leaves a line in
-# $SERVER_LOG; $REVOKED names a file with tokens that are refused.
+# $SERVER_LOG; $REVOKED names a file with tokens that are refused, and where there is $REVOKED-all, all are. With
+# MODERN it speaks 2026-07-28 as well, with MODERN=only nothing else; STRICT ends at anything before the handshake.
 
 say() { printf '%s\n' "$1"; }
 log() { printf '%s\n' "$1" >> "$SERVER_LOG"; }
@@ -8,7 +9,7 @@ text() { say '{"jsonrpc":"2.0","id":'"$1"',"result":{"content":[{"type":"text","
 refuse() {
   say '{"jsonrpc":"2.0","id":'"$1"',"result":{"isError":true,"content":[{"type":"text","text":"{\"adcp_error\":{\"code\":\"AUTH_REQUIRED\",\"message\":\"sign in first\",\"recovery\":\"correctable\"}}"}],"structuredContent":{"adcp_error":{"code":"AUTH_REQUIRED","message":"sign in first","recovery":"correctable"}}}}'
 }
-is_good() { [ -n "$DEMO_TOKEN" ] && ! grep -qxF "$DEMO_TOKEN" "$REVOKED" 2>/dev/null; }
+is_good() { [ -n "$DEMO_TOKEN" ] && [ ! -e "$REVOKED-all" ] && ! grep -qxF "$DEMO_TOKEN" "$REVOKED" 2>/dev/null; }
 
 log "started $$ ${DEMO_TOKEN:-without}"
 if [ -n "$NEEDS_TOKEN" ] && [ -z "$DEMO_TOKEN" ]; then
@@ -16,25 +17,38 @@ if [ -n "$NEEDS_TOKEN" ] && [ -z "$DEMO_TOKEN" ]; then
   exit 1
 fi
 [ -z "$STUBBORN" ] || trap '' TERM
-asked=
+asked= listen= greeted=
 while IFS= read -r line; do
   id=$(printf '%s' "$line" | sed -n 's/^{\("jsonrpc":"2.0",\)\{0,1\}"id":\("[^"]*"\|[0-9]*\).*/\2/p')
-  name=$(printf '%s' "$line" | sed -n 's/.*"name":"\([a-z-]*\)".*/\1/p')
+  name=$(printf '%s' "$line" | sed -n 's/clientInfo":{[^}]*}//; s/.*"name":"\([a-z-]*\)".*/\1/p')
   case $line in
     *'"method":"initialize"'*)
-      say '{"jsonrpc":"2.0","id":'"$id"',"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"scripted","version":"1"}}}' ;;
+      greeted=yes
+      [ "$MODERN" != only ] || { say '{"jsonrpc":"2.0","id":'"$id"',"error":{"code":-32601,"message":"no such method"}}'; continue; }
+      [ -z "$CHATTY" ] || say '{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"before"}}'
+      say '{"jsonrpc":"2.0","id":'"$id"',"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":"scripted","version":"1"}}}'
+      [ -z "$CHATTY" ] || say '{"jsonrpc":"2.0","id":"greeting","method":"ping"}' ;;
+    *'"id":"greeting"'*) log answered ;;
     *'"method":"notifications/initialized"'*) log initialized ;;
     *'"method":"notifications/cancelled"'*) log cancelled ;;
     *'"method":"server/discover"'*)
+      [ -z "$STRICT" ] || [ -n "$greeted" ] || exit 1
       if [ -n "$MODERN" ]; then
-        say '{"jsonrpc":"2.0","id":'"$id"',"result":{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"ttlMs":0,"cacheScope":"private"}}'
+        say '{"jsonrpc":"2.0","id":'"$id"',"result":{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true}},"ttlMs":0,"cacheScope":"private","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"scripted","version":"1"}}}}'
       else
         say '{"jsonrpc":"2.0","id":'"$id"',"error":{"code":-32601,"message":"no such method"}}'
       fi ;;
     *'"method":"subscriptions/listen"'*)
+      listen=$id
+      log listening
       say '{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":'"$id"'},"notifications":{"toolsListChanged":true}}}' ;;
     *'"method":"tools/list"'*)
-      say '{"jsonrpc":"2.0","id":'"$id"',"result":{"tools":[{"name":"echo","inputSchema":{"type":"object"}}]}}' ;;
+      log listed
+      case $line in
+        *'"cursor":"more"'*) say '{"jsonrpc":"2.0","id":'"$id"',"result":{"tools":[{"name":"region","inputSchema":{"type":"object","properties":{"region":{"type":"string","x-mcp-header":"Region"},"count":{"type":"integer","x-mcp-header":"Count"}}}}]}}' ;;
+        *) more=; [ -z "$ANNOTATED" ] || more=',"nextCursor":"more"'
+          say '{"jsonrpc":"2.0","id":'"$id"',"result":{"tools":[{"name":"echo","inputSchema":{"type":"object"}}]'"$more"'}}' ;;
+      esac ;;
     *'"method":"tools/call"'*)
       case $name in
         echo) say '{"jsonrpc":"2.0",  "id":'"$id"', "result":{"content":[ {"type":"text","text":"\u0065cho 1.50"} ]}}' ;;
@@ -48,12 +62,23 @@ while IFS= read -r line; do
         daemon)
           setsid sh -c 'sh -c "sleep 1000; :" & log=$SERVER_LOG; echo "daemon $!" >> "$log"' >/dev/null 2>&1
           text "$id" left ;;
+        hermit)
+          env -i PATH="$PATH" LOG="$SERVER_LOG" setsid sh -c 'sh -c "sleep 1000; :" & echo "hermit $!" >> "$LOG"' >/dev/null 2>&1
+          text "$id" left ;;
         orphan) sleep 1000 & log "orphan $!"; text "$id" left ;;
         notice)
           say '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p1","progress":1}}'
           text "$id" noticed ;;
-        change) text "$id" changed; say '{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}' ;;
+        change)
+          text "$id" changed
+          params=; [ -z "$listen" ] || params=',"params":{"_meta":{"io.modelcontextprotocol/subscriptionId":'"$listen"'}}'
+          say '{"jsonrpc":"2.0","method":"notifications/tools/list_changed"'"$params"'}' ;;
+        region) text "$id" 'called' ;;
         ask)
+          case $MODERN$line in
+            *'"requestState":"s1"'*) text "$id" answered; continue ;;
+            only*) say '{"jsonrpc":"2.0","id":'"$id"',"result":{"resultType":"input_required","requestState":"s1","inputRequests":{"q":{"method":"elicitation/create","params":{"mode":"form","message":"yes?","requestedSchema":{"type":"object","properties":{}}}}}}}'; continue ;;
+          esac
           asked=$id
           say '{"jsonrpc":"2.0","id":"q1","method":"elicitation/create","params":{"message":"yes?","requestedSchema":{"type":"object","properties":{}}}}' ;;
       esac ;;

@@ -296,6 +296,16 @@ impl AuthorizationServer {
 
     /// Also the origin of every endpoint.
     pub fn issuer(&self) -> String {
+        lock(&self.state).issuer.clone()
+    }
+
+    /// The same for a server that clients reach through something else.
+    pub fn be_known_as(&self, origin: &str) {
+        origin.clone_into(&mut lock(&self.state).issuer);
+    }
+
+    /// Where it listens, whatever it is known as.
+    pub fn origin(&self) -> String {
         self.server.origin()
     }
 

@@ -79,7 +79,8 @@ impl Authority {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    fn config(&self, leaf: Leaf) -> Arc<ServerConfig> {
+    /// What a server needs to show a certificate like `leaf`.
+    pub fn config(&self, leaf: Leaf) -> Arc<ServerConfig> {
         let extensions = format!(
             "subjectAltName={}\nextendedKeyUsage={}\nbasicConstraints=CA:FALSE\n",
             leaf.name, leaf.usage

@@ -221,6 +221,11 @@ impl McpServer {
         self.state().requests.clone()
     }
 
+    /// Keeps no request so far.
+    pub fn forget(&self) {
+        self.state().requests.clear();
+    }
+
     /// Every JSON-RPC message with this method so far, in order.
     pub fn calls(&self, method: &str) -> Vec<Value> {
         let requests = self.requests();

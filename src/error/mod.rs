@@ -2,16 +2,19 @@
 //! message says what and where, and each hint is a command that mends it. Every domain error comes
 //! through here and gets its hints; a command adds those that only it can know.
 
+mod grant_hints;
+mod login_hints;
+
 use std::error::Error as StdError;
 use std::io;
 
 use clap::error::{ContextKind, ContextValue};
 
-use crate::audit;
-use crate::grant::{IdentityError, Unobtained};
+use grant_hints::{grant_error, grant_kind};
+
 use crate::interact::Unanswered;
-use crate::{config, grant, http, inject, launch, login, oauth, paths, policy, private_file};
-use crate::{credential, resolve, secret, store, text};
+use crate::{audit, config, credential, http, inject, launch, oauth, paths, policy, private_file};
+use crate::{resolve, secret, store, text};
 
 /// What a failure means for whoever called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -224,6 +227,9 @@ fn file_hint(shown: CommandError, error: &private_file::Error) -> CommandError {
         private_file::Error::Exposed { path } => {
             shown.hint(format!("chmod 600 {}  (if nobody else has read it)", path.display()))
         }
+        private_file::Error::ReadOnly { path } => {
+            shown.hint(format!("chmod u+w {}", path.display()))
+        }
         _ => shown,
     }
 }
@@ -254,6 +260,7 @@ fn http_kind(error: &http::Error) -> Kind {
         http::Error::Unreachable { .. }
         | http::Error::TimedOut { .. }
         | http::Error::Interrupted { .. } => Kind::TryAgain,
+        http::Error::Fragment { .. } => Kind::Usage,
         _ => Kind::Failed,
     }
 }
@@ -350,76 +357,6 @@ impl From<resolve::Error> for CommandError {
     }
 }
 
-impl From<login::Error> for CommandError {
-    fn from(error: login::Error) -> Self {
-        use login::Error as E;
-        let shown = |kind| Self::from_error(kind, &error);
-        match &error {
-            E::NoSuchWay { provider, .. } => {
-                shown(Kind::Usage).hint(format!("authctl provider show {provider}"))
-            }
-            E::NoEndpoint { provider, .. } => {
-                shown(Kind::Failed).hint(format!("authctl provider show {provider}"))
-            }
-            E::ClientNeeded { provider, register_at, with_secret, key_possible, .. } => {
-                let page = register_at.as_deref();
-                client_needed(shown(Kind::Usage), provider, page, *with_secret, *key_possible)
-            }
-            E::ClientForgotten { name, .. } => shown(Kind::Failed)
-                .hint(format!("{}  (registers a new one)", login_hint(name))),
-            E::ClientElsewhere { provider, .. } => shown(Kind::Usage)
-                .hint(format!(
-                    "authctl login {provider} --client-id ID …  (a client that was registered there)"
-                ))
-                .hint(format!("authctl login {provider} --new-client  (registers one, where it can)")),
-            E::DocumentNeeded { provider } => shown(Kind::Usage)
-                .hint(format!("authctl login {provider} --client-metadata-url URL"))
-                .hint(format!("authctl login {provider} --client-id ID"))
-                .hint("authctl generate client-metadata  (the document that stands there)"),
-            E::ClientSecretNeeded { provider } => shown(Kind::Usage)
-                .hint(format!("authctl login {provider} --client-id ID --client-secret-file FILE")),
-            E::ClientKeyNeeded { provider } => shown(Kind::Usage)
-                .hint(format!("authctl login {provider} --client-id ID --client-key-file FILE")),
-            E::NoDpop { provider } => shown(Kind::Failed).hint(plain_tokens(provider)),
-            E::NoKey(_) => shown(Kind::Failed),
-            E::NoPkce { provider, mcp_url } => exception(
-                shown(Kind::Failed).hint("if you know that it does, write in config.toml:"),
-                provider,
-                mcp_url.as_deref(),
-                "pkce = \"unverified\"",
-            ),
-            E::Busy(_) | E::SteppedBack => shown(Kind::TryAgain),
-            E::Unfinished(record) => {
-                let (name, does) = (record.shown_name(), resume_does(record));
-                shown(Kind::LoginRequired).hint(format!("authctl login {name} --resume  ({does})"))
-            }
-            E::EndedElsewhere { name, .. } => shown(Kind::Failed)
-                .hint(format!("{}  (asks again, at a terminal at once)", login_hint(name))),
-            E::Resume { name, why } => resume_hint(shown(resume_kind(why)), name, why),
-            E::Grant { name, source } => grant_error(shown(grant_kind(source)), name, source),
-            E::NotSent { name, source } => shown(grant_kind(source))
-                .hint(format!("{} --resume  (the answer is still good)", login_hint(name))),
-            E::Password { name, user, source } => shown(grant_kind(source))
-                .hint(format!("authctl login {name} --user {user} --key-file FILE")),
-            E::NotRegistered { name, source: source @ oauth::Error::Refused { .. } } => {
-                shown(oauth_kind(source))
-                    .hint(format!("{} --client-id ID  (a client of yours there)", login_hint(name)))
-            }
-            E::OAuth { name, source, .. } | E::NotRegistered { name, source } => {
-                wire_hint(shown(oauth_kind(source)), source, &login_hint(name), name)
-            }
-            E::BadUser => shown(Kind::Usage),
-            E::NoUser(name) => shown(Kind::LoginRequired)
-                .hint(format!("authctl login {name} --user USER --key-file FILE")),
-            E::Unanswered(source) => shown(unanswered_kind(source)),
-            E::Store(_) => match error {
-                E::Store(error) => error.into(),
-                other => Self::from_error(Kind::Failed, &other),
-            },
-        }
-    }
-}
-
 /// The lines of config.toml with which a person makes an exception for a provider. A table there replaces the
 /// one that was found, so that it needs the address as well.
 pub fn exception(
@@ -437,27 +374,6 @@ pub fn exception(
         None => shown,
     };
     shown.hint(format!("[provider.{id}.oauth]")).hint(line)
-}
-
-/// What `--resume` will do for this login.
-fn resume_does(record: &store::PendingRecord) -> &'static str {
-    match record.awaited {
-        store::Awaited::Redirect { .. } => "takes the address where the browser ended, or the code",
-        store::Awaited::Confirmation { .. } => "waits until the code is confirmed",
-    }
-}
-
-fn resume_kind(why: &login::Why) -> Kind {
-    if why.is_over() { Kind::LoginRequired } else { Kind::Usage }
-}
-
-fn resume_hint(shown: CommandError, name: &credential::Name, why: &login::Why) -> CommandError {
-    match why {
-        login::Why::Other(other) => shown.hint(format!("{} --resume", login_hint(other))),
-        login::Why::Used(_) => shown.hint(format!("authctl status {name}")).hint(login_hint(name)),
-        why if why.is_over() => shown.hint(login_hint(name)),
-        _ => shown.hint(format!("{} --resume", login_hint(name))),
-    }
 }
 
 /// What to do about a conversation that failed: once more, trust more, or look at the addresses.
@@ -478,133 +394,6 @@ fn wire_hint(
             shown.hint(format!("authctl provider show {provider}  (the addresses in use)"))
         }
     }
-}
-
-fn client_needed(
-    mut shown: CommandError,
-    provider: &str,
-    register_at: Option<&str>,
-    with_secret: bool,
-    key_possible: bool,
-) -> CommandError {
-    if let Some(page) = register_at {
-        shown = shown.hint(format!("register one at {page}"));
-    }
-    let secret = if with_secret { " --client-secret-file FILE" } else { "" };
-    shown = shown.hint(format!("authctl login {provider} --client-id ID{secret}  (remembered)"));
-    if key_possible {
-        shown = shown.hint(format!("authctl login {provider} --with-key"));
-    }
-    shown
-}
-
-fn grant_kind(error: &grant::Error) -> Kind {
-    use grant::Error as E;
-    match error {
-        E::Oauth(error) | E::Pushed(error) => oauth_kind(error),
-        E::BadKey(_)
-        | E::NothingPiped
-        | E::KeyFile { .. }
-        | E::PortTaken { .. }
-        | E::ClientKeyFile { .. }
-        | E::ClientKey { .. }
-        | E::PrivateFile(_)
-        | E::Algorithm { .. }
-        | E::NoKey
-        | E::NoIssuer
-        | E::NoIdentity
-        | E::KeyElsewhere { .. } => Kind::Usage,
-        E::Unanswered(source) => unanswered_kind(source),
-        E::Identity(source) => identity_kind(source),
-        E::AtIdentityProvider { source, .. } => oauth_kind(source),
-        E::Login { why, .. } => match why {
-            Unobtained::SignIn => Kind::LoginRequired,
-            Unobtained::Later => Kind::TryAgain,
-            Unobtained::Otherwise => Kind::Failed,
-        },
-        _ => Kind::Failed,
-    }
-}
-
-/// Without an identity that can be shown, somebody must set up the job or the configuration.
-fn identity_kind(error: &IdentityError) -> Kind {
-    match error {
-        IdentityError::Http(error) => http_kind(error),
-        IdentityError::Refused { status: 500.., .. } => Kind::TryAgain,
-        IdentityError::Refused { .. } | IdentityError::Expired { .. } => Kind::Failed,
-        _ => Kind::Usage,
-    }
-}
-
-fn identity_hint(
-    shown: CommandError,
-    error: &IdentityError,
-    name: &credential::Name,
-) -> CommandError {
-    let table = format!("[provider.{}.oauth]", name.provider());
-    match error {
-        IdentityError::NoPermission(_) => shown.hint(
-            "write permissions: { id-token: write } in the workflow, at the job that runs this",
-        ),
-        IdentityError::NotSet(variable) => shown.hint(format!(
-            "set {variable}; a job of GitLab gets it from id_tokens in .gitlab-ci.yml"
-        )),
-        IdentityError::Audience { .. } => shown.hint(format!(
-            "have the token made for that audience, or correct audience of identity in {table}"
-        )),
-        IdentityError::File { .. } | IdentityError::Unfit { .. } => {
-            shown.hint(format!("correct identity in {table}  (man authctl-config)"))
-        }
-        IdentityError::Expired { .. } => {
-            shown.hint("start the job again, or set this computer's clock if that is wrong")
-        }
-        _ => shown,
-    }
-}
-
-fn grant_error(shown: CommandError, name: &credential::Name, error: &grant::Error) -> CommandError {
-    use grant::Error as E;
-    match error {
-        E::Oauth(oauth::Error::Refused { code, .. })
-        | E::Pushed(oauth::Error::Refused { code, .. })
-            if code == "invalid_client" || code == "unauthorized_client" =>
-        {
-            shown.hint(format!("authctl login {name} --client-id ID"))
-        }
-        E::Identity(source) => identity_hint(shown, source, name),
-        E::IdentityRefused(_) => {
-            let provider = name.provider();
-            shown
-                .hint(format!("authctl provider show {provider}  (issuer, audience and identity)"))
-                .hint("date  (a clock that is wrong makes assertions worthless)")
-        }
-        E::Login { name, why: Unobtained::SignIn, .. } => shown.hint(login_hint(name)),
-        E::Login { name, .. } => shown.hint(format!("authctl status {name} --check")),
-        E::AtIdentityProvider { name, source } => wire_hint(shown, source, &login_hint(name), name),
-        E::PrivateFile(error) => file_hint(shown, error),
-        E::ClientKeyFile { .. } | E::ClientKey { .. } => {
-            let provider = name.provider();
-            shown.hint(format!("authctl provider show {provider}  (the key's file)"))
-        }
-        E::NoKey => shown.hint(format!("authctl login {name} --client-key-file FILE")),
-        E::Oauth(oauth::Error::NotBound { .. }) => shown.hint(plain_tokens(name.provider())),
-        E::Oauth(error) | E::Pushed(error) => wire_hint(shown, error, &login_hint(name), name),
-        E::Denied { .. }
-        | E::Expired { .. }
-        | E::TimedOut { .. }
-        | E::Redirect { .. }
-        | E::PortTaken { .. } => shown.hint(login_hint(name)),
-        E::KeyFile { .. } => shown.hint(format!("authctl login {name} --key-file FILE")),
-        E::BadKey(_) | E::NothingPiped | E::Unanswered(Unanswered::NoTerminal) => {
-            shown.hint(format!("authctl login {name} --with-key < FILE"))
-        }
-        _ => shown,
-    }
-}
-
-/// Where bound tokens are required and not to be had.
-fn plain_tokens(provider: &str) -> String {
-    format!("write dpop = true in [provider.{provider}.oauth] if plain tokens will do as well")
 }
 
 impl From<inject::Error> for CommandError {
@@ -659,18 +448,5 @@ impl From<launch::Error> for CommandError {
             launch::Error::Io { .. } => Kind::Failed,
         };
         Self::from_error(kind, &error)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_missing_terminal_asks_for_a_login_elsewhere() {
-        let kind = |why| CommandError::from(login::Error::Unanswered(why)).kind();
-        assert_eq!(kind(Unanswered::NoTerminal), Kind::LoginRequired);
-        assert_eq!(kind(Unanswered::Interrupted), Kind::Failed);
-        assert_eq!(kind(Unanswered::Io(io::Error::other("gone"))), Kind::Failed);
     }
 }
