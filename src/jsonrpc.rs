@@ -4,7 +4,9 @@
 mod sought;
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
@@ -22,32 +24,88 @@ pub const METHOD_NOT_FOUND: i64 = -32601;
 pub const INVALID_PARAMS: i64 = -32602;
 pub const INTERNAL_ERROR: i64 = -32603;
 
-/// The id of a request, so that `"a"` and `"\u0061"` are the same one. Displayed as JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Id(String);
+/// The id of a request, so that `"a"` and `"\u0061"` are the same one, and so are `1` and `1.0`. Displayed as the
+/// JSON that it was received as.
+#[derive(Debug, Clone)]
+pub struct Id {
+    /// What is the same for all that mean the same.
+    meaning: String,
+    text: String,
+}
 
 impl Id {
     pub fn number(number: u64) -> Self {
-        Self(number.to_string())
+        let text = number.to_string();
+        Self { meaning: text.clone(), text }
     }
 
     pub fn name(name: &str) -> Self {
-        Self(Value::from(name).to_string())
+        let text = Value::from(name).to_string();
+        Self { meaning: text.clone(), text }
     }
 
     /// `None`: neither a string nor a number.
     pub fn of(value: &Value) -> Option<Self> {
-        matches!(value, Value::String(_) | Value::Number(_)).then(|| Self(value.to_string()))
+        Self::read(&value.to_string())
+    }
+
+    /// The same for its JSON text.
+    fn read(text: &str) -> Option<Self> {
+        let meaning = match serde_json::from_str(text).ok()? {
+            Value::String(name) => Value::from(name).to_string(),
+            Value::Number(number) => meaning_of(text, number.as_f64()?),
+            _ => return None,
+        };
+        Some(Self { meaning, text: text.to_owned() })
     }
 
     pub fn to_value(&self) -> Value {
-        serde_json::from_str(&self.0).unwrap_or(Value::Null)
+        serde_json::from_str(&self.text).unwrap_or(Value::Null)
+    }
+}
+
+/// Digits stay, whatever their number; a fraction that is none becomes one with the whole number.
+#[expect(clippy::cast_possible_truncation, reason = "within the bounds of whole numbers")]
+fn meaning_of(text: &str, number: f64) -> String {
+    /// Up to here, all whole numbers can be told apart.
+    const WHOLE: f64 = 9_007_199_254_740_992.0;
+    let is_digits = !text.contains(['.', 'e', 'E']);
+    match number {
+        _ if is_digits => text.to_owned(),
+        whole if whole.fract() == 0.0 && whole.abs() <= WHOLE => (whole as i64).to_string(),
+        other => other.to_string(),
+    }
+}
+
+impl PartialEq for Id {
+    fn eq(&self, other: &Self) -> bool {
+        self.meaning == other.meaning
+    }
+}
+
+impl Eq for Id {}
+
+impl PartialOrd for Id {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Id {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.meaning.cmp(&other.meaning)
+    }
+}
+
+impl Hash for Id {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.meaning.hash(state);
     }
 }
 
 impl fmt::Display for Id {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        formatter.write_str(&self.text)
     }
 }
 
@@ -73,6 +131,18 @@ pub enum Kind {
 pub struct Message {
     text: String,
     kind: Kind,
+    flaw: Option<Flaw>,
+}
+
+/// Why clients that are strict drop a response, so that its request seems to have none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Flaw {
+    #[error("it has an error beside its result")]
+    Both,
+    #[error("its error is not an object with a code and a message")]
+    Error,
+    #[error("its result is no object")]
+    Result,
 }
 
 /// Why a text is no message.
@@ -89,13 +159,13 @@ pub enum Error {
 struct Envelope<'a> {
     #[serde(borrow)]
     jsonrpc: Option<Cow<'a, str>>,
-    #[serde(default, deserialize_with = "present")]
-    id: Option<Value>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    id: Option<&'a RawValue>,
     #[serde(borrow)]
     method: Option<Cow<'a, str>>,
     #[serde(borrow)]
     result: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(default, borrow, deserialize_with = "present")]
     error: Option<&'a RawValue>,
     /// Not looked into; twice, it could mean one thing here and another over there.
     #[serde(borrow)]
@@ -103,8 +173,8 @@ struct Envelope<'a> {
 }
 
 /// Tells `null` from nothing.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 impl Message {
@@ -115,14 +185,14 @@ impl Message {
 
     /// The same; a text that is none comes back.
     pub fn read_or_return(mut text: String) -> Result<Self, (Error, String)> {
-        let kind = match kind(&text) {
-            Ok(kind) => kind,
+        let (kind, flaw) = match kind(&text) {
+            Ok(read) => read,
             Err(error) => return Err((error, text)),
         };
         if line_end::find(text.as_bytes()).is_some() {
             text = text.replace(['\n', '\r'], " ");
         }
-        Ok(Self { text, kind })
+        Ok(Self { text, kind, flaw })
     }
 
     /// Reads one message, or a batch of them (MCP 2025-03-26 alone has batches).
@@ -131,16 +201,34 @@ impl Message {
         if !text.trim_start().starts_with('[') {
             return Ok(vec![Self::read(text)?]);
         }
-        let batch: Vec<&RawValue> = serde_json::from_str(&text).map_err(|_| Error::NotJson)?;
-        batch.into_iter().map(|message| Self::read(message.get())).collect()
+        batch(&text)?.into_iter().map(|message| Self::read(message.get())).collect()
+    }
+
+    /// The same where each of a batch stands for itself; with what is none comes its text. An empty batch is no
+    /// message (JSON-RPC 2.0 §6).
+    pub fn read_each(text: &str) -> Vec<Result<Self, (Error, String)>> {
+        let bad = |error| vec![Err((error, text.to_owned()))];
+        if !text.trim_start().starts_with('[') {
+            return vec![Self::read(text).map_err(|error| (error, text.to_owned()))];
+        }
+        match batch(text) {
+            Ok(batch) if batch.is_empty() => bad(Error::NoMessage),
+            Ok(batch) => {
+                let each = |one: &RawValue| {
+                    Self::read(one.get()).map_err(|error| (error, one.get().to_owned()))
+                };
+                batch.into_iter().map(each).collect()
+            }
+            Err(error) => bad(error),
+        }
     }
 
     /// A request of our own.
     pub fn request(id: &Id, method: &str, params: &Value) -> Self {
-        let text =
-            json!({"jsonrpc": "2.0", "id": id.to_value(), "method": method, "params": params});
+        let name = Value::from(method);
+        let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":{name},"params":{params}}}"#);
         let kind = Kind::Request { id: id.clone(), method: method.to_owned() };
-        Self { text: text.to_string(), kind }
+        Self { text, kind, flaw: None }
     }
 
     pub fn notification(method: &str, params: Option<&Value>) -> Self {
@@ -148,12 +236,14 @@ impl Message {
         if let Some(params) = params {
             text["params"] = params.clone();
         }
-        Self { text: text.to_string(), kind: Kind::Notification { method: method.to_owned() } }
+        let kind = Kind::Notification { method: method.to_owned() };
+        Self { text: text.to_string(), kind, flaw: None }
     }
 
     pub fn result(id: &Id, result: &Value) -> Self {
-        let text = json!({"jsonrpc": "2.0", "id": id.to_value(), "result": result}).to_string();
-        Self { text, kind: Kind::Response { id: Some(id.clone()), is_error: false } }
+        let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#);
+        let kind = Kind::Response { id: Some(id.clone()), is_error: false };
+        Self { text, kind, flaw: None }
     }
 
     /// An error of our own; `None`: the request's id could not be read.
@@ -162,9 +252,10 @@ impl Message {
         if let Some(data) = data {
             error["data"] = data.clone();
         }
-        let value = id.map_or(Value::Null, Id::to_value);
-        let text = json!({"jsonrpc": "2.0", "id": value, "error": error}).to_string();
-        Self { text, kind: Kind::Response { id: id.cloned(), is_error: true } }
+        let name = id.map_or("null", |id| &id.text);
+        let text = format!(r#"{{"jsonrpc":"2.0","id":{name},"error":{error}}}"#);
+        let kind = Kind::Response { id: id.cloned(), is_error: true };
+        Self { text, kind, flaw: None }
     }
 
     /// One line, without its end.
@@ -187,17 +278,6 @@ impl Message {
         }
     }
 
-    /// The same response to another request: for one that names none, or a stranger.
-    #[must_use]
-    pub fn renamed(&self, id: &Id) -> Self {
-        if self.id() == Some(id) {
-            return self.clone();
-        }
-        let mut value = self.to_value();
-        value["id"] = id.to_value();
-        Self::read(value.to_string()).unwrap_or_else(|_| self.clone())
-    }
-
     /// Of a request, or of the request that a response answers.
     pub fn id(&self) -> Option<&Id> {
         match &self.kind {
@@ -212,6 +292,11 @@ impl Message {
         matches!(self.kind, Kind::Response { is_error: true, .. })
     }
 
+    /// What is wrong with a response that has no valid form.
+    pub fn flaw(&self) -> Option<Flaw> {
+        self.flaw
+    }
+
     /// The whole message, for what has to look inside.
     pub fn to_value(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or(Value::Null)
@@ -223,7 +308,11 @@ impl Message {
     }
 }
 
-fn kind(text: &str) -> Result<Kind, Error> {
+fn batch(text: &str) -> Result<Vec<&RawValue>, Error> {
+    serde_json::from_str(text).map_err(|_| Error::NotJson)
+}
+
+fn kind(text: &str) -> Result<(Kind, Option<Flaw>), Error> {
     // The members in an array, without their names, would be read as well.
     if !text.trim_ascii_start().starts_with('{') {
         let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
@@ -235,24 +324,45 @@ fn kind(text: &str) -> Result<Kind, Error> {
         return Err(Error::NoMessage);
     }
     let _ = envelope.params;
-    let id = envelope.id.as_ref().and_then(Id::of);
-    let answers = envelope.result.is_some() || envelope.error.is_some();
-    match (envelope.method, envelope.id) {
+    let id = envelope.id.and_then(|id| Id::read(id.get()));
+    let error = envelope.error.filter(|error| error.get() != "null");
+    let answers = envelope.result.is_some() || error.is_some();
+    match (&envelope.method, envelope.id) {
         (Some(_), _) if answers => Err(Error::NoMessage),
-        (Some(method), None) => Ok(Kind::Notification { method: method.into_owned() }),
+        (Some(method), None) => Ok((Kind::Notification { method: method.to_string() }, None)),
         (Some(method), Some(_)) => {
             let id = id.ok_or(Error::NoMessage)?;
-            Ok(Kind::Request { id, method: method.into_owned() })
+            Ok((Kind::Request { id, method: method.to_string() }, None))
         }
         (None, sent) => {
-            let is_error = envelope.error.is_some();
+            let is_error = error.is_some();
             let is_one = answers && !(is_error && envelope.result.is_some());
-            let nameless = is_error && matches!(sent, None | Some(Value::Null));
+            let nameless = is_error && sent.is_none_or(|id| id.get() == "null");
             if is_one && (id.is_some() || nameless) {
-                Ok(Kind::Response { id, is_error })
+                Ok((Kind::Response { id, is_error }, flaw(&envelope)))
             } else {
                 Err(Error::NoMessage)
             }
+        }
+    }
+}
+
+/// JSON-RPC 2.0 §5, and MCP, which has objects alone as results.
+fn flaw(envelope: &Envelope<'_>) -> Option<Flaw> {
+    #[derive(Deserialize)]
+    #[expect(dead_code, reason = "only whether they are there counts")]
+    struct Whole<'a> {
+        code: i64,
+        #[serde(borrow)]
+        message: Cow<'a, str>,
+    }
+    match (envelope.result, envelope.error) {
+        (Some(_), Some(_)) => Some(Flaw::Both),
+        (Some(result), None) => (!result.get().starts_with('{')).then_some(Flaw::Result),
+        (None, error) => {
+            let text = error.map_or("", RawValue::get);
+            let is_whole = text.starts_with('{') && serde_json::from_str::<Whole<'_>>(text).is_ok();
+            (!is_whole).then_some(Flaw::Error)
         }
     }
 }
@@ -263,6 +373,57 @@ mod tests {
 
     fn kind_of(text: &str) -> Result<Kind, Error> {
         Message::read(text).map(|message| message.kind)
+    }
+
+    #[test]
+    fn responses_that_strict_clients_drop_are_found_out() {
+        for (members, flaw) in [
+            (r#""result":{}"#, None),
+            (r#""error":{"code":-1,"message":"\u0061","data":[]}"#, None),
+            (r#""error":null,"result":{}"#, Some(Flaw::Both)),
+            (r#""error":"boom""#, Some(Flaw::Error)),
+            (r#""error":["x","y"]"#, Some(Flaw::Error)),
+            (r#""error":{"code":"1","message":"x"}"#, Some(Flaw::Error)),
+            (r#""error":{"code":1}"#, Some(Flaw::Error)),
+            (r#""result":"x""#, Some(Flaw::Result)),
+            (r#""result":[]"#, Some(Flaw::Result)),
+        ] {
+            let text = format!(r#"{{"jsonrpc":"2.0","id":1,{members}}}"#);
+            assert_eq!(Message::read(text).unwrap().flaw(), flaw, "{members}");
+        }
+    }
+
+    #[test]
+    fn ids_stay_as_they_were_written() {
+        for (text, meaning) in [
+            ("1.0", "1"),
+            ("1e2", "100"),
+            ("1.50", "1.5"),
+            ("123456789012345678901234567890", "123456789012345678901234567890"),
+            (r#""\u0061""#, r#""a""#),
+        ] {
+            let id = Id::read(text).unwrap();
+            assert_eq!((id.to_string().as_str(), &id), (text, &Id::read(meaning).unwrap()));
+            let error = Message::error(Some(&id), 1, "x", None);
+            assert!(error.text().contains(&format!(r#""id":{text},"#)), "{}", error.text());
+        }
+        assert_ne!(Id::read("9007199254740993"), Id::read("9007199254740992"));
+        assert_ne!(Id::read("1"), Id::read(r#""1""#));
+        assert_eq!(Id::read("null"), None);
+    }
+
+    #[test]
+    fn each_of_a_batch_stands_for_itself() {
+        let good = r#"{"jsonrpc":"2.0","id":1,"method":"a"}"#;
+        let each = Message::read_each(&format!(r#"[{good},1,{{"id":7}},{good}]"#));
+        let bad: Vec<_> = each.iter().filter_map(|one| one.as_ref().err()).cloned().collect();
+        assert_eq!(
+            bad,
+            [(Error::NoMessage, "1".to_owned()), (Error::NoMessage, r#"{"id":7}"#.to_owned())]
+        );
+        assert_eq!(each.iter().filter(|one| one.is_ok()).count(), 2);
+        assert_eq!(Message::read_each("[]"), [Err((Error::NoMessage, "[]".to_owned()))]);
+        assert_eq!(Message::read_each("[1,")[0], Err((Error::NotJson, "[1,".to_owned())));
     }
 
     #[test]

@@ -7,14 +7,14 @@ use url::Url;
 use super::local_name::{long_name, short_name};
 use super::purpose::record_login;
 use super::server_table::{Wanted, table};
-use crate::config::{Dpop, OAuth, Provider, Servers, read_servers};
+use crate::config::{self, Dpop, OAuth, Provider, Servers, read_servers};
 use crate::context::{Context, Named};
 use crate::credential::Name;
-use crate::error::{CommandError, Kind, chain};
+use crate::error::{CommandError, Kind, chain, exception};
 use crate::http::parse_resource;
 use crate::interact::Interact;
 use crate::login::{self, Found, Login, Method, Outcome, Wish};
-use crate::oauth::{ClientKey, Metadata, Refusal};
+use crate::oauth::{self, ClientKey, Metadata, Refusal};
 use crate::secret::Secret;
 use crate::store::{self, Key};
 
@@ -291,9 +291,36 @@ fn find_out(
 ) -> Result<Found, CommandError> {
     let found = context.login()?.find_out(url, sign_in.refusal, trusted_issuer);
     found.map_err(|error| {
-        let error = CommandError::from(error).within("asking who signs people in there");
-        error.within(&crate::text::clean(url))
+        let shown = CommandError::from(error.clone()).within("asking who signs people in there");
+        let shown = shown.within(&crate::text::clean(url));
+        with_hints(context, sign_in, url, &error, shown)
     })
+}
+
+/// What else there is to do about a server that says nothing good about the sign-in.
+fn with_hints(
+    context: &Context,
+    sign_in: &SignIn<'_>,
+    url: &str,
+    error: &oauth::Error,
+    shown: CommandError,
+) -> CommandError {
+    let url = crate::text::clean(url);
+    match error {
+        oauth::Error::IssuerMismatch { found, .. } => {
+            let id = open_servers(context).and_then(|it| settle_name(context, sign_in, &it));
+            let Ok((id, _)) = id else { return shown };
+            let shown = shown.hint("if you know that it is the right one, write in config.toml:");
+            let line = format!("trusted_issuer = {}", serde_json::Value::from(found.as_str()));
+            exception(shown, &id, Some(&url), &line)
+        }
+        oauth::Error::NotProtected { .. } => {
+            let name = sign_in.name.map_or(String::new(), |name| format!(" --name {name}"));
+            let does = "(a key or token that you have for it)";
+            shown.hint(format!("authctl login {url}{name} --with-key  {does}"))
+        }
+        _ => shown,
+    }
 }
 
 /// The scopes to ask for instead of the table's: those of the command line; or, where a token had too few,
@@ -326,7 +353,7 @@ fn keep(
     sign_in: &SignIn<'_>,
     found: Option<&Found>,
 ) -> Result<Server, CommandError> {
-    let mut servers = Servers::open(&context.paths()?.servers_file())?;
+    let mut servers = open_servers(context)?;
     let (id, url) = settle_name(context, sign_in, &servers)?;
     let wanted = Wanted {
         method: &sign_in.method,
@@ -334,13 +361,25 @@ fn keep(
         dpop: sign_in.dpop,
     };
     let written = table(&url, found, servers.provider(&id), &wanted);
-    let provider = servers.put(&id, written)?;
+    // What a person is asked to write is what a server said, and not an error of theirs.
+    let provider = servers.put(&id, written).map_err(|error| match error {
+        config::Error::Wrong { key, what, .. } => {
+            let key = key.map_or(String::new(), |key| format!("{key}: "));
+            let what = format!("{} gave an unusable answer: {key}{what}", sign_in.server);
+            CommandError::new(Kind::Failed, what)
+        }
+        other => other.into(),
+    })?;
     let named = match sign_in.name {
         Some(name) => context.name(name)?,
         None if sign_in.server.contains("://") => context.name(&id)?,
         None => context.name(sign_in.server)?,
     };
     Ok(Server { url, named, provider })
+}
+
+fn open_servers(context: &Context) -> Result<Servers, CommandError> {
+    Ok(Servers::open(&context.paths()?.servers_file())?)
 }
 
 /// The local name of the server, and its address.
@@ -398,7 +437,8 @@ fn free_name(context: &Context, servers: &Servers, url: &Url) -> Result<String, 
     Err(CommandError::usage("the address gives no name; choose one with --name"))
 }
 
-fn address(typed: &str) -> Result<Url, CommandError> {
+/// An address as it was typed.
+pub fn address(typed: &str) -> Result<Url, CommandError> {
     parse_resource(typed).map_err(|error| CommandError::usage(chain(&error)))
 }
 

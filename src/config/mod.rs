@@ -36,7 +36,7 @@ pub use oauth::{ClientRule, Dpop, OAuth, Pkce};
 pub use provider::{BaseUrlVariable, Provider, Scheme, Source, Verify, VerifyMethod};
 pub use rules::{Confirmation, LogRule};
 pub use servers::{Servers, read_servers};
-pub use value::{BadVariable, check_variable, is_mcp_extra};
+pub use value::{BadVariable, check_variable, is_mcp_extra, is_secret_header};
 
 use crate::credential::Name;
 use crate::private_file;

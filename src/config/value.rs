@@ -188,6 +188,11 @@ pub fn plain_header(
 /// Headers that carry credentials.
 const SECRET: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
 
+/// Whether a header carries a credential.
+pub fn is_secret_header(name: &str) -> bool {
+    SECRET.iter().any(|secret| name.eq_ignore_ascii_case(secret))
+}
+
 /// The header where the table gives none (RFC 6750 §2.1, RFC 7617 §2).
 pub fn default_header(kind: Kind) -> Header {
     let scheme = if kind == Kind::Basic { "Basic" } else { "Bearer" };

@@ -1,7 +1,7 @@
 //! Sign-ins that failed, and what mends them.
 
 use super::grant_hints::{grant_error, grant_kind, plain_tokens};
-use super::{CommandError, Kind, login_hint, oauth_kind, unanswered_kind, wire_hint};
+use super::{CommandError, Kind, exception, login_hint, oauth_kind, unanswered_kind, wire_hint};
 use crate::{credential, login, oauth, store};
 
 impl From<login::Error> for CommandError {
@@ -9,8 +9,11 @@ impl From<login::Error> for CommandError {
         use login::Error as E;
         let shown = |kind| Self::from_error(kind, &error);
         match &error {
-            E::NoSuchWay { provider, .. } | E::NoEndpoint { provider, .. } => {
+            E::NoSuchWay { provider, .. } => {
                 shown(Kind::Usage).hint(format!("authctl provider show {provider}"))
+            }
+            E::NoEndpoint { provider, .. } => {
+                shown(Kind::Failed).hint(format!("authctl provider show {provider}"))
             }
             E::ClientNeeded { provider, register_at, with_secret, key_possible, .. } => {
                 let page = register_at.as_deref();
@@ -33,9 +36,12 @@ impl From<login::Error> for CommandError {
                 .hint(format!("authctl login {provider} --client-id ID --client-key-file FILE")),
             E::NoDpop { provider } => shown(Kind::Failed).hint(plain_tokens(provider)),
             E::NoKey(_) => shown(Kind::Failed),
-            E::NoPkce { provider, .. } => shown(Kind::Failed).hint(format!(
-                "if you know that it does, write pkce = \"unverified\" in [provider.{provider}.oauth]"
-            )),
+            E::NoPkce { provider, mcp_url } => exception(
+                shown(Kind::Failed).hint("if you know that it does, write in config.toml:"),
+                provider,
+                mcp_url.as_deref(),
+                "pkce = \"unverified\"",
+            ),
             E::Busy(_) | E::SteppedBack => shown(Kind::TryAgain),
             E::Unfinished(record) => {
                 let (name, does) = (record.shown_name(), resume_does(record));

@@ -275,6 +275,7 @@ fn oauth_kind(error: &oauth::Error) -> Kind {
     match error {
         oauth::Error::Http(error) => http_kind(error),
         oauth::Error::Unavailable { .. } => Kind::TryAgain,
+        oauth::Error::Refused { code, .. } if code == "slow_down" => Kind::TryAgain,
         _ => Kind::Failed,
     }
 }
@@ -354,6 +355,25 @@ impl From<resolve::Error> for CommandError {
             },
         }
     }
+}
+
+/// The lines of config.toml with which a person makes an exception for a provider. A table there replaces the
+/// one that was found, so that it needs the address as well.
+pub fn exception(
+    shown: CommandError,
+    provider: &str,
+    mcp_url: Option<&str>,
+    line: &str,
+) -> CommandError {
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let id = quoted(provider);
+    let shown = match mcp_url {
+        Some(url) => {
+            shown.hint(format!("[provider.{id}]")).hint(format!("mcp_url = {}", quoted(url)))
+        }
+        None => shown,
+    };
+    shown.hint(format!("[provider.{id}.oauth]")).hint(line)
 }
 
 /// What to do about a conversation that failed: once more, trust more, or look at the addresses.

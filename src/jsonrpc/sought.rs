@@ -2,7 +2,7 @@
 
 use serde::Deserializer;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::Id;
 
@@ -91,7 +91,7 @@ impl<'de> Visitor<'de> for Seek<'_> {
             let is_id = name == "id";
             self.0.names.push(name);
             if is_id {
-                self.0.ids.push(Id::of(&map.next_value::<Value>()?));
+                self.0.ids.push(Id::read(map.next_value::<Box<RawValue>>()?.get()));
             } else {
                 map.next_value::<IgnoredAny>()?;
             }

@@ -130,6 +130,8 @@ fn require_pkce(
             ));
             Ok(())
         }
-        None => Err(Error::NoPkce { provider: provider.id.clone() }),
+        None => {
+            Err(Error::NoPkce { provider: provider.id.clone(), mcp_url: provider.mcp_url.clone() })
+        }
     }
 }

@@ -47,7 +47,7 @@ pub enum Error {
     #[error(
         "the authorization server of {provider} does not promise to check PKCE with S256; without that a stolen code works"
     )]
-    NoPkce { provider: String },
+    NoPkce { provider: String, mcp_url: Option<String> },
     /// RFC 9449 §5.1.
     #[error(
         "the authorization server of {provider} does not say that it binds tokens to keys (DPoP with ES256)"

@@ -22,6 +22,10 @@ struct Body<'a> {
     #[serde(borrow, default, deserialize_with = "lenient::member")]
     authorization_url: Option<Text<'a>>,
     #[serde(borrow, default, deserialize_with = "lenient::member")]
+    authorization_uri: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "lenient::member")]
+    login_url: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "lenient::member")]
     adcp_error: Option<AdcpError<'a>>,
 }
 
@@ -102,14 +106,15 @@ fn demand(challenges: &[Challenge], refusal: &Body) -> Demand {
     }
 }
 
-/// Links beside the challenge: `authorization_url` of the body, and `authorization_uri` of a challenge
+/// Links beside the challenge: `authorization_url` and `login_url` of the body, and `authorization_uri` of either
 /// where that is a page and not an endpoint's or a document's address.
 fn invitations(challenges: &[Challenge], refusal: &Body, server: &Url) -> Invitations {
     let mut found = Invitations::default();
-    if let Some(url) = &refusal.authorization_url {
+    for url in [&refusal.authorization_url, &refusal.login_url].into_iter().flatten() {
         found.add(Link::parse(url.as_str(), server), String::new());
     }
-    if let Some(uri) = parameter(challenges, "authorization_uri") {
+    let in_body = refusal.authorization_uri.as_ref().map(Text::as_str);
+    for uri in [parameter(challenges, "authorization_uri"), in_body].into_iter().flatten() {
         let link = Link::parse(uri, server);
         if !link.as_ref().is_ok_and(Link::is_bare) {
             found.add(link, String::new());

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::endpoint::Endpoint;
+use super::members::renamed;
 use super::{Failure, backlog};
 use crate::http::{EventStream, Exchange};
 use crate::jsonrpc::{Id, Kind, Message};
@@ -39,7 +40,8 @@ pub async fn read(
         return Err(broken(endpoint, &what));
     }
     if exchange.is_event_stream() {
-        return events(exchange, EventStream::new(LONGEST), id, endpoint, aside).await;
+        let patience = (endpoint.patience, endpoint.patience);
+        return follow(exchange, EventStream::new(LONGEST), id, endpoint, patience, aside).await;
     }
     let status = exchange.status;
     let again = come_again(&exchange);
@@ -101,15 +103,16 @@ fn come_again(exchange: &Exchange) -> String {
     }
 }
 
-/// Reads events until the response is there.
-pub async fn events(
+/// Reads on where an answer was cut, which has been silent so long that only `left` is left of the patience.
+pub async fn rest(
     exchange: Exchange,
     stream: EventStream,
     id: &Id,
     endpoint: &Endpoint,
+    left: Duration,
     aside: &dyn Fn(Message),
 ) -> Result<Answer, Failure> {
-    follow(exchange, stream, id, endpoint, endpoint.patience, aside).await
+    follow(exchange, stream, id, endpoint, (left, endpoint.patience), aside).await
 }
 
 /// The same for a stream that may be silent for as long as nothing happens.
@@ -119,18 +122,19 @@ pub async fn news(
     endpoint: &Endpoint,
     aside: &dyn Fn(Message),
 ) -> Result<Answer, Failure> {
-    follow(exchange, EventStream::new(LONGEST), id, endpoint, Duration::MAX, aside).await
+    let patience = (Duration::MAX, Duration::MAX);
+    follow(exchange, EventStream::new(LONGEST), id, endpoint, patience, aside).await
 }
 
+/// Reads events until the response is there. Each silence may be as long as `patience`, the first one as `left`.
 async fn follow(
     mut exchange: Exchange,
     mut stream: EventStream,
     id: &Id,
     endpoint: &Endpoint,
-    patience: Duration,
+    (mut left, patience): (Duration, Duration),
     aside: &dyn Fn(Message),
 ) -> Result<Answer, Failure> {
-    let mut left = patience;
     loop {
         backlog::room().await;
         let asked = Instant::now();
@@ -187,7 +191,7 @@ fn pick(messages: Vec<Message>, id: &Id, status: u16, aside: &dyn Fn(Message)) -
             // An error about a message whose id the server could not read can only be about this one; and
             // so can one that is the whole of a refusal, whatever its id.
             Kind::Response { id: other, is_error: true } if other.is_none() || status >= 400 => {
-                response = response.or_else(|| Some(message.renamed(id)));
+                response = response.or_else(|| Some(renamed(&message, id)));
             }
             Kind::Response { .. } => {}
             Kind::Request { .. } | Kind::Notification { .. } => aside(message),

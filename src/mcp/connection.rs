@@ -1,12 +1,12 @@
 //! What one handshake with a server of the legacy era has made: a session over Streamable HTTP (2025-03-26 to
 //! 2025-11-25), or over HTTP+SSE (2024-11-05), until the server forgets it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::answer::{self, Answer};
 use super::endpoint::{Endpoint, Headers};
@@ -110,7 +110,12 @@ impl Connection {
             return Err(Failure::Error(greeting));
         }
         let result = greeting.member("result");
-        let version = result["protocolVersion"].as_str().unwrap_or(LEGACY);
+        let names = ["capabilities", "serverInfo"];
+        let is_whole = names.iter().all(|name| result[name].is_object());
+        let Some(version) = result["protocolVersion"].as_str().filter(|_| is_whole) else {
+            let what = "its result of initialize lacks protocolVersion, capabilities or serverInfo";
+            return Err(answer::broken(&self.endpoint, what));
+        };
         // Goes into a header.
         let is_fit = version.bytes().all(|byte| byte.is_ascii_graphic());
         self.headers.borrow_mut().version = Some(if is_fit { version } else { LEGACY }.to_owned());
@@ -205,7 +210,7 @@ impl Connection {
     }
 
     /// Comes back for the rest of a stream that ended before the response (SEP-1699). The request is not
-    /// sent again: the server may have acted on it.
+    /// sent again: the server may have acted on it. All its streams together may be silent only as long as one.
     async fn resume(
         &self,
         mut stream: EventStream,
@@ -213,26 +218,34 @@ impl Connection {
         aside: &dyn Fn(Message),
     ) -> Result<Message, Failure> {
         let mut reconnect = Reconnect::new();
+        let heard = Cell::new(Instant::now());
+        let aside = |message| {
+            heard.set(Instant::now());
+            aside(message);
+        };
+        let left = || self.endpoint.patience.saturating_sub(heard.get().elapsed());
         loop {
             let Some(last) = stream.last_id().map(str::to_owned) else { return Err(self.cut()) };
             let Some(pause) = reconnect.pause(stream.retry()) else { return Err(self.cut()) };
-            sleep(pause).await;
+            timeout(left(), sleep(pause)).await.map_err(|_| self.endpoint.silent())?;
             let headers = self.headers();
             let opening = self.endpoint.listen(&headers, Some(&last));
-            let opened = timeout(self.endpoint.patience, opening).await;
+            let opened = timeout(left(), opening).await;
             let exchange = match opened.map_err(|_| self.endpoint.silent())? {
                 Ok(exchange) if exchange.is_event_stream() => exchange,
                 Ok(exchange) if matches!(exchange.status, 409 | 429 | 500..) => continue,
                 Ok(_) | Err(Failure::Refused(_)) => return Err(self.cut()),
                 Err(_) => continue,
             };
-            let rest = stream.resumed();
-            match answer::events(exchange, rest, id, &self.endpoint, aside).await? {
+            let (rest, before) = (stream.resumed(), heard.get());
+            match answer::rest(exchange, rest, id, &self.endpoint, left(), &aside).await? {
                 Answer::Response(response) => return Ok(response),
                 Answer::Cut(rest) => stream = rest,
                 Answer::Status { .. } => return Err(self.cut()),
             }
-            if stream.last_id() != Some(&last) {
+            if heard.get() == before {
+                reconnect.came_back();
+            } else {
                 reconnect.succeeded();
             }
         }

@@ -1,28 +1,30 @@
 //! Which revision a server speaks, found out by asking or remembered, and the server in the words of the
 //! host's revision.
 
-use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use tokio::sync::Mutex;
+use serde_json::json;
 use tokio::time::timeout;
 use url::Url;
 
 use super::answer::Answer;
+use super::assumed::{self, Assumed, is_modern, strings};
 use super::convert::{ToLegacy, ToModern, client_of};
 use super::endpoint::Endpoint;
 use super::known::Versions;
 use super::legacy::Legacy;
 use super::meta::Client;
-use super::modern::Modern;
-use super::{Era, Failure, LEGACY, LEGACY_VERSIONS, Link, Pending, Server, Sink};
+use super::modern::{self, Modern};
+use super::{Era, Failure, LEGACY, LEGACY_VERSIONS, Link, MODERN, Pending, Server, Sink};
 use crate::forward::Broker;
 use crate::jsonrpc::{Id, Message};
+use crate::text::clean;
 
 /// How long a server may think about a question that it perhaps does not know.
-const PROBE_WAIT: Duration = Duration::from_secs(15);
+const PROBE_WAIT: Duration = Duration::from_secs(8);
+/// How long it may take to shake hands: longer than one that is started for it.
+const HANDSHAKE_WAIT: Duration = Duration::from_mins(1);
 
 /// What a host began with.
 #[derive(Clone)]
@@ -48,10 +50,11 @@ pub async fn connect(
 ) -> Result<Connected, Failure> {
     let known = endpoint.known.read();
     let way = Way { endpoint, hello: hello.clone(), sink };
-    match way.remembered(known.as_ref()).await? {
-        Some(connected) => Ok(connected),
-        None => Ok(way.asked().await?.1),
+    if let Some(connected) = way.remembered(known.as_ref()).await? {
+        return Ok(connected);
     }
+    let (era, connected) = way.asked().await?;
+    Ok(way.proved(era, connected))
 }
 
 impl Link for Rc<Endpoint> {
@@ -133,7 +136,7 @@ impl Way {
                 (!is_probe).then(|| Connected { server: self.assumed(), greeting: None })
             }
             Hello::Legacy(_) | Hello::Modern(_) => match self.with_handshake().await {
-                Ok(connected) => Some(connected),
+                Ok(connected) => Some(self.proved(Era::Legacy, connected)),
                 Err(failure) if failure.is_of_credential() => return Err(failure),
                 Err(_) => None,
             },
@@ -145,13 +148,14 @@ impl Way {
     }
 
     fn assumed(&self) -> Rc<dyn Server> {
-        let server = RefCell::new(Rc::new(Modern::new(self.endpoint.clone())) as Rc<dyn Server>);
-        Rc::new(Assumed {
-            way: self.clone(),
-            server,
-            proved: Cell::default(),
-            doubt: Mutex::default(),
-        })
+        let server = Rc::new(Modern::new(self.endpoint.clone()));
+        Assumed::new(Rc::new(self.clone()), Era::Modern, server, false)
+    }
+
+    /// The same, which may change all the same.
+    fn proved(&self, era: Era, connected: Connected) -> Connected {
+        let server = Assumed::new(Rc::new(self.clone()), era, connected.server, true);
+        Connected { server, ..connected }
     }
 
     /// A modern request: a server of that era answers it, or says with a code of that era why not. 401 and 403
@@ -177,6 +181,14 @@ impl Way {
     }
 
     async fn with_handshake(&self) -> Result<Connected, Failure> {
+        let silent = || {
+            let (host, waited) = (self.endpoint.host(), HANDSHAKE_WAIT.as_secs());
+            Failure::failed(format!("{host} did not shake hands within {waited} s"))
+        };
+        timeout(HANDSHAKE_WAIT, self.shake_hands()).await.unwrap_or_else(|_| Err(silent()))
+    }
+
+    async fn shake_hands(&self) -> Result<Connected, Failure> {
         let (endpoint, sink) = (self.endpoint.clone(), self.sink.clone());
         match &self.hello {
             Hello::Legacy(first) => {
@@ -211,6 +223,12 @@ impl Way {
                 return Ok(Connected { server: server(), greeting });
             }
         };
+        let has_handshake = supported.iter().any(|it| LEGACY_VERSIONS.contains(&it.as_str()));
+        if !supported.is_empty() && !has_handshake && !supported.iter().any(|it| it == MODERN) {
+            let (host, named) = (self.endpoint.host(), clean(&supported.join(", ")));
+            let what = "of MCP alone, which is unknown here";
+            return Err(Failure::failed(format!("{host} speaks revision {named} {what}")));
+        }
         if supported.contains(&asked_version(first))
             && let Ok(connected) = self.with_handshake().await
         {
@@ -225,69 +243,17 @@ impl Way {
     }
 }
 
-/// A server that is taken for what it was, until it has proved to be that or something else.
-struct Assumed {
-    way: Way,
-    server: RefCell<Rc<dyn Server>>,
-    proved: Cell<Option<Era>>,
-    /// Held by the one who asks anew.
-    doubt: Mutex<()>,
-}
-
-impl Assumed {
-    async fn ask(&self, request: &Message, aside: &dyn Fn(Message)) -> Result<Message, Failure> {
-        let was_proved = self.proved.get().is_some();
-        let server = self.server.borrow().clone();
-        let outcome = server.request(request, aside).await;
-        if was_proved || matches!(&outcome, Err(failure) if failure.is_of_credential()) {
-            return outcome;
-        }
-        let is_proof = |response: &Message| !response.is_error() || is_modern(response);
-        if outcome.as_ref().is_ok_and(is_proof) {
-            self.proved.set(Some(Era::Modern));
-            return outcome;
-        }
-        match self.asked().await? {
-            Era::Modern => outcome,
-            Era::Legacy => {
-                let server = self.server.borrow().clone();
-                server.request(request, aside).await
+impl assumed::Way for Way {
+    fn asked(&self) -> Pending<'_, Result<assumed::Met, Failure>> {
+        Box::pin(async {
+            let (era, connected) = self.asked().await?;
+            // It is met in the middle of a session: the host has said that long ago.
+            if !self.hello.is_modern() {
+                let initialized = Message::notification("notifications/initialized", None);
+                let _ = connected.server.tell(&initialized).await;
             }
-        }
-    }
-
-    /// What the server is; it is asked once.
-    async fn asked(&self) -> Result<Era, Failure> {
-        let _turn = self.doubt.lock().await;
-        if let Some(era) = self.proved.get() {
-            return Ok(era);
-        }
-        let (era, connected) = self.way.asked().await?;
-        if era == Era::Legacy {
-            *self.server.borrow_mut() = connected.server;
-        }
-        self.proved.set(Some(era));
-        Ok(era)
-    }
-}
-
-impl Server for Assumed {
-    fn request<'a>(
-        &'a self,
-        request: &'a Message,
-        aside: &'a dyn Fn(Message),
-    ) -> Pending<'a, Result<Message, Failure>> {
-        Box::pin(self.ask(request, aside))
-    }
-
-    fn tell<'a>(&'a self, message: &'a Message) -> Pending<'a, Result<(), Failure>> {
-        let server = self.server.borrow().clone();
-        Box::pin(async move { server.tell(message).await })
-    }
-
-    fn close(&self) -> Pending<'_, ()> {
-        let server = self.server.borrow().clone();
-        Box::pin(async move { server.close().await })
+            Ok((era, connected.server))
+        })
     }
 }
 
@@ -315,29 +281,14 @@ pub fn own_discover(client: &Client) -> Message {
     Message::request(&id, "server/discover", &client.params())
 }
 
-/// Whether only a modern server answers so. One that names no modern revision has a handshake.
-pub fn is_modern(response: &Message) -> bool {
-    let response = response.to_value();
-    let error = &response["error"];
-    match error["code"].as_i64() {
-        Some(-32_022) => {
-            let supported = strings(&error["data"]["supported"]);
-            !supported.iter().all(|version| LEGACY_VERSIONS.contains(&version.as_str()))
-                || supported.is_empty()
-        }
-        Some(-32_021 | -32_020) => true,
-        _ => response["result"]["supportedVersions"].is_array(),
+/// The era of a host, by a request that tells it: `ping`, say, is of both.
+pub fn of_host(request: &Message) -> Option<Era> {
+    match request.method() {
+        _ if modern::is_modern(request) => Some(Era::Modern),
+        Some("initialize") => Some(Era::Legacy),
+        Some("server/discover") => Some(Era::Modern),
+        _ => None,
     }
-}
-
-fn strings(value: &Value) -> Vec<String> {
-    let values = value.as_array().into_iter().flatten();
-    values.filter_map(|value| value.as_str().map(str::to_owned)).collect()
-}
-
-/// The era of a host, by its first message.
-pub fn of_host(message: &Message) -> Era {
-    if message.method() == Some("initialize") { Era::Legacy } else { Era::Modern }
 }
 
 /// The revision that a host asks for.

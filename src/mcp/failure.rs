@@ -4,9 +4,10 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
+use super::members::renamed;
 use crate::forward::{self, Refusal};
 use crate::http;
-use crate::jsonrpc::{self, Id, Kind, Message};
+use crate::jsonrpc::{self, Flaw, Id, Kind, Message};
 use crate::text::clean;
 
 /// The variants are what the session can do about it.
@@ -42,7 +43,7 @@ impl Failure {
     /// The error that the host gets for its request.
     pub fn message(&self, id: &Id) -> Message {
         match self {
-            Failure::Error(message) => message.renamed(id),
+            Failure::Error(message) => renamed(message, id),
             other => other.own_word(id).unwrap_or_else(|| {
                 Message::error(Some(id), UPSTREAM_FAILED, &other.text(), other.data().as_ref())
             }),
@@ -55,7 +56,7 @@ impl Failure {
         let body = std::str::from_utf8(&refusal.answer.body).ok()?;
         let said = Message::read(body).ok()?;
         match said.kind() {
-            Kind::Response { is_error: true, .. } => Some(said.renamed(id)),
+            Kind::Response { is_error: true, .. } => Some(renamed(&said, id)),
             Kind::Response { id: own, .. } if own.as_ref() == Some(id) => Some(said),
             _ => None,
         }
@@ -102,6 +103,13 @@ impl From<http::Error> for Failure {
 /// For a request whose id another one has that is not answered yet: its response could not be told apart.
 pub fn in_use(id: &Id) -> String {
     format!("id {id} is in use")
+}
+
+/// For a response of an invalid form, which strict hosts drop without a word: what is wrong with it.
+pub fn malformed(flaw: Flaw, response: &Message, title: &str) -> Failure {
+    let said = response.member("error");
+    let said = said.as_str().map_or(String::new(), |said| format!(": {}", clean(said)));
+    Failure::failed(format!("the answer of {title} is no valid response: {flaw}{said}"))
 }
 
 /// For a text that is no message: the host is told by its id, if that can be read.

@@ -5,7 +5,9 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
+use tokio::time::{Instant, timeout};
 
+use super::Failure;
 use super::offer::{self, Asking, Input};
 use super::session::Session;
 use super::settle::{Next, Outcome, Tried};
@@ -20,6 +22,9 @@ const FOLLOWED: [Duration; 4] = [
     Duration::from_secs(12),
     Duration::from_secs(24),
 ];
+
+/// How long no further page of a server is opened unasked: it decides itself how many links it gives.
+const BETWEEN_TABS: Duration = Duration::from_mins(5);
 
 impl Session {
     /// A link of the server's: the session stays, and the call may succeed once the person was there.
@@ -41,15 +46,30 @@ impl Session {
                 None => self.bring_to(links, request, tried).await,
             };
             if !is_brought {
-                return Next::Pass;
+                return self.shown(outcome, links, request);
             }
         }
-        let Some(wait) = FOLLOWED.get(tried.followed).filter(|_| is_refused) else {
-            return Next::Pass;
-        };
+        let begun = *tried.followed_since.get_or_insert_with(Instant::now);
+        let is_in_time = |wait: &Duration| begun.elapsed() + *wait <= self.settings.call_patience;
+        let wait = FOLLOWED.get(tried.followed).filter(|wait| is_refused && is_in_time(wait));
+        let Some(wait) = wait else { return self.shown(outcome, links, request) };
         tried.followed += 1;
         tokio::time::sleep(*wait).await;
         Next::Again
+    }
+
+    /// The server's word stands; where it has none for a host, the link is told.
+    fn shown(&self, outcome: &Outcome, links: &Invitations, request: &Message) -> Next {
+        let (Err(failure @ Failure::Refused(_)), Some(id)) = (outcome, request.id()) else {
+            return Next::Pass;
+        };
+        match links.links.first().filter(|_| failure.own_word(id).is_none()) {
+            Some(first) => {
+                let text = format!("{} {}", self.invitation(first), first.link);
+                Next::Instead(self.troubled(request, &text))
+            }
+            None => Next::Pass,
+        }
     }
 
     /// The question that a host without a session of its own is asked as a result.
@@ -104,9 +124,13 @@ impl Session {
             Asking::Request => {
                 let shown = self.show(&said, link.url());
                 tried.shown.borrow_mut().push(shown.name);
-                shown.agreed.await == Some(true)
+                let agreed = timeout(self.settings.call_patience, shown.agreed).await;
+                if agreed.is_err() {
+                    self.host.send(offer::no_longer_asked(&shown.id));
+                }
+                agreed == Ok(Some(true))
             }
-            _ if link.is_own() && self.settings.bring == Bring::Browser => {
+            _ if link.is_own() && self.settings.bring == Bring::Browser && self.may_open() => {
                 self.link.broker().open(link.url().clone()).await
             }
             _ => {
@@ -114,6 +138,16 @@ impl Session {
                 false
             }
         }
+    }
+
+    /// Whether a page may be opened that nobody asked for; from now on none, for a while.
+    fn may_open(&self) -> bool {
+        let opened = self.opened.get();
+        let is_free = opened.is_none_or(|opened| opened.elapsed() >= BETWEEN_TABS);
+        if is_free {
+            self.opened.set(Some(Instant::now()));
+        }
+        is_free
     }
 
     /// What a link is, for the person: whose, above all.

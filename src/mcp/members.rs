@@ -128,6 +128,9 @@ pub fn rewritten(message: &Message, change: impl FnOnce(&mut Members<'_>)) -> Me
 
 /// A response as the answer to another request.
 pub fn renamed(response: &Message, id: &Id) -> Message {
+    if response.id().is_some_and(|own| own.to_string() == id.to_string()) {
+        return response.clone();
+    }
     rewritten(response, |members| members.set("id", id.to_string()))
 }
 

@@ -6,6 +6,7 @@
 //! ```
 
 mod answer;
+mod assumed;
 mod attempts;
 mod backlog;
 mod broken;

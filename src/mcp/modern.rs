@@ -14,7 +14,7 @@ use super::members::Members;
 use super::meta::PROTOCOL_VERSION;
 use super::params::{Tools, encoded};
 use super::{Failure, Pending, Server};
-use crate::jsonrpc::{Id, Kind, Message};
+use crate::jsonrpc::{Id, Kind, METHOD_NOT_FOUND, Message};
 
 /// A header that is missing, malformed or different from the body.
 pub const HEADER_MISMATCH: i64 = -32_020;
@@ -69,12 +69,26 @@ impl Modern {
             if message.method() == Some("notifications/tools/list_changed") {
                 self.tools.forget();
             }
-            aside(message);
+            match message.kind() {
+                Kind::Request { id, .. } => self.refuse(id, &headers),
+                _ => aside(message),
+            }
         };
         if request.method() == Some("subscriptions/listen") && exchange.is_event_stream() {
             return answer::news(exchange, id, &self.endpoint, &aside).await;
         }
         answer::read(exchange, id, &self.endpoint, &aside).await
+    }
+
+    /// Answers a request of the server, which has none in this revision: a host could not answer it.
+    fn refuse(&self, id: &Id, headers: &Headers) {
+        let what = "a server of this revision sends no requests";
+        let error = Message::error(Some(id), METHOD_NOT_FOUND, what, None);
+        let (endpoint, version) = (self.endpoint.clone(), headers.version.clone());
+        tokio::task::spawn_local(async move {
+            let headers = Headers { version, ..Headers::default() };
+            let _ = endpoint.post(&headers, error.text()).await;
+        });
     }
 
     /// Reads the whole list of tools for its annotations; once for all calls that wait for it.

@@ -50,9 +50,13 @@ pub fn asking(hello: &Hello, message: &Message) -> Asking {
     }
 }
 
-/// The response to `initialize` or `server/discover` while the server cannot be asked. `None` for any other
-/// request.
-pub fn greeting(request: &Message, title: &str) -> Option<Message> {
+/// The response to `initialize` or `server/discover` while nobody is signed in. `None` for any other request.
+pub fn greeting_signed_out(request: &Message, title: &str) -> Option<Message> {
+    greeting(request, title, &format!("Calls need a sign-in to {title} first."))
+}
+
+/// The same while the server cannot be asked for another reason.
+pub fn greeting(request: &Message, title: &str, instructions: &str) -> Option<Message> {
     let id = request.id()?;
     let info = json!({"name": title, "version": env!("CARGO_PKG_VERSION")});
     let capabilities = json!({
@@ -60,7 +64,6 @@ pub fn greeting(request: &Message, title: &str) -> Option<Message> {
         "prompts": {"listChanged": true},
         "resources": {"listChanged": true},
     });
-    let instructions = format!("Calls need a sign-in to {title} first.");
     let result = match request.method()? {
         "initialize" => json!({
             "protocolVersion": era::asked_version(request),

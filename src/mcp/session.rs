@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::{Mutex, OnceCell, oneshot};
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::attempts::Attempts;
 use super::era::{self, Connected, Hello};
@@ -55,6 +55,8 @@ impl Settings {
 
 /// Longer than any sign-in.
 const SIGN_IN_LASTS: Duration = Duration::from_hours(1);
+/// How long a host waits for a greeting: some give up a server soon after.
+const GREETING_WAIT: Duration = Duration::from_secs(12);
 /// How long requests may take to end once the host has gone.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
@@ -82,12 +84,12 @@ pub async fn serve(link: Rc<dyn Link>, settings: Settings) -> io::Result<()> {
     session.dismiss();
     session.end().await;
     out.drained().await;
-    Ok(())
+    out.failure().map_or(Ok(()), Err)
 }
 
 /// A link that the host was asked to open.
 pub(super) struct Shown {
-    id: Id,
+    pub id: Id,
     /// `elicitationId`.
     pub name: String,
     /// Whether the person agreed; `None`: the session is over.
@@ -104,6 +106,8 @@ pub struct Session {
     /// `logging/setLevel`, for a server that is met after it.
     level: RefCell<Option<Message>>,
     server: Mutex<Option<Rc<dyn Server>>>,
+    /// The server was met for a host that then began otherwise.
+    is_outdated: Cell<bool>,
     pub(super) sign_in: Rc<SignIn>,
     /// Scopes that were asked for in vain.
     pub(super) refused_scopes: RefCell<BTreeSet<Vec<String>>>,
@@ -111,6 +115,8 @@ pub struct Session {
     pub(super) attempts: Attempts,
     /// Links of the server that calls wait for, and whether the person was brought there.
     pub(super) links: RefCell<HashMap<String, Weak<OnceCell<bool>>>>,
+    /// When a page of the server's was opened last.
+    pub(super) opened: Cell<Option<Instant>>,
     /// Lines that stderr has had.
     said: RefCell<BTreeSet<String>>,
     /// The host was given something in place of what the server says.
@@ -138,9 +144,11 @@ impl Session {
             initialized: RefCell::default(),
             level: RefCell::default(),
             server: Mutex::new(None),
+            is_outdated: Cell::default(),
             refused_scopes: RefCell::default(),
             attempts: Attempts::default(),
             links: RefCell::default(),
+            opened: Cell::default(),
             said: RefCell::default(),
             has_stand_in: Cell::default(),
             has_own_greeting: Cell::default(),
@@ -184,7 +192,7 @@ impl Session {
             }
             Kind::Notification { method } if method == "notifications/cancelled" => {
                 self.cancel(&message);
-                tokio::task::spawn_local(async move { this.tell(message).await });
+                self.pass(message);
             }
             Kind::Notification { method } if method == "notifications/initialized" => {
                 *self.initialized.borrow_mut() = Some(message.clone());
@@ -196,10 +204,21 @@ impl Session {
                     let _ = reply.send(message);
                 }
             }
-            Kind::Notification { .. } | Kind::Response { .. } => {
-                tokio::task::spawn_local(async move { this.tell(message).await });
-            }
+            Kind::Notification { .. } | Kind::Response { .. } => self.pass(message),
         }
+    }
+
+    /// Tells the server, if the host has begun to speak to it.
+    fn pass(self: &Rc<Self>, message: Message) {
+        if self.hello.borrow().is_none() {
+            return;
+        }
+        let this = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            if let Ok((server, _)) = this.connected().await {
+                let _ = server.tell(&message).await;
+            }
+        });
     }
 
     /// Whether a request of this id has no response yet.
@@ -207,13 +226,26 @@ impl Session {
         self.open.borrow().contains_key(id)
     }
 
+    /// What the host began with. A handshake that comes late is one all the same.
     fn note_hello(&self, message: &Message) {
-        let hello = match era::of_host(message) {
-            Era::Legacy => Hello::Legacy(message.clone()),
-            Era::Modern if self.hello.borrow().is_none() => Hello::Modern(Some(message.clone())),
-            Era::Modern => return,
-        };
-        *self.hello.borrow_mut() = Some(hello);
+        let mut hello = self.hello.borrow_mut();
+        match era::of_host(message) {
+            Some(Era::Legacy) => {
+                let is_other = matches!(&*hello, Some(Hello::Modern(_)));
+                self.is_outdated.set(is_other || self.is_outdated.get());
+                *hello = Some(Hello::Legacy(message.clone()));
+            }
+            Some(Era::Modern) if hello.is_none() => {
+                *hello = Some(Hello::Modern(Some(message.clone())));
+            }
+            _ => {}
+        }
+    }
+
+    /// A request that needs the server is one of a host without a handshake, if there was none.
+    fn settle_hello(&self, request: &Message) {
+        let mut hello = self.hello.borrow_mut();
+        hello.get_or_insert_with(|| Hello::Modern(Some(request.clone())));
     }
 
     pub(super) fn hello(&self) -> Hello {
@@ -236,14 +268,35 @@ impl Session {
 
     async fn answer(self: Rc<Self>, request: Message) {
         let Some(id) = request.id().cloned() else { return };
-        let response = match self.settle(request).await {
-            Ok(response) => response,
-            Err(failure) => failure.message(&id),
+        let outcome = match offer::greeting(&request, "", "") {
+            Some(_) => self.clone().greet(request).await,
+            None => self.settle(request).await,
+        };
+        let response = outcome.unwrap_or_else(|failure| failure.message(&id));
+        let response = match response.flaw() {
+            Some(flaw) => failure::malformed(flaw, &response, &self.link.title()).message(&id),
+            None => response,
         };
         let response = if response.is_error() { self.concealed(response) } else { response };
         self.open.borrow_mut().remove(&id);
         self.streams.borrow_mut().remove(&id);
         self.host.send(response);
+    }
+
+    /// The greeting of the server; of a slow one, which is met meanwhile, one that stands for it.
+    async fn greet(self: Rc<Self>, request: Message) -> Result<Message, Failure> {
+        let (this, own) = (Rc::clone(&self), request.clone());
+        let met = tokio::task::spawn_local(async move { this.settle(own).await });
+        if let Ok(outcome) = timeout(GREETING_WAIT, met).await {
+            return outcome.unwrap_or_else(|error| Err(Failure::failed(error.to_string())));
+        }
+        let title = self.link.title();
+        self.warn_once(&format!("{title} is slow to answer; the client was greeted in its place"));
+        self.has_stand_in.set(true);
+        self.has_own_greeting.set(true);
+        let instructions = format!("{title} had not answered yet; calls wait for it.");
+        offer::greeting(&request, &title, &instructions)
+            .ok_or_else(|| Failure::failed("this is no greeting"))
     }
 
     /// An error without the secrets that its server was shown.
@@ -254,6 +307,7 @@ impl Session {
 
     /// Asks the server, without regard to what a refusal would need.
     pub(super) async fn ask(&self, request: &Message) -> Result<Message, Failure> {
+        self.settle_hello(request);
         let (server, greeting) = self.connected().await?;
         if let Some(greeting) = greeting.filter(|greeting| greeting.id() == request.id()) {
             return Ok(greeting);
@@ -271,6 +325,11 @@ impl Session {
     /// The server, shaken hands with; and its greeting, if that happened just now.
     async fn connected(&self) -> Result<(Rc<dyn Server>, Option<Message>), Failure> {
         let mut server = self.server.lock().await;
+        if self.is_outdated.take()
+            && let Some(outdated) = server.take()
+        {
+            tokio::task::spawn_local(async move { outdated.close().await });
+        }
         if let Some(server) = &*server {
             return Ok((server.clone(), None));
         }
@@ -300,12 +359,6 @@ impl Session {
             _ => return None,
         }
         Some(Message::result(request.id()?, &json!({})))
-    }
-
-    async fn tell(&self, message: Message) {
-        if let Ok((server, _)) = self.connected().await {
-            let _ = server.tell(&message).await;
-        }
     }
 
     /// A server that is met later is told then.

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
-use super::Failure;
 use super::attempts::MOST_UPGRADES;
 use super::offer::{self, Asking, Input};
 use super::session::{Session, is_listening};
 use super::sign_in::{State, Until};
+use super::{Failure, modern};
 use crate::forward::{Bring, SignInWish, Standing};
 use crate::http::Answer;
 use crate::jsonrpc::{METHOD_NOT_FOUND, Message};
@@ -36,6 +37,8 @@ pub(super) struct Tried {
     moved: bool,
     scopes: BTreeSet<Vec<String>>,
     pub followed: usize,
+    /// When the call was repeated for a link first.
+    pub followed_since: Option<Instant>,
     /// What the person said to a link of the server's that the host showed.
     pub agreed: Option<bool>,
     /// Links that this request waits for.
@@ -63,9 +66,8 @@ impl Session {
         if offer::calls_tool(&request) && self.sign_in.state() != State::Settled {
             return self.authorize(&request).await;
         }
-        if self.sign_in.state() != State::Settled
-            && let Some(done) = self.courtesy(&request)
-        {
+        let is_waiting = self.sign_in.state() != State::Settled || is_of_neither_era(&request);
+        if is_waiting && let Some(done) = self.courtesy(&request) {
             return Ok(done);
         }
         let mut tried = Tried::default();
@@ -185,7 +187,7 @@ impl Session {
         if std::mem::replace(&mut tried.signed_in, true) || broker.holds_vain().await {
             return self.give_up(refusal, demand, request).await;
         }
-        self.sign_in_for(refusal, false, request).await
+        self.sign_in_for(refusal, false, demand, request).await
     }
 
     /// Where the credential that was presented is refused: at most one refresh, and for a sign-in that has
@@ -243,7 +245,7 @@ impl Session {
         {
             return self.give_up(refusal, demand, request).await;
         }
-        match self.sign_in_for(refusal.clone(), true, request).await {
+        match self.sign_in_for(refusal.clone(), true, demand, request).await {
             Next::Again => Next::Again,
             _ => self.give_up(refusal, demand, request).await,
         }
@@ -269,7 +271,7 @@ impl Session {
         if !self.sign_in.is_pending() {
             self.attempts.upgrade(request);
         }
-        self.sign_in_for(refusal, false, request).await
+        self.sign_in_for(refusal, false, &demand, request).await
     }
 
     /// The server's own refusal stands, if it has words that a host knows; the person hears what there is to do.
@@ -315,7 +317,7 @@ impl Session {
         let own = Message::read(String::from_utf8_lossy(&answer.body));
         let advised = own.ok().filter(Message::is_error).and_then(|own| advised(&own, &line));
         Next::Instead(match advised {
-            Some(error) if offer::greeting(request, &self.link.title()).is_none() => {
+            Some(error) if offer::greeting_signed_out(request, &self.link.title()).is_none() => {
                 Err(Failure::Error(error))
             }
             _ => self.troubled(request, &line),
@@ -323,9 +325,9 @@ impl Session {
     }
 
     /// The credential cannot be had for now: a host that is just greeting is greeted, so that it stays.
-    fn troubled(&self, request: &Message, why: &str) -> Outcome {
+    pub(super) fn troubled(&self, request: &Message, why: &str) -> Outcome {
         self.has_stand_in.set(true);
-        if let Some(greeting) = offer::greeting(request, &self.link.title()) {
+        if let Some(greeting) = offer::greeting_signed_out(request, &self.link.title()) {
             self.has_own_greeting.set(true);
             return Ok(greeting);
         }
@@ -335,11 +337,12 @@ impl Session {
         result.ok_or_else(|| Failure::Trouble(why.to_owned()))
     }
 
-    /// Begins a sign-in, and waits for it as long as this request can.
+    /// Begins a sign-in, and waits for it as long as this request can. One that fails leaves the server's words.
     async fn sign_in_for(
         self: &Rc<Self>,
         refusal: Option<Arc<Answer>>,
         only_elsewhere: bool,
+        demand: &Demand,
         request: &Message,
     ) -> Next {
         if let Some(done) = self.courtesy(request) {
@@ -348,7 +351,7 @@ impl Session {
         let asking = self.asking(Some(request));
         let bring = if asking == Asking::Tool { self.settings.bring } else { Bring::Shown };
         self.sign_in.begin(SignInWish { refusal, bring, only_elsewhere });
-        if let Some(greeting) = offer::greeting(request, &self.link.title()) {
+        if let Some(greeting) = offer::greeting_signed_out(request, &self.link.title()) {
             self.has_stand_in.set(true);
             self.has_own_greeting.set(true);
             return Next::Instead(Ok(greeting));
@@ -363,7 +366,11 @@ impl Session {
                 self.attempts.signed_in_for(request);
                 Next::Again
             }
-            State::Failed(why) => Next::Instead(self.unsettled(request, &why)),
+            State::Failed(why) => {
+                let said = demand.said.as_ref().map(|said| self.link.broker().concealed(said));
+                let said = said.map_or(String::new(), |said| format!("{said}\n"));
+                Next::Instead(self.unsettled(request, &format!("{said}{why}")))
+            }
             State::Pending(address) => {
                 let text = self.sign_in_text();
                 let asked = address.filter(|_| asking == Asking::Result).and_then(|address| {
@@ -470,6 +477,11 @@ fn advised(error: &Message, line: &str) -> Option<Message> {
     let said = clean(value["error"]["message"].as_str().unwrap_or_default());
     value["error"]["message"] = format!("{said}; {line}").into();
     Message::read(value.to_string()).ok()
+}
+
+/// Asks whether anybody is there, and needs nobody else for that.
+fn is_of_neither_era(request: &Message) -> bool {
+    request.method() == Some("ping") && !modern::is_modern(request)
 }
 
 fn is_unknown_method(response: &Message) -> bool {

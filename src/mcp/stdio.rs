@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ const LAST_READ: Duration = Duration::from_millis(500);
 /// Messages to stdout.
 pub struct Stdout {
     lines: mpsc::UnboundedSender<String>,
+    failure: Arc<Mutex<Option<io::Error>>>,
 }
 
 impl Host for Stdout {
@@ -53,6 +55,12 @@ impl Stdout {
     /// Comes back when the host has closed its end.
     pub async fn closed(&self) {
         self.lines.closed().await;
+    }
+
+    /// Why nothing more could be written, unless the host has just closed its end.
+    pub fn failure(&self) -> Option<io::Error> {
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        failure.filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
     }
 
     /// Waits until all is written, while the host goes on reading.
@@ -74,23 +82,31 @@ impl Stdout {
 pub fn stdout() -> io::Result<Stdout> {
     let mut out = BufWriter::with_capacity(TOGETHER, duplicate_stdout()?);
     let (lines, mut queue) = mpsc::unbounded_channel::<String>();
+    let failure = Arc::default();
+    let failed: Arc<Mutex<_>> = Arc::clone(&failure);
     thread::spawn(move || {
         signals::leave_to_main_thread();
-        let mut unflushed = 0;
-        while let Some(line) = queue.blocking_recv() {
-            let mut next = Some(line);
-            while let Some(line) = next {
-                if write_line(&mut out, &line, &mut unflushed).is_err() {
-                    return;
-                }
-                next = queue.try_recv().ok();
-            }
-            if flush(&mut out, &mut unflushed).is_err() {
-                return;
-            }
+        if let Err(error) = write_lines(&mut out, &mut queue) {
+            *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         }
     });
-    Ok(Stdout { lines })
+    Ok(Stdout { lines, failure })
+}
+
+fn write_lines(
+    out: &mut impl Write,
+    queue: &mut mpsc::UnboundedReceiver<String>,
+) -> io::Result<()> {
+    let mut unflushed = 0;
+    while let Some(line) = queue.blocking_recv() {
+        let mut next = Some(line);
+        while let Some(line) = next {
+            write_line(out, &line, &mut unflushed)?;
+            next = queue.try_recv().ok();
+        }
+        flush(out, &mut unflushed)?;
+    }
+    Ok(())
 }
 
 /// The stream itself: the standard library's handle would flush at every line, and be locked at the end.
@@ -159,10 +175,11 @@ fn read_messages(mut line: Vec<u8>) -> Vec<Line> {
     let Ok(text) = String::from_utf8(line) else {
         return vec![Line::Bad(unreadable(&jsonrpc::Error::NotJson, b""))];
     };
-    match Message::read_all(text.as_str()) {
-        Ok(messages) => messages.into_iter().map(Line::Message).collect(),
-        Err(error) => vec![Line::Bad(unreadable(&error, text.as_bytes()))],
-    }
+    let line = |read: Result<Message, (jsonrpc::Error, String)>| match read {
+        Ok(message) => Line::Message(message),
+        Err((error, text)) => Line::Bad(unreadable(&error, text.as_bytes())),
+    };
+    Message::read_each(&text).into_iter().map(line).collect()
 }
 
 /// Goes on to the end of a line, so that its id can be answered.

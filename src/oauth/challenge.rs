@@ -10,6 +10,11 @@ pub struct Challenge {
 }
 
 impl Challenge {
+    /// Whether a parameter is there twice.
+    pub fn is_ambiguous(&self) -> bool {
+        self.parameters.iter().any(|(name, _)| self.parameter(name).is_none())
+    }
+
     /// A parameter, if it is there once.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         let mut found = self.parameters.iter().filter(|(other, _)| other == name);
@@ -84,6 +89,13 @@ mod tests {
 
     fn parameters(challenge: &Challenge) -> Vec<(&str, &str)> {
         challenge.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    }
+
+    #[test]
+    fn a_parameter_that_is_there_twice_is_seen() {
+        let one = |text: &str| read(text).remove(0).is_ambiguous();
+        assert!(one(r#"Bearer scope="a", realm=x, Scope="b""#));
+        assert!(!one(r#"Bearer scope="a", realm=x"#));
     }
 
     #[test]

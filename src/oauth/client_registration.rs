@@ -60,6 +60,10 @@ pub async fn register(
         );
     }
     let secret_expires_at = secret_end(&document)?.filter(|_| client.client_secret.is_some());
+    let now = answer.date().unwrap_or_else(Timestamp::now);
+    if secret_expires_at.is_some_and(|end| end <= now) {
+        return Err(document.malformed("the secret of the client that it registered has expired"));
+    }
     let dpop_bound_access_tokens = document.flag("dpop_bound_access_tokens")?;
     Ok(Registration { client, redirect_uris, secret_expires_at, dpop_bound_access_tokens })
 }

@@ -1,10 +1,11 @@
 //! A server's answer as a document: exactly one object, with each key once and of the right type,
 //! or nothing at all. Also tells an error answer (RFC 6749 §5.2) from a good one.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use url::Url;
 use zeroize::Zeroize;
@@ -36,7 +37,11 @@ impl Document {
     /// UTF-8, any other JSON value. The media type is not looked at: servers get it wrong.
     pub fn json(answer: &Answer) -> Result<Self, Error> {
         let pairs = pairs(&answer.body).ok_or_else(|| malformed(answer, &unlike_json(answer)))?;
-        Self::unambiguous(answer, pairs)
+        let document = Self::unambiguous(answer, pairs)?;
+        match serde_json::from_slice::<Unrepeated>(&answer.body) {
+            Ok(_) => Ok(document),
+            Err(_) => Err(document.malformed("it repeats a key within a value")),
+        }
     }
 
     /// The same, or `application/x-www-form-urlencoded` from a server that does not heed `Accept`.
@@ -277,6 +282,62 @@ fn unlike_json(answer: &Answer) -> String {
         format!("damaged JSON (HTTP {status})")
     } else {
         format!("no JSON object (HTTP {status})")
+    }
+}
+
+/// JSON of which no object has a key twice.
+struct Unrepeated;
+
+impl<'de> Deserialize<'de> for Unrepeated {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Unrepeated {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON without repeated keys")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self, A::Error> {
+        while list.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        let mut keys = BTreeSet::new();
+        while let Some((key, _)) = map.next_entry::<String, Self>()? {
+            if !keys.insert(key) {
+                return Err(A::Error::custom("a key is repeated"));
+            }
+        }
+        Ok(self)
     }
 }
 

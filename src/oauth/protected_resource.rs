@@ -4,7 +4,7 @@
 use hyper::HeaderMap;
 use url::Url;
 
-use super::challenge::challenges;
+use super::challenge::{Challenge, challenges};
 use super::document::{Document, looks_like_json, redirected, unavailable};
 use super::{Error, Metadata, discover};
 use crate::http::{Answer, Http, Reach, Request, check_reach, host_of, parse_url};
@@ -56,6 +56,8 @@ pub(super) struct Challenged {
     pub error: Option<String>,
     /// Only proofs of possession are asked for (RFC 9449 §7.1).
     pub wants_proof: bool,
+    /// A challenge names one parameter twice (RFC 9110 §11.2 forbids it).
+    pub is_ambiguous: bool,
 }
 
 impl Challenged {
@@ -68,6 +70,7 @@ impl Challenged {
             resource_metadata: first("resource_metadata").map(str::to_owned),
             scopes: scopes.split_ascii_whitespace().map(str::to_owned).collect(),
             error: first("error").map(str::to_owned),
+            is_ambiguous: ours().any(Challenge::is_ambiguous),
             wants_proof: ours().next().is_some() && ours().all(|it| it.scheme == "dpop"),
         }
     }
@@ -94,6 +97,12 @@ impl Asked<'_> {
         &self,
         challenge: &Challenged,
     ) -> Result<Option<ProtectedResource>, Error> {
+        if challenge.is_ambiguous {
+            return Err(Error::Malformed {
+                host: host_of(&self.address),
+                what: "its challenge repeats a parameter".to_owned(),
+            });
+        }
         match &challenge.resource_metadata {
             Some(place) => self.named(place).await.map(Some),
             None => self.well_known().await,
@@ -183,12 +192,23 @@ impl Asked<'_> {
 
 /// Whether `address` is at the resource or below it.
 fn covers(resource: &str, address: &Url) -> bool {
+    // It is compared as a text later on, and must mean the same there.
+    if has_dots(resource) {
+        return false;
+    }
     let Ok(resource) = parse_url(resource) else { return false };
     let above = resource.path().trim_end_matches('/');
     let below = address.path().strip_prefix(above);
     resource.origin() == address.origin()
         && resource.query().is_none()
+        && resource.fragment().is_none()
         && below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+}
+
+/// Whether an address has segments that lead elsewhere (RFC 3986 §5.2.4).
+fn has_dots(address: &str) -> bool {
+    let plain = address.to_ascii_lowercase().replace("%2e", ".");
+    plain.split(['/', '\\', '?', '#']).any(|segment| matches!(segment, "." | ".."))
 }
 
 pub(super) fn reach(answer: &Answer) -> Reach {

@@ -100,6 +100,8 @@ fn id_token(document: &Document) -> Option<Secret> {
 
 /// The answer in the RFC's own form. `now` is the server's clock, by which its absolute times count.
 fn normalise(document: &Document, now: Timestamp) -> Result<Value, Error> {
+    // RFC 6749 §5.1 requires it. Some servers leave it out or say null, and mean Bearer; a token of any other
+    // type is of no use to a client that was not told so.
     let token_type = document.text("token_type")?.filter(|kind| !kind.is_empty());
     let refresh_token = document.text("refresh_token")?.filter(|token| !token.is_empty());
     let expires_in = match lifetime(document, &["expires_in"])? {

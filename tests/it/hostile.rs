@@ -325,17 +325,17 @@ fn endpoints_that_are_not_safe_are_refused_before_a_browser_opens() {
             (
                 "no authorization endpoint",
                 without("authorization_endpoint"),
-                Expect::Fails(2, "names no authorization endpoint"),
+                Expect::Fails(1, "names no authorization endpoint"),
             ),
             (
                 "no token endpoint",
                 without("token_endpoint"),
-                Expect::Fails(2, "names no token endpoint"),
+                Expect::Fails(1, "names no token endpoint"),
             ),
             (
                 "no registration endpoint",
                 without("registration_endpoint"),
-                Expect::Fails(2, "names no registration endpoint"),
+                Expect::Fails(1, "names no registration endpoint"),
             ),
         ],
     ));
@@ -509,6 +509,15 @@ fn registrations_are_checked() {
                 "an end that is no time",
                 field("client_secret_expires_at", json!("soon")),
                 at("not a number"),
+            ),
+            (
+                "a secret that is good for nothing any more",
+                fields(|d| {
+                    d["token_endpoint_auth_method"] = "client_secret_post".into();
+                    d["client_secret"] = "s".into();
+                    d["client_secret_expires_at"] = json!(1);
+                }),
+                at("has expired"),
             ),
             ("refused", refusal(400, "invalid_redirect_uri"), at("invalid_redirect_uri")),
             (

@@ -274,6 +274,62 @@ fn without_a_promise_to_check_pkce_nobody_is_signed_in() {
     assert!(scene.asked().is_empty() && scene.server.requests(Endpoint::Register).is_empty());
 }
 
+/// The lines of config.toml that an error advises.
+fn advised(said: &str) -> String {
+    let hints = said.lines().filter_map(|line| line.strip_prefix("hint: "));
+    let lines: Vec<&str> = hints.filter(|it| it.starts_with('[') || it.contains(" = ")).collect();
+    format!("store = \"file\"\n{}\n", lines.join("\n"))
+}
+
+#[test]
+fn the_lines_that_an_error_advises_work_as_they_are() {
+    for edit in [
+        (|metadata| metadata["code_challenge_methods_supported"] = json!(["plain"]))
+            as fn(&mut Value),
+        |metadata| metadata["issuer"] = json!("https://id.example.com/"),
+    ] {
+        let scene = Scene::new();
+        scene.server.rules(|rules| {
+            rules.edit_metadata = edit;
+            rules.redirect_issuer = RedirectIssuer::Missing;
+        });
+        let said = scene.login(&["--name", "my-odd"]).failure(1);
+        let lines = advised(&said);
+        assert!(lines.contains("[provider.\"my-odd\".oauth]"), "{said}");
+        scene.sandbox.write_config(&lines);
+        let output = scene.login(&[]);
+        assert!(!output.stderr.contains("config.toml:"), "{lines}{}", output.stderr);
+        assert!(!scene.asked().is_empty(), "{lines}{}", output.stderr);
+    }
+}
+
+#[test]
+fn a_resource_that_leads_elsewhere_is_an_unusable_answer() {
+    let scene = Scene::new();
+    let (issuer, origin) = (scene.server.issuer(), scene.mcp.origin());
+    for resource in
+        [format!("{origin}/mcp#x"), format!("{origin}/x/../mcp"), format!("{origin}/%2E/mcp")]
+    {
+        let document = scene.mcp.metadata(&[&issuer], &json!({ "resource": resource }));
+        scene.mcp.publish(OF_PATH, &document);
+        let said = scene.login(&[]).failure(1);
+        assert!(said.contains("gave an unusable answer"), "{said}");
+        assert_eq!(scene.servers(), "");
+    }
+}
+
+#[test]
+fn metadata_that_means_two_things_is_not_used() {
+    let scene = Scene::new();
+    let (url, issuer) = (scene.mcp.url(), scene.server.issuer());
+    let text = format!(
+        r#"{{"resource":"{url}","authorization_servers":["{issuer}"],"x":[{{"a":1,"a":2}}]}}"#
+    );
+    scene.mcp.answer(OF_PATH, Answer::new(200, "application/json", text));
+    let said = scene.login(&[]).failure(1);
+    assert!(said.contains("repeats a key"), "{said}");
+}
+
 #[test]
 fn an_answer_of_another_issuer_is_refused_whatever_it_says() {
     let scene = Scene::new();

@@ -1,6 +1,8 @@
 //! `authctl mcp` between a host and a server that is broken, stuck or malicious: the host gets an error for the
 //! request that it concerns, everything else goes on, and stdout carries nothing but protocol.
 
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -256,7 +258,8 @@ fn garbage_of_the_host_is_answered_and_changes_nothing() {
         ("{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":1}", -32600, json!(5)),
         (r#"{"jsonrpc":"2.0","id":6,"method":"ping","params":{},"params":{}}"#, -32600, json!(6)),
         (r#"{"jsonrpc":"1.0","id":7,"result":{}}"#, -32600, Value::Null),
-        ("[1,2]", -32600, Value::Null),
+        ("[1]", -32600, Value::Null),
+        ("[]", -32600, Value::Null),
         ("\u{0}\u{1}", -32700, Value::Null),
     ] {
         host.send_line(garbage);
@@ -268,6 +271,168 @@ fn garbage_of_the_host_is_answered_and_changes_nothing() {
     assert!(host.call("ping", &json!({}))["result"].is_object());
     assert_eq!(server.count("ping"), 1);
     assert_eq!(host.end().code(), Some(0));
+}
+
+#[test]
+fn each_message_of_a_batch_is_answered_whatever_the_others_are() {
+    let (sandbox, server) = (Sandbox::new(), WireServer::normal());
+    let mut host = Host::met(&sandbox, &[&server.url()]);
+    let ping = |id| json!({"jsonrpc": "2.0", "id": id, "method": "ping"});
+    host.send(&json!([ping("a"), {"jsonrpc": "2.0", "id": "b"}, 1, ping("c")]));
+    assert_eq!(host.answer(&json!("a"))["result"], json!({}));
+    assert_eq!(host.answer(&json!("c"))["result"], json!({}));
+    assert_eq!(host.answer(&json!("b"))["error"]["code"], -32600);
+    assert_eq!(host.answer(&Value::Null)["error"]["code"], -32600);
+}
+
+#[test]
+fn an_error_has_the_id_as_the_host_wrote_it() {
+    let server = misbehaving(|call| call.reply(500, &[], "text/plain", "boom"));
+    let sandbox = Sandbox::new();
+    let mut host = Host::deaf(&sandbox, &[&server.url()]);
+    let mut lines = BufReader::new(host.child.stdout.take().unwrap()).lines();
+    host.hello();
+    lines.next().unwrap().unwrap();
+    for id in ["1.50", "1e2", "123456789012345678901234567890", r#""\u0061""#] {
+        let request = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call"}}"#);
+        host.send_line(&request);
+        let line = lines.next().unwrap().unwrap();
+        assert!(line.contains(&format!(r#""id":{id},"#)) && line.contains("boom"), "{line}");
+        // No message, but of that id.
+        host.send_line(request.replace("2.0", "1.0"));
+        let line = lines.next().unwrap().unwrap();
+        assert!(line.contains(&format!(r#""id":{id},"#)) && line.contains("-32600"), "{line}");
+    }
+}
+
+#[test]
+fn a_response_that_strict_hosts_drop_is_an_error() {
+    for (members, words) in [
+        (r#""error":"boom""#, "its error is not an object with a code and a message: boom"),
+        (r#""error":{"code":"x","message":"y"}"#, "its error is not an object"),
+        (r#""error":null,"result":{}"#, "it has an error beside its result"),
+        (r#""result":"x""#, "its result is no object"),
+    ] {
+        for is_stream in [false, true] {
+            let server = misbehaving(move |call| {
+                let body = format!(r#"{{"jsonrpc":"2.0","id":2,{members}}}"#);
+                if is_stream {
+                    call.events()?;
+                    return call.event(body);
+                }
+                call.reply(200, &[], "application/json", &body)
+            });
+            let said = complaint(&server, &[]);
+            assert!(said.contains(words), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_greeting_that_no_host_understands_is_an_error() {
+    for result in [json!({}), json!({"protocolVersion": 1}), json!("hello")] {
+        let server = WireServer::start(move |call| match call.what() {
+            "initialize" => call.result(&result),
+            _ => call.normal(),
+        });
+        let sandbox = Sandbox::new();
+        let mut host = Host::start(&sandbox, &[&server.url()]);
+        let id = host.hello();
+        let answer = host.answer(&id);
+        let said = answer["error"]["message"].as_str().unwrap_or_else(|| panic!("{answer}"));
+        assert!(said.contains(&server.host()) && said.contains("protocolVersion"), "{said}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_output_that_cannot_be_written_is_said() {
+    let (sandbox, server) = (Sandbox::new(), WireServer::normal());
+    let mut command = sandbox.command(["mcp", &server.url()]);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    command.stdin(Stdio::piped()).stdout(full).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    // The input stays open: it ends by itself.
+    let mut input = child.stdin.take().unwrap();
+    writeln!(input, "{ping}").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot write the output"), "{said}");
+    drop(input);
+}
+
+/// Calls of a server that gives another link of its own each time.
+#[test]
+fn a_server_opens_one_page_and_not_as_many_as_it_likes() {
+    let server = misbehaving(|call| {
+        let id = call.message()["id"].clone();
+        let link = |at: usize| {
+            let url = format!("http://{}/consent/{id}-{at}", call.header("host"));
+            json!({"mode": "url", "elicitationId": format!("{id}-{at}"), "url": url, "message": "go"})
+        };
+        let links: Vec<Value> = (0..20).map(link).collect();
+        let data = json!({"elicitations": links});
+        let error = json!({"code": -32042, "message": "open it", "data": data});
+        let body = json!({"jsonrpc": "2.0", "id": id, "error": error}).to_string();
+        call.reply(200, &[], "application/json", &body)
+    });
+    let sandbox = Sandbox::new();
+    let mut host = Host::start(&sandbox, &[&server.url(), "--call-wait", "5s"]);
+    let hello = host.hello_with(&json!({}));
+    host.answer(&hello);
+    let calls: Vec<Value> = (0..6).map(|_| host.ask("tools/call", &json!({"name": "t"}))).collect();
+    for call in &calls {
+        let answer = host.answer(call);
+        assert_eq!(answer["error"]["code"], -32042, "{answer}");
+    }
+    assert_eq!(sandbox.opened_urls().len(), 1);
+    // Once at first, and once more after three seconds at most.
+    assert!(server.count("tools/call") <= 2 * calls.len());
+    assert!(host.last_words().contains("/consent/"));
+}
+
+#[test]
+fn what_comes_before_the_handshake_does_not_settle_how_a_host_speaks() {
+    let (sandbox, server) = (Sandbox::new(), WireServer::normal());
+    let mut host = Host::start(&sandbox, &[&server.url()]);
+    assert_eq!(host.call("ping", &json!({}))["result"], json!({}));
+    host.send(&json!({
+        "jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 9},
+    }));
+    assert_eq!(host.initialize()["result"]["serverInfo"]["name"], "scripted");
+    assert!(host.call("tools/list", &json!({}))["result"]["tools"].is_array());
+    assert_eq!(server.count("initialize"), 1);
+    // A host that lists first, and shakes hands then.
+    let mut host = Host::start(&sandbox, &[&server.url()]);
+    assert!(host.call("tools/list", &json!({}))["result"]["tools"].is_array());
+    assert_eq!(host.initialize()["result"]["serverInfo"]["name"], "scripted");
+    assert_eq!(host.call("tools/list", &json!({}))["result"]["resultType"], Value::Null);
+}
+
+#[test]
+fn a_host_is_greeted_although_the_server_says_nothing() {
+    let latch = Latch::default();
+    let held = latch.clone();
+    let server = WireServer::start(move |call| {
+        if matches!(call.what(), "initialize" | "server/discover") {
+            held.wait();
+        }
+        call.normal()
+    });
+    let sandbox = Sandbox::new();
+    let mut host = Host::start(&sandbox, &[&server.url()]);
+    let hello = host.hello();
+    // Whether anybody is there is known meanwhile.
+    assert_eq!(host.call("ping", &json!({}))["result"], json!({}));
+    assert!(host.asides.is_empty(), "{:?}", host.asides);
+    assert_eq!(host.answer(&hello)["result"]["serverInfo"]["name"], server.host());
+    host.notify("notifications/initialized");
+    let list = host.ask("tools/list", &json!({}));
+    latch.open();
+    assert_eq!(host.answer(&list)["result"]["tools"][0]["name"], "t");
+    host.receive("a change", |it| it["method"] == "notifications/tools/list_changed");
 }
 
 #[test]

@@ -645,3 +645,36 @@ fn an_address_that_is_no_server_is_called_that() {
     assert!(said.contains(&server.host()) && said.contains("404"), "{said}");
     assert_eq!(host.end().code(), Some(0));
 }
+
+#[test]
+fn a_server_that_lets_come_back_for_ever_is_given_up_after_the_wait() {
+    let sandbox = Sandbox::new();
+    let count = AtomicUsize::new(0);
+    let server = WireServer::start(move |call| match (call.what(), call.header("last-event-id")) {
+        ("tools/call", _) if call.message()["params"]["name"] == "late" => {
+            call.events()?;
+            call.raw("id: p0\nretry: 3600000\ndata:\n\n")
+        }
+        ("tools/call", _) => {
+            call.events()?;
+            call.raw("id: p0\nretry: 0\ndata:\n\n")
+        }
+        ("GET", "") => call.normal(),
+        // Always another place, and never any news.
+        ("GET", _) => {
+            call.events()?;
+            let next = count.fetch_add(1, Ordering::SeqCst);
+            call.raw(format!("id: p{next}\nretry: 0\ndata:\n\n"))
+        }
+        _ => call.normal(),
+    });
+    let mut host = Host::met(&sandbox, &[&server.url(), "--answer-wait", "3s"]);
+    for name in ["late", "loop"] {
+        let answer = host.call("tools/call", &json!({"name": name}));
+        let said = answer["error"]["message"].as_str().unwrap();
+        assert!(said.contains("said nothing for 3 s"), "{said}");
+    }
+    let resumed =
+        server.all("GET").iter().filter(|it| it.header("last-event-id").is_some()).count();
+    assert!((5..15).contains(&resumed), "{resumed}");
+}

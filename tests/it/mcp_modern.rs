@@ -252,6 +252,47 @@ fn a_server_that_cannot_be_asked_for_its_era_shows_it_when_it_refuses_a_handshak
 }
 
 #[test]
+fn a_request_of_the_server_is_answered_and_not_forwarded() {
+    let sandbox = Sandbox::new();
+    let server = WireServer::start(|call| match call.what() {
+        "tools/call" => {
+            call.events()?;
+            call.event(json!({
+                "jsonrpc": "2.0", "id": "s1", "method": "roots/list", "params": {},
+            }))?;
+            let id = call.message()["id"].clone();
+            let result = json!({"resultType": "complete", "content": []});
+            call.event(json!({"jsonrpc": "2.0", "id": id, "result": result}))
+        }
+        _ => modern::normal(call),
+    });
+    let mut host = start(&sandbox, &server);
+    let answer = host.call("tools/call", &with_meta(&json!({"name": "t"})));
+    assert_eq!(answer["result"]["content"], json!([]));
+    assert_eq!(host.asides, Vec::<Value>::new());
+    let refused = server.wait_for("response", 1).remove(0).message;
+    assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!("s1"), &json!(-32601)));
+}
+
+#[test]
+fn a_server_of_an_unknown_revision_is_called_that() {
+    let sandbox = Sandbox::new();
+    let server = WireServer::start(|call| match call.what() {
+        "server/discover" => call.result(&json!({
+            "resultType": "complete",
+            "supportedVersions": ["2099-01-01"],
+            "capabilities": {},
+        })),
+        _ => call.reply(400, &[], "text/plain", ""),
+    });
+    let mut host = Host::start(&sandbox, &[&server.url()]);
+    let id = host.hello();
+    let answer = host.answer(&id);
+    let said = answer["error"]["message"].as_str().unwrap_or_else(|| panic!("{answer}"));
+    assert!(said.contains("2099-01-01") && said.contains(&server.host()), "{said}");
+}
+
+#[test]
 fn a_stream_that_is_cut_is_an_error_for_its_request() {
     let sandbox = Sandbox::new();
     let server = WireServer::start(|call| match call.what() {
@@ -367,6 +408,42 @@ fn the_era_of_a_server_is_asked_once_and_again_when_it_has_changed() {
     legacy_host();
     is_modern.store(false, Ordering::SeqCst);
     legacy_host();
+}
+
+#[test]
+fn a_server_that_changes_its_era_in_a_session_is_spoken_to_anew() {
+    for becomes_modern in [false, true] {
+        let is_modern = Arc::new(AtomicBool::new(!becomes_modern));
+        let now = is_modern.clone();
+        let server = WireServer::start(move |call| {
+            let is_modern = now.load(Ordering::SeqCst);
+            match call.what() {
+                "initialize" if is_modern => fail(call, 400, -32602, &json!(null)),
+                "tools/list" if is_modern && call.header("mcp-method").is_empty() => {
+                    fail(call, 400, -32020, &json!(null))
+                }
+                _ if is_modern => modern::normal(call),
+                "tools/list" if call.header("mcp-session-id").is_empty() => {
+                    modern::no_session(call)
+                }
+                _ => call.normal(),
+            }
+        });
+        let sandbox = Sandbox::new();
+        let mut legacy = Host::met(&sandbox, &[&server.url()]);
+        let mut modern = start(&sandbox, &server);
+        let lists = |legacy: &mut Host, modern: &mut Host| {
+            for _ in 0..2 {
+                let answer = legacy.call("tools/list", &json!({}));
+                assert!(answer["result"]["tools"].is_array(), "{becomes_modern}: {answer}");
+                let answer = modern.call("tools/list", &meta());
+                assert!(answer["result"]["tools"].is_array(), "{becomes_modern}: {answer}");
+            }
+        };
+        lists(&mut legacy, &mut modern);
+        is_modern.store(becomes_modern, Ordering::SeqCst);
+        lists(&mut legacy, &mut modern);
+    }
 }
 
 #[test]

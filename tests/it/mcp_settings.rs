@@ -198,6 +198,39 @@ fn headers_of_the_transport_are_its_own() {
 }
 
 #[test]
+fn what_the_configuration_refuses_the_command_line_refuses_too() {
+    let (sandbox, server) = (Sandbox::new(), WireServer::normal());
+    for header in ["Authorization: Bearer x", "cookie: a=b"] {
+        let said = sandbox.run(["mcp", &server.url(), "--header", header]).failure(2);
+        assert!(said.contains("its value is a secret") && !said.contains("Bearer x"), "{said}");
+    }
+    for wait in ["--answer-wait", "--call-wait", "--list-wait"] {
+        let said = sandbox.run(["mcp", &server.url(), wait, "0s"]).failure(2);
+        assert!(said.contains("longer than nothing"), "{said}");
+    }
+    for url in ["ftp://example.com/", "http://example.com/mcp", "https://u:p@example.com/mcp"] {
+        let said = sandbox.run(["mcp", url]).failure(2);
+        assert!(!said.contains("u:p"), "{said}");
+    }
+    let url = server.url();
+    sandbox.write_config(&format!("store = \"file\"\n[mcp.\"{url}\"]\ncredential = \"nosuch\"\n"));
+    let mut host = Host::start(&sandbox, &[&url]);
+    assert!(server.seen().is_empty());
+    host.initialize();
+    let said = host.last_words();
+    assert!(said.contains("there is no credential nosuch yet"), "{said}");
+}
+
+#[test]
+fn a_variable_with_a_line_break_is_no_header() {
+    let (mut sandbox, server) = (Sandbox::new(), WireServer::normal());
+    sandbox.env("TEAM", "blue\r\nX-Evil: 1");
+    let said = sandbox.run(["mcp", &server.url(), "--header", "X-Team: ${TEAM}"]).failure(2);
+    assert!(said.contains("X-Team") && said.contains("line break"), "{said}");
+    assert!(server.seen().is_empty());
+}
+
+#[test]
 fn a_variable_that_is_not_set_is_named_to_the_host() {
     let sandbox = Sandbox::new();
     let server = WireServer::normal();

@@ -364,3 +364,38 @@ fn what_is_open_needs_nobody() {
     assert!(bridge.sandbox.opened_urls().is_empty());
     bridge.end();
 }
+
+/// The words of the gateway: no metadata says who signs people in.
+#[test]
+fn the_page_that_a_401_names_is_opened_whatever_its_member_is_called() {
+    for member in ["login_url", "authorization_uri"] {
+        let server = WireServer::start(move |call| match call.what() {
+            "tools/call" => {
+                let page = format!("http://{}/sign-in?session=7", call.header("host"));
+                let body = json!({"error": "login required", member: page}).to_string();
+                call.reply(401, &[], "application/json", &body)
+            }
+            _ => call.normal(),
+        });
+        let sandbox = Sandbox::new();
+        let mut host = Host::met(&sandbox, &[&server.url(), "--call-wait", "1s"]);
+        let answer = host.call("tools/call", &call("t"));
+        let page = format!("http://{}/sign-in?session=7", server.host());
+        let text = answer["result"]["content"][0]["text"].as_str().unwrap_or_default();
+        assert!(text.contains(&page), "{answer}");
+        eventually("a tab", || (sandbox.opened_urls() == [page.clone()]).then_some(()));
+        assert!(host.call("tools/list", &json!({}))["result"]["tools"].is_array());
+    }
+}
+
+#[test]
+fn where_nobody_can_sign_in_the_servers_words_stay_and_the_next_step_is_said() {
+    let server = McpServer::start(Gate::Tool, Mode::Json);
+    let sandbox = Sandbox::new();
+    let mut host = Host::met(&sandbox, &[&server.url(), "--call-wait", "10s"]);
+    let answer = host.call("tools/call", &call("build_creative"));
+    let text = answer["result"]["content"][0]["text"].as_str().unwrap_or_default();
+    assert!(text.contains("requires an authenticated principal"), "{answer}");
+    assert!(text.contains(&format!("authctl login {} --with-key", server.url())), "{answer}");
+    host.last_words();
+}

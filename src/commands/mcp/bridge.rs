@@ -16,9 +16,10 @@ use crate::commands::{complete, parse_time, server};
 use crate::config::McpRule;
 use crate::context::Context;
 use crate::credential::Name;
-use crate::error::{CommandError, Kind};
+use crate::error::CommandError;
 use crate::forward::{Bring, Broker, Forward};
-use crate::http::{Http, parse_resource};
+use crate::http::Http;
+use crate::interact::Interact;
 use crate::mcp::{self, Broken, Endpoint, Filter, Known, Link, Settings};
 use crate::text::clean;
 
@@ -58,15 +59,15 @@ pub struct Arguments {
     no_browser: bool,
 
     /// How long lists wait for a sign-in before a tool stands in their place
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    #[arg(long, value_name = "TIME", value_parser = parse_wait)]
     list_wait: Option<Duration>,
 
     /// How long other calls wait for it before they are answered
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    #[arg(long, value_name = "TIME", value_parser = parse_wait)]
     call_wait: Option<Duration>,
 
     /// How long the server may leave a request without a word [default: 10m]
-    #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "command", help_heading = REMOTE)]
+    #[arg(long, value_name = "TIME", value_parser = parse_wait, conflicts_with = "command", help_heading = REMOTE)]
     answer_wait: Option<Duration>,
 
     #[command(flatten)]
@@ -91,6 +92,12 @@ impl Arguments {
 
 /// Long enough for a call that a person, or a model, has a part in.
 const ANSWER_WAIT: Duration = Duration::from_mins(10);
+
+/// As in config.toml: a wait of no time is none.
+fn parse_wait(typed: &str) -> Result<Duration, String> {
+    let wait = parse_time(typed)?;
+    if wait.is_zero() { Err("it must be longer than nothing".to_owned()) } else { Ok(wait) }
+}
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     if arguments.starts_child() {
@@ -120,7 +127,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     if let Some(desk) = desk {
         let _ = desk.join();
     }
-    served.map_err(|error| CommandError::new(Kind::Failed, format!("no stdout: {error}")))?;
+    served?;
     Ok(code)
 }
 
@@ -132,8 +139,16 @@ struct Session {
 
 fn prepare(context: &Context, arguments: &Arguments) -> Result<Session, CommandError> {
     let typed = target(context, arguments)?;
-    let url = parse_resource(&typed.url)?;
+    let url = server::address(&typed.url)?;
     let rule = context.config()?.mcp(&typed.url);
+    if let (None, Some(name)) = (&typed.name, &rule.credential)
+        && context.config()?.provider(name.provider()).is_err()
+    {
+        context.ui.warn(&format!(
+            "config.toml: there is no credential {name} yet; the first sign-in to {} gets that name",
+            clean(&typed.url)
+        ));
+    }
     let target =
         Target { name: typed.name.or(rule.credential.as_ref().map(Name::to_string)), ..typed };
     let settings = settings(context, arguments, &rule);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::commands::given;
 use crate::commands::purpose::Purpose;
-use crate::config::{McpRule, is_mcp_extra};
+use crate::config::{McpRule, is_mcp_extra, is_secret_header};
 use crate::context::{Context, environment};
 use crate::error::CommandError;
 use crate::secret::Secret;
@@ -48,12 +48,24 @@ pub fn read(
         put(&mut headers, header, stored(context, &name.to_string())?);
     }
     for (header, text) in plain {
+        refuse_secret(header, text)?;
         put(&mut headers, header, filled(header, text)?);
     }
     for (header, name) in secret {
         put(&mut headers, header, stored(context, name)?);
     }
     Ok(headers)
+}
+
+/// A command line can be read by every program here; a variable cannot.
+fn refuse_secret(header: &str, text: &str) -> Result<(), CommandError> {
+    if !is_secret_header(header) || text.contains("${") {
+        return Ok(());
+    }
+    let what = "is a header that cannot be set here: its value is a secret";
+    Err(CommandError::usage(format!("{} {what}", clean(header)))
+        .hint("authctl login URL --with-key  (keeps it)")
+        .hint(format!("--header '{}: ${{VARIABLE}}'", clean(header))))
 }
 
 fn put(headers: &mut Vec<(String, Secret)>, name: &str, value: Secret) {
@@ -73,6 +85,11 @@ fn filled(header: &str, text: &str) -> Result<Secret, CommandError> {
         rest = after;
     }
     value.push_str(rest);
+    if value.chars().any(|c| c.is_control() && c != '\t') {
+        let header = clean(header);
+        let what = "has a line break or another control character in its value";
+        return Err(CommandError::usage(format!("the header {header} {what}")));
+    }
     Ok(Secret::new(value))
 }
 

@@ -11,7 +11,7 @@ use tokio::task::LocalSet;
 
 use super::outfit::Fitting;
 use crate::context::Context;
-use crate::error::{CommandError, Kind};
+use crate::error::CommandError;
 use crate::launch::{Ending, Exit};
 use crate::mcp::{self, Child, Settings, Shared};
 use crate::signals::Asked;
@@ -27,8 +27,7 @@ pub fn run(
     let asked = Rc::new(Cell::new(None));
     let served = serve(&child, settings, asked.clone());
     let ended = context.http.block_on(LocalSet::new().run_until(served));
-    let exit =
-        ended.map_err(|error| CommandError::new(Kind::Failed, format!("no stdout: {error}")))?;
+    let exit = ended?;
     #[cfg(unix)]
     if let Some(Asked::By(number)) = asked.get() {
         return Ok(Exit::Signal(number).leave());

@@ -13,8 +13,9 @@ use super::{Child, Want, is_stream};
 use crate::forward::Broker;
 use crate::jsonrpc::{Id, Message};
 use crate::launch::Ending;
+use crate::mcp::assumed::is_modern;
 use crate::mcp::convert::{ToLegacy, ToModern, client_of};
-use crate::mcp::era::{Connected, Hello, is_discover, is_modern, own_discover};
+use crate::mcp::era::{Connected, Hello, is_discover, own_discover};
 use crate::mcp::{Era, Failure, Link, Pending, Server, Sink};
 
 /// How long a server may think about a question that it perhaps does not know.
