@@ -186,7 +186,8 @@ impl Broker {
     /// what is stored; where that cannot be read, what is in hand goes on. Nobody waits while the last one lives.
     pub async fn fresh(&self) -> Result<Option<Arc<Held>>, Trouble> {
         let state = self.state.try_lock();
-        let is_good = |held: &Arc<Held>| !held.has_ended(Timestamp::now()) && !held.is_past();
+        // While it is being asked for, what is stored changes by that alone.
+        let is_good = |held: &Arc<Held>| !held.has_ended(Timestamp::now());
         let last = || self.last.borrow().clone().filter(is_good);
         if state.is_err()
             && let Some(held) = last()

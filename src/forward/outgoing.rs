@@ -84,7 +84,7 @@ fn waiting(
     let (wanted, asked) = oneshot::channel();
     head.headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
     let (stream, asked, patience) = (Some(stream), Some(asked), Box::pin(sleep(PATIENCE)));
-    let body = Waiting { stream, is_waiting: true, asked, answered, patience };
+    let body = Waiting { stream, is_held: true, asked, answered, patience };
     let mut request = Request::from_parts(head, Outbound::new(body));
     let wanted = std::sync::Mutex::new(Some(wanted));
     hyper::ext::on_informational(&mut request, move |answer| {
@@ -115,7 +115,7 @@ impl Answered {
 struct Waiting {
     /// `None`: it is not wanted, and not asked for.
     stream: Option<Streams>,
-    is_waiting: bool,
+    is_held: bool,
     asked: Option<oneshot::Receiver<()>>,
     answered: Answered,
     patience: Pin<Box<Sleep>>,
@@ -129,7 +129,7 @@ impl Body for Waiting {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if self.is_waiting {
+        if self.is_held {
             let asked = self.asked.as_mut().map(|asked| Pin::new(asked).poll(context));
             if !matches!(asked, Some(Poll::Ready(Ok(())))) {
                 if asked.is_some_and(|asked| asked.is_ready()) {
@@ -141,7 +141,7 @@ impl Body for Waiting {
                     self.stream = None;
                 }
             }
-            self.is_waiting = false;
+            self.is_held = false;
         }
         match &mut self.stream {
             Some(stream) => Pin::new(stream).poll_frame(context).map_err(BoxError::from),

@@ -131,10 +131,10 @@ fn other_hosts_are_reached_byte_for_byte_or_not_at_all() {
     // Bytes that do not wait for the answer to CONNECT, and bytes that look like a request.
     for early in [true, false] {
         let mut connection = lending.connect();
-        let head =
+        let connect =
             format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{}\r\n", proxy_key(&lending));
         let begin = b"\x16\x03\x01\n\n\r\n\r\nGET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n";
-        connection.write_all(head.as_bytes()).unwrap();
+        connection.write_all(connect.as_bytes()).unwrap();
         if early {
             connection.write_all(begin).unwrap();
         }

@@ -14,7 +14,7 @@ use crate::support::eventually;
 use crate::support::hostile::strangers;
 use crate::support::hostile::tls::{Authority, GOOD, Leaf};
 use crate::support::lending::{KEY, Lending, Reply, acme, config, replies};
-use crate::support::origin::Origin;
+use crate::support::origin::{Origin, Seen};
 use crate::support::sandbox::Sandbox;
 
 const BEARER: &str = concat!("Bearer real-Qm4tZ81/", "xYw+0aLk9PvBn3Ts");
@@ -122,8 +122,8 @@ fn refused() -> Vec<Vec<u8>> {
         "Host: HOST\r\nAuthorization: KEY\r\nProxy-Authorization: KEY\r\nConnection: close\r\n\r\n";
     all.extend(lines.iter().map(|line| format!("{line}{headers}{HIDDEN}")));
     all.push(format!("POST /acme/outer HTTP/1.0\r\nHost: HOST\r\nAuthorization: KEY\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{HIDDEN}"));
-    all.push(format!("GET /acme/x HTTP/1.1\r\nHost: HOST\r\nHost: HOST\r\nAuthorization: KEY\r\nConnection: close\r\n\r\n"));
-    all.push(format!("GET /acme/x HTTP/1.1\r\nAuthorization: KEY\r\nConnection: close\r\n\r\n"));
+    all.push("GET /acme/x HTTP/1.1\r\nHost: HOST\r\nHost: HOST\r\nAuthorization: KEY\r\nConnection: close\r\n\r\n".to_owned());
+    all.push("GET /acme/x HTTP/1.1\r\nAuthorization: KEY\r\nConnection: close\r\n\r\n".to_owned());
     all.push("\x16\x03\x01\x02\0\x01\0\x01".to_owned());
     all.push("\0\0\0\0\0\0\0\0\r\n\r\n".to_owned());
     all.into_iter().map(String::into_bytes).collect()
@@ -181,7 +181,7 @@ fn what_looks_odd_and_has_one_reading_passes_in_that_reading() {
         (format!("{head}Content-Length: {}\r\n\r\n{hidden}", hidden.len()), hidden.to_owned()),
         (format!("{head}Content-Length: 00003\r\n\r\nabc"), "abc".into()),
         (format!("\r\n{head}Content-Length: 3\r\n\r\nabc"), "abc".into()),
-        (format!("{head}Content-Length:3\t\r\n\r\nabc").replace("\t", ""), "abc".into()),
+        (format!("{head}Content-Length:3\t\r\n\r\nabc").replace('\t', ""), "abc".into()),
         (format!("{head}{chunked}{:x}\r\n{hidden}\r\n0\r\n\r\n", hidden.len()), hidden.to_owned()),
         (format!("{head}{chunked}3;a=b;c=\"d\"\r\nabc\r\n0;x\r\n\r\n"), "abc".into()),
         (
@@ -196,7 +196,7 @@ fn what_looks_odd_and_has_one_reading_passes_in_that_reading() {
         let answers = replies(&lending.say(&filled(&lending, format!("{case}{last}").as_bytes())));
         assert_eq!(answers.len(), 2, "{}: {answers:?}", case.escape_default());
         assert_eq!((answers[0].status, answers[0].text()), (200, body), "{case}");
-        let lines: Vec<_> = origin.seen()[before..].iter().map(|seen| seen.line()).collect();
+        let lines: Vec<_> = origin.seen()[before..].iter().map(Seen::line).collect();
         assert_eq!(lines, ["POST /echo HTTP/1.1", "GET /last HTTP/1.1"], "{case}");
     }
     assert!(origin.complaints().is_empty(), "{:?}", origin.complaints());
@@ -208,7 +208,7 @@ fn a_body_that_breaks_off_or_is_not_framed_is_no_request() {
     let head = "POST /acme/echo HTTP/1.1\r\nHost: HOST\r\nAuthorization: KEY\r\n";
     let chunked = "Transfer-Encoding: chunked\r\n\r\n";
     for body in [
-        format!("Content-Length: 10\r\n\r\nabc"),
+        "Content-Length: 10\r\n\r\nabc".to_owned(),
         format!("{chunked}5\r\nabc"),
         format!("{chunked}3\r\nabc\r\n"),
         format!("{chunked}3\r\nabcd\r\n0\r\n\r\n{HIDDEN}"),

@@ -178,7 +178,7 @@ pub fn say(port: u16, bytes: &[u8]) -> Vec<u8> {
     // A proxy that has heard enough does not read on.
     let writing = thread::spawn(move || writer.write_all(&bytes).is_ok());
     let mut answer = Vec::new();
-    let mut chunk = [0; 65_536];
+    let mut chunk = vec![0; 65_536];
     loop {
         match connection.read(&mut chunk) {
             Ok(0) => break,
