@@ -217,6 +217,11 @@ impl Broker {
         }
     }
 
+    /// Comes back when no question is open.
+    pub async fn settled(&self) {
+        drop(self.state.lock().await);
+    }
+
     /// Another credential than the one that was rejected, if there is one or it can be renewed. `None` for
     /// `rejected` means that none was sent. Asked once for all who wait, also where that comes to nothing.
     pub async fn instead_of(

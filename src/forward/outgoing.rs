@@ -43,6 +43,11 @@ impl Outgoing {
     }
 
     /// Whether it can be sent once more.
+    pub(super) fn may_repeat(&self) -> bool {
+        matches!(self, Outgoing::Kept(_))
+    }
+
+    /// Whether it can be sent now.
     pub(super) fn is_left(&self) -> bool {
         !matches!(self, Outgoing::Stream(None))
     }

@@ -84,7 +84,7 @@ impl Relay {
         let mut body = Outgoing::take(body, !injections.is_empty() && waits.is_none())
             .await
             .map_err(|_| Broken::Request)?;
-        let mut held = self.fresh(&injections).await?;
+        let mut held = self.fresh(&injections, body.may_repeat()).await?;
         let (mut renewed, mut proven_again) = (false, false);
         loop {
             let mut parts = self.dressed(&asked, &uri, &injections, &held)?;
@@ -155,10 +155,19 @@ impl Relay {
         Ok(returned(response, upgrade))
     }
 
-    async fn fresh(&self, injections: &[Injection]) -> Result<Vec<Option<Arc<Held>>>, Broken> {
+    /// A request that can be sent only once waits for a renewal that has begun.
+    async fn fresh(
+        &self,
+        injections: &[Injection],
+        may_repeat: bool,
+    ) -> Result<Vec<Option<Arc<Held>>>, Broken> {
         let mut held = Vec::with_capacity(injections.len());
         for injection in injections {
-            held.push(injection.source.broker.fresh().await?);
+            let broker = &injection.source.broker;
+            if !may_repeat {
+                broker.settled().await;
+            }
+            held.push(broker.fresh().await?);
         }
         Ok(held)
     }
