@@ -15,6 +15,7 @@ use crate::inject;
 use crate::interact::Interact;
 use crate::paths;
 use crate::resolve::{self, Concern, Resolved, Source, Wanted};
+use crate::secret::Secret;
 use crate::store::{self, GivenRule};
 
 /// The credential for `named`, fresh for at least `min_ttl`. What it is wanted for is written down where
@@ -39,7 +40,7 @@ pub fn resolve(
             purpose.record_failure(context, outcome, about, error);
         }
     };
-    let resolved = stored(context, named, provider, min_ttl, force_refresh)
+    let resolved = stored(context, named, provider, min_ttl, force_refresh, None)
         .inspect_err(|error| note(Outcome::Failed, error))?;
     if purpose.is_some() {
         inject::refuse_bound(provider, &resolved.credential)
@@ -49,15 +50,34 @@ pub fn resolve(
     Ok(resolved)
 }
 
+/// The credential for `named` in the place of one that its server refused: that of another process, or a
+/// renewed one.
+pub fn replace(
+    context: &Context,
+    named: &Named,
+    provider: &Provider,
+    rejected: &Secret,
+) -> Result<Resolved, CommandError> {
+    match given(context, named, provider)? {
+        Some(resolved) => Ok(resolved),
+        None => stored(context, named, provider, Duration::ZERO, true, Some(rejected)),
+    }
+}
+
 fn stored(
     context: &Context,
     named: &Named,
     provider: &Provider,
     min_ttl: Duration,
     force_refresh: bool,
+    rejected: Option<&Secret>,
 ) -> Result<Resolved, CommandError> {
     let wanted = Wanted { name: &named.name, provider, min_ttl, force_refresh };
-    let mut outcome = context.resolver()?.resolve(wanted);
+    let from_store = context.resolver()?;
+    let mut outcome = match rejected {
+        Some(rejected) => from_store.replace(wanted, rejected),
+        None => from_store.resolve(wanted),
+    };
     if let Err(error) = &outcome
         && let Some(acquired) = context.acquire_instead(wanted, error)?
     {

@@ -15,6 +15,7 @@ use crate::credential::{Credential, Freshness, Kind, Name, Record, Tokens};
 use crate::grant::{self, Logins};
 use crate::http::Http;
 use crate::oauth;
+use crate::secret::Secret;
 use crate::store::{self, Store};
 pub use refresh::short_lived;
 
@@ -141,6 +142,17 @@ impl Resolver<'_> {
     /// takes the lock.
     pub fn resolve(&self, wanted: Wanted<'_>) -> Result<Resolved, Error> {
         let record = self.load(wanted)?;
+        self.serve(record, wanted)
+    }
+
+    /// The same where `rejected` is of no use: refreshed, unless what the store holds by now is another one.
+    pub fn replace(&self, wanted: Wanted<'_>, rejected: &Secret) -> Result<Resolved, Error> {
+        let record = self.load(wanted)?;
+        let is_same = record.credential.secret().expose() == rejected.expose();
+        self.serve(record, Wanted { force_refresh: is_same, ..wanted })
+    }
+
+    fn serve(&self, record: Record, wanted: Wanted<'_>) -> Result<Resolved, Error> {
         match judge(&record, wanted.min_ttl, wanted.force_refresh, (self.clock)()) {
             Verdict::Use => Ok(self.usable(record)),
             Verdict::Refresh => self.refresh(&record, wanted),

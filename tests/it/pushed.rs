@@ -103,7 +103,7 @@ fn a_demand_without_an_endpoint_is_named() {
             metadata["pushed_authorization_request_endpoint"] = serde_json::Value::Null;
         };
     });
-    let stderr = refused(&demo, 2);
+    let stderr = refused(&demo, 1);
     assert!(stderr.contains("no pushed authorization request endpoint"), "{stderr}");
 }
 

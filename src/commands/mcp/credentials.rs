@@ -133,7 +133,7 @@ impl Desk {
         let held = held.inspect_err(|error| self.note_end(error, &named))?;
         let held = match rejected.filter(|rejected| is_same(rejected, &held)) {
             Some(_) if renews && held.credential.is_renewable() => {
-                let renewed = self.held(&named, &provider, Duration::ZERO, true);
+                let renewed = self.held(&named, &provider, Duration::ZERO, Some(&held));
                 renewed.inspect_err(|error| self.note_end(error, &named))?
             }
             _ => held,
@@ -164,12 +164,12 @@ impl Desk {
 
     /// One that lives long enough, if it can be had; else the one that lives now.
     fn living(&self, named: &Named, provider: &Provider) -> Result<Held, CommandError> {
-        let held = self.held(named, provider, Duration::ZERO, false)?;
+        let held = self.held(named, provider, Duration::ZERO, None)?;
         if held.lives(Timestamp::now()) {
             return Ok(held);
         }
         let min_ttl = held.least_ttl().unsigned_abs();
-        Ok(self.held(named, provider, min_ttl, false).unwrap_or(held))
+        Ok(self.held(named, provider, min_ttl, None).unwrap_or(held))
     }
 
     fn held(
@@ -177,12 +177,14 @@ impl Desk {
         named: &Named,
         provider: &Provider,
         min_ttl: Duration,
-        force_refresh: bool,
+        rejected: Option<&Held>,
     ) -> Result<Held, CommandError> {
         // Before the store is read: what changes meanwhile is seen afterwards.
         let entry = self.context.store().ok().map(|store| store.glimpse(&named.name));
-        let resolved =
-            given::resolve(&self.context, named, provider, min_ttl, force_refresh, None)?;
+        let resolved = match rejected {
+            Some(held) => given::replace(&self.context, named, provider, held.credential.secret())?,
+            None => given::resolve(&self.context, named, provider, min_ttl, false, None)?,
+        };
         let scheme = scheme_of(provider, &named.name, &resolved.credential)?.clone();
         Ok(Held { scheme, credential: resolved.credential, id: resolved.id, entry })
     }

@@ -98,7 +98,7 @@ fn try_fresh(
     };
     match rejected.filter(is_same) {
         Some(_) if renews && held.credential.is_renewable() => {
-            self::held(context, named, Duration::ZERO, true)
+            self::held(context, named, Duration::ZERO, Some(&held))
         }
         _ => Ok(held),
     }
@@ -106,24 +106,27 @@ fn try_fresh(
 
 /// One that lives long enough, if it can be had; else the one that lives now.
 pub fn living(context: &Context, named: &Named) -> Result<Held, CommandError> {
-    let held = held(context, named, Duration::ZERO, false)?;
+    let held = held(context, named, Duration::ZERO, None)?;
     if held.lives(Timestamp::now()) {
         return Ok(held);
     }
     let min_ttl = held.least_ttl().unsigned_abs();
-    Ok(self::held(context, named, min_ttl, false).unwrap_or(held))
+    Ok(self::held(context, named, min_ttl, None).unwrap_or(held))
 }
 
 fn held(
     context: &Context,
     named: &Named,
     min_ttl: Duration,
-    force_refresh: bool,
+    rejected: Option<&Held>,
 ) -> Result<Held, CommandError> {
     let provider = context.provider(&named.name)?;
     // Before the store is read: what changes meanwhile is seen afterwards.
     let entry = glimpse(context, named);
-    let resolved = given::resolve(context, named, provider, min_ttl, force_refresh, None)?;
+    let resolved = match rejected {
+        Some(held) => given::replace(context, named, provider, held.credential.secret())?,
+        None => given::resolve(context, named, provider, min_ttl, false, None)?,
+    };
     let scheme = scheme_of(provider, &named.name, &resolved.credential)?.clone();
     Ok(Held { scheme, credential: resolved.credential, id: resolved.id, entry })
 }
