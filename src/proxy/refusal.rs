@@ -80,9 +80,13 @@ impl Refusal {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(MARK, HeaderValue::from_static(self.code));
         match self.status {
+            // Git and others send a password only when they are asked for one; some readers take one challenge
+            // a field (RFC 9110 §11.6.1).
             StatusCode::UNAUTHORIZED => {
-                let challenge = HeaderValue::from_static("Bearer realm=\"authctl proxy\"");
-                headers.insert(WWW_AUTHENTICATE, challenge);
+                for challenge in ["Bearer realm=\"authctl proxy\"", "Basic realm=\"authctl proxy\""]
+                {
+                    headers.append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+                }
             }
             StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
                 let challenge = HeaderValue::from_static("Basic realm=\"authctl proxy\"");
