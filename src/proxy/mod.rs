@@ -95,7 +95,7 @@ pub trait Watch {
     /// A request went no further.
     fn refused(&self, refusal: &Refusal, target: &str);
     /// A server says in its answer that somebody has to sign in, or more.
-    fn signalled(&self, credential: &Lent, was_presented: bool, signal: &Signal);
+    fn signalled(&self, credential: &Lent, held: Option<&Arc<Held>>, signal: &Signal);
     /// A client did not believe the certificate for `host`, or speaks no TLS to it.
     fn unbelieved(&self, host: &str);
 }
@@ -107,6 +107,8 @@ pub struct Passed<'a> {
     pub method: &'a Method,
     pub uri: &'a Uri,
     pub status: StatusCode,
+    /// What its head says about the sign-in.
+    pub signal: &'a Signal,
 }
 
 pub struct Proxy {

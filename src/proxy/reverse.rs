@@ -69,9 +69,11 @@ impl Proxy {
         let relayed = sent.map_err(|broken| Refusal::of_broken(&broken, &lent.name))?;
         let held = relayed.held.first().and_then(Option::as_ref);
         let status = relayed.response.status();
-        self.watch.passed(&Passed { credential: lent, held, method: &method, uri: &uri, status });
+        let signal = &signals::of_head(&relayed.response, &uri, held.is_some());
+        let (credential, method, uri) = (&**lent, &method, &uri);
+        self.watch.passed(&Passed { credential, held, method, uri, status, signal });
         let (secrets, response) = (held.and_then(|held| lent.secrets(held)), relayed.response);
-        let ear = is_mcp.then(|| self.ear(lent, held, &uri, &response)).flatten();
+        let ear = is_mcp.then(|| self.ear(lent, held, uri, &response)).flatten();
         Ok(remote(response, ear, secrets))
     }
 
@@ -86,7 +88,7 @@ impl Proxy {
         let server = Url::parse(&uri.to_string()).ok()?;
         let (watch, lent, held) = (self.watch.clone(), lent.clone(), held.cloned());
         let told = Box::new(move |signal| {
-            watch.signalled(&lent, held.is_some(), &signal);
+            watch.signalled(&lent, held.as_ref(), &signal);
             if let (Signal::Missing(_) | Signal::Rejected(_, Refresh::Once), Some(held)) =
                 (signal, held)
             {
