@@ -5,18 +5,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{HOST, HeaderMap, HeaderValue, LOCATION, ORIGIN, WWW_AUTHENTICATE};
+use hyper::header::{HOST, HeaderMap, HeaderValue, LOCATION, WWW_AUTHENTICATE};
 use hyper::{Request, Response, StatusCode, Uri};
 use tokio::task::spawn_local;
 use url::Url;
 
 use super::answer::{Answer, remote};
+use super::reflection::ask_for_plain;
 use super::routes::{self, Route};
 use super::session::Shown;
 use super::signals::{self, Ear};
 use super::{Lent, Pass, Passed, Proxy, Refusal, foreign_host};
 use crate::forward::{Form, Held, Injection, Passage};
-use crate::listen::{Streams, is_ours};
+use crate::listen::{Streams, is_origin_ours, is_ours};
 use crate::login_signal::{Refresh, Signal};
 
 impl Proxy {
@@ -48,7 +49,7 @@ impl Proxy {
     /// Sends a request with its credential, and has that noted.
     pub(super) async fn pass(
         &self,
-        request: Request<Streams>,
+        mut request: Request<Streams>,
         uri: Uri,
         lent: &Rc<Lent>,
         injection: Injection,
@@ -56,13 +57,15 @@ impl Proxy {
         let method = request.method().clone();
         let is_mcp = signals::is_mcp(&method, request.headers());
         lent.rules.check(&lent.name, &method, &uri)?;
+        ask_for_plain(request.headers_mut());
         let mut injections = vec![injection];
-        injections.extend(lent.further.iter().cloned());
+        injections.extend(lent.companions.iter().cloned());
         let passage = Passage {
             request,
             uri: uri.clone(),
             injections,
             replaced: self.further.clone(),
+            headers: lent.headers.clone(),
             id_header: lent.id_header.clone(),
         };
         let sent = self.relay.send(passage).await;
@@ -72,7 +75,7 @@ impl Proxy {
         let signal = &signals::of_head(&relayed.response, &uri, held.is_some());
         let (credential, method, uri) = (&**lent, &method, &uri);
         self.watch.passed(&Passed { credential, held, method, uri, status, signal });
-        let (secrets, response) = (held.and_then(|held| lent.secrets(held)), relayed.response);
+        let (secrets, response) = (lent.secrets(&relayed.held), relayed.response);
         let ear = is_mcp.then(|| self.ear(lent, held, uri, &response)).flatten();
         Ok(remote(response, ear, secrets))
     }
@@ -111,21 +114,10 @@ impl Proxy {
         if !is_named {
             return Err(foreign_host());
         }
-        if !self.is_origin_ours(headers) {
+        if !is_origin_ours(headers, self.port) {
             return Err(Refusal::forbidden("origin_foreign", "the request comes from a web page"));
         }
         Ok(())
-    }
-
-    fn is_origin_ours(&self, headers: &HeaderMap) -> bool {
-        let is_own = |origin: &[u8]| {
-            origin.strip_prefix(b"http://").is_some_and(|host| is_ours(host, self.port))
-        };
-        let is_same_site = headers
-            .get_all("sec-fetch-site")
-            .iter()
-            .all(|site| ["same-origin", "none"].iter().any(|own| site == own));
-        is_same_site && headers.get_all(ORIGIN).iter().all(|origin| is_own(origin.as_bytes()))
     }
 
     /// The session's secret, and the path without it.

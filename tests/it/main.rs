@@ -109,6 +109,10 @@ mod proxy_fresh;
 #[cfg(unix)]
 mod proxy_hostile;
 #[cfg(unix)]
+mod proxy_options;
+#[cfg(unix)]
+mod proxy_reflection;
+#[cfg(unix)]
 mod proxy_reverse;
 #[cfg(target_os = "linux")]
 mod proxy_streams;
