@@ -5,6 +5,7 @@
 mod answer;
 mod authority;
 mod bundle;
+mod code;
 mod connect;
 mod placeholder;
 mod reflection;
@@ -37,6 +38,7 @@ use crate::forward::{Held, Injection, Relay, Source};
 use crate::listen::{self, Ambiguity, Peer, Sockets, Streams};
 use crate::login_signal::Signal;
 use answer::{Answer, local};
+use code::Code;
 use reflection::Secrets;
 
 /// A credential that requests get.
@@ -197,5 +199,5 @@ impl Proxy {
 
 fn foreign_host() -> Refusal {
     let what = "the Host of the request is not this proxy's";
-    Refusal::new(StatusCode::MISDIRECTED_REQUEST, "host_foreign", what)
+    Refusal::new(Code::HostForeign, what)
 }

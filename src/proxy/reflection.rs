@@ -211,9 +211,13 @@ mod tests {
     fn it_is_found_in_base_64_whoever_the_user_is() {
         for user in ["", "a", "me", "x-access-token"] {
             let pair = STANDARD.encode(format!("{user}:s3cret-value"));
-            let starred = secrets().starred(pair.as_bytes()).unwrap();
+            let starred = secrets().starred(pair.trim_end_matches('=').as_bytes()).unwrap();
             let rest = starred.iter().filter(|byte| **byte != b'*').count();
-            assert!(rest <= (user.len() + 1) * 8 / 6 + 3, "{user}: {}", starred.escape_ascii());
+            assert!(
+                rest <= ((user.len() + 1) * 8).div_ceil(6) + 1,
+                "{user}: {}",
+                starred.escape_ascii()
+            );
         }
     }
 

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use hyper::body::Incoming;
 use hyper::header::{HOST, HeaderMap, HeaderValue, LOCATION, WWW_AUTHENTICATE};
-use hyper::{Request, Response, StatusCode, Uri};
+use hyper::{Request, Response, Uri};
 use tokio::task::spawn_local;
 use url::Url;
 
 use super::answer::{Answer, remote};
+use super::code::Code;
 use super::reflection::ask_for_plain;
 use super::routes::{self, Route};
 use super::session::Shown;
@@ -35,10 +36,10 @@ impl Proxy {
         {
             let whose = &self.plan.credentials[index].name;
             let message = format!(
-                "the key of the request is the placeholder of {whose}, not of {}",
+                "the key of the request is the placeholder of {whose}, whose address is /{whose}, not of {}",
                 lent.name
             );
-            return Err(Refusal::forbidden("key_of_another", message));
+            return Err(Refusal::new(Code::KeyOfAnother, message));
         }
         let injection = Injection { source: lent.source.clone(), form: shown.form };
         let mut response = self.pass(request, uri, lent, injection).await?;
@@ -69,7 +70,7 @@ impl Proxy {
             id_header: lent.id_header.clone(),
         };
         let sent = self.relay.send(passage).await;
-        let relayed = sent.map_err(|broken| Refusal::of_broken(&broken, &lent.name))?;
+        let relayed = sent.map_err(|broken| Refusal::of_broken(&broken, Some(&lent.name)))?;
         let held = relayed.held.first().and_then(Option::as_ref);
         let status = relayed.response.status();
         let signal = &signals::of_head(&relayed.response, &uri, held.is_some());
@@ -115,7 +116,7 @@ impl Proxy {
             return Err(foreign_host());
         }
         if !is_origin_ours(headers, self.port) {
-            return Err(Refusal::forbidden("origin_foreign", "the request comes from a web page"));
+            return Err(Refusal::new(Code::OriginForeign, "the request comes from a web page"));
         }
         Ok(())
     }
@@ -137,7 +138,7 @@ impl Proxy {
 
     fn stranger() -> Refusal {
         let message = "the request has no key of this proxy, or one of another run";
-        let refusal = Refusal::new(StatusCode::UNAUTHORIZED, "key_unknown", message);
+        let refusal = Refusal::new(Code::KeyUnknown, message);
         refusal.hint("authctl exec --proxy -- COMMAND  (or the key that authctl proxy printed)")
     }
 

@@ -5,6 +5,7 @@
 //! | S1.21 | several headers on one request, each with its own value | `typed_rules_and_headers_…` |
 //! | S4 | a credential for one server does not go to another | `what_cannot_be_meant_…` |
 
+use crate::support::free_port;
 use crate::support::lending::{KEY, Lending, config};
 use crate::support::origin::Origin;
 use crate::support::sandbox::Sandbox;
@@ -85,6 +86,33 @@ fn what_is_typed_counts_before_what_is_written_and_lifts_no_ban() {
     for path in ["/acme/b", "/acme/keys"] {
         lending.get(path).refusal(403, "rule_denied");
     }
+}
+
+#[test]
+fn a_refusal_names_the_command_that_mends_it() {
+    let (_origin, sandbox) = scene("[proxy.acme]\ndeny = [\"* /keys\"]\n");
+    let gone = format!("http://127.0.0.1:{}", free_port());
+    let written =
+        std::fs::read_to_string(sandbox.path("home/.config/authctl/config.toml")).unwrap();
+    sandbox.write_config(&(written + &config(&[("gone", &gone)])));
+    let lending = Lending::proxy(&sandbox, &["--with", "acme,gone"]);
+    for (path, code, hint) in [
+        ("/github:work/x", "route_unknown", "authctl proxy --with github:work"),
+        ("/", "route_unknown", "authctl proxy --with NAME"),
+        ("/acme/keys", "rule_denied", "--allow, --deny, or [proxy.\"acme\"] in config.toml"),
+        ("/gone/x", "upstream_unreachable", "authctl provider show gone"),
+    ] {
+        let reply = lending.get(path);
+        reply.refusal(reply.status, code);
+        let said: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+        let said = said["error"]["hint"].as_str().unwrap_or_default();
+        assert!(said.starts_with(hint), "{path}: {said}");
+    }
+    let said = lending.end().stderr;
+    assert!(
+        said.contains("GET /gone/x: ") && said.contains("; authctl provider show gone"),
+        "{said}"
+    );
 }
 
 #[test]
