@@ -10,7 +10,7 @@ use hyper::{HeaderMap, Response};
 
 use super::Refusal;
 use super::reflection::{Secrets, Starred};
-use super::signals::{Ear, Overheard};
+use super::signals::{Ear, Overheard, Witness};
 
 pub type Answer = Either<Either<Overheard, Starred>, Full<Bytes>>;
 
@@ -20,7 +20,7 @@ pub fn local(refusal: &Refusal) -> Response<Answer> {
 
 /// An answer as it came.
 pub fn untouched(response: Response<Incoming>) -> Response<Answer> {
-    response.map(|body| Either::Left(Either::Left(Overheard::new(body, None))))
+    response.map(|body| Either::Left(Either::Left(Overheard::new(body, None, None))))
 }
 
 /// An answer that `ear` hears, to whoever must not learn `secrets`.
@@ -28,13 +28,14 @@ pub fn remote(
     mut response: Response<Incoming>,
     ear: Option<Ear>,
     secrets: Option<Rc<Secrets>>,
+    witness: Witness,
 ) -> Response<Answer> {
     if let Some(secrets) = &secrets {
         secrets.star_headers(response.headers_mut());
     }
     let secrets = secrets.filter(|_| !is_encoded(response.headers()));
     response.map(|body| {
-        let body = Overheard::new(body, ear);
+        let body = Overheard::new(body, ear, Some(witness));
         Either::Left(match secrets {
             Some(secrets) => Either::Right(Starred::new(body, secrets)),
             None => Either::Left(body),

@@ -97,6 +97,8 @@ pub struct Plan {
 pub trait Watch {
     /// A request was answered by its server.
     fn passed(&self, passed: &Passed<'_>);
+    /// An answer ended before its end; what came of it has gone on.
+    fn broke_off(&self, credential: &Lent);
     /// A request went no further.
     fn refused(&self, refusal: &Refusal, target: &str);
     /// A server says in its answer that somebody has to sign in, or more.
@@ -176,7 +178,7 @@ impl Proxy {
     /// What a request is about, for messages: never its query, nor a secret in its path.
     fn target(&self, request: &Request<Streams>) -> String {
         if request.extensions().get::<Ambiguity>().is_some_and(|it| it.is_unreadable()) {
-            return "a request".to_owned();
+            return "refused".to_owned();
         }
         match request.uri().authority() {
             Some(authority) if request.method() == Method::CONNECT => {
@@ -198,6 +200,7 @@ impl Proxy {
 }
 
 fn foreign_host() -> Refusal {
-    let what = "the Host of the request is not this proxy's";
+    let what =
+        "the Host of the request is not this proxy's: 127.0.0.1, localhost or [::1], with its port";
     Refusal::new(Code::HostForeign, what)
 }

@@ -96,8 +96,8 @@ pub struct Starred {
     secrets: Rc<Secrets>,
     /// Bytes that may be the beginning of a secret.
     held: Bytes,
-    /// What comes after the data.
-    last: Option<Frame<Bytes>>,
+    /// What comes after the data: trailers, or its failure.
+    last: Option<Result<Frame<Bytes>, hyper::Error>>,
     is_over: bool,
 }
 
@@ -132,37 +132,29 @@ impl Body for Starred {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         loop {
             if let Some(last) = self.last.take() {
-                return Poll::Ready(Some(Ok(last)));
+                return Poll::Ready(Some(last));
             }
             if self.is_over {
                 return Poll::Ready(None);
             }
             let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
-                Some(Ok(frame)) => frame,
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Ok(frame)) => frame.into_data().map_err(Ok),
+                Some(Err(error)) => Err(Err(error)),
                 None => {
                     self.is_over = true;
-                    let held = std::mem::take(&mut self.held);
-                    if !held.is_empty() {
-                        return Poll::Ready(Some(Ok(Frame::data(held))));
-                    }
-                    continue;
+                    Ok(Bytes::new())
                 }
             };
-            match frame.into_data() {
-                Ok(data) => {
-                    let passed = self.pass(data);
-                    if !passed.is_empty() {
-                        return Poll::Ready(Some(Ok(Frame::data(passed))));
-                    }
+            let passed = match frame {
+                Ok(data) if !self.is_over => self.pass(data),
+                Ok(_) => std::mem::take(&mut self.held),
+                Err(last) => {
+                    self.last = Some(last);
+                    std::mem::take(&mut self.held)
                 }
-                Err(trailers) => {
-                    self.last = Some(trailers);
-                    let held = std::mem::take(&mut self.held);
-                    if !held.is_empty() {
-                        return Poll::Ready(Some(Ok(Frame::data(held))));
-                    }
-                }
+            };
+            if !passed.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(passed))));
             }
         }
     }

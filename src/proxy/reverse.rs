@@ -78,7 +78,7 @@ impl Proxy {
         self.watch.passed(&Passed { credential, held, method, uri, status, signal });
         let (secrets, response) = (lent.secrets(&relayed.held), relayed.response);
         let ear = is_mcp.then(|| self.ear(lent, held, uri, &response)).flatten();
-        Ok(remote(response, ear, secrets))
+        Ok(remote(response, ear, secrets, (self.watch.clone(), lent.clone())))
     }
 
     /// Hears what an MCP server says about the sign-in in its answer.

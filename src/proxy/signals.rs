@@ -2,6 +2,7 @@
 //! §11.6.1), those of MCP and AdCP also inside, where they say 200 and mean 401.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use hyper::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, WWW_AUTHENTICATE};
 use hyper::{HeaderMap, Method, Response, StatusCode, Uri};
 use url::Url;
 
+use super::{Lent, Watch};
 use crate::http::EventStream;
 use crate::login_signal::{self, Signal};
 
@@ -103,11 +105,15 @@ impl Ear {
 pub struct Overheard {
     body: Incoming,
     ear: Option<Box<Ear>>,
+    witness: Option<Witness>,
 }
 
+/// Who is told when an answer breaks off, and whose credential it was for.
+pub type Witness = (Rc<dyn Watch>, Rc<Lent>);
+
 impl Overheard {
-    pub fn new(body: Incoming, ear: Option<Ear>) -> Self {
-        Self { body, ear: ear.map(Box::new) }
+    pub fn new(body: Incoming, ear: Option<Ear>, witness: Option<Witness>) -> Self {
+        Self { body, ear: ear.map(Box::new), witness }
     }
 }
 
@@ -120,6 +126,11 @@ impl Body for Overheard {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if matches!(frame, Some(Err(_)))
+            && let Some((watch, lent)) = self.witness.take()
+        {
+            watch.broke_off(&lent);
+        }
         let is_over = self.body.is_end_stream();
         if let Some(ear) = &mut self.ear {
             if let Some(data) = frame.as_ref().and_then(|it| it.as_ref().ok()?.data_ref()) {
@@ -145,7 +156,6 @@ impl Body for Overheard {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
-    use std::rc::Rc;
 
     use super::*;
 

@@ -81,3 +81,19 @@ fn no_answer_is_asked_for_that_cannot_be_looked_through() {
     }
     assert_eq!(ask("Accept-Encoding: gzip\r\naccept-encoding: br\r\n"), ["identity"]);
 }
+
+#[test]
+fn an_answer_that_breaks_off_is_cut_and_that_is_said() {
+    let begun = format!("abc{}", &KEY[..6]);
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\nconnection: close\r\n\r\n";
+    let raw = format!("{head}{begun}").into_bytes();
+    let server = Server::start(move |_| Answer::Raw(raw.clone()));
+    let (_sandbox, lending, placeholder) = scene(&server);
+    for _ in 0..2 {
+        let reply = lending.ask("GET /acme/x", &format!("X-Api-Key: {placeholder}\r\n"), b"");
+        assert_eq!((reply.status, reply.is_whole), (200, false));
+        assert!(begun.starts_with(&reply.text()), "{reply:?}");
+    }
+    let said = lending.end().stderr;
+    assert_eq!(said.matches("an answer for acme broke off before its end").count(), 1, "{said}");
+}

@@ -187,6 +187,13 @@ impl Watch for Reporter {
         self.say(&what);
     }
 
+    fn broke_off(&self, credential: &Lent) {
+        self.say(&format!(
+            "an answer for {} broke off before its end: its server hung up",
+            credential.name
+        ));
+    }
+
     fn unbelieved(&self, host: &str) {
         self.say(&format!(
             "a program did not believe the proxy's certificate for {host}; give it the file in SSL_CERT_FILE, or the \
