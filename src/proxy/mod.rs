@@ -42,7 +42,7 @@ use reflection::Secrets;
 /// A credential that requests get.
 pub struct Lent {
     /// As the commands take it.
-    pub name: String,
+    pub name: Arc<str>,
     pub provider: Provider,
     pub source: Rc<Source>,
     /// Requests that may go out with it.
@@ -59,8 +59,9 @@ pub struct Lent {
 type Starring = (Arc<Held>, Option<Rc<Secrets>>);
 
 impl Lent {
-    pub fn new(name: String, provider: Provider, source: Rc<Source>) -> Self {
+    pub fn new(name: &str, provider: Provider, source: Rc<Source>) -> Self {
         let (rules, further, id_header) = (Rules::default(), Vec::new(), None);
+        let name = name.into();
         Self { name, provider, source, rules, further, id_header, starring: RefCell::default() }
     }
 
@@ -115,7 +116,7 @@ pub struct Proxy {
     relay: Relay,
     watch: Rc<dyn Watch>,
     /// Headers beyond the usual ones in which the providers want their credentials.
-    further: Vec<HeaderName>,
+    further: Rc<[HeaderName]>,
     authority: Authority,
 }
 
@@ -128,6 +129,7 @@ impl Proxy {
         }
         further.sort_by(|one, other| one.as_str().cmp(other.as_str()));
         further.dedup();
+        let further = further.into();
         Self { port, plan, relay: Relay::default(), watch, further, authority }
     }
 
@@ -137,14 +139,19 @@ impl Proxy {
     }
 
     async fn answer(self: Rc<Self>, request: Request<Streams>) -> Response<Answer> {
-        let target = self.target(&request);
+        let is_unreadable =
+            request.extensions().get::<Ambiguity>().is_some_and(|it| it.is_unreadable());
+        let (method, uri) = (request.method().clone(), request.uri().clone());
         let answered = self.route(request).await;
         answered.unwrap_or_else(|refusal| {
+            let target = || self.target(&method, &uri);
+            let target = if is_unreadable { "a request".to_owned() } else { target() };
             self.watch.refused(&refusal, &target);
             local(&refusal)
         })
     }
 
+    /// What is rare, or waits long, has a place of its own: every request's is moved several times.
     async fn route(
         self: &Rc<Self>,
         request: Request<Streams>,
@@ -153,13 +160,13 @@ impl Proxy {
             return Err(Refusal::of_ambiguity(*ambiguity));
         }
         if request.method() == Method::CONNECT {
-            return self.connect(request).await;
+            return Box::pin(self.connect(request)).await;
         }
         match request.uri().authority() {
             Some(authority) if !listen::is_ours(authority.as_str().as_bytes(), self.port) => {
                 match request.version() {
                     Version::HTTP_2 => Err(foreign_host()),
-                    _ => self.forward(request).await,
+                    _ => Box::pin(self.forward(request)).await,
                 }
             }
             _ => self.reverse(request).await,
@@ -167,18 +174,13 @@ impl Proxy {
     }
 
     /// What a request is about, for messages: never its query, nor a secret in its path.
-    fn target(&self, request: &Request<Streams>) -> String {
-        if request.extensions().get::<Ambiguity>().is_some_and(|it| it.is_unreadable()) {
-            return "a request".to_owned();
-        }
-        match request.uri().authority() {
-            Some(authority) if request.method() == Method::CONNECT => {
+    fn target(&self, method: &Method, uri: &Uri) -> String {
+        match uri.authority() {
+            Some(authority) if method == Method::CONNECT => {
                 let host = authority.as_str().rsplit('@').next().unwrap_or_default();
                 format!("CONNECT {host}")
             }
-            _ => {
-                format!("{} {}", request.method(), self.plan.session.without(request.uri().path()))
-            }
+            _ => format!("{method} {}", self.plan.session.without(uri.path())),
         }
     }
 

@@ -124,7 +124,7 @@ pub fn lent(loans: &[Loan]) -> Vec<Rc<Lent>> {
             Some(Injection { source: sources.get(name)?.clone(), form })
         });
         let source = sources[loan.name()].clone();
-        let mut lent = Lent::new(loan.name().to_string(), loan.provider.clone(), source);
+        let mut lent = Lent::new(&loan.name().to_string(), loan.provider.clone(), source);
         lent.rules = Rules::new(&loan.rule);
         lent.further = further.collect();
         lent.id_header = loan.rule.id_header.as_ref().and_then(|header| header.parse().ok());
