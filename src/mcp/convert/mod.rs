@@ -11,5 +11,5 @@ mod to_legacy;
 mod to_modern;
 
 pub use handshake::client_of;
-pub use to_legacy::ToLegacy;
+pub use to_legacy::{ASKING, ToLegacy};
 pub use to_modern::ToModern;

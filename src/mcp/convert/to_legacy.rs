@@ -25,7 +25,7 @@ const LINKS_REQUIRED: i64 = -32_042;
 const REMOVED: [&str; 5] =
     ["initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
 /// What may be answered by a question.
-const ASKING: [&str; 3] = ["tools/call", "prompts/get", "resources/read"];
+pub const ASKING: [&str; 3] = ["tools/call", "prompts/get", "resources/read"];
 /// Results that say how long they may be kept.
 const CACHEABLE: [&str; 5] =
     ["tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read"];
