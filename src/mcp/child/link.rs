@@ -16,6 +16,7 @@ use crate::launch::Ending;
 use crate::mcp::assumed::is_modern;
 use crate::mcp::convert::{ToLegacy, ToModern, client_of};
 use crate::mcp::era::{Connected, Hello, is_discover, own_discover};
+use crate::mcp::unsent::Unsent;
 use crate::mcp::{Era, Failure, Link, Pending, Server, Sink};
 
 /// How long a server may think about a question that it perhaps does not know.
@@ -201,6 +202,10 @@ impl Link for Shared {
 
     fn login_name(&self) -> String {
         self.0.outfitter.login_name()
+    }
+
+    fn unsent(&self) -> Rc<Unsent> {
+        self.0.unsent.clone()
     }
 
     fn ended(&self) -> Pending<'_, ()> {

@@ -19,6 +19,7 @@ pub use link::Shared;
 use process::{Process, say};
 
 use super::meta::SUBSCRIPTION_ID;
+use super::unsent::{Part, Unsent};
 use super::{Era, Failure, Pending, Sink};
 use crate::forward::{Broker, Trouble};
 use crate::jsonrpc::{Id, Kind, Message};
@@ -91,6 +92,7 @@ pub trait Outfitter {
 pub struct Child {
     outfitter: Rc<dyn Outfitter>,
     sink: RefCell<Option<Sink>>,
+    unsent: Rc<Unsent>,
     /// Where the news of an open `subscriptions/listen` go.
     listeners: RefCell<HashMap<Id, mpsc::UnboundedSender<Message>>>,
     /// As it turned out when it was started for its host.
@@ -139,6 +141,7 @@ impl Child {
         Rc::new(Self {
             outfitter,
             sink: RefCell::default(),
+            unsent: Unsent::new(),
             listeners: RefCell::default(),
             era: Cell::default(),
             forgiven: RefCell::default(),
@@ -201,7 +204,7 @@ impl Child {
                 child.hear(message);
             }
         };
-        let process = Process::start(&outfit.command, Rc::new(sink))
+        let process = Process::start(&outfit.command, Rc::new(sink), self.unsent.clone())
             .map_err(|error| Failure::failed(error.to_string()))?;
         let running = Running {
             process: process.clone(),
@@ -355,12 +358,13 @@ impl Child {
         if request.method() == Some("initialize") {
             *self.hello.borrow_mut() = Some(request.clone());
         }
+        let part = self.unsent.add(request);
         self.renew_if_due().await?;
-        let (answer, by) = self.pass(request).await?;
+        let (answer, by) = self.pass(request, Some(part)).await?;
         if !self.is_refusal(&answer) || !self.renewed(&by).await {
             return Ok(answer);
         }
-        let (answer, _) = self.pass(request).await?;
+        let (answer, _) = self.pass(request, None).await?;
         self.is_fruitless.set(self.is_refusal(&answer));
         Ok(answer)
     }
@@ -370,13 +374,19 @@ impl Child {
         matches!(signal, Signal::Missing(_) | Signal::Rejected(..))
     }
 
-    /// The server's answer, and which server that was. A stream outlives a restart.
-    async fn pass(&self, request: &Message) -> Result<(Message, Running), Failure> {
+    /// The server's answer, and which server that was. A stream outlives a restart. `part` is of what waits, until
+    /// the server counts it.
+    async fn pass(
+        &self,
+        request: &Message,
+        mut part: Option<Part>,
+    ) -> Result<(Message, Running), Failure> {
         loop {
             let open = if is_stream(request) { None } else { Some(self.gate.read().await) };
             let Some(running) = self.running() else {
                 return Err(Failure::failed("the server has ended"));
             };
+            drop(part.take());
             let answer = running.process.request(request).await;
             drop(open);
             if answer.is_err() && is_stream(request) && self.is_replaced(&running).await {

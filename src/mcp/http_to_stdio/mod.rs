@@ -125,6 +125,7 @@ impl State {
             }
             (kind, _) => {
                 let client = self.client(&headers, message.id())?;
+                client.room().await;
                 if let Kind::Request { id, .. } = kind {
                     if client.has_open(&id) {
                         return Err(bad(Some(&id), &in_use(&id)));
@@ -223,7 +224,7 @@ impl State {
         if let Kind::Request { id, .. } = message.kind() {
             return Ok(server.answer(headers, &message, id).await);
         }
-        server.tell(message);
+        server.tell(message).await;
         Ok(reply::empty(StatusCode::ACCEPTED))
     }
 
