@@ -45,6 +45,7 @@ use std::rc::Rc;
 
 pub use broken::Broken;
 pub use child::{Child, Outfit, Outfitter, Shared, Want};
+pub use convert::Hosts;
 pub use endpoint::Endpoint;
 pub use era::{Connected, Hello};
 pub use failure::Failure;

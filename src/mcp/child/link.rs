@@ -121,7 +121,7 @@ impl Shared {
             let greeting = self.0.greet(hello).await?;
             Ok((Rc::new(self.clone()) as Rc<dyn Server>, greeting))
         };
-        match ToLegacy::open(&client, sink.clone(), open).await {
+        match ToLegacy::open(&client, self.0.hosts, sink.clone(), open).await {
             // It was only slow to start.
             Err(Failure::Error(_)) if found.is_none() && is_there => {
                 *self.0.sink.borrow_mut() = Some(sink);

@@ -18,6 +18,7 @@ use url::Url;
 pub use link::Shared;
 use process::{Process, say};
 
+use super::convert::Hosts;
 use super::meta::SUBSCRIPTION_ID;
 use super::unsent::{Part, Unsent};
 use super::{Era, Failure, Pending, Sink};
@@ -88,8 +89,9 @@ pub trait Outfitter {
     fn login_name(&self) -> String;
 }
 
-/// The way to a server on stdio. One host uses it.
+/// The way to a server on stdio.
 pub struct Child {
+    hosts: Hosts,
     outfitter: Rc<dyn Outfitter>,
     sink: RefCell<Option<Sink>>,
     unsent: Rc<Unsent>,
@@ -137,8 +139,10 @@ impl Running {
 }
 
 impl Child {
-    pub fn new(outfitter: Rc<dyn Outfitter>) -> Rc<Self> {
+    /// `hosts` are those without a handshake; one with a handshake is alone.
+    pub fn new(outfitter: Rc<dyn Outfitter>, hosts: Hosts) -> Rc<Self> {
         Rc::new(Self {
+            hosts,
             outfitter,
             sink: RefCell::default(),
             unsent: Unsent::new(),

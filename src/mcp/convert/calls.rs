@@ -2,8 +2,8 @@
 //! and its next request goes on with the call, which waits meanwhile (MCP 2026-07-28, patterns/mrtr).
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::rc::Rc;
+use std::collections::{BTreeSet, HashMap};
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -18,6 +18,14 @@ use crate::mcp::{Failure, Server};
 const PAUSE: Duration = Duration::from_mins(10);
 /// The key of the question in `inputRequests`; there is one at a time.
 pub const INPUT: &str = "input";
+
+/// Who makes the calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hosts {
+    One,
+    /// They cannot be told apart, and must not get each other's questions.
+    Many,
+}
 
 /// What becomes of a call.
 pub enum Event {
@@ -63,6 +71,7 @@ pub struct Call {
     events: mpsc::UnboundedReceiver<Event>,
     task: AbortHandle,
     underway: Underway,
+    of: Weak<Calls>,
 }
 
 impl Call {
@@ -79,6 +88,10 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         self.task.abort();
+        let calls = self.of.upgrade().filter(|calls| calls.hosts == Hosts::Many);
+        if let Some(calls) = calls.filter(|_| !self.underway.is_over) {
+            calls.lost.borrow_mut().insert(self.underway.id.clone());
+        }
     }
 }
 
@@ -102,17 +115,21 @@ struct Waiting {
 pub struct Calls {
     paused: RefCell<HashMap<String, Waiting>>,
     running: RefCell<Vec<mpsc::WeakUnboundedSender<Event>>>,
+    /// Calls that were dropped, and of which the server may not know that yet.
+    lost: RefCell<BTreeSet<Id>>,
+    hosts: Hosts,
     last_words: mpsc::UnboundedSender<Message>,
 }
 
 impl Calls {
-    pub fn new(last_words: mpsc::UnboundedSender<Message>) -> Rc<Self> {
-        Rc::new(Self { paused: RefCell::default(), running: RefCell::default(), last_words })
+    pub fn new(hosts: Hosts, last_words: mpsc::UnboundedSender<Message>) -> Rc<Self> {
+        let (paused, running, lost) = Default::default();
+        Rc::new(Self { paused, running, lost, hosts, last_words })
     }
 
     /// Sends a request; the host is asked `questions` in it first.
     pub fn begin(
-        &self,
+        self: &Rc<Self>,
         server: Rc<dyn Server>,
         request: Message,
         questions: Vec<Message>,
@@ -133,15 +150,29 @@ impl Calls {
             let _ = sender.send(Event::Done(outcome));
         });
         let underway = Underway::new(id, self.last_words.clone());
-        Some(Call { events, task: task.abort_handle(), underway })
+        Some(Call { events, task: task.abort_handle(), underway, of: Rc::downgrade(self) })
     }
 
-    /// Gives a question that came by itself to the newest call; false if there is none.
-    pub fn ask_any(&self, question: &Message) -> bool {
+    /// Gives a question that came by itself to the newest call of the host, or to the one call that it can be
+    /// about; false if there is none.
+    pub fn ask(&self, question: &Message) -> bool {
         let mut running = self.running.borrow_mut();
         running.retain(|call| call.upgrade().is_some());
-        let newest = running.last().and_then(mpsc::WeakUnboundedSender::upgrade);
-        newest.is_some_and(|call| call.send(Event::Asked(question.clone())).is_ok())
+        let asked = match (self.hosts, &running[..]) {
+            (Hosts::One, [.., newest]) => newest,
+            (Hosts::Many, [only]) if self.lost.borrow().is_empty() => only,
+            _ => return false,
+        };
+        asked.upgrade().is_some_and(|call| call.send(Event::Asked(question.clone())).is_ok())
+    }
+
+    pub fn is_lost(&self, id: &Id) -> bool {
+        self.lost.borrow().contains(id)
+    }
+
+    /// The server knows that a call was dropped.
+    pub fn forget(&self, id: &Id) {
+        self.lost.borrow_mut().remove(id);
     }
 
     /// Lets a call wait for the host; gives the handle with which it comes back, which nobody can guess.

@@ -28,7 +28,7 @@ use kinds::Kinds;
 use reply::Reply;
 
 use super::failure::in_use;
-use super::{Child, Outfitter, Settings};
+use super::{Child, Hosts, Outfitter, Settings};
 use crate::jsonrpc::{self, Id, Kind, Message};
 use crate::launch::Ending;
 use crate::listen::{self, Peer, Sockets, Unread};
@@ -146,7 +146,7 @@ impl State {
             return Err(busy(Some(id), &what));
         }
         let name = Secret::random().expose().to_owned();
-        let child = Child::new(self.front.outfitter.clone());
+        let child = Child::new(self.front.outfitter.clone(), Hosts::One);
         let client = Client::new(name.clone(), child, self.front.settings.clone());
         self.clients.borrow_mut().insert(name.clone(), client.clone());
         let opening = Opening(client.clone());
