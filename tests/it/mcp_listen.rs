@@ -690,6 +690,40 @@ fn a_subscription_keeps_its_id_and_a_closed_call_is_cancelled() {
 }
 
 #[test]
+fn nobody_cancels_the_call_of_another_by_the_name_that_it_has_at_the_server() {
+    let listening = Listening::start(&[], &[("MODERN", "yes")]);
+    let (slow, mut headers) = modern(1, "tools/call", Some("slow"));
+    headers.push(("Connection", "close".to_owned()));
+    let slow = listening.begin(&(slow, headers));
+    listening.wait_for("slow");
+    for number in 1..8 {
+        let (mut cancel, headers) = modern(0, "notifications/cancelled", None);
+        cancel.as_object_mut().unwrap().remove("id");
+        cancel["params"]["requestId"] = format!("authctl-{number}").into();
+        assert_eq!(listening.ask(&(cancel, headers)).status, 202);
+    }
+    std::fs::write(listening.sandbox.path("release"), "").unwrap();
+    assert!(text(&read(slow).json()).starts_with("slow "));
+    assert_eq!(listening.count("cancelled"), 0);
+}
+
+#[test]
+fn calls_that_come_at_once_have_the_tools_listed_once() {
+    let listening = Listening::start(&[], &[("MODERN", "yes")]);
+    let calls: Vec<_> = (0..8)
+        .map(|id| {
+            let (call, mut headers) = modern(id, "tools/call", Some("echo"));
+            headers.push(("Connection", "close".to_owned()));
+            listening.begin(&(call, headers))
+        })
+        .collect();
+    for call in calls {
+        assert_eq!(text(&read(call).json()), "echo 1.50");
+    }
+    assert_eq!(listening.count("listed"), 1);
+}
+
+#[test]
 fn headers_that_differ_from_the_body_are_refused() {
     let listening = Listening::start(&[], &[("MODERN", "yes")]);
     let (call, fine) = modern(9, "tools/call", Some("echo"));

@@ -253,3 +253,69 @@ pub fn is_answerable(question: &Message, capabilities: &Value) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::LocalSet;
+
+    use super::*;
+    use crate::mcp::Pending;
+
+    /// A server that answers nothing.
+    struct Silent;
+
+    impl Server for Silent {
+        fn request<'a>(
+            &'a self,
+            _: &'a Message,
+            _: &'a dyn Fn(Message),
+        ) -> Pending<'a, Result<Message, Failure>> {
+            Box::pin(std::future::pending())
+        }
+
+        fn tell<'a>(&'a self, _: &'a Message) -> Pending<'a, Result<(), Failure>> {
+            Box::pin(async { Ok(()) })
+        }
+
+        fn close(&self) -> Pending<'_, ()> {
+            Box::pin(async {})
+        }
+    }
+
+    /// Lets what was dropped come to its end.
+    async fn settle() {
+        for _ in 0..4 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn asked_as_they_go(hosts: Hosts) -> [bool; 5] {
+        let (words, _heard) = mpsc::unbounded_channel();
+        let calls = Calls::new(hosts, words);
+        let begin = |id| {
+            let request = Message::request(&Id::number(id), "tools/call", &json!({"name": "t"}));
+            calls.begin(Rc::new(Silent), request, Vec::new()).unwrap()
+        };
+        let ask = || calls.ask(&Message::request(&Id::number(9), "roots/list", &json!({})));
+        let none = ask();
+        let (one, other) = (begin(1), begin(2));
+        settle().await;
+        let of_two = ask();
+        drop(one);
+        settle().await;
+        let of_one_and_a_lost = ask();
+        calls.forget(&Id::number(1));
+        let of_one = ask();
+        drop(other);
+        settle().await;
+        [none, of_two, of_one_and_a_lost, of_one, ask()]
+    }
+
+    #[test]
+    fn a_question_goes_where_it_certainly_belongs() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let asked = |hosts| runtime.block_on(LocalSet::new().run_until(asked_as_they_go(hosts)));
+        assert_eq!(asked(Hosts::One), [false, true, true, true, false]);
+        assert_eq!(asked(Hosts::Many), [false, false, false, true, false]);
+    }
+}
