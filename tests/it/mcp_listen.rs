@@ -708,6 +708,21 @@ fn nobody_cancels_the_call_of_another_by_the_name_that_it_has_at_the_server() {
 }
 
 #[test]
+fn a_server_whose_client_waits_for_an_answer_is_not_idle() {
+    let listening = Listening::start(&["--idle", "1s"], &[("MODERN", "yes")]);
+    let (slow, mut headers) = modern(1, "tools/call", Some("slow"));
+    headers.push(("Connection", "close".to_owned()));
+    let slow = listening.begin(&(slow, headers));
+    listening.wait_for("slow");
+    // It was used before this session, which ends after the same time.
+    listening.session();
+    let later = *listening.servers().last().unwrap();
+    eventually("the end of the session", || is_gone(later).then_some(()));
+    std::fs::write(listening.sandbox.path("release"), "").unwrap();
+    assert!(text(&read(slow).json()).starts_with("slow "));
+}
+
+#[test]
 fn calls_that_come_at_once_have_the_tools_listed_once() {
     let listening = Listening::start(&[], &[("MODERN", "yes")]);
     let calls: Vec<_> = (0..8)
