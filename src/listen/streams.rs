@@ -28,6 +28,7 @@ const HEAD_TIME: Duration = Duration::from_mins(2);
 /// Most connections held at a time. One more, and the oldest is cut of which nobody is known.
 const CONNECTIONS: usize = 1024;
 /// File descriptors for everything but connections.
+#[cfg(unix)]
 const RESERVE: usize = 16;
 /// Streams of one HTTP/2 connection at a time.
 const STREAMS: u32 = 256;
