@@ -5,9 +5,11 @@ use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::future::Future;
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::rt::{Executor, Read, Write};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Version};
@@ -18,7 +20,7 @@ use tokio::task::JoinSet;
 
 pub use super::framing::Ambiguity;
 use super::framing::{Arrived, Watched};
-use super::service::{Open, Peer};
+use super::service::{Open, Peer, UnderWay};
 use super::{ACCEPT_PAUSE, Sockets, accept};
 
 /// Longest request head, in bytes. Beyond it the answer is 431.
@@ -51,7 +53,7 @@ pub async fn serve_streams<A, F, B>(sockets: Sockets, answer: A) -> io::Result<I
 where
     A: Fn(Request<Streams>) -> F + Clone + 'static,
     F: Future<Output = Response<B>> + 'static,
-    B: Body + 'static,
+    B: Body + Unpin + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let sockets: Vec<TcpListener> = super::listening(sockets)?;
@@ -100,20 +102,25 @@ where
     S: Read + Write + Unpin + Send + 'static,
     A: Fn(Request<Streams>) -> F + 'static,
     F: Future<Output = Response<B>> + 'static,
-    B: Body + 'static,
+    B: Body + Unpin + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let arrived = Arrived::default();
     let watched = Watched::new(stream, arrived.clone());
     let service = service_fn(move |request: Request<Incoming>| {
         let is_connect = request.method() == Method::CONNECT;
+        let under_way = peer.begins();
         let answered = answer(looked_at(request, &arrived, peer.clone()));
-        let arrived = arrived.clone();
+        let (arrived, peer) = (arrived.clone(), peer.clone());
         async move {
             let response = answered.await;
             let is_tunnel = is_connect && response.status().is_success();
-            arrived.decide(is_tunnel || response.status() == StatusCode::SWITCHING_PROTOCOLS);
-            Ok::<_, Infallible>(response)
+            let is_joined = is_tunnel || response.status() == StatusCode::SWITCHING_PROTOCOLS;
+            arrived.decide(is_joined);
+            if is_joined {
+                peer.joins(true);
+            }
+            Ok::<_, Infallible>(response.map(|body| Answering { body, _under_way: under_way }))
         }
     });
     let mut builder = auto::Builder::new(Here);
@@ -129,6 +136,32 @@ where
         .adaptive_window(true);
     // Failures are the client's own and concern nobody else.
     let _ = builder.serve_connection_with_upgrades(watched, service).await;
+}
+
+/// The body of an answer. With its end the request is over.
+struct Answering<B> {
+    body: B,
+    _under_way: UnderWay,
+}
+
+impl<B: Body + Unpin> Body for Answering<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 fn looked_at(mut request: Request<Incoming>, arrived: &Arrived, peer: Peer) -> Request<Streams> {

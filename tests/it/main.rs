@@ -102,6 +102,8 @@ mod processes;
 #[cfg(unix)]
 mod prompts;
 mod provider_add;
+#[cfg(target_os = "linux")]
+mod proxy_crowd;
 #[cfg(unix)]
 mod proxy_forward;
 #[cfg(unix)]
