@@ -54,7 +54,7 @@ where
     A: Fn(Request<Streams>) -> F + Clone + 'static,
     F: Future<Output = Response<B>> + 'static,
     B: Body + Unpin + 'static,
-    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    B::Error: Into<Box<dyn StdError + Send + Sync>> + Unpin,
 {
     let sockets: Vec<TcpListener> = super::listening(sockets)?;
     let (mut connections, mut open) = (JoinSet::new(), Open::default());
@@ -103,7 +103,7 @@ where
     A: Fn(Request<Streams>) -> F + 'static,
     F: Future<Output = Response<B>> + 'static,
     B: Body + Unpin + 'static,
-    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    B::Error: Into<Box<dyn StdError + Send + Sync>> + Unpin,
 {
     let arrived = Arrived::default();
     let watched = Watched::new(stream, arrived.clone());
@@ -120,7 +120,10 @@ where
             if is_joined {
                 peer.joins(true);
             }
-            Ok::<_, Infallible>(response.map(|body| Answering { body, _under_way: under_way }))
+            Ok::<_, Infallible>(response.map(|body| {
+                let (failed, _under_way) = (None, under_way);
+                Answering { body, failed, _under_way }
+            }))
         }
     });
     let mut builder = auto::Builder::new(Here);
@@ -139,12 +142,17 @@ where
 }
 
 /// The body of an answer. With its end the request is over.
-struct Answering<B> {
+struct Answering<B: Body> {
     body: B,
+    /// Why it breaks off; said once what came before has gone out.
+    failed: Option<B::Error>,
     _under_way: UnderWay,
 }
 
-impl<B: Body + Unpin> Body for Answering<B> {
+impl<B: Body + Unpin> Body for Answering<B>
+where
+    B::Error: Unpin,
+{
     type Data = B::Data;
     type Error = B::Error;
 
@@ -152,7 +160,17 @@ impl<B: Body + Unpin> Body for Answering<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Ready(Some(Err(error))) => {
+                self.failed = Some(error);
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            frame => frame,
+        }
     }
 
     fn is_end_stream(&self) -> bool {

@@ -142,7 +142,8 @@ fn a_crowd_at_a_token_that_has_ended_waits_for_one_refresh() {
     // By all clocks: the proxy's begins when the answer was there.
     let ended = Duration::from_secs(3);
     eventually("the end of the token", || {
-        (person.server.answered()?.elapsed() > ended && !person.server.accepts(&first)).then_some(())
+        (person.server.answered()?.elapsed() > ended && !person.server.accepts(&first))
+            .then_some(())
     });
     let gate = Arc::new(Gate::default());
     person.server.script(Endpoint::Token, Fault::Wait(Arc::clone(&gate)));
@@ -157,7 +158,7 @@ fn a_crowd_at_a_token_that_has_ended_waits_for_one_refresh() {
     let second = &shown["/crowd/0"][0];
     assert_ne!(*second, first);
     for at in 0..CROWD {
-        assert_eq!(shown[&format!("/crowd/{at}")], [second.clone()], "{at}");
+        assert_eq!(shown[&format!("/crowd/{at}")], std::slice::from_ref(second), "{at}");
     }
 }
 
