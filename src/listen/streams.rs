@@ -120,10 +120,8 @@ where
             if is_joined {
                 peer.joins(true);
             }
-            Ok::<_, Infallible>(response.map(|body| {
-                let (failed, _under_way) = (None, under_way);
-                Answering { body, failed, _under_way }
-            }))
+            let answering = |body| Answering { body, failed: None, under_way: Some(under_way) };
+            Ok::<_, Infallible>(response.map(answering))
         }
     });
     let mut builder = auto::Builder::new(Here);
@@ -146,7 +144,7 @@ struct Answering<B: Body> {
     body: B,
     /// Why it breaks off; said once what came before has gone out.
     failed: Option<B::Error>,
-    _under_way: UnderWay,
+    under_way: Option<UnderWay>,
 }
 
 impl<B: Body + Unpin> Body for Answering<B>
@@ -169,7 +167,12 @@ where
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
-            frame => frame,
+            frame => {
+                if matches!(frame, Poll::Ready(None)) {
+                    self.under_way = None;
+                }
+                frame
+            }
         }
     }
 

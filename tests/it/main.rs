@@ -102,6 +102,8 @@ mod processes;
 #[cfg(unix)]
 mod prompts;
 mod provider_add;
+#[cfg(unix)]
+mod proxy_bound;
 #[cfg(target_os = "linux")]
 mod proxy_crowd;
 #[cfg(unix)]

@@ -24,7 +24,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use crate::real_parts::present;
 use crate::support::eventually;
 use crate::support::hostile::tls::{Authority, GOOD};
-use crate::support::lending::{KEY, Lending, acme};
+use crate::support::lending::{KEY, Lending, acme, only};
 use crate::support::origin::Origin;
 use crate::support::sandbox::Sandbox;
 
@@ -293,6 +293,35 @@ fn a_request_for_another_host_is_refused_inside_a_connection() {
         assert_eq!(client.send_request(request).await.unwrap().status(), StatusCode::OK);
     });
     assert_eq!((scene.origin.seen().len(), other.seen().len()), (1, 0));
+}
+
+#[test]
+fn no_request_hides_in_another_inside_a_connection() {
+    let Some(scene) = Scene::start() else { return };
+    let hidden = scene.head(Door::Joined, "/hidden") + "\r\n";
+    for fields in [
+        "Content-Length: 3\r\nTransfer-Encoding: chunked",
+        "Content-Length: 3\r\nContent-Length: 5",
+        "Content-Length: 3, 3",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: gzip, chunked",
+        "Transfer-Encoding: identity",
+        "X: y\nTransfer-Encoding: chunked",
+        "X: y\r\n folded",
+        "Content-Length : 3",
+    ] {
+        let mut pipe = scene.pipe(Door::Joined);
+        let head = scene.head(Door::Joined, "/outer").replace("GET", "POST");
+        pipe.write_all(format!("{head}{fields}\r\n\r\nabc{hidden}").as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        let _ = pipe.read_to_end(&mut answer);
+        let reply = only(&answer);
+        assert!(
+            reply.status == 400 && reply.value("authctl-error").is_some(),
+            "{fields}: {reply:?}"
+        );
+    }
+    assert!(scene.origin.seen().is_empty());
 }
 
 /// The certificate of the run is for the hosts of its credentials alone.
