@@ -257,7 +257,7 @@ impl Write for Line {
 #[derive(Clone)]
 struct Dial {
     direct: HttpConnector<Resolver>,
-    proxies: Arc<OnceLock<Matcher>>,
+    proxies: Arc<OnceLock<Option<Matcher>>>,
 }
 
 impl Dial {
@@ -279,8 +279,16 @@ impl Dial {
         if is_loopback(&Host::parse(host).ok()?) {
             return None;
         }
-        self.proxies.get_or_init(Matcher::from_system).intercept(uri)
+        let proxies = self.proxies.get_or_init(|| (!is_all_direct()).then(Matcher::from_system));
+        proxies.as_ref()?.intercept(uri)
     }
+}
+
+/// `*` in `NO_PROXY` is for addresses too, which [`Matcher`] does not take it for.
+fn is_all_direct() -> bool {
+    let direct = std::env::var("NO_PROXY").ok().filter(|list| !list.is_empty());
+    let direct = direct.or_else(|| std::env::var("no_proxy").ok()).unwrap_or_default();
+    direct.split(',').any(|entry| entry.trim() == "*")
 }
 
 impl Service<Uri> for Dial {
