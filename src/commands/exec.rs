@@ -10,7 +10,7 @@ use clap::Args;
 use super::complete;
 use super::environment::{self, Environment, Wanted};
 use super::handing::{self, Handings};
-use super::proxy::{Wish, run_child};
+use super::proxy::{Typed, Wish, run_child};
 use super::purpose::Purpose;
 use crate::audit::Outcome;
 use crate::context::Context;
@@ -56,12 +56,18 @@ pub struct Arguments {
     #[arg(long, requires = "proxy")]
     strict: bool,
 
+    #[command(flatten)]
+    typed: Typed,
+
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
+    if !arguments.proxy {
+        arguments.typed.refuse()?;
+    }
     let program = arguments.command.first().cloned().unwrap_or_default();
     let typed = handing::parse(context, &arguments.with, &arguments.env_header)?;
     launch::check(&program)?;
@@ -80,6 +86,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
             purpose: &purpose,
             clean: arguments.clean,
             is_strict: arguments.strict,
+            typed: &arguments.typed,
         };
         return run_child(context, wish);
     }

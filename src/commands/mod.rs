@@ -8,6 +8,8 @@ mod exec;
 mod generate;
 mod given;
 mod handing;
+mod headers;
+mod holding;
 mod import;
 mod local_name;
 mod log;

@@ -298,6 +298,8 @@ pub struct ProxyTable {
     #[serde(default)]
     pub deny: Vec<Spanned<String>>,
     #[serde(default)]
+    pub headers: BTreeMap<Spanned<String>, Spanned<String>>,
+    #[serde(default)]
     pub secret_headers: BTreeMap<Spanned<String>, Spanned<String>>,
     pub id_header: Option<Spanned<String>>,
 }

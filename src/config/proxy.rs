@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::file::{Problem, ProxyTable};
 use super::value;
-use crate::credential::Name;
+use crate::credential::{Kind, Name};
 
 /// What the user's file says of requests with one credential, or with those of one provider.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,7 +15,9 @@ pub struct ProxyRule {
     pub allow: Vec<RequestPattern>,
     /// Requests that may not.
     pub deny: Vec<RequestPattern>,
-    /// Header → credential whose secret is its value.
+    /// Headers of each request, by name in lower case. None of them is secret.
+    pub headers: BTreeMap<String, String>,
+    /// Header, in lower case, → credential whose secret is its value.
     pub secret_headers: BTreeMap<String, Name>,
     /// The header that tells the credential's id.
     pub id_header: Option<String>,
@@ -46,6 +48,12 @@ impl RequestPattern {
 
 impl ProxyRule {
     pub(super) fn check(table: &ProxyTable) -> Result<Self, Problem> {
+        let mut headers = BTreeMap::new();
+        for (name, text) in &table.headers {
+            value::mcp_extra(name)?;
+            value::plain_header(name, text, &value::default_header(Kind::OAuth))?;
+            headers.insert(name.get_ref().to_ascii_lowercase(), text.get_ref().clone());
+        }
         let mut secret_headers = BTreeMap::new();
         for (header, name) in &table.secret_headers {
             value::mcp_extra(header)?;
@@ -57,6 +65,7 @@ impl ProxyRule {
         Ok(Self {
             allow: patterns(&table.allow)?,
             deny: patterns(&table.deny)?,
+            headers,
             secret_headers,
             id_header: table.id_header.as_ref().map(|header| header.get_ref().to_ascii_lowercase()),
         })

@@ -376,6 +376,10 @@ pub fn exception(
     shown.hint(format!("[provider.{id}.oauth]")).hint(line)
 }
 
+/// What to do about a server that does not prove who it is.
+pub const TRUST: &str =
+    "SSL_CERT_FILE=FILE authctl …  (trusts the authorities in FILE, such as your company's)";
+
 /// What to do about a conversation that failed: once more, trust more, or look at the addresses.
 fn wire_hint(
     shown: CommandError,
@@ -384,9 +388,7 @@ fn wire_hint(
     name: &credential::Name,
 ) -> CommandError {
     match error {
-        oauth::Error::Http(http::Error::Certificate { .. }) => shown.hint(
-            "SSL_CERT_FILE=FILE authctl …  (trusts the authorities in FILE, such as your company's)",
-        ),
+        oauth::Error::Http(http::Error::Certificate { .. }) => shown.hint(TRUST),
         _ if oauth_kind(error) == Kind::TryAgain => shown.hint(again),
         oauth::Error::Refused { .. } => shown.hint(again),
         _ => {

@@ -200,6 +200,6 @@ fn wants_nonce(answer: &Answer) -> bool {
 }
 
 /// A credential that was refused, and perhaps replaced meanwhile.
-pub(crate) fn is_same(one: &Arc<Held>, other: &Arc<Held>) -> bool {
+pub fn is_same(one: &Held, other: &Held) -> bool {
     one.credential.secret().expose() == other.credential.secret().expose()
 }

@@ -40,6 +40,8 @@ pub struct Passage {
     pub injections: Vec<Injection>,
     /// Further headers that are replaced, and not passed on as they came.
     pub replaced: Rc<[HeaderName]>,
+    /// Headers that are set to these values.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The header that tells the id of the first credential.
     pub id_header: Option<HeaderName>,
 }
@@ -69,7 +71,7 @@ pub enum Broken {
 impl Relay {
     /// Sends the request and comes back with the head of the answer. Dropped, the request is cancelled.
     pub async fn send(&self, passage: Passage) -> Result<Relayed, Broken> {
-        let Passage { request, uri, injections, replaced, id_header } = passage;
+        let Passage { request, uri, injections, replaced, headers: added, id_header } = passage;
         let (mut asked, body) = request.into_parts();
         let waits = waits(&asked.headers);
         let upgrade = Upgrade::asked(&mut asked);
@@ -78,6 +80,9 @@ impl Relay {
         let injected = injections.iter().filter_map(Injection::header);
         for name in AUTHENTICATION.iter().chain(&*replaced).chain(injected).chain(&id_header) {
             asked.headers.remove(name);
+        }
+        for (name, value) in added {
+            asked.headers.insert(name, value);
         }
         if let Some(upgrade) = &upgrade {
             upgrade.ask(&mut asked);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use hyper::header::{CONTENT_LENGTH, HOST, HeaderMap, ORIGIN, TRANSFER_ENCODING};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -98,6 +98,15 @@ pub fn is_ours(host: &[u8], port: u16) -> bool {
         host.eq_ignore_ascii_case(format!("{name}:{port}").as_bytes())
             || port == 80 && host.eq_ignore_ascii_case(name.as_bytes())
     })
+}
+
+/// Whether a request comes from a program, which sends no origin, or from a page of this listener's own.
+pub fn is_origin_ours(headers: &HeaderMap, port: u16) -> bool {
+    let is_own =
+        |origin: &[u8]| origin.strip_prefix(b"http://").is_some_and(|host| is_ours(host, port));
+    let mut sites = headers.get_all("sec-fetch-site").iter();
+    sites.all(|site| site == "same-origin" || site == "none")
+        && headers.get_all(ORIGIN).iter().all(|origin| is_own(origin.as_bytes()))
 }
 
 #[cfg(test)]

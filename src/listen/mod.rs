@@ -20,7 +20,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::secret::Secret;
 
-pub use connection::is_ours;
+pub use connection::{is_origin_ours, is_ours};
 pub use page::{Page, Tone};
 pub use service::{Peer, Unread, body, serve};
 pub use sockets::Sockets;

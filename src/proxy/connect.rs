@@ -6,11 +6,12 @@ use std::rc::Rc;
 use hyper::header::HOST;
 use hyper::http::uri::{Authority, PathAndQuery, Scheme};
 use hyper::upgrade::Upgraded;
-use hyper::{Request, Response, StatusCode, Uri, Version};
+use hyper::{Request, Response, Uri, Version};
 use hyper_util::rt::TokioIo;
 use tokio_rustls::TlsAcceptor;
 
 use super::answer::{Answer, connected, local, untouched};
+use super::code::Code;
 use super::session::{Pass, Shown};
 use super::{Lent, Proxy, Refusal};
 use crate::forward::{Form, Injection};
@@ -34,7 +35,7 @@ impl Proxy {
         let named = authority.and_then(|it| Some((it.host().to_owned(), it.port_u16()?)));
         let Some((host, port)) = named else {
             let what = "CONNECT wants a host and a port";
-            return Err(Refusal::bad_request("target_unfit", what));
+            return Err(Refusal::new(Code::TargetUnfit, what));
         };
         let client = hyper::upgrade::on(&mut request);
         let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
@@ -72,17 +73,17 @@ impl Proxy {
         }
         let message =
             format!("{host} is not a host of the credentials, and --strict allows no other");
-        Err(Refusal::forbidden("host_denied", message)
-            .hint("authctl exec --proxy --with NAME -- COMMAND"))
+        Err(Refusal::new(Code::HostDenied, message)
+            .hint("authctl exec --proxy --with NAME -- COMMAND  (a credential for it; or without --strict)"))
     }
 
     async fn tunnel(&self, host: &str, port: u16) -> Result<Line, Refusal> {
         let uri = Uri::builder().scheme(Scheme::HTTPS).authority(format!("{host}:{port}"));
         let uri = uri.path_and_query("/").build();
-        let uri = uri
-            .map_err(|_| Refusal::bad_request("target_unfit", "CONNECT wants a host and a port"))?;
+        let uri =
+            uri.map_err(|_| Refusal::new(Code::TargetUnfit, "CONNECT wants a host and a port"))?;
         let line = self.relay.upstream.connect(uri).await;
-        line.map_err(|error| Refusal::of_broken(&error.into(), host))
+        line.map_err(|error| Refusal::of_broken(&error.into(), None))
     }
 
     /// Answers the requests inside a connection to a host of the credentials, with a certificate that the
@@ -146,15 +147,20 @@ impl Proxy {
             if !bound.any(|known| known == index) {
                 let name = &self.plan.credentials[index].name;
                 let message = format!("the credential {name} is not for {host}");
-                return Err(Refusal::forbidden("host_of_another", message));
+                let provider = &self.plan.credentials[index].provider.id;
+                return Err(Refusal::new(Code::HostOfAnother, message)
+                    .hint(format!("authctl provider show {provider}  (its hosts)")));
             }
             (index, form)
         } else {
             let (Some(index), None) = (bound.next(), bound.next()) else {
+                let names = self.bound(host, port).map(|index| &*self.plan.credentials[index].name);
                 let message = format!(
-                    "there are several credentials for {host}, and the request has the placeholder of none"
+                    "there are several credentials for {host} ({}), and the request has the placeholder of none",
+                    names.collect::<Vec<_>>().join(", ")
                 );
-                return Err(Refusal::new(StatusCode::UNAUTHORIZED, "account_open", message));
+                let hint = "authctl exec --proxy --with NAME=VARIABLE,… -- COMMAND  (a placeholder for each)";
+                return Err(Refusal::new(Code::AccountOpen, message).hint(hint));
             };
             (index, Form::Own)
         };
@@ -169,8 +175,7 @@ impl Proxy {
         request: Request<Streams>,
     ) -> Result<Response<Answer>, Refusal> {
         self.check_authorized(&request)?;
-        let unfit =
-            || Refusal::bad_request("target_unfit", "a proxy passes on addresses of http only");
+        let unfit = || Refusal::new(Code::TargetUnfit, "a proxy passes on addresses of http only");
         let uri = request.uri().clone();
         let authority = uri.authority().ok_or_else(unfit)?;
         if uri.scheme() != Some(&Scheme::HTTP) || authority.as_str().contains('@') {
@@ -178,15 +183,15 @@ impl Proxy {
         }
         self.check_allowed(authority.host(), authority.port_u16().unwrap_or(80))?;
         let sent = self.relay.send_untouched(request, uri.clone()).await;
-        sent.map(untouched).map_err(|broken| Refusal::of_broken(&broken, "NAME"))
+        sent.map(untouched).map_err(|broken| Refusal::of_broken(&broken, None))
     }
 
     fn check_authorized(&self, request: &Request<Streams>) -> Result<(), Refusal> {
         if !self.plan.session.is_proxy_authorized(request.headers()) {
-            let status = StatusCode::PROXY_AUTHENTICATION_REQUIRED;
             let what = "the request has no key of this proxy, or one of another run";
-            return Err(Refusal::new(status, "proxy_key_unknown", what)
-                .hint("authctl exec --proxy -- COMMAND"));
+            return Err(Refusal::new(Code::ProxyKeyUnknown, what).hint(
+                "authctl exec --proxy -- COMMAND  (has it in HTTPS_PROXY; authctl proxy prints it)",
+            ));
         }
         Self::let_in(request);
         Ok(())
@@ -204,14 +209,14 @@ fn check_same_host(request: &Request<Streams>, shown: &str) -> Result<(), Refusa
     let host = host.map(|host| host.strip_suffix(":443").unwrap_or(host));
     if hosts.next().is_some() || !host.is_some_and(|host| host.eq_ignore_ascii_case(shown)) {
         let message = format!("the request is not for {shown}, which the connection is for");
-        return Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, "host_foreign", message));
+        return Err(Refusal::new(Code::HostForeign, message));
     }
     Ok(())
 }
 
 /// The address of a request inside a connection.
 fn absolute(scheme: Scheme, authority: &str, uri: &Uri) -> Result<Uri, Refusal> {
-    let unfit = || Refusal::bad_request("path_unfit", "the path is not one of a URL");
+    let unfit = || Refusal::new(Code::PathUnfit, "the path is not one of a URL");
     let mut parts = hyper::http::uri::Parts::default();
     parts.scheme = Some(scheme);
     parts.authority = Some(Authority::try_from(authority).map_err(|_| unfit())?);

@@ -5,6 +5,7 @@
 mod answer;
 mod authority;
 mod bundle;
+mod code;
 mod connect;
 mod placeholder;
 mod reflection;
@@ -21,7 +22,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use hyper::header::HeaderName;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 
 pub use authority::Authority;
@@ -37,6 +38,7 @@ use crate::forward::{Held, Injection, Relay, Source};
 use crate::listen::{self, Ambiguity, Peer, Sockets, Streams};
 use crate::login_signal::Signal;
 use answer::{Answer, local};
+use code::Code;
 use reflection::Secrets;
 
 /// A credential that requests get.
@@ -48,33 +50,36 @@ pub struct Lent {
     /// Requests that may go out with it.
     pub rules: Rules,
     /// What else goes with them.
-    pub further: Vec<Injection>,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Other credentials that do.
+    pub companions: Vec<Injection>,
     /// The header that tells its id.
     pub id_header: Option<HeaderName>,
-    /// What no answer may repeat, and of which credential that was made.
-    starring: RefCell<Option<Starring>>,
+    /// What no answer may repeat, and of which credentials that was made.
+    starring: RefCell<Starring>,
 }
 
-/// A credential, and what of it no answer may repeat.
-type Starring = (Arc<Held>, Option<Rc<Secrets>>);
+/// Credentials of one request, and what of them no answer may repeat.
+type Starring = (Vec<Arc<Held>>, Option<Rc<Secrets>>);
 
 impl Lent {
     pub fn new(name: &str, provider: Provider, source: Rc<Source>) -> Self {
-        let (rules, further, id_header) = (Rules::default(), Vec::new(), None);
+        let (rules, headers, companions, id_header) = Default::default();
+        let starring = RefCell::default();
         let name = name.into();
-        Self { name, provider, source, rules, further, id_header, starring: RefCell::default() }
+        Self { name, provider, source, rules, headers, companions, id_header, starring }
     }
 
-    fn secrets(&self, held: &Arc<Held>) -> Option<Rc<Secrets>> {
-        let mut starring = self.starring.borrow_mut();
-        match &*starring {
-            Some((known, secrets)) if Arc::ptr_eq(known, held) => secrets.clone(),
-            _ => {
-                let secrets = Secrets::of(&held.credential).map(Rc::new);
-                *starring = Some((held.clone(), secrets.clone()));
-                secrets
-            }
+    /// What no answer may repeat to a request that had these.
+    fn secrets(&self, held: &[Option<Arc<Held>>]) -> Option<Rc<Secrets>> {
+        let (known, secrets) = &mut *self.starring.borrow_mut();
+        let is_known = |(one, other)| Arc::ptr_eq(one, other);
+        let count = held.iter().flatten().count();
+        if known.len() != count || !known.iter().zip(held.iter().flatten()).all(is_known) {
+            *known = held.iter().flatten().cloned().collect();
+            *secrets = Secrets::of(known.iter().map(|held| &held.credential)).map(Rc::new);
         }
+        secrets.clone()
     }
 }
 
@@ -96,7 +101,7 @@ pub trait Watch {
     /// A request went no further.
     fn refused(&self, refusal: &Refusal, target: &str);
     /// A server says in its answer that somebody has to sign in, or more.
-    fn signalled(&self, credential: &Lent, was_presented: bool, signal: &Signal);
+    fn signalled(&self, credential: &Lent, held: Option<&Arc<Held>>, signal: &Signal);
     /// A client did not believe the certificate for `host`, or speaks no TLS to it.
     fn unbelieved(&self, host: &str);
 }
@@ -108,6 +113,8 @@ pub struct Passed<'a> {
     pub method: &'a Method,
     pub uri: &'a Uri,
     pub status: StatusCode,
+    /// What its head says about the sign-in.
+    pub signal: &'a Signal,
 }
 
 pub struct Proxy {
@@ -194,5 +201,5 @@ impl Proxy {
 
 fn foreign_host() -> Refusal {
     let what = "the Host of the request is not this proxy's";
-    Refusal::new(StatusCode::MISDIRECTED_REQUEST, "host_foreign", what)
+    Refusal::new(Code::HostForeign, what)
 }

@@ -1,20 +1,23 @@
 //! Answers that repeat the credential, as some servers do in their errors and echoes: the program that asked must
 //! not learn it, so each of its bytes becomes a star. Lengths stay, and so does everything else. What a server
-//! compresses or encodes is not looked into.
+//! encodes of its own accord is not looked into.
 
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use aho_corasick::AhoCorasick;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use hyper::HeaderMap;
 use hyper::body::{Body, Frame, SizeHint};
-use hyper::header::HeaderValue;
+use hyper::header::{ACCEPT_ENCODING, Entry, HeaderValue};
 
 use super::signals::Overheard;
 use crate::credential::Credential;
 use crate::inject;
+use crate::secret::Secret;
 
 /// Shorter texts stand in answers for other reasons.
 const SHORTEST: usize = 8;
@@ -27,10 +30,12 @@ pub struct Secrets {
 
 impl Secrets {
     /// `None` where there is nothing to look for.
-    pub fn of(credential: &Credential) -> Option<Self> {
-        let all = inject::secrets(credential);
-        let texts = all.iter().map(|secret| secret.expose().as_bytes().to_vec());
-        let needles: Vec<Vec<u8>> = texts.filter(|text| text.len() >= SHORTEST).collect();
+    pub fn of<'a>(credentials: impl Iterator<Item = &'a Credential>) -> Option<Self> {
+        let all: Vec<Secret> = credentials.flat_map(inject::secrets).collect();
+        let texts = all.iter().map(|secret| secret.expose().as_bytes());
+        let texts = texts.filter(|text| text.len() >= SHORTEST);
+        let needles: Vec<Vec<u8>> =
+            texts.flat_map(|text| encoded(text).into_iter().chain([text.to_vec()])).collect();
         let search = AhoCorasick::new(&needles).ok()?;
         (!needles.is_empty()).then_some(Self { needles, search })
     }
@@ -64,6 +69,24 @@ impl Secrets {
                 *value = starred;
             }
         }
+    }
+}
+
+/// What of a text is the same in Base64 whatever stands before it, as the name of a user does (RFC 7617 §2), and
+/// behind it.
+fn encoded(text: &[u8]) -> [Vec<u8>; 3] {
+    [0, 1, 2].map(|before| {
+        let whole = STANDARD.encode([&[0; 2][..before], text].concat()).into_bytes();
+        whole[(before * 8).div_ceil(6)..(before + text.len()) * 8 / 6].to_vec()
+    })
+}
+
+/// Asks for an answer that can be looked through (RFC 9110 §12.5.3). A program could have the credential repeated in
+/// a compressed one, which would pass; and what a server says of the sign-in is not heard there. Every server
+/// may answer so, and every client has to take it.
+pub fn ask_for_plain(headers: &mut HeaderMap) {
+    if let Entry::Occupied(mut codings) = headers.entry(ACCEPT_ENCODING) {
+        codings.insert(HeaderValue::from_static("identity"));
     }
 }
 
@@ -160,10 +183,15 @@ impl Body for Starred {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::Secret;
+
+    fn of(keys: &[&str]) -> Option<Secrets> {
+        let keys: Vec<Credential> =
+            keys.iter().map(|key| Credential::ApiKey { key: Secret::new(*key) }).collect();
+        Secrets::of(keys.iter())
+    }
 
     fn secrets() -> Secrets {
-        Secrets::of(&Credential::ApiKey { key: Secret::new("s3cret-value") }).unwrap()
+        of(&["s3cret-value"]).unwrap()
     }
 
     #[test]
@@ -171,7 +199,26 @@ mod tests {
         assert_eq!(secrets().starred(b"no s3cret here"), None);
         let starred = secrets().starred(b"a s3cret-value, s3cret-value").unwrap();
         assert_eq!(starred, b"a ************, ************");
-        assert!(Secrets::of(&Credential::ApiKey { key: Secret::new("short") }).is_none());
+        let starred = of(&["s3cret-value", "short", "other-key"]).unwrap();
+        assert_eq!(
+            starred.starred(b"other-key short s3cret-value").unwrap(),
+            b"********* short ************"
+        );
+        assert!(of(&["short"]).is_none() && of(&[]).is_none());
+    }
+
+    #[test]
+    fn it_is_found_in_base_64_whoever_the_user_is() {
+        for user in ["", "a", "me", "x-access-token"] {
+            let pair = STANDARD.encode(format!("{user}:s3cret-value"));
+            let starred = secrets().starred(pair.trim_end_matches('=').as_bytes()).unwrap();
+            let rest = starred.iter().filter(|byte| **byte != b'*').count();
+            assert!(
+                rest <= ((user.len() + 1) * 8).div_ceil(6) + 1,
+                "{user}: {}",
+                starred.escape_ascii()
+            );
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHENTICATE, W
 use hyper::{Response, StatusCode};
 use serde_json::json;
 
+use super::code::Code;
+use crate::error::TRUST;
 use crate::forward::Broken;
 use crate::http;
 use crate::listen::Ambiguity;
@@ -17,9 +19,7 @@ const MARK: HeaderName = HeaderName::from_static("authctl-error");
 /// Why a request goes no further.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    pub status: StatusCode,
-    /// Stable, for programs.
-    pub code: &'static str,
+    pub code: Code,
     /// What, and where.
     pub message: String,
     /// A command to run.
@@ -27,16 +27,8 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    pub fn new(status: StatusCode, code: &'static str, message: impl AsRef<str>) -> Self {
-        Self { status, code, message: text::clean_to(message.as_ref(), 1_000), hint: None }
-    }
-
-    pub fn bad_request(code: &'static str, message: impl AsRef<str>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, code, message)
-    }
-
-    pub fn forbidden(code: &'static str, message: impl AsRef<str>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, code, message)
+    pub fn new(code: Code, message: impl AsRef<str>) -> Self {
+        Self { code, message: text::clean_to(message.as_ref(), 1_000), hint: None }
     }
 
     #[must_use]
@@ -47,42 +39,48 @@ impl Refusal {
 
     /// Why a request is not even looked at.
     pub fn of_ambiguity(ambiguity: Ambiguity) -> Self {
-        if ambiguity.is_excess() {
-            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-            return Self::new(status, "head_too_long", ambiguity.as_str());
-        }
-        Self::bad_request("framing", ambiguity.as_str())
+        let code = if ambiguity.is_excess() { Code::HeadTooLong } else { Code::Framing };
+        Self::new(code, ambiguity.as_str())
     }
 
-    /// What became of a request on its way, to be answered for `name`.
-    pub fn of_broken(broken: &Broken, name: &str) -> Self {
-        let (status, code) = match broken {
+    /// What became of a request on its way; `name`: of the credential that it was to get.
+    pub fn of_broken(broken: &Broken, name: Option<&str>) -> Self {
+        let code = match broken {
             Broken::Http(error) => of_http(error),
-            Broken::Credential(_) => (StatusCode::SERVICE_UNAVAILABLE, "credential_unavailable"),
-            Broken::Inject(_) => (StatusCode::SERVICE_UNAVAILABLE, "credential_unfit"),
-            Broken::Request => (StatusCode::BAD_REQUEST, "request_incomplete"),
+            Broken::Credential(_) => Code::CredentialUnavailable,
+            Broken::Inject(_) => Code::CredentialUnfit,
+            Broken::Request => Code::RequestIncomplete,
         };
-        let refusal = Self::new(status, code, broken.to_string());
-        match broken {
-            Broken::Credential(_) | Broken::Inject(_) => {
-                refusal.hint(format!("authctl status {name} --check"))
+        let hint = match (broken, name) {
+            (Broken::Http(http::Error::Certificate { .. }), _) => Some(TRUST.to_owned()),
+            (Broken::Http(error), Some(name)) if is_about_address(error) => {
+                let provider = name.split(':').next().unwrap_or(name);
+                Some(format!("authctl provider show {provider}  (the addresses in use)"))
             }
-            _ => refusal,
-        }
+            (Broken::Credential(_) | Broken::Inject(_), Some(name)) => {
+                Some(format!("authctl status {name} --check"))
+            }
+            _ => None,
+        };
+        Self { hint, ..Self::new(code, broken.to_string()) }
     }
 
     pub fn response(&self) -> Response<Full<Bytes>> {
-        let error = json!({"code": self.code, "message": self.message, "hint": self.hint});
+        let error = json!({"code": self.code.as_str(), "message": self.message, "hint": self.hint});
         let body = format!("{}\n", json!({"error": error}));
         let mut response = Response::new(Full::new(Bytes::from(body)));
-        *response.status_mut() = self.status;
+        *response.status_mut() = self.code.status();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(MARK, HeaderValue::from_static(self.code));
-        match self.status {
+        headers.insert(MARK, HeaderValue::from_static(self.code.as_str()));
+        match self.code.status() {
+            // Git and others send a password only when they are asked for one; some readers take one challenge
+            // a field (RFC 9110 §11.6.1).
             StatusCode::UNAUTHORIZED => {
-                let challenge = HeaderValue::from_static("Bearer realm=\"authctl proxy\"");
-                headers.insert(WWW_AUTHENTICATE, challenge);
+                for challenge in ["Bearer realm=\"authctl proxy\"", "Basic realm=\"authctl proxy\""]
+                {
+                    headers.append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+                }
             }
             StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
                 let challenge = HeaderValue::from_static("Basic realm=\"authctl proxy\"");
@@ -94,18 +92,24 @@ impl Refusal {
     }
 }
 
-fn of_http(error: &http::Error) -> (StatusCode, &'static str) {
+fn of_http(error: &http::Error) -> Code {
     match error {
-        http::Error::TimedOut { .. } => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
-        http::Error::Unreachable { .. } => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
-        http::Error::Certificate { .. } => (StatusCode::BAD_GATEWAY, "upstream_certificate"),
-        http::Error::ForbiddenAddress { .. } => (StatusCode::FORBIDDEN, "address_forbidden"),
-        http::Error::Interrupted { .. } => (StatusCode::BAD_GATEWAY, "upstream_interrupted"),
-        http::Error::NotHttp { .. } | http::Error::TooLarge { .. } => {
-            (StatusCode::BAD_GATEWAY, "upstream_invalid")
-        }
-        _ => (StatusCode::BAD_GATEWAY, "upstream_failed"),
+        http::Error::TimedOut { .. } => Code::UpstreamTimeout,
+        http::Error::Unreachable { .. } => Code::UpstreamUnreachable,
+        http::Error::Certificate { .. } => Code::UpstreamCertificate,
+        http::Error::ForbiddenAddress { .. } => Code::AddressForbidden,
+        http::Error::Interrupted { .. } => Code::UpstreamInterrupted,
+        http::Error::NotHttp { .. } | http::Error::TooLarge { .. } => Code::UpstreamInvalid,
+        _ => Code::UpstreamFailed,
     }
+}
+
+/// Whether another address may help.
+fn is_about_address(error: &http::Error) -> bool {
+    matches!(
+        of_http(error),
+        Code::UpstreamUnreachable | Code::UpstreamInvalid | Code::AddressForbidden
+    )
 }
 
 impl From<Refusal> for Response<Full<Bytes>> {

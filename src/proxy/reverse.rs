@@ -5,18 +5,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{HOST, HeaderMap, HeaderValue, LOCATION, ORIGIN, WWW_AUTHENTICATE};
-use hyper::{Request, Response, StatusCode, Uri};
+use hyper::header::{HOST, HeaderMap, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use hyper::{Request, Response, Uri};
 use tokio::task::spawn_local;
 use url::Url;
 
 use super::answer::{Answer, remote};
+use super::code::Code;
+use super::reflection::ask_for_plain;
 use super::routes::{self, Route};
 use super::session::Shown;
 use super::signals::{self, Ear};
 use super::{Lent, Pass, Passed, Proxy, Refusal, foreign_host};
 use crate::forward::{Form, Held, Injection, Passage};
-use crate::listen::{Streams, is_ours};
+use crate::listen::{Streams, is_origin_ours, is_ours};
 use crate::login_signal::{Refresh, Signal};
 
 impl Proxy {
@@ -34,10 +36,10 @@ impl Proxy {
         {
             let whose = &self.plan.credentials[index].name;
             let message = format!(
-                "the key of the request is the placeholder of {whose}, not of {}",
+                "the key of the request is the placeholder of {whose}, whose address is /{whose}, not of {}",
                 lent.name
             );
-            return Err(Refusal::forbidden("key_of_another", message));
+            return Err(Refusal::new(Code::KeyOfAnother, message));
         }
         let injection = Injection { source: lent.source.clone(), form: shown.form };
         let mut response = self.pass(request, uri, lent, injection).await?;
@@ -48,7 +50,7 @@ impl Proxy {
     /// Sends a request with its credential, and has that noted.
     pub(super) async fn pass(
         &self,
-        request: Request<Streams>,
+        mut request: Request<Streams>,
         uri: Uri,
         lent: &Rc<Lent>,
         injection: Injection,
@@ -56,22 +58,26 @@ impl Proxy {
         let method = request.method().clone();
         let is_mcp = signals::is_mcp(&method, request.headers());
         lent.rules.check(&lent.name, &method, &uri)?;
+        ask_for_plain(request.headers_mut());
         let mut injections = vec![injection];
-        injections.extend(lent.further.iter().cloned());
+        injections.extend(lent.companions.iter().cloned());
         let passage = Passage {
             request,
             uri: uri.clone(),
             injections,
             replaced: self.further.clone(),
+            headers: lent.headers.clone(),
             id_header: lent.id_header.clone(),
         };
         let sent = Box::pin(self.relay.send(passage)).await;
-        let relayed = sent.map_err(|broken| Refusal::of_broken(&broken, &lent.name))?;
+        let relayed = sent.map_err(|broken| Refusal::of_broken(&broken, Some(&lent.name)))?;
         let held = relayed.held.first().and_then(Option::as_ref);
         let status = relayed.response.status();
-        self.watch.passed(&Passed { credential: lent, held, method: &method, uri: &uri, status });
-        let (secrets, response) = (held.and_then(|held| lent.secrets(held)), relayed.response);
-        let ear = is_mcp.then(|| self.ear(lent, held, &uri, &response)).flatten();
+        let signal = &signals::of_head(&relayed.response, &uri, held.is_some());
+        let (credential, method, uri) = (&**lent, &method, &uri);
+        self.watch.passed(&Passed { credential, held, method, uri, status, signal });
+        let (secrets, response) = (lent.secrets(&relayed.held), relayed.response);
+        let ear = is_mcp.then(|| self.ear(lent, held, uri, &response)).flatten();
         Ok(remote(response, ear, secrets))
     }
 
@@ -86,7 +92,7 @@ impl Proxy {
         let server = Url::parse(&uri.to_string()).ok()?;
         let (watch, lent, held) = (self.watch.clone(), lent.clone(), held.cloned());
         let told = Box::new(move |signal| {
-            watch.signalled(&lent, held.is_some(), &signal);
+            watch.signalled(&lent, held.as_ref(), &signal);
             if let (Signal::Missing(_) | Signal::Rejected(_, Refresh::Once), Some(held)) =
                 (signal, held)
             {
@@ -109,21 +115,10 @@ impl Proxy {
         if !is_named {
             return Err(foreign_host());
         }
-        if !self.is_origin_ours(headers) {
-            return Err(Refusal::forbidden("origin_foreign", "the request comes from a web page"));
+        if !is_origin_ours(headers, self.port) {
+            return Err(Refusal::new(Code::OriginForeign, "the request comes from a web page"));
         }
         Ok(())
-    }
-
-    fn is_origin_ours(&self, headers: &HeaderMap) -> bool {
-        let is_own = |origin: &[u8]| {
-            origin.strip_prefix(b"http://").is_some_and(|host| is_ours(host, self.port))
-        };
-        let is_same_site = headers
-            .get_all("sec-fetch-site")
-            .iter()
-            .all(|site| ["same-origin", "none"].iter().any(|own| site == own));
-        is_same_site && headers.get_all(ORIGIN).iter().all(|origin| is_own(origin.as_bytes()))
     }
 
     /// The session's secret, and the path without it.
@@ -143,7 +138,7 @@ impl Proxy {
 
     fn stranger() -> Refusal {
         let message = "the request has no key of this proxy, or one of another run";
-        let refusal = Refusal::new(StatusCode::UNAUTHORIZED, "key_unknown", message);
+        let refusal = Refusal::new(Code::KeyUnknown, message);
         refusal.hint("authctl exec --proxy -- COMMAND  (or the key that authctl proxy printed)")
     }
 

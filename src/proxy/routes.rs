@@ -3,8 +3,8 @@
 use hyper::Uri;
 use hyper::http::uri::{Authority, PathAndQuery, Scheme};
 
+use super::code::Code;
 use super::refusal::Refusal;
-use hyper::StatusCode;
 
 /// What stands for an address.
 #[derive(Debug, Clone)]
@@ -61,11 +61,10 @@ pub fn find<'a>(
         return Err(unknown(routes, &name[1..]));
     };
     if has_dot_segment(rest) {
-        return Err(Refusal::bad_request("path_unsafe", "the path has a segment . or .."));
+        return Err(Refusal::new(Code::PathUnsafe, "the path has a segment . or .."));
     }
     let uri = route.upstream.join(rest, query);
-    let uri =
-        uri.ok_or_else(|| Refusal::bad_request("path_unfit", "the path is not one of a URL"))?;
+    let uri = uri.ok_or_else(|| Refusal::new(Code::PathUnfit, "the path is not one of a URL"))?;
     Ok((route, uri))
 }
 
@@ -74,8 +73,11 @@ fn unknown(routes: &[Route], name: &str) -> Refusal {
     // Behind a tilde stands a secret.
     let name = if name.starts_with('~') { "~…" } else { name };
     let message = format!("no credential is served at /{name}; there is /{}", names.join(", /"));
-    let refusal = Refusal::new(StatusCode::NOT_FOUND, "route_unknown", message);
-    refusal.hint("authctl proxy --with NAME")
+    let refusal = Refusal::new(Code::RouteUnknown, message);
+    let is_name = !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte));
+    let name = if is_name { name } else { "NAME" };
+    refusal.hint(format!("authctl proxy --with {name}"))
 }
 
 /// Whether a segment leads to another place than it seems to (RFC 3986 §5.2.4), also where it is encoded.
@@ -109,7 +111,7 @@ mod tests {
     fn at(path: &str, query: Option<&str>) -> Result<String, &'static str> {
         let routes = routes();
         let found = find(&routes, path, query);
-        found.map(|(_, uri)| uri.to_string()).map_err(|refusal| refusal.code)
+        found.map(|(_, uri)| uri.to_string()).map_err(|refusal| refusal.code.as_str())
     }
 
     #[test]

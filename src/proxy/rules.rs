@@ -6,6 +6,7 @@ use percent_encoding::percent_decode_str;
 use wildmatch::WildMatch;
 
 use super::Refusal;
+use super::code::Code;
 use crate::config::{ProxyRule, RequestPattern};
 
 #[derive(Debug, Clone, Default)]
@@ -34,7 +35,7 @@ impl Rules {
         }
         let host = uri.host().unwrap_or_default().to_ascii_lowercase();
         let path = plain(uri.path()).ok_or_else(|| {
-            Refusal::bad_request("path_unsafe", "the path can be read in more than one way")
+            Refusal::new(Code::PathUnsafe, "the path can be read in more than one way")
         })?;
         let matches = |patterns: &[Pattern]| {
             patterns.iter().any(|pattern| pattern.matches(method.as_str(), &host, &path))
@@ -43,8 +44,10 @@ impl Rules {
             return Ok(());
         }
         let message = format!("{method} {host}{path} is not allowed with the credential {name}");
-        let refusal = Refusal::forbidden("rule_denied", message);
-        Err(refusal.hint(format!("[proxy.\"{name}\"] in config.toml  (man authctl-config)")))
+        let refusal = Refusal::new(Code::RuleDenied, message);
+        Err(refusal.hint(format!(
+            "--allow, --deny, or [proxy.\"{name}\"] in config.toml  (man authctl-config)"
+        )))
     }
 }
 
@@ -89,7 +92,7 @@ mod tests {
 
     fn code(rules: &Rules, method: &str, uri: &str) -> Option<&'static str> {
         let (method, uri) = (method.parse().unwrap(), uri.parse().unwrap());
-        rules.check("x", &method, &uri).err().map(|refusal| refusal.code)
+        rules.check("x", &method, &uri).err().map(|refusal| refusal.code.as_str())
     }
 
     #[test]

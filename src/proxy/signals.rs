@@ -1,13 +1,13 @@
-//! What MCP and AdCP servers say about a sign-in inside their answers, while these pass by untouched: such a
-//! server says 200, and means 401.
+//! What servers say about a sign-in in their answers, while these pass by untouched: all in the head (RFC 9110
+//! §11.6.1), those of MCP and AdCP also inside, where they say 200 and mean 401.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
-use hyper::{HeaderMap, Method, StatusCode};
+use hyper::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, WWW_AUTHENTICATE};
+use hyper::{HeaderMap, Method, Response, StatusCode, Uri};
 use url::Url;
 
 use crate::http::EventStream;
@@ -38,6 +38,16 @@ pub fn is_mcp(method: &Method, headers: &HeaderMap) -> bool {
         values.any(|value| value.contains(kind))
     };
     *method == Method::POST && accepts("application/json") && accepts("text/event-stream")
+}
+
+/// What the head of an answer says; `presented`: the request had a credential.
+pub fn of_head<B>(response: &Response<B>, uri: &Uri, presented: bool) -> Signal {
+    let (status, headers) = (response.status(), response.headers());
+    if !status.is_client_error() || !headers.contains_key(WWW_AUTHENTICATE) {
+        return Signal::Nothing;
+    }
+    let Ok(server) = Url::parse(&uri.to_string()) else { return Signal::Nothing };
+    login_signal::of_answer(status.as_u16(), headers, b"", &server, presented)
 }
 
 impl Ear {

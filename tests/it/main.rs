@@ -121,6 +121,10 @@ mod proxy_long;
 #[cfg(unix)]
 mod proxy_office;
 #[cfg(unix)]
+mod proxy_options;
+#[cfg(unix)]
+mod proxy_reflection;
+#[cfg(unix)]
 mod proxy_reverse;
 #[cfg(target_os = "linux")]
 mod proxy_secrets;

@@ -159,9 +159,40 @@ fn a_missing_scope_is_handed_back_and_said() {
     let lending = Lending::proxy(&sandbox, &["--with", "acme"]);
     let reply = lending.get("/acme/scope");
     assert_eq!((reply.status, reply.text().as_str()), (403, "not allowed"));
-    assert_eq!(origin.seen().len(), 1);
+    assert_eq!((reply.value("www-authenticate"), origin.seen().len()), (None, 1));
     let said = lending.end().stderr;
-    assert!(said.contains("authctl login acme"), "{said}");
+    // A key gets its scopes where it is made.
+    assert!(
+        said.contains("credential acme than it may do (write); authctl login acme\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_sign_in_that_brings_a_missing_scope_keeps_the_others() {
+    let lacks = |scope: &'static str| {
+        Server::start(move |_| {
+            let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"");
+            Answer::new(403, "text/plain", "no").header("www-authenticate", &challenge)
+        })
+    };
+    for (scope, hint) in
+        [("write admin:all", " --scope 'read write admin:all'\n"), ("it's", "\n"), ("", "\n")]
+    {
+        let (person, server) = (SignedIn::not_yet("", |_| {}), lacks(scope));
+        let base = format!("[provider.demo]\nbase_url = \"{}\"\n", server.origin());
+        person.sandbox.write_config(&(base + &signed_in::config(&person.server, "")));
+        signed_in::login(&person.sandbox, &[]).success();
+        let lending = proxy(&person.sandbox);
+        assert_eq!(lending.get("/demo/x").status, 403);
+        let said = lending.end().stderr;
+        let line = format!("; authctl login demo{hint}");
+        assert!(
+            said.contains("wants more of the credential demo") && said.contains(&line),
+            "{said}"
+        );
+        assert_eq!(person.refreshes(), 0);
+    }
 }
 
 #[test]

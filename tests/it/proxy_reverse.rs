@@ -118,7 +118,8 @@ fn only_the_key_of_this_run_opens_it() {
         for path in ["/acme/x", "/unknown", "/acme/../x", &format!("/~{key}/acme/x")] {
             let reply = lending.ask(&format!("GET {path}"), &headers, b"");
             reply.refusal(401, "key_unknown");
-            assert!(reply.value("www-authenticate").is_some());
+            let offers = ["Bearer realm=\"authctl proxy\"", "Basic realm=\"authctl proxy\""];
+            assert_eq!(reply.values("www-authenticate"), offers);
             assert!(!reply.text().contains(cut), "{reply:?}");
         }
     }

@@ -330,13 +330,21 @@ fn git_clones_and_pushes_with_a_placeholder_for_a_password() {
     }
     let office = Office::new();
     repository(&office.sandbox);
-    let url = "https://git.acme.example/git/repository.git";
-    let line = format!("exec {} {url} FORGE_TOKEN", client("git.sh"));
-    let visit = office.exec("forge", &[GIT], &line);
-    let mut rev = office.sandbox.program("git");
-    rev.args(["-c", "safe.directory=*", "--git-dir", "repository.git", "rev-parse", "HEAD"]);
-    let head = office.sandbox.start(rev).finish().success();
-    assert_eq!(visit.said["pushed"], head.trim());
+    let head = || {
+        let mut rev = office.sandbox.program("git");
+        rev.args(["-c", "safe.directory=*", "--git-dir", "repository.git", "rev-parse", "HEAD"]);
+        office.sandbox.start(rev).finish().success().trim().to_owned()
+    };
+    let direct = "https://git.acme.example/git/repository.git";
+    for url in [direct, "\"$AUTHCTL_PROXY_URL/forge/git/repository.git\""] {
+        for way in ["", "helper"] {
+            let before = head();
+            let line = format!("exec {} {url} FORGE_TOKEN {way}", client("git.sh"));
+            let visit = office.exec("forge", &[GIT], &line);
+            assert_eq!(visit.said["head"], before, "{line}");
+            assert_eq!(visit.said["pushed"], head(), "{line}");
+        }
+    }
 }
 
 /// A bare repository with one commit, `repository.git`.

@@ -10,9 +10,10 @@ use clap::Args;
 use tokio::task::LocalSet;
 
 use super::client::{self, Client};
-use super::credentials::{self, Seat, Target, quiet};
-use super::{headers, listen, wrap};
-use crate::commands::{complete, parse_time, server};
+use super::credentials::{self, Seat, Target};
+use super::{listen, wrap};
+use crate::commands::holding::quiet;
+use crate::commands::{complete, headers, parse_time, server};
 use crate::config::McpRule;
 use crate::context::Context;
 use crate::credential::Name;
@@ -154,7 +155,8 @@ fn prepare(context: &Context, arguments: &Arguments) -> Result<Session, CommandE
         Target { name: typed.name.or(rule.credential.as_ref().map(Name::to_string)), ..typed };
     let settings = settings(context, arguments, &rule);
     let login_name = target.login_name();
-    let extra = headers::read(context, &arguments.headers, &arguments.secret_headers, &rule)?;
+    let mut extra = headers::plain(&arguments.headers, &rule.headers)?;
+    headers::add_stored(context, &mut extra, &arguments.secret_headers, &rule.secret_headers)?;
     let client = Client::read(context, &arguments.client)?;
     let (options, command_line) = (quiet(context), context.command_line);
     let (asks, desk) = credentials::start(Seat { options, command_line, target, client });

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
@@ -11,10 +10,9 @@ use tokio::sync::mpsc;
 use super::bringer::Bringer;
 use super::client::Client;
 use crate::audit::{Entry, Outcome};
+use crate::commands::holding;
 use crate::commands::purpose::Purpose;
 use crate::commands::server::{self, Server, SignIn};
-use crate::commands::{given, scheme_of};
-use crate::config::Provider;
 use crate::context::{Context, Named, Options};
 use crate::error::{CommandError, Kind};
 use crate::forward::{Ask, Held, SignInAsk, Trouble};
@@ -22,7 +20,6 @@ use crate::http::Answer;
 use crate::interact::Interact;
 use crate::oauth::Refusal;
 use crate::signals;
-use crate::ui::Manner;
 
 /// Whose credentials a bridge sends where.
 #[derive(Debug, Clone)]
@@ -105,7 +102,7 @@ impl Desk {
 
     /// Said once on stderr: what is open goes on without the credential.
     fn trouble(&mut self, error: &CommandError) -> Trouble {
-        let trouble = trouble(error);
+        let trouble = holding::trouble(error);
         if self.said.as_ref() != Some(&trouble.0) {
             self.context.ui.warn(&trouble.0);
             self.said = Some(trouble.0.clone());
@@ -129,15 +126,8 @@ impl Desk {
             purpose.confirm(&self.context, &named.name, &provider)?;
         }
         self.known_since = Timestamp::now();
-        let held = self.living(&named, &provider);
+        let held = holding::instead_of(&self.context, &named, &provider, rejected, renews);
         let held = held.inspect_err(|error| self.note_end(error, &named))?;
-        let held = match rejected.filter(|rejected| is_same(rejected, &held)) {
-            Some(_) if renews && held.credential.is_renewable() => {
-                let renewed = self.held(&named, &provider, Duration::ZERO, Some(&held));
-                renewed.inspect_err(|error| self.note_end(error, &named))?
-            }
-            _ => held,
-        };
         if !std::mem::replace(&mut self.noted, true) {
             let line = purpose.entry(Outcome::Done, Some((&named.name, &provider)));
             self.context.record(Entry { id: Some(held.id.clone()), ..line });
@@ -161,37 +151,6 @@ impl Desk {
             _ => asked,
         }
     }
-
-    /// One that lives long enough, if it can be had; else the one that lives now.
-    fn living(&self, named: &Named, provider: &Provider) -> Result<Held, CommandError> {
-        let held = self.held(named, provider, Duration::ZERO, None)?;
-        if held.lives(Timestamp::now()) {
-            return Ok(held);
-        }
-        let min_ttl = held.least_ttl().unsigned_abs();
-        Ok(self.held(named, provider, min_ttl, None).unwrap_or(held))
-    }
-
-    fn held(
-        &self,
-        named: &Named,
-        provider: &Provider,
-        min_ttl: Duration,
-        rejected: Option<&Held>,
-    ) -> Result<Held, CommandError> {
-        // Before the store is read: what changes meanwhile is seen afterwards.
-        let entry = self.context.store().ok().map(|store| store.glimpse(&named.name));
-        let resolved = match rejected {
-            Some(held) => given::replace(&self.context, named, provider, held.credential.secret())?,
-            None => given::resolve(&self.context, named, provider, min_ttl, false, None)?,
-        };
-        let scheme = scheme_of(provider, &named.name, &resolved.credential)?.clone();
-        Ok(Held { scheme, credential: resolved.credential, id: resolved.id, entry })
-    }
-}
-
-fn is_same(one: &Held, other: &Held) -> bool {
-    one.credential.secret().expose() == other.credential.secret().expose()
 }
 
 fn sign_in(seat: &Seat, since: Timestamp, ask: SignInAsk) {
@@ -217,7 +176,7 @@ fn sign_in(seat: &Seat, since: Timestamp, ask: SignInAsk) {
             ..SignIn::by_default(&seat.target.url, &bringer)
         };
         let outcome = try_sign_in(&context, &wish);
-        let _ = ask.reply.send(outcome.map_err(|error| trouble(&error)));
+        let _ = ask.reply.send(outcome.map_err(|error| holding::trouble(&error)));
     });
 }
 
@@ -230,19 +189,4 @@ fn try_sign_in(context: &Context, wish: &SignIn<'_>) -> Result<(), CommandError>
 fn refusal(answer: &Answer) -> Refusal {
     let headers = answer.headers.clone();
     Refusal { status: answer.status, headers, from_public: answer.is_from_public() }
-}
-
-pub fn trouble(error: &CommandError) -> Trouble {
-    let mut text = error.message().to_owned();
-    for hint in error.hints() {
-        text.push_str("; ");
-        text.push_str(hint);
-    }
-    Trouble(text)
-}
-
-/// stdin and stdout carry the protocol: nobody can be asked there.
-pub fn quiet(context: &Context) -> Options {
-    let options = context.options();
-    Options { manner: Manner { no_input: true, ..options.manner }, ..options }
 }

@@ -5,7 +5,6 @@ mod bringer;
 mod change;
 mod client;
 mod credentials;
-mod headers;
 mod import;
 mod install;
 mod list;

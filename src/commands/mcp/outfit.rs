@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use super::bringer::Bringer;
-use super::credentials::{quiet, trouble};
 use crate::audit::Outcome;
 use crate::commands::environment::{self, Environment, Wanted};
 use crate::commands::handing::{self, Handings};
+use crate::commands::holding::{quiet, trouble};
 use crate::commands::purpose::{Purpose, record_login};
 use crate::context::{Context, Named};
 use crate::error::{CommandError, Kind};

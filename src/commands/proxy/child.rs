@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use super::Typed;
 use super::bundle;
 use super::lend::{self, Loan, Missing};
 use super::serve::{Running, Start};
 use crate::commands::environment::Environment;
 use crate::commands::handing::Handings;
+use crate::commands::holding;
 use crate::commands::purpose::Purpose;
 use crate::context::Context;
 use crate::error::{CommandError, Kind};
@@ -28,11 +30,18 @@ pub struct Wish<'a> {
     pub purpose: &'a Purpose,
     pub clean: bool,
     pub is_strict: bool,
+    pub typed: &'a Typed,
 }
 
 pub fn run(context: &Context, wish: Wish<'_>) -> Result<ExitCode, CommandError> {
-    let options = super::quiet(context);
-    let loans = lend::loans(context, &options, wish.handings, wish.purpose, Missing::Refused)?;
+    let options = holding::quiet(context);
+    let loans = lend::loans(
+        context,
+        &options,
+        wish.handings,
+        wish.purpose,
+        (wish.typed, Missing::Refused),
+    )?;
     let sockets = Sockets::bind(None).map_err(|error| {
         CommandError::new(Kind::Failed, format!("cannot listen on this computer: {error}"))
     })?;

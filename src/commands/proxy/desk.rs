@@ -1,20 +1,17 @@
 //! The threads that have the store while a proxy runs, one for each credential: they renew it and find what
-//! another process got. Nobody is asked anything there.
+//! another process got.
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use crate::commands::{given, scheme_of};
+use crate::commands::holding;
 use crate::context::{Context, Named, Options};
 use crate::error::{CommandError, Kind};
 use crate::forward::{Ask, Held, Trouble};
 use crate::interact::Interact;
 use crate::signals;
-use crate::store::Glimpse;
 
 /// Whose credential a thread has, and what it needs to begin.
 #[derive(Clone)]
@@ -67,14 +64,13 @@ impl Desk {
         rejected: Option<&Arc<Held>>,
         renews: bool,
     ) -> Result<Option<Arc<Held>>, Trouble> {
-        let found = try_fresh(&self.context, &self.named, rejected, renews);
-        match found {
+        match self.try_fresh(rejected, renews) {
             Ok(held) => {
                 self.said = None;
                 Ok(Some(Arc::new(held)))
             }
             Err(error) => {
-                let trouble = trouble(&error);
+                let trouble = holding::trouble(&error);
                 // Once on stderr, whatever comes of the request.
                 if self.said.as_ref() != Some(&trouble.0) {
                     self.context.ui.warn(&trouble.0);
@@ -84,59 +80,9 @@ impl Desk {
             }
         }
     }
-}
 
-fn try_fresh(
-    context: &Context,
-    named: &Named,
-    rejected: Option<&Arc<Held>>,
-    renews: bool,
-) -> Result<Held, CommandError> {
-    let held = living(context, named)?;
-    let is_same = |rejected: &&Arc<Held>| {
-        rejected.credential.secret().expose() == held.credential.secret().expose()
-    };
-    match rejected.filter(is_same) {
-        Some(_) if renews && held.credential.is_renewable() => {
-            self::held(context, named, Duration::ZERO, Some(&held))
-        }
-        _ => Ok(held),
+    fn try_fresh(&self, rejected: Option<&Arc<Held>>, renews: bool) -> Result<Held, CommandError> {
+        let provider = self.context.provider(&self.named.name)?;
+        holding::instead_of(&self.context, &self.named, provider, rejected, renews)
     }
-}
-
-/// One that lives long enough, if it can be had; else the one that lives now.
-pub fn living(context: &Context, named: &Named) -> Result<Held, CommandError> {
-    let held = held(context, named, Duration::ZERO, None)?;
-    if held.lives(Timestamp::now()) {
-        return Ok(held);
-    }
-    let min_ttl = held.least_ttl().unsigned_abs();
-    Ok(self::held(context, named, min_ttl, None).unwrap_or(held))
-}
-
-fn held(
-    context: &Context,
-    named: &Named,
-    min_ttl: Duration,
-    rejected: Option<&Held>,
-) -> Result<Held, CommandError> {
-    let provider = context.provider(&named.name)?;
-    // Before the store is read: what changes meanwhile is seen afterwards.
-    let entry = glimpse(context, named);
-    let resolved = match rejected {
-        Some(held) => given::replace(context, named, provider, held.credential.secret())?,
-        None => given::resolve(context, named, provider, min_ttl, false, None)?,
-    };
-    let scheme = scheme_of(provider, &named.name, &resolved.credential)?.clone();
-    Ok(Held { scheme, credential: resolved.credential, id: resolved.id, entry })
-}
-
-/// How the credential looks in the store's index.
-pub fn glimpse(context: &Context, named: &Named) -> Option<Glimpse> {
-    context.store().ok().map(|store| store.glimpse(&named.name))
-}
-
-fn trouble(error: &CommandError) -> Trouble {
-    let hints = error.hints().iter();
-    Trouble(hints.fold(error.message().to_owned(), |text, hint| format!("{text}; {hint}")))
 }

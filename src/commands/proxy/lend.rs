@@ -5,10 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use hyper::header::{HeaderName, HeaderValue};
 use tokio::sync::mpsc;
 
-use super::desk::{self, Seat};
+use super::desk::{Seat, start};
+use super::typed::Arguments as Typed;
 use crate::commands::handing::{self, Handing, Handings};
+use crate::commands::holding;
 use crate::commands::purpose::Purpose;
 use crate::config::{Provider, ProxyRule};
 use crate::context::{Context, Named, Options};
@@ -32,6 +35,8 @@ pub struct Loan {
     /// What its program has in its place.
     pub placeholder: Secret,
     pub rule: ProxyRule,
+    /// What else goes with its requests.
+    headers: Vec<(HeaderName, HeaderValue)>,
     /// It goes along with requests of others, and has none of its own.
     pub is_companion: bool,
     asks: mpsc::UnboundedSender<Ask>,
@@ -67,20 +72,21 @@ pub fn loans(
     options: &Options,
     handings: &Handings,
     purpose: &Purpose,
-    missing: Missing,
+    (typed, missing): (&Typed, Missing),
 ) -> Result<Vec<Loan>, CommandError> {
     let mut loans: Vec<Loan> = Vec::new();
     let make = |named: &Named, is_companion| -> Result<Loan, CommandError> {
         let provider = context.provider(&named.name)?.clone();
         purpose.confirm(context, &named.name, &provider)?;
-        let absence = desk::glimpse(context, named);
-        let held = find(context, named, missing)?;
+        let absence = holding::glimpse(context, named);
+        let held = find(context, named, &provider, missing)?;
         let command_line = context.command_line;
         let seat = Seat { options: options.clone(), command_line, named: named.clone() };
-        let (asks, placeholder) = (desk::start(seat), placeholder(held.as_deref()));
-        let rule = context.config()?.proxy(&named.name);
+        let (asks, placeholder) = (start(seat), placeholder(held.as_deref()));
+        let rule = typed.over(context, context.config()?.proxy(&named.name))?;
+        let headers = typed.headers(&rule)?;
         let named = named.clone();
-        Ok(Loan { named, provider, held, absence, placeholder, rule, is_companion, asks })
+        Ok(Loan { named, provider, held, absence, placeholder, rule, headers, is_companion, asks })
     };
     for handing in &handings.list {
         if !loans.iter().any(|loan| loan.named.name == handing.named.name) {
@@ -89,6 +95,7 @@ pub fn loans(
     }
     let companions: BTreeSet<Name> =
         loans.iter().flat_map(|loan| loan.rule.secret_headers.values().cloned()).collect();
+    typed.check(loans.len())?;
     for name in companions {
         loans.push(make(&Named { name, account_named: true }, true)?);
     }
@@ -98,9 +105,10 @@ pub fn loans(
 fn find(
     context: &Context,
     named: &Named,
+    provider: &Provider,
     missing: Missing,
 ) -> Result<Option<Arc<Held>>, CommandError> {
-    match desk::living(context, named) {
+    match holding::living(context, named, provider) {
         Ok(held) => Ok(Some(Arc::new(held))),
         Err(error) if missing == Missing::Said && error.kind() == Kind::LoginRequired => {
             let name = &named.name;
@@ -119,14 +127,15 @@ pub fn lent(loans: &[Loan]) -> Vec<Rc<Lent>> {
         loans.iter().map(|loan| (loan.name(), loan.source())).collect();
     let own = loans.iter().filter(|loan| !loan.is_companion);
     let lend = |loan: &Loan| {
-        let further = loan.rule.secret_headers.iter().filter_map(|(header, name)| {
+        let companions = loan.rule.secret_headers.iter().filter_map(|(header, name)| {
             let form = Form::Header(header.parse().ok()?);
             Some(Injection { source: sources.get(name)?.clone(), form })
         });
         let source = sources[loan.name()].clone();
         let mut lent = Lent::new(&loan.name().to_string(), loan.provider.clone(), source);
         lent.rules = Rules::new(&loan.rule);
-        lent.further = further.collect();
+        lent.companions = companions.collect();
+        lent.headers.clone_from(&loan.headers);
         lent.id_header = loan.rule.id_header.as_ref().and_then(|header| header.parse().ok());
         Rc::new(lent)
     };

@@ -6,6 +6,7 @@ mod child;
 mod desk;
 mod lend;
 mod serve;
+mod typed;
 mod watch;
 
 use std::io;
@@ -16,17 +17,18 @@ use serde_json::json;
 
 use super::complete;
 use super::handing::{self, Handings};
+use super::holding::quiet;
 use super::purpose::Purpose;
-use crate::context::{Context, Options};
+use crate::context::Context;
 use crate::error::{CommandError, Kind};
 use crate::listen::Sockets;
 use crate::proxy::{Bundle, Route};
 use crate::secret::Secret;
 use crate::signals;
-use crate::ui::Manner;
 pub use child::{Wish, run as run_child};
 use lend::Missing;
 use serve::{Running, Start};
+pub use typed::Arguments as Typed;
 
 #[derive(Debug, Args)]
 #[command(
@@ -48,14 +50,19 @@ pub struct Arguments {
     /// Also take the key in the path, /~KEY/NAME/…, for clients that can send none
     #[arg(long)]
     secret_in_path: bool,
+
+    #[command(flatten)]
+    typed: typed::Arguments,
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
+    // Requests have nobody to ask.
     let options = quiet(context);
     let handings =
         Handings { list: handing::parse(context, &arguments.with, &[])?, manifest: None };
     let purpose = Purpose::proxy();
-    let loans = lend::loans(context, &options, &handings, &purpose, Missing::Said)?;
+    let loans =
+        lend::loans(context, &options, &handings, &purpose, (&arguments.typed, Missing::Said))?;
     let routes = lend::routes(&loans);
     let sockets = Sockets::bind(arguments.port).map_err(|error| unbound(arguments.port, &error))?;
     let key = Secret::random();
@@ -78,12 +85,6 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     context.http.block_on(signals::asked_to_end());
     running.end()?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Requests have nobody to ask.
-pub fn quiet(context: &Context) -> Options {
-    let options = context.options();
-    Options { manner: Manner { no_input: true, ..options.manner }, ..options }
 }
 
 fn unbound(port: Option<u16>, error: &io::Error) -> CommandError {

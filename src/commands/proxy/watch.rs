@@ -19,7 +19,7 @@ use crate::audit::{Entry, Event, Outcome};
 use crate::context::{Context, Options};
 use crate::forward::Held;
 use crate::interact::Interact;
-use crate::login_signal::Signal;
+use crate::login_signal::{Demand, Signal};
 use crate::proxy::{Lent, Passed, Refusal, Watch};
 use crate::signals;
 use crate::text;
@@ -30,6 +30,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 const WAITING: usize = 50_000;
 /// Different problems that are said before the rest is left to the log.
 const MOST_SAID: usize = 50;
+/// Scopes that are said, in bytes.
+const MOST_SCOPES: usize = 500;
 
 /// Writes the log while a proxy runs.
 pub struct Scribe {
@@ -189,14 +191,20 @@ impl Reporter {
 
 impl Watch for Reporter {
     fn passed(&self, passed: &Passed<'_>) {
-        let Passed { credential, held, method, uri, status } = passed;
+        let Passed { credential, held, method, uri, status, signal } = passed;
         let name = &credential.name;
-        if matches!(*status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            let what = match held {
-                Some(_) => format!("refused the credential {name} ({status})"),
-                None => format!("wants a credential ({status}), and nobody is signed in to {name}"),
-            };
-            self.say(&format!("{} {what}; authctl login {name}", host(uri)));
+        match (signal, *status) {
+            (Signal::ScopeNeeded(demand), _) => self.say(&lacking(&host(uri), name, *held, demand)),
+            (_, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                let what = match held {
+                    Some(_) => format!("refused the credential {name} ({status})"),
+                    None => {
+                        format!("wants a credential ({status}), and nobody is signed in to {name}")
+                    }
+                };
+                self.say(&format!("{} {what}; authctl login {name}", host(uri)));
+            }
+            _ => {}
         }
         self.note(Line::Passed {
             time: Timestamp::now(),
@@ -208,10 +216,10 @@ impl Watch for Reporter {
         });
     }
 
-    fn signalled(&self, credential: &Lent, was_presented: bool, signal: &Signal) {
+    fn signalled(&self, credential: &Lent, held: Option<&Arc<Held>>, signal: &Signal) {
         let name = &credential.name;
         let what = match signal {
-            Signal::Missing(_) | Signal::Rejected(..) if was_presented => {
+            Signal::Missing(_) | Signal::Rejected(..) if held.is_some() => {
                 format!("a server refused the credential {name}; authctl login {name}")
             }
             Signal::Missing(_) | Signal::Rejected(..) => {
@@ -219,10 +227,7 @@ impl Watch for Reporter {
                     "a server wants a sign-in, and nobody is signed in to {name}; authctl login {name}"
                 )
             }
-            Signal::ScopeNeeded(demand) => {
-                let scopes = text::clean_to(&demand.scopes.join(","), 500);
-                format!("a server wants more of {name}; authctl login {name} --scope {scopes}")
-            }
+            Signal::ScopeNeeded(demand) => lacking("a server", name, held, demand),
             Signal::Follow(_) | Signal::Hint(_) | Signal::Nothing => return,
         };
         self.say(&what);
@@ -241,6 +246,33 @@ impl Watch for Reporter {
         let reason = format!("{target}: {}", refusal.message);
         self.note(Line::Refused { time: Timestamp::now(), reason });
     }
+}
+
+/// What a credential may not do (RFC 6750 §3.1), and the sign-in that also asks for that: a new one replaces the
+/// old, so it asks for what that asked for too.
+fn lacking(server: &str, name: &str, held: Option<&Arc<Held>>, demand: &Demand) -> String {
+    let wanted = text::clean_to(&demand.scopes.join(" "), MOST_SCOPES);
+    let what = if wanted.is_empty() { String::new() } else { format!(" ({wanted})") };
+    let asked = held.and_then(|held| Some(&held.credential.as_oauth()?.1.scopes));
+    let scopes = asked.map(|asked| {
+        let missing = demand.scopes.iter().filter(|scope| !asked.contains(scope));
+        asked.iter().chain(missing).map(String::as_str).collect::<Vec<_>>().join(" ")
+    });
+    let option = match scopes {
+        Some(scopes) if !wanted.is_empty() && is_quotable(&scopes) => {
+            format!(" --scope '{scopes}'")
+        }
+        _ => String::new(),
+    };
+    format!(
+        "{server} wants more of the credential {name} than it may do{what}; authctl login {name}{option}"
+    )
+}
+
+/// Whether a text can stand between quotes in a command, whole.
+fn is_quotable(text: &str) -> bool {
+    text.len() <= MOST_SCOPES
+        && text.bytes().all(|byte| byte != b'\'' && matches!(byte, b' '..=b'~'))
 }
 
 fn host(uri: &Uri) -> String {

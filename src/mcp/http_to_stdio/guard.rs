@@ -1,9 +1,9 @@
 //! Who may speak to a listener at all: programs of this computer that know its secret, and no web page.
 
-use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap};
 use hyper::{Request, StatusCode};
 
-use crate::listen::is_ours;
+use crate::listen::{is_origin_ours, is_ours};
 use crate::secret::Secret;
 
 /// Why somebody is not let in.
@@ -44,7 +44,7 @@ impl Guard {
         if !self.is_host_ours(headers) || request.uri().authority().is_some() {
             return Err(Stranger::Host);
         }
-        if !self.is_origin_ours(headers) {
+        if !is_origin_ours(headers, self.port) {
             return Err(Stranger::Origin);
         }
         match &self.secret {
@@ -58,18 +58,6 @@ impl Guard {
         let mut hosts = headers.get_all(HOST).iter();
         let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
         is_ours(host.as_bytes(), self.port)
-    }
-
-    /// Programs send no origin; a page of this listener's own would be fine, and there is none.
-    fn is_origin_ours(&self, headers: &HeaderMap) -> bool {
-        let is_own = |origin: &[u8]| {
-            origin.strip_prefix(b"http://").is_some_and(|host| is_ours(host, self.port))
-        };
-        let is_same_site = headers
-            .get_all("sec-fetch-site")
-            .iter()
-            .all(|site| ["same-origin", "none"].iter().any(|own| site == own));
-        is_same_site && headers.get_all(ORIGIN).iter().all(|origin| is_own(origin.as_bytes()))
     }
 }
 

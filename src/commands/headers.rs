@@ -1,12 +1,14 @@
-//! Headers that a bridge adds to each request: as text, with variables of the environment in it, or with another
-//! stored credential as the value.
+//! Headers that a bridge or a proxy adds to each request: as text, with variables of the environment in it, or with
+//! another stored credential as the value.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::commands::given;
-use crate::commands::purpose::Purpose;
-use crate::config::{McpRule, is_mcp_extra, is_secret_header};
+use super::given;
+use super::purpose::Purpose;
+use crate::config::{is_mcp_extra, is_secret_header};
 use crate::context::{Context, environment};
+use crate::credential::Name;
 use crate::error::CommandError;
 use crate::secret::Secret;
 use crate::text::clean;
@@ -25,7 +27,8 @@ pub fn parse_secret(typed: &str) -> Result<Typed, String> {
     Ok((checked(name)?, credential.trim().to_owned()))
 }
 
-fn checked(name: &str) -> Result<String, String> {
+/// The name of a header that can be set.
+pub fn checked(name: &str) -> Result<String, String> {
     let name = name.trim();
     if is_mcp_extra(name) {
         return Ok(name.to_owned());
@@ -33,28 +36,36 @@ fn checked(name: &str) -> Result<String, String> {
     Err(format!("{} is not the name of a header that can be set here", clean(name)))
 }
 
-/// Headers beside the credential's; a typed one wins over a written one.
-pub fn read(
-    context: &Context,
-    plain: &[Typed],
-    secret: &[Typed],
-    rule: &McpRule,
+/// Headers with their texts; a typed one wins over a written one.
+pub fn plain(
+    typed: &[Typed],
+    written: &BTreeMap<String, String>,
 ) -> Result<Vec<(String, Secret)>, CommandError> {
     let mut headers = Vec::new();
-    for (header, text) in &rule.headers {
+    for (header, text) in written {
         put(&mut headers, header, filled(header, text)?);
     }
-    for (header, name) in &rule.secret_headers {
-        put(&mut headers, header, stored(context, &name.to_string())?);
-    }
-    for (header, text) in plain {
+    for (header, text) in typed {
         refuse_secret(header, text)?;
         put(&mut headers, header, filled(header, text)?);
     }
-    for (header, name) in secret {
-        put(&mut headers, header, stored(context, name)?);
-    }
     Ok(headers)
+}
+
+/// Adds those whose values are other credentials, as these are now.
+pub fn add_stored(
+    context: &Context,
+    headers: &mut Vec<(String, Secret)>,
+    typed: &[Typed],
+    written: &BTreeMap<String, Name>,
+) -> Result<(), CommandError> {
+    for (header, name) in written {
+        put(headers, header, stored(context, &name.to_string())?);
+    }
+    for (header, name) in typed {
+        put(headers, header, stored(context, name)?);
+    }
+    Ok(())
 }
 
 /// A command line can be read by every program here; a variable cannot.

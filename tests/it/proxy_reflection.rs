@@ -1,0 +1,83 @@
+//! Servers that repeat what they were sent: the program that asked does not learn a credential by it.
+//!
+//! | id | promise | test |
+//! |---|---|---|
+//! | S9 | nothing that the program can reach has the real value | all |
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::support::http::{Answer, Server};
+use crate::support::lending::{KEY, Lending, config};
+use crate::support::sandbox::Sandbox;
+
+const OTHER: &str = "real-other-Ab12Cd34Ef56";
+
+/// A server that repeats every header, as its body and in one.
+fn echo() -> Server {
+    Server::start(|request| {
+        let all = request.headers.iter().map(|(name, value)| format!("{name}={value}"));
+        let all: Vec<String> = all.collect();
+        Answer::new(200, "text/plain", all.join("\n")).header("x-echo", &all.join("; "))
+    })
+}
+
+fn scene(server: &Server) -> (Sandbox, Lending, String) {
+    let mut sandbox = Sandbox::new();
+    let providers = config(&[("acme", &server.origin()), ("other", "https://other.example")]);
+    sandbox.write_config(&providers);
+    sandbox.env("AUTHCTL_ACME_TOKEN", KEY).env("AUTHCTL_OTHER_TOKEN", OTHER);
+    let arguments = ["--with", "acme", "--secret-header", "X-Second=other"];
+    let lending = Lending::exec(&sandbox, &arguments);
+    let placeholder = lending.variables["ACME_API_KEY"].clone();
+    (sandbox, lending, placeholder)
+}
+
+#[test]
+fn every_credential_of_a_request_is_starred() {
+    let server = echo();
+    let (_sandbox, lending, placeholder) = scene(&server);
+    let reply = lending.ask("GET /acme/x", &format!("X-Api-Key: {placeholder}\r\n"), b"");
+    assert_eq!(reply.status, 200, "{reply:?}");
+    for text in [reply.text(), reply.value("x-echo").unwrap()] {
+        assert!(
+            text.contains(&format!("authorization=Bearer {}", "*".repeat(KEY.len()))),
+            "{text}"
+        );
+        assert!(text.contains(&format!("x-second={}", "*".repeat(OTHER.len()))), "{text}");
+    }
+}
+
+#[test]
+fn a_credential_that_went_as_a_password_is_starred_too() {
+    let server = echo();
+    let (_sandbox, lending, placeholder) = scene(&server);
+    for user in ["", "a", "me", "x-access-token"] {
+        let pair = STANDARD.encode(format!("{user}:{placeholder}"));
+        let reply = lending.ask("GET /acme/x", &format!("Authorization: Basic {pair}\r\n"), b"");
+        let text = reply.text();
+        let value =
+            text.lines().find_map(|line| line.strip_prefix("authorization=Basic ")).unwrap();
+        assert_eq!(value.len(), STANDARD.encode(format!("{user}:{KEY}")).len(), "{text}");
+        // But for characters that the neighbours have a part in.
+        let stars = value.bytes().filter(|byte| *byte == b'*').count();
+        assert!(stars >= KEY.len() * 8 / 6 - 2, "{text}");
+    }
+}
+
+#[test]
+fn no_answer_is_asked_for_that_cannot_be_looked_through() {
+    let server = echo();
+    let (_sandbox, lending, placeholder) = scene(&server);
+    let ask = |codings: &str| {
+        let key = format!("Authorization: Bearer {placeholder}\r\n{codings}");
+        let text = lending.ask("GET /acme/x", &key, b"").text();
+        let codings = text.lines().filter_map(|line| line.strip_prefix("accept-encoding="));
+        codings.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(ask("").is_empty());
+    for codings in ["gzip", "br;q=1.0, *;q=0", "", "identity;q=0, zstd"] {
+        assert_eq!(ask(&format!("Accept-Encoding: {codings}\r\n")), ["identity"], "{codings}");
+    }
+    assert_eq!(ask("Accept-Encoding: gzip\r\naccept-encoding: br\r\n"), ["identity"]);
+}
