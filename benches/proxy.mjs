@@ -23,8 +23,8 @@ const BINARY = path.resolve(process.argv[2] ?? 'target/release/authctl');
 const SECONDS = Number(process.env.SECONDS ?? 5);
 const CONNECTIONS = [1, 16, 64];
 const ROUNDS = 3;
-const STREAMS = 40;
-const EVENTS = 10;
+const STREAMS = 200;
+const EVENTS = 4;
 const STARTS = 40;
 const KEY = 'sk-bench-0123456789abcdef0123456789abcdef';
 

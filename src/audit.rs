@@ -6,6 +6,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,6 +17,8 @@ use crate::text;
 
 /// Version of the lines that this build writes and reads.
 const VERSION: u32 = 1;
+/// Asked for once: a line a request would ask the system each time.
+static OWN_PID: LazyLock<u32> = LazyLock::new(std::process::id);
 /// How many full files are kept beside the current one.
 const KEPT: usize = 3;
 
@@ -137,7 +140,7 @@ impl Entry {
             time: Timestamp::now(),
             event,
             outcome,
-            pid: std::process::id(),
+            pid: *OWN_PID,
             name: None,
             id: None,
             variable: None,
@@ -157,7 +160,7 @@ impl Entry {
     fn cleaned(mut self) -> Self {
         let clean = |text: &mut Option<String>| {
             if let Some(text) = text {
-                *text = text::clean_to(text, 1_000);
+                text::clean_in_place(text, 1_000);
             }
         };
         clean(&mut self.name);
@@ -170,7 +173,7 @@ impl Entry {
         clean(&mut self.agent);
         clean(&mut self.source);
         clean(&mut self.reason);
-        self.hosts.iter_mut().for_each(|host| *host = text::clean(host));
+        self.hosts.iter_mut().for_each(|host| text::clean_in_place(host, 1_000));
         self
     }
 }

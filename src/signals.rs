@@ -48,6 +48,7 @@ pub enum Asked {
     /// In the usual ways: TERM, INT, HUP.
     Usually,
     /// By the number of another signal that would have ended it.
+    #[cfg(unix)]
     By(i32),
 }
 

@@ -13,8 +13,12 @@ pub fn clean(foreign: &str) -> String {
 
 /// The same with an own limit in characters.
 pub fn clean_to(foreign: &str, limit: usize) -> String {
+    if is_plain(foreign, limit) {
+        return foreign.to_owned();
+    }
+    let foreign = foreign.trim();
     let mut shown = String::new();
-    for (count, character) in foreign.trim().chars().enumerate() {
+    for (count, character) in foreign.chars().enumerate() {
         if count == limit {
             shown.pop();
             shown.push('…');
@@ -29,11 +33,24 @@ pub fn clean_to(foreign: &str, limit: usize) -> String {
     shown
 }
 
+/// Cleans a text where it stands, as most need not be.
+pub fn clean_in_place(text: &mut String, limit: usize) {
+    if !is_plain(text, limit) {
+        *text = clean_to(text, limit);
+    }
+}
+
 /// `found` where another text was expected: quoted and with escapes when cleaning would hide the
 /// difference.
 pub fn shown_beside(found: &str, expected: &str) -> String {
     let shown = clean(found);
     if shown == clean(expected) { clean(&format!("{found:?}")) } else { shown }
+}
+
+/// Whether there is nothing to clean, as is seen at once.
+fn is_plain(text: &str, limit: usize) -> bool {
+    let is_trimmed = !text.starts_with(' ') && !text.ends_with(' ');
+    is_trimmed && text.len() <= limit && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// Controls (C0, DEL, C1), bidirectional marks and overrides, zero-width and other invisible format

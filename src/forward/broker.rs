@@ -19,6 +19,8 @@ use crate::store::Glimpse;
 const MIN_TTL: SignedDuration = SignedDuration::from_mins(1);
 /// How long tokens are not renewed that were new when they were refused.
 const IN_VAIN: Duration = Duration::from_mins(1);
+/// How long what was seen in the store counts: a program may send many requests in that time.
+const LOOK: Duration = Duration::from_millis(5);
 /// Most secrets that are remembered so that no message repeats them.
 const MOST_SECRETS: usize = 64;
 
@@ -145,6 +147,8 @@ pub struct Broker {
     trouble: RefCell<Option<Trouble>>,
     /// Until when it is not asked again without need: for as long as it took.
     rests: Cell<Option<Instant>>,
+    /// When the store was looked at last.
+    looked: Cell<Option<Instant>>,
     /// What was refused although it was new, and when.
     vain: RefCell<Option<(Arc<Held>, Instant)>>,
     /// The store's index when nobody was signed in; `None`: a sign-in elsewhere is not heeded.
@@ -164,6 +168,7 @@ impl Broker {
             last: RefCell::default(),
             trouble: RefCell::default(),
             rests: Cell::default(),
+            looked: Cell::default(),
             vain: RefCell::default(),
             absence: RefCell::default(),
             answered: Cell::default(),
@@ -211,10 +216,19 @@ impl Broker {
             return Err(trouble);
         }
         match living {
-            Some(held) if !held.is_past() => Ok(Some(held)),
+            Some(held) if !self.is_past(&held) => Ok(Some(held)),
             Some(held) => self.ask(&mut state, None).await.or(Ok(Some(held))),
             None => self.ask(&mut state, None).await,
         }
+    }
+
+    /// Whether what is stored has changed since, by a look at the disk now and then.
+    fn is_past(&self, held: &Held) -> bool {
+        let is_known = self.looked.get().is_some_and(|last| last.elapsed() < LOOK);
+        if !is_known {
+            self.looked.set(Some(Instant::now()));
+        }
+        !is_known && held.is_past()
     }
 
     /// Comes back when no question is open.

@@ -2,6 +2,7 @@
 //! who asks is replaced, everything else goes through as it is, both ways. A credential that is refused is
 //! renewed once, and the request sent again where it still can be.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ pub struct Passage {
     pub uri: Uri,
     pub injections: Vec<Injection>,
     /// Further headers that are replaced, and not passed on as they came.
-    pub replaced: Vec<HeaderName>,
+    pub replaced: Rc<[HeaderName]>,
     /// Headers that are set to these values.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The header that tells the id of the first credential.
@@ -77,7 +78,7 @@ impl Relay {
         let versions = versions(&asked, &uri, upgrade.is_some());
         headers::strip_request(&mut asked.headers);
         let injected = injections.iter().filter_map(Injection::header);
-        for name in AUTHENTICATION.iter().chain(&replaced).chain(injected).chain(&id_header) {
+        for name in AUTHENTICATION.iter().chain(&*replaced).chain(injected).chain(&id_header) {
             asked.headers.remove(name);
         }
         for (name, value) in added {

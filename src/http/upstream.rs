@@ -4,6 +4,7 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
@@ -75,11 +76,12 @@ impl Upstream {
         mut request: Request<Outbound>,
         versions: Versions,
     ) -> Result<Response<Incoming>, Error> {
-        let host = host_of(request.uri());
         Self::check(request.uri())?;
         self.introduce(&mut request);
         let client = self.client(versions)?;
+        let uri = request.uri().clone();
         client.request(request).await.map_err(|error| {
+            let host = host_of(&uri);
             let is_timeout = failure::find::<io::Error>(&error)
                 .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut);
             failure::read(&host, &error, &Symptom { is_timeout, is_connect: error.is_connect() })
@@ -255,7 +257,7 @@ impl Write for Line {
 #[derive(Clone)]
 struct Dial {
     direct: HttpConnector<Resolver>,
-    proxies: Arc<OnceLock<Matcher>>,
+    proxies: Arc<OnceLock<Option<Matcher>>>,
 }
 
 impl Dial {
@@ -269,12 +271,24 @@ impl Dial {
 
     /// The proxy for requests to `uri`; what is on this machine is never asked for elsewhere.
     fn proxy(&self, uri: &Uri) -> Option<Intercept> {
-        let host = Host::parse(uri.host()?).ok()?;
-        if is_loopback(&host) {
+        let host = uri.host()?;
+        // Told at once for most that are.
+        if host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()) {
             return None;
         }
-        self.proxies.get_or_init(Matcher::from_system).intercept(uri)
+        if is_loopback(&Host::parse(host).ok()?) {
+            return None;
+        }
+        let proxies = self.proxies.get_or_init(|| (!is_all_direct()).then(Matcher::from_system));
+        proxies.as_ref()?.intercept(uri)
     }
+}
+
+/// `*` in `NO_PROXY` is for addresses too, which [`Matcher`] does not take it for.
+fn is_all_direct() -> bool {
+    let direct = std::env::var("NO_PROXY").ok().filter(|list| !list.is_empty());
+    let direct = direct.or_else(|| std::env::var("no_proxy").ok()).unwrap_or_default();
+    direct.split(',').any(|entry| entry.trim() == "*")
 }
 
 impl Service<Uri> for Dial {

@@ -65,6 +65,7 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(2);
 
 /// Elsewhere the process group is all that can be found.
 #[cfg(not(target_os = "linux"))]
+#[expect(clippy::unused_self, reason = "of the same form as the mark that there is on Linux")]
 impl Mark {
     pub fn new() -> Self {
         Self()

@@ -400,7 +400,7 @@ impl<S: Read + Unpin> Read for Watched<S> {
                 let count = incoming.released.len().min(buffer.remaining());
                 buffer.put_slice(&incoming.released[..count]);
                 incoming.released.advance(count);
-                if incoming.released.is_empty() {
+                if incoming.released.is_empty() && incoming.released.capacity() > STEP {
                     incoming.released = BytesMut::new();
                 }
                 return Poll::Ready(Ok(()));

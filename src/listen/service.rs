@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -49,6 +49,11 @@ struct Notice {
     is_known: AtomicBool,
     /// It brings a body, which may take a while.
     is_bringing: AtomicBool,
+    /// Requests that came and answers that have ended, where they are counted.
+    begun: AtomicUsize,
+    ended: AtomicUsize,
+    /// Bytes go both ways, and nobody knows what they mean.
+    is_joined: AtomicBool,
     told: Notify,
 }
 
@@ -66,6 +71,24 @@ impl Peer {
         self.0.told.notify_one();
     }
 
+    /// A request has come; it is under way until what comes back is dropped.
+    pub(super) fn begins(&self) -> UnderWay {
+        self.0.begun.fetch_add(1, Ordering::Relaxed);
+        UnderWay(self.clone())
+    }
+
+    /// Whether the connection carries no requests that can be counted.
+    pub fn joins(&self, is_joined: bool) {
+        self.0.is_joined.store(is_joined, Ordering::Relaxed);
+    }
+
+    /// Whether its last answer has ended, and nothing new has come.
+    fn is_idle(&self) -> bool {
+        let begun = self.0.begun.load(Ordering::Relaxed);
+        let is_over = begun > 0 && begun == self.0.ended.load(Ordering::Relaxed);
+        is_over && !self.0.is_joined.load(Ordering::Relaxed)
+    }
+
     fn is_known(&self) -> bool {
         self.0.is_known.load(Ordering::Relaxed)
     }
@@ -79,12 +102,22 @@ impl Peer {
     }
 }
 
+/// A request of a peer.
+pub(super) struct UnderWay(Peer);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.0.ended.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// The open connections, oldest first.
 #[derive(Default)]
 pub(super) struct Open(VecDeque<(AbortHandle, Peer)>);
 
 impl Open {
-    /// Whether there is room for one more, perhaps in place of a stranger, or of one that still brings a body.
+    /// Whether there is room for one more, perhaps in place of a stranger, of one that waits between two requests,
+    /// or of one that still brings a body.
     pub(super) fn make_room(&mut self, most: usize) -> bool {
         if self.0.len() < most {
             return true;
@@ -94,7 +127,8 @@ impl Open {
             return true;
         }
         let first = |is_one: fn(&Peer) -> bool| self.0.iter().position(|(_, peer)| is_one(peer));
-        let oldest = first(|peer| !peer.is_known()).or_else(|| first(Peer::is_bringing));
+        let oldest = first(|peer| !peer.is_known());
+        let oldest = oldest.or_else(|| first(Peer::is_idle)).or_else(|| first(Peer::is_bringing));
         let oldest = oldest.and_then(|index| self.0.remove(index));
         oldest.inspect(|(task, _)| task.abort()).is_some()
     }

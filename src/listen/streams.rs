@@ -5,9 +5,11 @@ use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::future::Future;
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::rt::{Executor, Read, Write};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Version};
@@ -18,7 +20,7 @@ use tokio::task::JoinSet;
 
 pub use super::framing::Ambiguity;
 use super::framing::{Arrived, Watched};
-use super::service::{Open, Peer};
+use super::service::{Open, Peer, UnderWay};
 use super::{ACCEPT_PAUSE, Sockets, accept};
 
 /// Longest request head, in bytes. Beyond it the answer is 431.
@@ -28,6 +30,7 @@ const HEAD_TIME: Duration = Duration::from_mins(2);
 /// Most connections held at a time. One more, and the oldest is cut of which nobody is known.
 const CONNECTIONS: usize = 1024;
 /// File descriptors for everything but connections.
+#[cfg(unix)]
 const RESERVE: usize = 16;
 /// Streams of one HTTP/2 connection at a time.
 const STREAMS: u32 = 256;
@@ -51,8 +54,8 @@ pub async fn serve_streams<A, F, B>(sockets: Sockets, answer: A) -> io::Result<I
 where
     A: Fn(Request<Streams>) -> F + Clone + 'static,
     F: Future<Output = Response<B>> + 'static,
-    B: Body + 'static,
-    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    B: Body + Unpin + 'static,
+    B::Error: Into<Box<dyn StdError + Send + Sync>> + Unpin,
 {
     let sockets: Vec<TcpListener> = super::listening(sockets)?;
     let (mut connections, mut open) = (JoinSet::new(), Open::default());
@@ -100,20 +103,26 @@ where
     S: Read + Write + Unpin + Send + 'static,
     A: Fn(Request<Streams>) -> F + 'static,
     F: Future<Output = Response<B>> + 'static,
-    B: Body + 'static,
-    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    B: Body + Unpin + 'static,
+    B::Error: Into<Box<dyn StdError + Send + Sync>> + Unpin,
 {
     let arrived = Arrived::default();
     let watched = Watched::new(stream, arrived.clone());
     let service = service_fn(move |request: Request<Incoming>| {
         let is_connect = request.method() == Method::CONNECT;
+        let under_way = peer.begins();
         let answered = answer(looked_at(request, &arrived, peer.clone()));
-        let arrived = arrived.clone();
+        let (arrived, peer) = (arrived.clone(), peer.clone());
         async move {
             let response = answered.await;
             let is_tunnel = is_connect && response.status().is_success();
-            arrived.decide(is_tunnel || response.status() == StatusCode::SWITCHING_PROTOCOLS);
-            Ok::<_, Infallible>(response)
+            let is_joined = is_tunnel || response.status() == StatusCode::SWITCHING_PROTOCOLS;
+            arrived.decide(is_joined);
+            if is_joined {
+                peer.joins(true);
+            }
+            let answering = |body| Answering { body, failed: None, under_way: Some(under_way) };
+            Ok::<_, Infallible>(response.map(answering))
         }
     });
     let mut builder = auto::Builder::new(Here);
@@ -129,6 +138,52 @@ where
         .adaptive_window(true);
     // Failures are the client's own and concern nobody else.
     let _ = builder.serve_connection_with_upgrades(watched, service).await;
+}
+
+/// The body of an answer. With its end the request is over.
+struct Answering<B: Body> {
+    body: B,
+    /// Why it breaks off; said once what came before has gone out.
+    failed: Option<B::Error>,
+    under_way: Option<UnderWay>,
+}
+
+impl<B: Body + Unpin> Body for Answering<B>
+where
+    B::Error: Unpin,
+{
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Ready(Some(Err(error))) => {
+                self.failed = Some(error);
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            frame => {
+                if matches!(frame, Poll::Ready(None)) {
+                    self.under_way = None;
+                }
+                frame
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 fn looked_at(mut request: Request<Incoming>, arrived: &Arrived, peer: Peer) -> Request<Streams> {

@@ -9,6 +9,7 @@ use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::answer::{self, Answer};
+use super::convert::ASKING;
 use super::endpoint::{Endpoint, Headers};
 use super::http_sse;
 use super::inbox::{Expected, Inbox};
@@ -148,6 +149,7 @@ impl Connection {
         if self.is_over() {
             return Err(Failure::SessionGone(None));
         }
+        self.hear_questions(request).await;
         let mut expected = self.inbox.expect(id);
         {
             let posted = self.post(request, id, aside);
@@ -165,6 +167,16 @@ impl Connection {
             }
         }
         self.arrival(expected).await
+    }
+
+    /// What the server has to ask about a request may come on its own stream.
+    async fn hear_questions(&self, request: &Message) {
+        let is_asked_about = request.method().is_some_and(|method| ASKING.contains(&method));
+        if let Stream::Streamable(own) = &self.stream
+            && is_asked_about
+        {
+            own.taken_up().await;
+        }
     }
 
     /// The session ended with its stream.

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::answer::Answer;
 use super::assumed::{self, Assumed, is_modern, strings};
-use super::convert::{ToLegacy, ToModern, client_of};
+use super::convert::{Hosts, ToLegacy, ToModern, client_of};
 use super::endpoint::Endpoint;
 use super::known::Versions;
 use super::legacy::Legacy;
@@ -200,7 +200,7 @@ impl Way {
             }
             Hello::Modern(_) => {
                 let client = self.hello.client();
-                let server = ToLegacy::open(&client, sink, async |hello, sink| {
+                let server = ToLegacy::open(&client, Hosts::One, sink, async |hello, sink| {
                     let (server, greeting) = Legacy::open(endpoint, &hello, sink).await?;
                     Ok((server as Rc<dyn Server>, greeting))
                 });

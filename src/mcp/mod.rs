@@ -37,6 +37,7 @@ mod settle;
 mod sign_in;
 mod stdio;
 mod turns;
+mod unsent;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -44,6 +45,7 @@ use std::rc::Rc;
 
 pub use broken::Broken;
 pub use child::{Child, Outfit, Outfitter, Shared, Want};
+pub use convert::Hosts;
 pub use endpoint::Endpoint;
 pub use era::{Connected, Hello};
 pub use failure::Failure;
@@ -53,6 +55,8 @@ pub use known::Known;
 pub use session::{Settings, serve};
 
 use url::Url;
+
+use unsent::Unsent;
 
 use crate::forward::Broker;
 use crate::jsonrpc::Message;
@@ -119,6 +123,11 @@ pub trait Link {
     /// What `authctl login` is given to sign in to it.
     fn login_name(&self) -> String {
         self.url().to_string()
+    }
+
+    /// Counts what its server has not taken yet. One that is elsewhere takes what it is sent.
+    fn unsent(&self) -> Rc<Unsent> {
+        Unsent::new()
     }
 
     /// Comes back when the server has left for good. One that is elsewhere never does.

@@ -3,9 +3,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::answer::LONGEST;
 use super::endpoint::{Endpoint, Headers};
@@ -17,6 +19,9 @@ use crate::http::{EventStream, Exchange};
 /// How often it is begun anew after it had to be given up.
 const MOST_BEGINNINGS: u32 = 5;
 
+/// How long others wait for the server to take it up.
+const TAKING_UP: Duration = Duration::from_secs(2);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Closed,
@@ -27,13 +32,16 @@ enum State {
 pub struct OwnStream {
     state: Rc<Cell<State>>,
     beginnings: Cell<u32>,
+    /// The server has said something to the first request for it, or was silent for long.
+    is_taken_up: watch::Sender<bool>,
     task: RefCell<Option<AbortHandle>>,
 }
 
 impl OwnStream {
     pub fn new() -> Self {
         let state = Rc::new(Cell::new(State::Closed));
-        Self { state, beginnings: Cell::default(), task: RefCell::default() }
+        let is_taken_up = watch::Sender::new(false);
+        Self { state, beginnings: Cell::default(), is_taken_up, task: RefCell::default() }
     }
 
     /// Opens the stream, unless it is open or the server has none.
@@ -44,12 +52,20 @@ impl OwnStream {
         self.state.set(State::Open);
         self.beginnings.set(self.beginnings.get() + 1);
         let (state, endpoint, headers) = (self.state.clone(), endpoint.clone(), headers.clone());
-        let inbox = inbox.clone();
+        let (inbox, taken_up) = (inbox.clone(), self.is_taken_up.clone());
         let task = tokio::task::spawn_local(async move {
-            state.set(listen(&endpoint, &headers, &inbox).await);
+            state.set(listen(&endpoint, &headers, &inbox, &taken_up).await);
             inbox.give_up();
         });
         *self.task.borrow_mut() = Some(task.abort_handle());
+    }
+
+    /// Waits until the server can speak on it, if it does at all: many servers drop what they ask before.
+    pub async fn taken_up(&self) {
+        let mut taken_up = self.is_taken_up.subscribe();
+        if self.is_open() && timeout(TAKING_UP, taken_up.wait_for(|is| *is)).await.is_err() {
+            self.is_taken_up.send_replace(true);
+        }
     }
 
     /// Whether a response could still come on it.
@@ -67,11 +83,18 @@ impl Drop for OwnStream {
 }
 
 /// Listens until the server has no such stream, or it was cut too often.
-async fn listen(endpoint: &Endpoint, headers: &Headers, inbox: &Inbox) -> State {
+async fn listen(
+    endpoint: &Endpoint,
+    headers: &Headers,
+    inbox: &Inbox,
+    taken_up: &watch::Sender<bool>,
+) -> State {
     let mut stream = EventStream::new(LONGEST);
     let mut reconnect = Reconnect::new();
     loop {
-        match endpoint.listen(headers, stream.last_id()).await {
+        let opened = endpoint.listen(headers, stream.last_id()).await;
+        taken_up.send_replace(true);
+        match opened {
             Ok(exchange) if exchange.is_event_stream() => {
                 if follow(exchange, &mut stream, inbox).await {
                     reconnect.succeeded();

@@ -22,6 +22,7 @@ use super::offer::{self, Asking};
 use super::sign_in::{SignIn, State, Until};
 use super::stdio::{self, Line};
 use super::turns::Turns;
+use super::unsent::{Part, STALLED, Unsent};
 use super::{Era, Failure, Link, Pending, Server};
 use crate::forward::Bring;
 use crate::interact::Interact;
@@ -67,12 +68,12 @@ pub async fn serve(link: Rc<dyn Link>, settings: Settings) -> io::Result<()> {
     let mut lines = stdio::stdin();
     let session = Session::new(out.clone(), link, settings);
     let relay = async {
-        while let Some(line) = lines.recv().await {
+        while let Some(line) = lines.next().await {
             match line {
                 Line::Message(message) => session.take(message),
                 Line::Bad(answer) => session.host.send(answer),
             }
-            session.turns.room().await;
+            session.room().await;
         }
     };
     tokio::select! {
@@ -94,6 +95,13 @@ pub(super) struct Shown {
     pub name: String,
     /// Whether the person agreed; `None`: the session is over.
     pub agreed: Pending<'static, Option<bool>>,
+}
+
+/// A request of the host that has no response yet.
+struct Open {
+    task: AbortHandle,
+    /// Until the server is there that it is for.
+    part: Option<Part>,
 }
 
 pub struct Session {
@@ -124,8 +132,8 @@ pub struct Session {
     /// The host was greeted for a server that may have less than the greeting said.
     pub(super) has_own_greeting: Cell<bool>,
     turns: Turns,
-    /// Requests of the host that have no response yet.
-    open: RefCell<HashMap<Id, AbortHandle>>,
+    unsent: Rc<Unsent>,
+    open: RefCell<HashMap<Id, Open>>,
     /// Those among them that are answered only when they are over.
     streams: RefCell<BTreeSet<Id>>,
     /// Requests to the host that are authctl's own.
@@ -138,6 +146,7 @@ impl Session {
         let session = Rc::new(Self {
             host,
             sign_in: SignIn::new(link.clone()),
+            unsent: link.unsent(),
             link,
             settings,
             hello: RefCell::default(),
@@ -167,6 +176,11 @@ impl Session {
         session
     }
 
+    /// Waits until the host may say more.
+    pub async fn room(&self) {
+        self.unsent.room().await;
+    }
+
     /// Takes one message of the host; never waits.
     pub fn take(self: &Rc<Self>, message: Message) {
         let this = Rc::clone(self);
@@ -178,17 +192,22 @@ impl Session {
                     let refused = Message::error(Some(&id), jsonrpc::INVALID_REQUEST, &what, None);
                     return self.host.send(refused);
                 }
+                if self.unsent.is_stalled() {
+                    return self.host.send(self.stalled().message(&id));
+                }
                 self.note_hello(&message);
                 if is_listening(&message) {
                     self.streams.borrow_mut().insert(id.clone());
                 }
+                let part = Some(self.unsent.add(&message));
                 let session = Rc::clone(self);
                 let task = tokio::task::spawn_local(async move {
                     let _turn = session.turns.next(&message).await;
                     // Those that wait are small.
                     Box::pin(this.answer(message)).await;
                 });
-                self.open.borrow_mut().insert(id, task.abort_handle());
+                let task = task.abort_handle();
+                self.open.borrow_mut().insert(id, Open { task, part });
             }
             Kind::Notification { method } if method == "notifications/cancelled" => {
                 self.cancel(&message);
@@ -210,15 +229,26 @@ impl Session {
 
     /// Tells the server, if the host has begun to speak to it.
     fn pass(self: &Rc<Self>, message: Message) {
-        if self.hello.borrow().is_none() {
+        if self.hello.borrow().is_none() || self.unsent.is_stalled() {
             return;
         }
         let this = Rc::clone(self);
+        let part = self.unsent.add(&message);
         tokio::task::spawn_local(async move {
-            if let Ok((server, _)) = this.connected().await {
+            let connected = this.connected().await;
+            drop(part);
+            if let Ok((server, _)) = connected {
                 let _ = server.tell(&message).await;
             }
         });
+    }
+
+    /// What becomes of a request for which there is no room.
+    fn stalled(&self) -> Failure {
+        let (title, seconds) = (self.link.title(), STALLED.as_secs());
+        let what = format!("{title} has not read what it was sent for {seconds} s");
+        self.warn_once(&format!("{what}; what the client sends is refused until it does"));
+        Failure::failed(what)
     }
 
     /// Whether a request of this id has no response yet.
@@ -261,8 +291,8 @@ impl Session {
         let id = Id::of(&message.member("params")["requestId"]);
         let Some(id) = id else { return };
         self.streams.borrow_mut().remove(&id);
-        if let Some(task) = self.open.borrow_mut().remove(&id) {
-            task.abort();
+        if let Some(open) = self.open.borrow_mut().remove(&id) {
+            open.task.abort();
         }
     }
 
@@ -308,7 +338,9 @@ impl Session {
     /// Asks the server, without regard to what a refusal would need.
     pub(super) async fn ask(&self, request: &Message) -> Result<Message, Failure> {
         self.settle_hello(request);
-        let (server, greeting) = self.connected().await?;
+        let connected = self.connected().await;
+        self.hand_on(request);
+        let (server, greeting) = connected?;
         if let Some(greeting) = greeting.filter(|greeting| greeting.id() == request.id()) {
             return Ok(greeting);
         }
@@ -320,6 +352,14 @@ impl Session {
             }
         };
         server.request(request, &aside).await
+    }
+
+    /// From here on, the way to the server counts what waits.
+    fn hand_on(&self, request: &Message) {
+        let mut open = self.open.borrow_mut();
+        if let Some(open) = request.id().and_then(|id| open.get_mut(id)) {
+            open.part = None;
+        }
     }
 
     /// The server, shaken hands with; and its greeting, if that happened just now.
@@ -468,8 +508,8 @@ impl Session {
     /// What is still open gets an error: nothing will answer it any more. For a stream that is no error.
     fn dismiss(&self) {
         let streams = self.streams.take();
-        for (id, task) in self.open.take() {
-            task.abort();
+        for (id, open) in self.open.take() {
+            open.task.abort();
             if streams.contains(&id) {
                 continue;
             }

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::answer::LONGEST;
@@ -18,14 +19,26 @@ use super::host::Host;
 use crate::jsonrpc::{self, Message};
 use crate::signals;
 
-/// Lines that wait for a slow reader on the other side of the queue.
+/// Lines that wait for a slow reader on the other side of the queue; and of long ones, bytes.
 const QUEUE: usize = 64;
+const QUEUE_BYTES: usize = 1 << 20;
+/// From so many bytes on, a line is long.
+const LONG: usize = QUEUE_BYTES / QUEUE;
 
 /// What stdin had to say.
 pub enum Line {
     Message(Message),
     /// No message; the error that answers it.
     Bad(Message),
+}
+
+impl Line {
+    /// Its part of [`QUEUE_BYTES`]; `None` if it is short.
+    fn weight(&self) -> Option<u32> {
+        let (Self::Message(message) | Self::Bad(message)) = self;
+        let length = message.text().len();
+        (length >= LONG).then(|| u32::try_from(length.min(QUEUE_BYTES)).unwrap_or(u32::MAX))
+    }
 }
 
 /// Short messages that wait for one another, in bytes.
@@ -135,21 +148,36 @@ fn flush(out: &mut impl Write, unflushed: &mut usize) -> io::Result<()> {
     Ok(())
 }
 
+/// What stdin says, line by line.
+pub struct Stdin(mpsc::Receiver<(Line, Option<OwnedSemaphorePermit>)>);
+
+impl Stdin {
+    /// `None` at its end.
+    pub async fn next(&mut self) -> Option<Line> {
+        self.0.recv().await.map(|(line, _)| line)
+    }
+}
+
 /// Starts the thread that reads stdin to its end.
-pub fn stdin() -> mpsc::Receiver<Line> {
+pub fn stdin() -> Stdin {
     let (lines, queue) = mpsc::channel(QUEUE);
+    let (bytes, runtime) = (Arc::new(Semaphore::new(QUEUE_BYTES)), Handle::current());
+    // It is never closed.
+    let room =
+        move |line: &Line| runtime.block_on(bytes.clone().acquire_many_owned(line.weight()?)).ok();
     thread::spawn(move || {
         signals::leave_to_main_thread();
         let mut input = BufReader::with_capacity(64 << 10, io::stdin());
         while let Some(found) = read_line(&mut input) {
             for line in found {
-                if lines.blocking_send(line).is_err() {
+                let room = room(&line);
+                if lines.blocking_send((line, room)).is_err() {
                     return;
                 }
             }
         }
     });
-    queue
+    Stdin(queue)
 }
 
 /// The next line that is not empty; `None` at the end.

@@ -159,8 +159,11 @@ impl Named {
         into: impl Fn(&mut Self) -> &mut Vec<u8>,
     ) {
         let Some(value) = set(name) else { return };
+        if is_system(Path::new(&value)) {
+            return;
+        }
         let path = place(value);
-        if !seen.insert(path.clone()) || SYSTEM.iter().any(|system| path == Path::new(system)) {
+        if !seen.insert(path.clone()) || is_system(&path) {
             return;
         }
         match certificates_at(&path) {
@@ -168,6 +171,11 @@ impl Named {
             None => self.unread.push((name, path)),
         }
     }
+}
+
+/// Whether the system keeps its roots there.
+fn is_system(path: &Path) -> bool {
+    SYSTEM.iter().any(|system| path == Path::new(system))
 }
 
 /// One name for each file.
@@ -193,9 +201,15 @@ fn roots(set: &impl Fn(&str) -> Option<OsString>) -> Result<Vec<u8>, Error> {
 }
 
 fn named_roots(named: [(&'static str, Option<OsString>); 2]) -> Result<Vec<u8>, Error> {
+    let file = named[0].1.as_ref().map(Path::new);
+    let around = file.filter(|file| is_system(file)).and_then(Path::parent).map(Path::to_owned);
     let mut all = Vec::new();
     for (variable, value) in named {
         let Some(value) = value else { continue };
+        // The system's file is made of the hundreds of files around it.
+        if around.as_deref() == Some(Path::new(&value)) {
+            continue;
+        }
         let mut found = Vec::new();
         for path in env::split_paths(&value) {
             found.extend(certificates_at(&path).unwrap_or_default());
@@ -222,9 +236,21 @@ fn certificates_at(path: &Path) -> Option<Vec<u8>> {
     if !metadata.is_file() || metadata.len() > LIMIT {
         return None;
     }
-    let mut text = Vec::new();
+    let mut text = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default() + 1);
     File::open(path).ok()?.take(LIMIT).read_to_end(&mut text).ok()?;
-    Some(certificates(&text)).filter(|found| !found.is_empty())
+    let found = if is_system(path) { whole(text) } else { certificates(&text) };
+    Some(found).filter(|found| !found.is_empty())
+}
+
+/// What a system keeps holds nothing else, and is not looked through; empty if that is not so.
+fn whole(mut text: Vec<u8>) -> Vec<u8> {
+    if !str::from_utf8(&text).is_ok_and(|text| text.contains("-----BEGIN CERTIFICATE-----")) {
+        return Vec::new();
+    }
+    if !text.ends_with(b"\n") {
+        text.push(b'\n');
+    }
+    text
 }
 
 fn as_text(read: &rustls_native_certs::CertificateResult) -> Option<Vec<u8>> {

@@ -96,6 +96,7 @@ impl Proxy {
             self.watch.unbelieved(host);
             return;
         };
+        peer.joins(false);
         let place = Rc::new((host.to_owned(), port));
         let answer = move |request| {
             let (proxy, place) = (self.clone(), place.clone());

@@ -44,7 +44,7 @@ use reflection::Secrets;
 /// A credential that requests get.
 pub struct Lent {
     /// As the commands take it.
-    pub name: String,
+    pub name: Arc<str>,
     pub provider: Provider,
     pub source: Rc<Source>,
     /// Requests that may go out with it.
@@ -63,9 +63,10 @@ pub struct Lent {
 type Starring = (Vec<Arc<Held>>, Option<Rc<Secrets>>);
 
 impl Lent {
-    pub fn new(name: String, provider: Provider, source: Rc<Source>) -> Self {
+    pub fn new(name: &str, provider: Provider, source: Rc<Source>) -> Self {
         let (rules, headers, companions, id_header) = Default::default();
         let starring = RefCell::default();
+        let name = name.into();
         Self { name, provider, source, rules, headers, companions, id_header, starring }
     }
 
@@ -124,7 +125,7 @@ pub struct Proxy {
     relay: Relay,
     watch: Rc<dyn Watch>,
     /// Headers beyond the usual ones in which the providers want their credentials.
-    further: Vec<HeaderName>,
+    further: Rc<[HeaderName]>,
     authority: Authority,
 }
 
@@ -137,6 +138,7 @@ impl Proxy {
         }
         further.sort_by(|one, other| one.as_str().cmp(other.as_str()));
         further.dedup();
+        let further = further.into();
         Self { port, plan, relay: Relay::default(), watch, further, authority }
     }
 
@@ -146,14 +148,19 @@ impl Proxy {
     }
 
     async fn answer(self: Rc<Self>, request: Request<Streams>) -> Response<Answer> {
-        let target = self.target(&request);
+        let is_unreadable =
+            request.extensions().get::<Ambiguity>().is_some_and(|it| it.is_unreadable());
+        let (method, uri) = (request.method().clone(), request.uri().clone());
         let answered = self.route(request).await;
         answered.unwrap_or_else(|refusal| {
+            let target = || self.target(&method, &uri);
+            let target = if is_unreadable { "refused".to_owned() } else { target() };
             self.watch.refused(&refusal, &target);
             local(&refusal)
         })
     }
 
+    /// What is rare, or waits long, has a place of its own: every request's is moved several times.
     async fn route(
         self: &Rc<Self>,
         request: Request<Streams>,
@@ -162,13 +169,13 @@ impl Proxy {
             return Err(Refusal::of_ambiguity(*ambiguity));
         }
         if request.method() == Method::CONNECT {
-            return self.connect(request).await;
+            return Box::pin(self.connect(request)).await;
         }
         match request.uri().authority() {
             Some(authority) if !listen::is_ours(authority.as_str().as_bytes(), self.port) => {
                 match request.version() {
                     Version::HTTP_2 => Err(foreign_host()),
-                    _ => self.forward(request).await,
+                    _ => Box::pin(self.forward(request)).await,
                 }
             }
             _ => self.reverse(request).await,
@@ -176,18 +183,13 @@ impl Proxy {
     }
 
     /// What a request is about, for messages: never its query, nor a secret in its path.
-    fn target(&self, request: &Request<Streams>) -> String {
-        if request.extensions().get::<Ambiguity>().is_some_and(|it| it.is_unreadable()) {
-            return "refused".to_owned();
-        }
-        match request.uri().authority() {
-            Some(authority) if request.method() == Method::CONNECT => {
+    fn target(&self, method: &Method, uri: &Uri) -> String {
+        match uri.authority() {
+            Some(authority) if method == Method::CONNECT => {
                 let host = authority.as_str().rsplit('@').next().unwrap_or_default();
                 format!("CONNECT {host}")
             }
-            _ => {
-                format!("{} {}", request.method(), self.plan.session.without(request.uri().path()))
-            }
+            _ => format!("{method} {}", self.plan.session.without(uri.path())),
         }
     }
 

@@ -69,7 +69,7 @@ impl Proxy {
             headers: lent.headers.clone(),
             id_header: lent.id_header.clone(),
         };
-        let sent = self.relay.send(passage).await;
+        let sent = Box::pin(self.relay.send(passage)).await;
         let relayed = sent.map_err(|broken| Refusal::of_broken(&broken, Some(&lent.name)))?;
         let held = relayed.held.first().and_then(Option::as_ref);
         let status = relayed.response.status();

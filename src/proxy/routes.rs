@@ -35,14 +35,10 @@ impl Upstream {
 
     /// The address that `rest`, with its query, has here.
     fn join(&self, rest: &str, query: Option<&str>) -> Option<Uri> {
-        let mut text = format!("{}{rest}", self.path);
-        if text.is_empty() {
-            text.push('/');
-        }
-        if let Some(query) = query {
-            text.push('?');
-            text.push_str(query);
-        }
+        let query = query.map(|query| ["?", query]).unwrap_or_default();
+        let is_empty = self.path.is_empty() && rest.is_empty();
+        let rest = if is_empty { "/" } else { rest };
+        let text = [&self.path, rest, query[0], query[1]].concat();
         let mut parts = hyper::http::uri::Parts::default();
         parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.authority.clone());

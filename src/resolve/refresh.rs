@@ -2,6 +2,11 @@
 //! answer, a full disk or a second process at any point leaves either the old or the new tokens,
 //! and the refresh token is never sent twice without need (RFC 9700 §4.14.2: a server that sees it
 //! twice ends the sign-in).
+//!
+//! Whoever asks authctl to end meanwhile waits for the answer, 30 s at most (10 s where no connection comes about).
+//! To end earlier is what a crash does: once the request is on its way, only the answer has the next refresh
+//! token, and a server that hangs may have made it. The mark keeps the next command from storming the server; it
+//! does not bring that token back. In the pauses between tries nothing is under way, and signals end a command.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

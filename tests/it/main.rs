@@ -103,17 +103,31 @@ mod processes;
 mod prompts;
 mod provider_add;
 #[cfg(unix)]
+mod proxy_bound;
+#[cfg(target_os = "linux")]
+mod proxy_crowd;
+#[cfg(unix)]
+mod proxy_faults;
+#[cfg(unix)]
 mod proxy_forward;
 #[cfg(unix)]
 mod proxy_fresh;
 #[cfg(unix)]
 mod proxy_hostile;
 #[cfg(unix)]
+mod proxy_inside;
+#[cfg(target_os = "linux")]
+mod proxy_long;
+#[cfg(unix)]
+mod proxy_office;
+#[cfg(unix)]
 mod proxy_options;
 #[cfg(unix)]
 mod proxy_reflection;
 #[cfg(unix)]
 mod proxy_reverse;
+#[cfg(target_os = "linux")]
+mod proxy_secrets;
 #[cfg(target_os = "linux")]
 mod proxy_streams;
 mod pushed;

@@ -3,15 +3,18 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
 
 use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::support::launcher::{is_gone, pid, pid_of};
-use crate::support::sandbox::Sandbox;
+use crate::support::sandbox::{Running, Sandbox};
 use crate::support::stdio_host::{Host, prepare, server_log, text};
-use crate::support::{PATIENCE, eventually};
+use crate::support::{PATIENCE, eventually, eventually_within};
 
 /// Shell functions of the servers here.
 const WORDS: &str = r#"
@@ -133,6 +136,101 @@ fn a_host_that_does_not_read_stops_the_server_and_not_the_memory() {
     drop(stdin);
     stdout.read_to_end(&mut Vec::new()).unwrap();
     assert!(child.wait().unwrap().success());
+}
+
+/// The most memory that a process had, in kB.
+fn peak(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// A server that answers the greeting, and then does `then`, while authctl is told `lines`: how many it has taken,
+/// and its stdin after that.
+fn told(
+    sandbox: &Sandbox,
+    then: &str,
+    lines: impl Iterator<Item = String> + Send + 'static,
+) -> (Running, Arc<AtomicUsize>, JoinHandle<ChildStdin>) {
+    let mut command = around(sandbox, &format!("read line; say \"$greeting\"; read line\n{then}"));
+    command.stdin(Stdio::piped());
+    let mut running = sandbox.start(command);
+    let mut stdin = running.child.stdin.take().unwrap();
+    let taken = Arc::new(AtomicUsize::new(0));
+    let count = taken.clone();
+    let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+    let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params});
+    writeln!(stdin, "{hello}").unwrap();
+    eventually("the greeting", || running.stdout().contains("odd").then_some(()));
+    writeln!(stdin, r#"{{"jsonrpc":"2.0","method":"notifications/initialized"}}"#).unwrap();
+    let telling = thread::spawn(move || {
+        for line in lines {
+            writeln!(stdin, "{line}").unwrap();
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+        stdin
+    });
+    (running, taken, telling)
+}
+
+fn long() -> String {
+    let long = "x".repeat(32 << 10);
+    json!({"jsonrpc": "2.0", "method": "notifications/long", "params": {"x": long}}).to_string()
+}
+
+/// So many long notifications, and a call.
+fn flood(notifications: usize) -> impl Iterator<Item = String> {
+    let call = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "x"}});
+    std::iter::repeat_n(long(), notifications).chain([call.to_string()])
+}
+
+#[test]
+fn a_server_that_does_not_read_stops_the_host_and_not_its_own_words_nor_the_memory() {
+    const MESSAGES: usize = 4_000;
+    let bytes = MESSAGES * (long().len() + 1);
+    let then = format!(
+        r#"
+        until [ -e "$REVOKED" ]; do sleep 0.05; done; note '"alive"'
+        until [ -e "$RELEASE" ]; do sleep 0.05; done
+        count=$(head -c {bytes} | wc -c)
+        read line; result 2 $count; read line || :"#
+    );
+    let sandbox = sandbox();
+    let (running, taken, telling) = told(&sandbox, &then, flood(MESSAGES));
+    let (mut before, mut same) = (0, 0);
+    eventually("the end of reading", || {
+        let now = taken.load(Ordering::SeqCst);
+        same = if now == before && now > 0 { same + 1 } else { 0 };
+        before = now;
+        (same > 20).then_some(())
+    });
+    assert!(before < MESSAGES);
+    std::fs::write(sandbox.path("revoked"), "").unwrap();
+    eventually("a word of the server", || running.stdout().contains("alive").then_some(()));
+    std::fs::write(sandbox.path("release"), "").unwrap();
+    let all = format!(r#""text":"{bytes}""#);
+    eventually("everything", || running.stdout().contains(&all).then_some(()));
+    let peak = peak(running.child.id());
+    assert!(peak < 60 * 1024, "{peak} kB");
+    drop(telling.join().unwrap());
+    assert_eq!(running.finish_within(PATIENCE).code(), 0);
+}
+
+#[test]
+fn a_server_that_never_reads_is_said_to_and_does_not_outlive_its_host() {
+    let sandbox = sandbox();
+    let (running, _, telling) = told(&sandbox, "exec sleep 1000", flood(400));
+    let refused = eventually_within(2 * PATIENCE, "the answer", || {
+        let said = running.stdout();
+        let line = said.lines().find(|line| line.contains(r#""id":2"#))?;
+        serde_json::from_str::<Value>(line).ok()
+    });
+    let what = refused["error"]["message"].as_str().unwrap();
+    assert!(what.contains("has not read what it was sent for 20 s"), "{refused}");
+    drop(telling.join().unwrap());
+    let output = running.finish_within(PATIENCE);
+    assert_eq!(output.stderr.matches("is refused until it does").count(), 1, "{}", output.stderr);
+    assert!(is_gone(server_pid(&sandbox)));
 }
 
 #[test]

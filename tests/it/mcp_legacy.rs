@@ -142,6 +142,44 @@ fn what_a_server_says_by_itself_reaches_the_host_and_is_answered() {
     assert_eq!(host.answer(&call)["result"]["content"][0]["text"], r#"{"a":1}"#);
 }
 
+/// The official SDK drops what a server asks while nobody listens.
+#[test]
+fn what_a_server_may_ask_about_waits_for_its_stream() {
+    let (sandbox, latch) = (Sandbox::new(), Latch::default());
+    let (held, listens) = (latch.clone(), latch.clone());
+    let server = WireServer::start(move |call| match call.what() {
+        "GET" => {
+            held.wait();
+            call.events()?;
+            call.stay()
+        }
+        "tools/call" => call.result(&json!({"content": [], "isError": !listens.is_open()})),
+        _ => call.normal(),
+    });
+    let mut host = met(&sandbox, &server);
+    let call = host.ask("tools/call", &json!({"name": "t"}));
+    // Lists are not asked about.
+    assert!(host.call("tools/list", &json!({}))["result"].is_object());
+    latch.open();
+    assert_eq!(host.answer(&call)["result"]["isError"], false);
+}
+
+#[test]
+fn a_server_that_says_nothing_of_its_stream_gets_calls_all_the_same() {
+    let (sandbox, latch) = (Sandbox::new(), Latch::default());
+    let held = latch.clone();
+    let server = WireServer::start(move |call| {
+        if call.what() == "GET" {
+            held.wait();
+        }
+        call.normal()
+    });
+    let mut host = met(&sandbox, &server);
+    assert!(host.call("tools/call", &json!({"name": "t"}))["result"].is_object());
+    assert!(!latch.is_open());
+    latch.open();
+}
+
 #[test]
 fn a_server_without_a_stream_is_asked_for_it_once() {
     for status in [404, 405, 400] {

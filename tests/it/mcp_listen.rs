@@ -690,6 +690,55 @@ fn a_subscription_keeps_its_id_and_a_closed_call_is_cancelled() {
 }
 
 #[test]
+fn nobody_cancels_the_call_of_another_by_the_name_that_it_has_at_the_server() {
+    let listening = Listening::start(&[], &[("MODERN", "yes")]);
+    let (slow, mut headers) = modern(1, "tools/call", Some("slow"));
+    headers.push(("Connection", "close".to_owned()));
+    let slow = listening.begin(&(slow, headers));
+    listening.wait_for("slow");
+    for number in 1..8 {
+        let (mut cancel, headers) = modern(0, "notifications/cancelled", None);
+        cancel.as_object_mut().unwrap().remove("id");
+        cancel["params"]["requestId"] = format!("authctl-{number}").into();
+        assert_eq!(listening.ask(&(cancel, headers)).status, 202);
+    }
+    std::fs::write(listening.sandbox.path("release"), "").unwrap();
+    assert!(text(&read(slow).json()).starts_with("slow "));
+    assert_eq!(listening.count("cancelled"), 0);
+}
+
+#[test]
+fn a_server_whose_client_waits_for_an_answer_is_not_idle() {
+    let listening = Listening::start(&["--idle", "1s"], &[("MODERN", "yes")]);
+    let (slow, mut headers) = modern(1, "tools/call", Some("slow"));
+    headers.push(("Connection", "close".to_owned()));
+    let slow = listening.begin(&(slow, headers));
+    listening.wait_for("slow");
+    // It was used before this session, which ends after the same time.
+    listening.session();
+    let later = *listening.servers().last().unwrap();
+    eventually("the end of the session", || is_gone(later).then_some(()));
+    std::fs::write(listening.sandbox.path("release"), "").unwrap();
+    assert!(text(&read(slow).json()).starts_with("slow "));
+}
+
+#[test]
+fn calls_that_come_at_once_have_the_tools_listed_once() {
+    let listening = Listening::start(&[], &[("MODERN", "yes")]);
+    let calls: Vec<_> = (0..8)
+        .map(|id| {
+            let (call, mut headers) = modern(id, "tools/call", Some("echo"));
+            headers.push(("Connection", "close".to_owned()));
+            listening.begin(&(call, headers))
+        })
+        .collect();
+    for call in calls {
+        assert_eq!(text(&read(call).json()), "echo 1.50");
+    }
+    assert_eq!(listening.count("listed"), 1);
+}
+
+#[test]
 fn headers_that_differ_from_the_body_are_refused() {
     let listening = Listening::start(&[], &[("MODERN", "yes")]);
     let (call, fine) = modern(9, "tools/call", Some("echo"));
@@ -855,6 +904,61 @@ fn a_question_of_a_server_with_sessions_is_a_result_and_the_answer_comes_with_th
     call["params"]["inputResponses"] = json!({name: {"action": "accept", "content": {}}});
     let answered = listening.ask(&(call, headers)).json();
     assert_eq!((text(&answered), &answered["id"]), ("answered", &json!(2)));
+}
+
+/// A call of a client that can be asked with a form; its copies look all the same.
+fn askable(id: u64, tool: &str) -> (Value, Vec<(&'static str, String)>) {
+    let (mut call, headers) = modern(id, "tools/call", Some(tool));
+    call["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] =
+        json!({"elicitation": {"form": {}}});
+    (call, headers)
+}
+
+#[test]
+fn a_question_that_may_be_about_anothers_call_is_refused() {
+    let listening = Listening::start(&[], &[]);
+    let (quiz, mut headers) = askable(1, "quiz");
+    headers.push(("Connection", "close".to_owned()));
+    let quizzed = listening.begin(&(quiz, headers));
+    listening.wait_for("quiz");
+    // The server asks about the first call while the second one is the newest.
+    let nudging = listening.begin(&askable(2, "nudge"));
+    listening.wait_for("refused");
+    let quizzed = read(quizzed).json();
+    assert_eq!((text(&quizzed), &quizzed["id"]), ("quizzed", &json!(1)));
+
+    // A call that was dropped may be what it is about, until the server knows.
+    drop(nudging);
+    listening.wait_for("cancelled");
+    let asked = listening.ask(&askable(3, "ask")).json();
+    assert_eq!(asked["result"]["resultType"], "input_required", "{asked}");
+    assert_eq!(listening.count("told"), 0);
+}
+
+#[test]
+fn what_is_asked_on_the_way_takes_no_id_of_a_request_that_is_open() {
+    let listening = Listening::start(&[], &[]);
+    let (slow, mut headers) = modern(1, "tools/call", Some("slow"));
+    headers.push(("Connection", "close".to_owned()));
+    let slow = listening.begin(&(slow, headers));
+    listening.wait_for("slow");
+    // Each new level is told to the server in a request of authctl's own.
+    for level in ["debug", "info", "notice", "warning"] {
+        let (mut call, headers) = modern(2, "tools/call", Some("echo"));
+        call["params"]["_meta"]["io.modelcontextprotocol/logLevel"] = level.into();
+        assert_eq!(text(&listening.ask(&(call, headers)).json()), "echo 1.50");
+    }
+    std::fs::write(listening.sandbox.path("release"), "").unwrap();
+    assert!(text(&read(slow).json()).starts_with("slow "));
+}
+
+#[test]
+fn a_question_that_is_about_no_call_is_kept_for_no_other_client() {
+    let listening = Listening::start(&[], &[]);
+    assert_eq!(text(&listening.ask(&askable(1, "after")).json()), "before");
+    listening.wait_for("refused");
+    let next = listening.ask(&askable(2, "echo")).json();
+    assert_eq!(text(&next), "echo 1.50", "{next}");
 }
 
 #[test]

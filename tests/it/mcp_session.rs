@@ -225,6 +225,10 @@ fn a_host_without_a_handshake_gets_the_link_as_a_result() {
     browser::open(&page);
     let done = host.answer(&waiting);
     assert!(is_done(&done), "{done}");
+    // Who has not subscribed to changes is told of none.
+    let next = host.call("tools/call", &modern(&call("build_creative"), &shows_links()));
+    assert!(is_done(&next), "{next}");
+    assert_eq!(host.asides, Vec::<Value>::new());
     assert!(scene.tabs().is_empty());
     // The server sees nothing of it.
     let seen = scene.mcp.calls("tools/call");

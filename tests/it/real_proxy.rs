@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::real_parts::{Internet, McpServer, OpenIdProvider, Person, missing, present, real};
 use crate::support::eventually_within;
 use crate::support::inside::{Needle, descendants, variable};
-use crate::support::sandbox::{Running, Sandbox};
+use crate::support::sandbox::{Output, Running, Sandbox};
 
 /// `bytes(range(256)) * 4096`, the body that every client sends.
 const BODY: &str = "fbbab289f7f94b25736c58be46a994c441fd02552cc6022352e3d86d2fab7c83";
@@ -136,15 +136,17 @@ impl Office {
             assert!(!needle.is_in(output.stderr.as_bytes()), "{line}: {}", output.stderr);
         }
         assert!(output.status.success(), "{line}: {output:?}");
-        let (tunnels, requests) = self
-            .internet
-            .seen()
-            .into_iter()
-            .partition::<Vec<_>, _>(|line| line["connect"].is_string());
-        let tunnels = tunnels.iter().map(|line| line["connect"].as_str().unwrap().to_owned());
-        let visit = Visit { said, stderr: output.stderr, tunnels: tunnels.collect(), requests };
+        let visit = self.left(said, output.stderr);
         visit.assert_free_of(&secrets);
         visit
+    }
+
+    /// A visit that is over, with what the origin says of it.
+    fn left(&self, said: Value, stderr: String) -> Visit {
+        let seen = self.internet.seen().into_iter();
+        let (tunnels, requests) = seen.partition::<Vec<_>, _>(|line| line["connect"].is_string());
+        let tunnels = tunnels.iter().map(|line| line["connect"].as_str().unwrap().to_owned());
+        Visit { said, stderr, tunnels: tunnels.collect(), requests }
     }
 
     /// Waits until the client has said all it has to say; it then waits for the end of its input.
@@ -370,6 +372,7 @@ fn web_sockets_pass_through_both_doors() {
         (&python, "https://api.acme.example"),
         (&node, "\"$AUTHCTL_PROXY_URL/acme\""),
         (&node, "\"$AUTHCTL_PROXY_URL/near\""),
+        (&node, "https://api.acme.example"),
     ] {
         let provider = if url.contains("near") { "near" } else { "acme" };
         let line = format!("exec {words} {url}/ws {}_API_KEY", provider.to_uppercase());
@@ -379,6 +382,63 @@ fn web_sockets_pass_through_both_doors() {
         said.push(visit.said);
     }
     assert!(said.windows(2).all(|two| two[0] == two[1]), "{said:?}");
+}
+
+#[test]
+fn web_sockets_of_other_hosts_pass_through_tunnels_as_they_are() {
+    if !all_present(&[]) {
+        return;
+    }
+    let mut office = Office::new();
+    // Node believes what it is told beside its own roots, with authctl and without.
+    office.sandbox.env("NODE_EXTRA_CA_CERTS", &office.internet.authority);
+    let python =
+        format!("{} {}", tool("python/bin/python").display(), client("websocket_client.py"));
+    let node = format!("node {}", client("websocket.mjs"));
+    let mut said = Vec::new();
+    for words in [&python, &node] {
+        let line = format!("exec env OWN_KEY=own {words} https://open.example/ws OWN_KEY");
+        let visit = office.exec("acme", &[KEY], &line);
+        assert_eq!(visit.tunnels, ["open.example:443"], "{line}");
+        visit.assert_all("open.example", "authorization", "Bearer own");
+        let messages = visit.requests.iter().filter(|line| line["message"].is_string()).count();
+        assert_eq!(messages, 3, "{line}");
+        said.push(visit.said);
+    }
+    assert_eq!(said[0], said[1]);
+}
+
+#[test]
+fn clients_use_a_proxy_that_a_person_started() {
+    if !all_present(&["curl"]) {
+        return;
+    }
+    let office = Office::new();
+    let mut running =
+        office.sandbox.start(office.sandbox.command(["--json", "proxy", "--with", "acme,near"]));
+    Office::last_word(&mut running, "authctl proxy");
+    let facts: Value = serde_json::from_str(running.stdout().lines().next().unwrap()).unwrap();
+    let read = |name: &str| facts[name].as_str().unwrap().to_owned();
+    let (url, key, by, file) = (read("url"), read("key"), read("https_proxy"), read("ca_file"));
+    for (name, words) in &http_clients()[..3] {
+        for address in [format!("{url}/acme"), "https://api.acme.example".to_owned()] {
+            let script = format!("exec {words} {address} SESSION_KEY");
+            let mut command = office.sandbox.program("sh");
+            command.args(["-c", &script]).env("SESSION_KEY", &key).env("NO_PROXY", "127.0.0.1");
+            command.env("HTTPS_PROXY", &by).env("SSL_CERT_FILE", &file);
+            command.env("CURL_CA_BUNDLE", &file).env("REQUESTS_CA_BUNDLE", &file);
+            let output = office.sandbox.start(command).finish_within(LONGEST);
+            let said = serde_json::from_str(&output.stdout)
+                .unwrap_or_else(|error| panic!("{name} {address}: {error}: {output:?}"));
+            let visit = office.left(said, output.stderr);
+            visit.assert_all("api.acme.example", "authorization", &format!("Bearer {KEY}"));
+            visit.assert_echoed();
+            visit.assert_free_of(std::slice::from_ref(&key));
+            assert_eq!(visit.said["events"], json!(["1", "2", "3"]), "{name} {address}");
+        }
+    }
+    running.child.kill().unwrap();
+    running.child.wait().unwrap();
 }
 
 #[test]
@@ -423,6 +483,8 @@ enum Held {
     Key,
     /// From the environment of a job.
     Given,
+    /// A name and a password.
+    Password,
     /// Signed in for in a browser.
     OAuth,
 }
@@ -438,18 +500,60 @@ fn creative() -> Value {
 }
 
 #[test]
-fn an_adcp_agent_is_driven_with_each_kind_of_credential() {
+fn an_adcp_agent_is_driven_with_each_kind_of_credential_and_gets_what_it_would_without() {
     if !all_present(&["chromium"]) {
         return;
     }
-    for held in [Held::Key, Held::Given, Held::OAuth] {
-        for gate in ["tool", "handler"] {
-            drive(held, gate);
+    for gate in ["http", "tool", "handler"] {
+        let direct = without(gate);
+        for held in [Held::Key, Held::Given, Held::Password, Held::OAuth] {
+            if held == Held::Given && gate != "http" {
+                continue; // another way to the same key
+            }
+            assert_eq!(drive(held, gate), direct, "{held:?}, {gate}");
         }
     }
 }
 
-fn drive(held: Held, gate: &str) {
+/// What the agent's clients call, with this header.
+fn visit(header: &str) -> Value {
+    let calls = json!([["list_creative_formats", {}], ["build_creative", creative()]]);
+    json!({ "calls": calls, "headers": { "authorization": header }, "digests": true })
+}
+
+/// The bodies that a client sends which has the key itself.
+fn without(gate: &str) -> Vec<Value> {
+    let agent =
+        McpServer::start("adcp-agent.mjs", &json!({ "gate": gate, "key": KEY, "digests": true }));
+    let sandbox = Sandbox::new();
+    let mut client = sandbox.program("node");
+    client.arg(real("mcp-client.mjs")).arg(visit(&format!("Bearer {KEY}")).to_string());
+    client.arg(&agent.url);
+    let output = sandbox.start(client).finish_within(LONGEST);
+    exchanged(&output, &agent.seen())
+}
+
+/// The bodies that the client sent, in their order. The agent got the same, and the client got what it answered.
+fn exchanged(output: &Output, agent: &[Value]) -> Vec<Value> {
+    let said: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    let results = said["results"].as_array().unwrap().iter();
+    let texts: Vec<_> = results.map(|result| &result["text"]).collect();
+    assert_eq!(texts, ["Found 1 creative formats", "Creative built: audio_30s"], "{output:?}");
+    let posts = |all: Vec<&Value>, sent: &str, back: &str| {
+        let posts = all.into_iter().filter(|bodies| bodies["method"] == "POST");
+        posts.map(|bodies| (bodies[sent].clone(), bodies[back].clone())).collect::<Vec<_>>()
+    };
+    let own = posts(said["bodies"].as_array().unwrap().iter().collect(), "gave", "got");
+    let there = agent.iter().map(|line| &line["bodies"]).collect();
+    let there = posts(there, "got", "gave");
+    assert!(own.len() >= 3, "{said}");
+    for exchange in &own {
+        assert!(there.contains(exchange), "{exchange:?} is none of {there:?}");
+    }
+    own.into_iter().map(|(sent, _)| sent).collect()
+}
+
+fn drive(held: Held, gate: &str) -> Vec<Value> {
     let mut sandbox = Sandbox::new();
     let port = crate::support::free_port();
     let url = format!("http://127.0.0.1:{port}/mcp");
@@ -457,50 +561,47 @@ fn drive(held: Held, gate: &str) {
         (held == Held::OAuth).then(|| OpenIdProvider::start(&json!({ "token_format": "jwt" })));
     let issuer = provider.as_ref().map(|provider| &*provider.issuer);
     let key = (held != Held::OAuth).then_some(KEY);
+    let user = (held == Held::Password).then_some("ada");
     let agent = McpServer::start(
         "adcp-agent.mjs",
-        &json!({ "gate": gate, "key": key, "issuer": issuer, "port": port }),
+        &json!({ "gate": gate, "key": key, "user": user, "issuer": issuer, "port": port, "digests": true }),
     );
-    let kind = match issuer {
-        Some(issuer) => format!(
+    let kind = match (issuer, user) {
+        (Some(issuer), _) => format!(
             "[provider.agent.oauth]\nissuer = \"{issuer}\"\nresource = \"{url}\"\nclient = \"register\"\n\
              scopes = [\"api:read\"]\n"
         ),
-        None => "[provider.agent.bearer]\n".to_owned(),
+        (None, Some(_)) => "[provider.agent.basic]\n".to_owned(),
+        (None, None) => "[provider.agent.bearer]\n".to_owned(),
     };
     sandbox.write_config(&format!(
         "[provider.agent]\nmcp_url = \"{url}\"\n{kind}variables = [\"ADCP_AUTH_TOKEN\"]\n"
     ));
     match held {
         Held::Key => drop(sandbox.run_with_input(["login", "agent", "--with-key"], KEY).success()),
+        Held::Password => {
+            drop(sandbox.run_with_input(["login", "agent", "--user", "ada"], KEY).success());
+        }
         Held::Given => drop(sandbox.env("AUTHCTL_AGENT_TOKEN", KEY)),
         Held::OAuth => {
             let _person = Person::at(&mut sandbox, json!({}));
             sandbox.run(["login", "agent"]).success();
         }
     }
-    let calls = json!([["list_creative_formats", {}], ["build_creative", creative()]]);
     let script = format!(
         "exec node {} \"$(printf '%s' '{}' | sed \"s/PLACEHOLDER/$ADCP_AUTH_TOKEN/\")\" \"$AUTHCTL_PROXY_URL/agent+mcp\"",
         real("mcp-client.mjs").display(),
-        json!({ "calls": calls, "headers": { "authorization": "Bearer PLACEHOLDER" } }),
+        visit("Bearer PLACEHOLDER"),
     );
     let child = sandbox.command(["exec", "--proxy", "--with", "agent", "--", "sh", "-c", &script]);
     let output = sandbox.start(child).finish_within(LONGEST);
-    let seen: Value = serde_json::from_str(&output.stdout)
-        .unwrap_or_else(|_| panic!("{held:?}, {gate}: {output:?}"));
-    let texts: Vec<_> =
-        seen["results"].as_array().unwrap().iter().map(|result| &result["text"]).collect();
-    assert_eq!(
-        texts,
-        ["Found 1 creative formats", "Creative built: audio_30s"],
-        "{held:?}, {gate}: {output:?}"
-    );
     let lines = agent.seen();
+    let sent = exchanged(&output, &lines);
     let built: Vec<_> = lines.iter().filter(|line| line["built"].is_object()).collect();
     assert_eq!(built.len(), 1, "{held:?}, {gate}");
     // One credential through the whole session (S1.5).
     let ids: std::collections::BTreeSet<_> =
         lines.iter().filter_map(|line| line["credential"].as_str()).collect();
     assert_eq!(ids.len(), 1, "{held:?}, {gate}: {lines:?}");
+    sent
 }

@@ -8,10 +8,13 @@
 //             "handler": build_creative alone refuses; "http": nothing passes without one (401)
 //   key       the only API key that its provider takes; none: any
 //   issuer    whose tokens (JWT) it wants instead of API keys; with "http" its metadata says so
+//   user      it takes this name with `key` as its password (RFC 7617) instead of a key alone
 //   rejected  the error code for a credential that the provider does not take: AUTH_REQUIRED
+//   digests   true: says what bodies came and went
 //
 // stdout: first {"url"}; then for each request {"method", "rpc", "tool", "credential", "token_sha256"}, where
-// `credential` is the SDK's stable id of it; and {"built"} with the same two for each creative.
+// `credential` is the SDK's stable id of it; {"built"} with the same two for each creative; and
+// {"bodies": {"method", "got", "gave"}} with the SHA-256 of the bodies of each request that passed the gate.
 
 import { createHash } from 'node:crypto';
 import net from 'node:net';
@@ -45,7 +48,16 @@ async function freePort() {
 
 // ---------------------------------------------------------------------------------------------- who is it?
 
+// The SDK has no authenticator for names and passwords; one may be any function.
+async function verifyBasic({ headers }) {
+  const [scheme, encoded] = (headers.authorization ?? '').split(' ');
+  const [user, token] = Buffer.from(encoded ?? '', 'base64').toString().split(':');
+  const isKnown = scheme === 'Basic' && user === options.user && (!options.key || token === options.key);
+  return isKnown ? { principal: user, token, credential: { kind: 'api_key', key_id: user } } : null;
+}
+
 async function authenticator() {
+  if (options.user) return verifyBasic;
   if (!options.issuer) return verifyApiKey({ verify: (token) => ({ principal: 'buyer', token }) });
   const metadata = await (await fetch(`${options.issuer}/.well-known/openid-configuration`)).json();
   return verifyBearer({ jwksUri: metadata.jwks_uri, issuer: options.issuer, audience: url });
@@ -66,7 +78,22 @@ async function recognise(request) {
   request.auth = { token, clientId: principal.principal, scopes, extra: { credential } };
 }
 
-async function before(request) {
+const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
+
+function sayBodies(request, response) {
+  const gave = createHash('sha256');
+  for (const name of ['write', 'end']) {
+    const own = response[name];
+    response[name] = function watched(piece, ...rest) {
+      if (piece && typeof piece !== 'function') gave.update(piece);
+      return own.call(this, piece, ...rest);
+    };
+  }
+  response.on('close', () => say({ bodies: { method: request.method, got: sha256(request.rawBody ?? ''), gave: gave.digest('hex') } }));
+}
+
+async function before(request, response) {
+  if (options.digests) sayBodies(request, response);
   if (options.gate !== 'http') await recognise(request);
   const body = request.rawBody?.length > 0 ? JSON.parse(request.rawBody) : undefined;
   say({ method: request.method, rpc: body?.method, tool: body?.params?.name, ...whose(request.auth) });

@@ -11,10 +11,13 @@
 //   calls     [[TOOL, ARGUMENTS], …], one after the other
 //   changes   true: waits until the list of tools changed, and lists again
 //   headers   of requests to a URL
+//   digests   true: says what bodies it sent to the URL and got from there (this host alone)
 //
 // stdout: {"version", "server", "tools", "results": [{"tool", "text" or "error"}], "asked", "tools_after"}, where
-// `asked` are the questions of the server, which it answers with "ada", "word" and a root.
+// `asked` are the questions of the server, which it answers with "ada", "word" and a root; and "bodies":
+// [{"method", "gave", "got"}] with the SHA-256 of the bodies of each exchange that came to its end.
 
+import { createHash } from 'node:crypto';
 import { Client as LegacyClient } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport as LegacyStdio } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport as LegacyHttp } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
@@ -34,9 +37,27 @@ const asked = [];
 let tellChanged;
 const changed = new Promise((resolve) => (tellChanged = resolve));
 
+const bodies = [];
+
+/** The answer with a body that is looked at on its way. */
+async function watched(url, init = {}) {
+  const response = await fetch(url, init);
+  const hash = (bytes) => createHash('sha256').update(bytes);
+  const gave = hash(init.body ?? '').digest('hex');
+  const got = createHash('sha256');
+  const end = () => bodies.push({ method: init.method ?? 'GET', gave, got: got.digest('hex') });
+  const pass = (piece, way) => way.enqueue(got.update(piece) && piece);
+  const body = response.body?.pipeThrough(new TransformStream({ transform: pass, flush: end }));
+  if (!body) end();
+  const { status, statusText, headers } = response;
+  return new Response(body ?? null, { status, statusText, headers });
+}
+
 function connection() {
   const [Http, Stdio] = isModern ? [StreamableHTTPClientTransport, StdioClientTransport] : [LegacyHttp, LegacyStdio];
-  if (/^https?:/.test(command)) return new Http(new URL(command), { requestInit: { headers: options.headers } });
+  if (/^https?:/.test(command)) {
+    return new Http(new URL(command), { requestInit: { headers: options.headers }, ...(options.digests && { fetch: watched }) });
+  }
   return new Stdio({ command, args, env: process.env });
 }
 
@@ -90,4 +111,5 @@ if (options.changes) {
   seen.tools_after = await names(client);
 }
 await client.close();
+if (options.digests) seen.bodies = bodies;
 console.log(JSON.stringify(seen));

@@ -126,6 +126,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     };
     let served = context.http.block_on(LocalSet::new().run_until(mcp::serve(link, settings)));
     if let Some(desk) = desk {
+        // A refresh under way would lose its token (`resolve::refresh`).
         let _ = desk.join();
     }
     served?;

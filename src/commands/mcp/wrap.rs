@@ -13,7 +13,7 @@ use super::outfit::Fitting;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::launch::{Ending, Exit};
-use crate::mcp::{self, Child, Settings, Shared};
+use crate::mcp::{self, Child, Hosts, Settings, Shared};
 use crate::signals::Asked;
 
 pub fn run(
@@ -23,7 +23,7 @@ pub fn run(
     command: &[OsString],
 ) -> Result<ExitCode, CommandError> {
     let wardrobe = Fitting::new(context, "authctl mcp", with, command)?.open()?;
-    let child = Child::new(Rc::new(wardrobe));
+    let child = Child::new(Rc::new(wardrobe), Hosts::One);
     let asked = Rc::new(Cell::new(None));
     let served = serve(&child, settings, asked.clone());
     let ended = context.http.block_on(LocalSet::new().run_until(served));

@@ -132,7 +132,7 @@ pub fn lent(loans: &[Loan]) -> Vec<Rc<Lent>> {
             Some(Injection { source: sources.get(name)?.clone(), form })
         });
         let source = sources[loan.name()].clone();
-        let mut lent = Lent::new(loan.name().to_string(), loan.provider.clone(), source);
+        let mut lent = Lent::new(&loan.name().to_string(), loan.provider.clone(), source);
         lent.rules = Rules::new(&loan.rule);
         lent.companions = companions.collect();
         lent.headers.clone_from(&loan.headers);

@@ -4,8 +4,8 @@ use std::io;
 use std::rc::Rc;
 use std::thread::{self, JoinHandle};
 
+use tokio::runtime::LocalOptions;
 use tokio::sync::oneshot;
-use tokio::task::LocalSet;
 
 use super::lend::{self, Loan};
 use super::watch::{Lines, Reporter, Scribe};
@@ -40,7 +40,8 @@ pub struct Running {
 impl Running {
     /// Starts to serve on `sockets`, which are bound already: nobody has to wait for it.
     pub fn start(start: Start, sockets: Sockets) -> Self {
-        let scribe = Scribe::start(start.options.clone(), start.command_line);
+        let scribe =
+            Scribe::start(start.options.clone(), start.command_line, start.program.clone());
         let lines = scribe.lines();
         let (end, ended) = oneshot::channel();
         let thread = thread::spawn(move || {
@@ -75,12 +76,11 @@ fn serve(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .on_thread_start(signals::leave_to_main_thread)
-        .build()?;
-    let local = LocalSet::new();
-    let served = local.block_on(&runtime, async move {
+        .build_local(LocalOptions::default())?;
+    let served = runtime.block_on(async move {
         let port = sockets.port();
         let context = Context::new(start.options.clone(), start.command_line);
-        let reporter = Reporter::new(context, lines, start.program.clone());
+        let reporter = Reporter::new(context, lines);
         let plan = plan(&start);
         let proxy = Rc::new(Proxy::new(port, plan, start.authority, Rc::new(reporter)));
         tokio::select! {
@@ -88,7 +88,6 @@ fn serve(
             _ = ended => Ok(()),
         }
     });
-    drop(local);
     // A name lookup that hangs cannot be cancelled; the process does not wait for it.
     runtime.shutdown_background();
     served

@@ -10,7 +10,8 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use hyper::{StatusCode, Uri};
+use hyper::{Method, StatusCode, Uri};
+use jiff::Timestamp;
 use tokio::task::spawn_local;
 use tokio::time::sleep;
 
@@ -41,22 +42,70 @@ pub struct Scribe {
 /// The way to the thread that writes: many lines at once, since waking it costs as much as a request.
 #[derive(Clone)]
 pub struct Lines {
-    send: mpsc::Sender<Vec<Entry>>,
+    send: mpsc::Sender<Vec<Line>>,
     /// Lines on their way.
     waiting: Arc<AtomicUsize>,
 }
 
+/// What is written, as it is put together at a request.
+enum Line {
+    Passed {
+        time: Timestamp,
+        name: Arc<str>,
+        held: Option<Arc<Held>>,
+        method: Method,
+        uri: Uri,
+        status: StatusCode,
+    },
+    Refused {
+        time: Timestamp,
+        reason: String,
+    },
+}
+
+impl Line {
+    /// The same for the log, which takes longer.
+    fn into_entry(self, program: Option<&String>) -> Entry {
+        let program = program.cloned();
+        match self {
+            Line::Passed { time, name, held, method, uri, status } => Entry {
+                time,
+                name: Some(name.to_string()),
+                id: held.map(|held| held.id.clone()),
+                hosts: vec![host(&uri)],
+                method: Some(method.to_string()),
+                path: Some(uri.path().to_owned()),
+                status: Some(status.as_u16()),
+                program,
+                ..Entry::new(Event::Proxy, Outcome::Done)
+            },
+            Line::Refused { time, reason } => Entry {
+                time,
+                reason: Some(reason),
+                program,
+                ..Entry::new(Event::Proxy, Outcome::Refused)
+            },
+        }
+    }
+}
+
 impl Scribe {
-    pub fn start(options: Options, command_line: fn() -> clap::Command) -> Self {
-        let (send, queue) = mpsc::channel::<Vec<Entry>>();
+    /// `program`: whose requests these are.
+    pub fn start(
+        options: Options,
+        command_line: fn() -> clap::Command,
+        program: Option<String>,
+    ) -> Self {
+        let (send, queue) = mpsc::channel::<Vec<Line>>();
         let lines = Lines { send, waiting: Arc::default() };
         let waiting = lines.waiting.clone();
         let thread = thread::spawn(move || {
             signals::leave_to_main_thread();
             let context = Context::new(options, command_line);
-            for entries in queue {
-                waiting.fetch_sub(entries.len(), Ordering::Relaxed);
-                context.record_all(entries);
+            for lines in queue {
+                waiting.fetch_sub(lines.len(), Ordering::Relaxed);
+                let entries = lines.into_iter().map(|line| line.into_entry(program.as_ref()));
+                context.record_all(entries.collect());
             }
         });
         Self { lines, thread }
@@ -78,24 +127,23 @@ impl Scribe {
 pub struct Reporter {
     context: Context,
     pages: Rc<Pages>,
-    program: Option<String>,
     said: RefCell<BTreeSet<String>>,
 }
 
 /// Lines that wait for each other.
 struct Pages {
     lines: Lines,
-    open: RefCell<Vec<Entry>>,
+    open: RefCell<Vec<Line>>,
 }
 
 impl Pages {
     /// Whether there was room.
-    fn add(self: &Rc<Self>, entry: Entry) -> bool {
+    fn add(self: &Rc<Self>, line: Line) -> bool {
         let mut open = self.open.borrow_mut();
         if self.lines.waiting.load(Ordering::Relaxed) + open.len() >= WAITING {
             return false;
         }
-        open.push(entry);
+        open.push(line);
         if open.len() == 1 {
             let pages = self.clone();
             spawn_local(async move {
@@ -121,13 +169,13 @@ impl Drop for Pages {
 }
 
 impl Reporter {
-    pub fn new(context: Context, lines: Lines, program: Option<String>) -> Self {
+    pub fn new(context: Context, lines: Lines) -> Self {
         let pages = Rc::new(Pages { lines, open: RefCell::default() });
-        Self { context, pages, program, said: RefCell::default() }
+        Self { context, pages, said: RefCell::default() }
     }
 
-    fn note(&self, entry: Entry) {
-        if !self.pages.add(entry) {
+    fn note(&self, line: Line) {
+        if !self.pages.add(line) {
             self.say("the audit log is behind: lines of it are lost");
         }
     }
@@ -158,15 +206,13 @@ impl Watch for Reporter {
             }
             _ => {}
         }
-        self.note(Entry {
-            name: Some(name.clone()),
-            id: held.map(|held| held.id.clone()),
-            hosts: vec![host(uri)],
-            method: Some(method.to_string()),
-            path: Some(uri.path().to_owned()),
-            status: Some(status.as_u16()),
-            program: self.program.clone(),
-            ..Entry::new(Event::Proxy, Outcome::Done)
+        self.note(Line::Passed {
+            time: Timestamp::now(),
+            name: name.clone(),
+            held: held.cloned(),
+            method: (*method).clone(),
+            uri: (*uri).clone(),
+            status: *status,
         });
     }
 
@@ -204,11 +250,8 @@ impl Watch for Reporter {
     fn refused(&self, refusal: &Refusal, target: &str) {
         let hint = refusal.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
         self.say(&format!("{target}: {}{hint}", refusal.message));
-        self.note(Entry {
-            reason: Some(format!("{target}: {}", refusal.message)),
-            program: self.program.clone(),
-            ..Entry::new(Event::Proxy, Outcome::Refused)
-        });
+        let reason = format!("{target}: {}", refusal.message);
+        self.note(Line::Refused { time: Timestamp::now(), reason });
     }
 }
 

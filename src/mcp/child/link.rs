@@ -16,6 +16,7 @@ use crate::launch::Ending;
 use crate::mcp::assumed::is_modern;
 use crate::mcp::convert::{ToLegacy, ToModern, client_of};
 use crate::mcp::era::{Connected, Hello, is_discover, own_discover};
+use crate::mcp::unsent::Unsent;
 use crate::mcp::{Era, Failure, Link, Pending, Server, Sink};
 
 /// How long a server may think about a question that it perhaps does not know.
@@ -120,7 +121,7 @@ impl Shared {
             let greeting = self.0.greet(hello).await?;
             Ok((Rc::new(self.clone()) as Rc<dyn Server>, greeting))
         };
-        match ToLegacy::open(&client, sink.clone(), open).await {
+        match ToLegacy::open(&client, self.0.hosts, sink.clone(), open).await {
             // It was only slow to start.
             Err(Failure::Error(_)) if found.is_none() && is_there => {
                 *self.0.sink.borrow_mut() = Some(sink);
@@ -201,6 +202,10 @@ impl Link for Shared {
 
     fn login_name(&self) -> String {
         self.0.outfitter.login_name()
+    }
+
+    fn unsent(&self) -> Rc<Unsent> {
+        self.0.unsent.clone()
     }
 
     fn ended(&self) -> Pending<'_, ()> {

@@ -18,7 +18,9 @@ use url::Url;
 pub use link::Shared;
 use process::{Process, say};
 
+use super::convert::Hosts;
 use super::meta::SUBSCRIPTION_ID;
+use super::unsent::{Part, Unsent};
 use super::{Era, Failure, Pending, Sink};
 use crate::forward::{Broker, Trouble};
 use crate::jsonrpc::{Id, Kind, Message};
@@ -87,10 +89,12 @@ pub trait Outfitter {
     fn login_name(&self) -> String;
 }
 
-/// The way to a server on stdio. One host uses it.
+/// The way to a server on stdio.
 pub struct Child {
+    hosts: Hosts,
     outfitter: Rc<dyn Outfitter>,
     sink: RefCell<Option<Sink>>,
+    unsent: Rc<Unsent>,
     /// Where the news of an open `subscriptions/listen` go.
     listeners: RefCell<HashMap<Id, mpsc::UnboundedSender<Message>>>,
     /// As it turned out when it was started for its host.
@@ -135,10 +139,13 @@ impl Running {
 }
 
 impl Child {
-    pub fn new(outfitter: Rc<dyn Outfitter>) -> Rc<Self> {
+    /// `hosts` are those without a handshake; one with a handshake is alone.
+    pub fn new(outfitter: Rc<dyn Outfitter>, hosts: Hosts) -> Rc<Self> {
         Rc::new(Self {
+            hosts,
             outfitter,
             sink: RefCell::default(),
+            unsent: Unsent::new(),
             listeners: RefCell::default(),
             era: Cell::default(),
             forgiven: RefCell::default(),
@@ -201,7 +208,7 @@ impl Child {
                 child.hear(message);
             }
         };
-        let process = Process::start(&outfit.command, Rc::new(sink))
+        let process = Process::start(&outfit.command, Rc::new(sink), self.unsent.clone())
             .map_err(|error| Failure::failed(error.to_string()))?;
         let running = Running {
             process: process.clone(),
@@ -355,12 +362,13 @@ impl Child {
         if request.method() == Some("initialize") {
             *self.hello.borrow_mut() = Some(request.clone());
         }
+        let part = self.unsent.add(request);
         self.renew_if_due().await?;
-        let (answer, by) = self.pass(request).await?;
+        let (answer, by) = self.pass(request, Some(part)).await?;
         if !self.is_refusal(&answer) || !self.renewed(&by).await {
             return Ok(answer);
         }
-        let (answer, _) = self.pass(request).await?;
+        let (answer, _) = self.pass(request, None).await?;
         self.is_fruitless.set(self.is_refusal(&answer));
         Ok(answer)
     }
@@ -370,13 +378,19 @@ impl Child {
         matches!(signal, Signal::Missing(_) | Signal::Rejected(..))
     }
 
-    /// The server's answer, and which server that was. A stream outlives a restart.
-    async fn pass(&self, request: &Message) -> Result<(Message, Running), Failure> {
+    /// The server's answer, and which server that was. A stream outlives a restart. `part` is of what waits, until
+    /// the server counts it.
+    async fn pass(
+        &self,
+        request: &Message,
+        mut part: Option<Part>,
+    ) -> Result<(Message, Running), Failure> {
         loop {
             let open = if is_stream(request) { None } else { Some(self.gate.read().await) };
             let Some(running) = self.running() else {
                 return Err(Failure::failed("the server has ended"));
             };
+            drop(part.take());
             let answer = running.process.request(request).await;
             drop(open);
             if answer.is_err() && is_stream(request) && self.is_replaced(&running).await {

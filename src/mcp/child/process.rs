@@ -12,12 +12,13 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{spawn_local, yield_now};
+use tokio::task::{AbortHandle, spawn_local, yield_now};
 use tokio::time::sleep;
 
 use super::lines::{Found, Lines};
 use crate::jsonrpc::{Id, Kind, Message};
 use crate::launch::{self, Ending, Exit, Piped};
+use crate::mcp::unsent::{Part, Unsent};
 use crate::mcp::{Failure, Sink, backlog};
 
 /// How long a server may take to end by itself, and again once it was told to. Both together are less than the
@@ -30,7 +31,8 @@ const HANDS: usize = 4;
 /// A server that was started.
 pub struct Process {
     /// To its stdin; gone when it is to end.
-    lines: RefCell<Option<mpsc::UnboundedSender<String>>>,
+    lines: RefCell<Option<mpsc::UnboundedSender<Line>>>,
+    unsent: Rc<Unsent>,
     waiting: RefCell<HashMap<Id, oneshot::Sender<Result<Message, Failure>>>>,
     ending: watch::Sender<Option<Ending>>,
     exit: watch::Sender<Option<Exit>>,
@@ -39,6 +41,9 @@ pub struct Process {
     /// Lines that stderr has had.
     said: RefCell<BTreeSet<String>>,
 }
+
+/// What is to be written, and its part of what waits for that.
+type Line = (String, Part);
 
 /// Forgets a request whose answer nobody waits for any more.
 struct Waiting<'a> {
@@ -53,12 +58,17 @@ impl Drop for Waiting<'_> {
 }
 
 impl Process {
-    /// Starts the server. What it says by itself goes to `sink`.
-    pub fn start(command: &launch::Command, sink: Sink) -> Result<Rc<Self>, launch::Error> {
+    /// Starts the server. What it says by itself goes to `sink`, and `unsent` counts what it does not read.
+    pub fn start(
+        command: &launch::Command,
+        sink: Sink,
+        unsent: Rc<Unsent>,
+    ) -> Result<Rc<Self>, launch::Error> {
         let (piped, stdin, stdout) = Piped::start(command)?;
         let (lines, queue) = mpsc::unbounded_channel();
         let process = Rc::new(Self {
             lines: RefCell::new(Some(lines)),
+            unsent: unsent.clone(),
             waiting: RefCell::default(),
             ending: watch::Sender::new(None),
             exit: watch::Sender::new(None),
@@ -66,18 +76,26 @@ impl Process {
             was_told: Cell::default(),
             said: RefCell::default(),
         });
-        spawn_local(write(queue, stdin));
-        spawn_local(Rc::clone(&process).run(piped, stdout, sink));
+        let writer = spawn_local(write(queue, stdin, unsent)).abort_handle();
+        spawn_local(Rc::clone(&process).run(piped, stdout, writer, sink));
         Ok(process)
     }
 
-    async fn run(self: Rc<Self>, mut piped: Piped, stdout: ChildStdout, sink: Sink) {
+    async fn run(
+        self: Rc<Self>,
+        mut piped: Piped,
+        stdout: ChildStdout,
+        writer: AbortHandle,
+        sink: Sink,
+    ) {
         tokio::select! {
             () = self.read(stdout, &sink) => {}
             () = self.told(Ending::Closed) => {}
         }
         self.was_told.set(self.ending.borrow().is_some());
         let exit = self.bring_down(&mut piped).await;
+        // What it started may hold its stdin, and not read it.
+        writer.abort();
         self.exit.send_replace(Some(exit));
         self.waiting.borrow_mut().clear();
     }
@@ -176,7 +194,8 @@ impl Process {
     pub fn tell(&self, message: &Message) -> Result<(), Failure> {
         let lines = self.lines.borrow();
         let lines = lines.as_ref().ok_or_else(|| self.ended())?;
-        lines.send(message.text().to_owned()).map_err(|_| self.ended())
+        let line = (message.text().to_owned(), self.unsent.add(message));
+        lines.send(line).map_err(|_| self.ended())
     }
 
     /// What becomes of a request to a server that has ended.
@@ -260,18 +279,27 @@ async fn pass_on() {
 }
 
 /// Writes lines until there are no more, then closes stdin.
-async fn write(mut queue: mpsc::UnboundedReceiver<String>, mut stdin: ChildStdin) {
-    while let Some(mut line) = queue.recv().await {
+async fn write(
+    mut queue: mpsc::UnboundedReceiver<Line>,
+    mut stdin: ChildStdin,
+    unsent: Rc<Unsent>,
+) {
+    while let Some((mut line, part)) = queue.recv().await {
+        let mut parts = vec![part];
         line.push('\n');
         while line.len() < 64 << 10
-            && let Ok(next) = queue.try_recv()
+            && let Ok((next, part)) = queue.try_recv()
         {
             line.push_str(&next);
             line.push('\n');
+            parts.push(part);
         }
-        // A server that reads no more is about to end, or to be ended.
-        if stdin.write_all(line.as_bytes()).await.is_err() {
-            return;
+        let mut rest = line.as_bytes();
+        while !rest.is_empty() {
+            // A server that reads no more is about to end, or to be ended.
+            let Ok(written) = stdin.write(rest).await else { return };
+            rest = &rest[written..];
+            unsent.moved();
         }
     }
 }

@@ -2,8 +2,8 @@
 //! and its next request goes on with the call, which waits meanwhile (MCP 2026-07-28, patterns/mrtr).
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::rc::Rc;
+use std::collections::{BTreeSet, HashMap};
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -18,6 +18,14 @@ use crate::mcp::{Failure, Server};
 const PAUSE: Duration = Duration::from_mins(10);
 /// The key of the question in `inputRequests`; there is one at a time.
 pub const INPUT: &str = "input";
+
+/// Who makes the calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hosts {
+    One,
+    /// They cannot be told apart, and must not get each other's questions.
+    Many,
+}
 
 /// What becomes of a call.
 pub enum Event {
@@ -63,6 +71,7 @@ pub struct Call {
     events: mpsc::UnboundedReceiver<Event>,
     task: AbortHandle,
     underway: Underway,
+    of: Weak<Calls>,
 }
 
 impl Call {
@@ -79,6 +88,10 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         self.task.abort();
+        let calls = self.of.upgrade().filter(|calls| calls.hosts == Hosts::Many);
+        if let Some(calls) = calls.filter(|_| !self.underway.is_over) {
+            calls.lost.borrow_mut().insert(self.underway.id.clone());
+        }
     }
 }
 
@@ -102,17 +115,21 @@ struct Waiting {
 pub struct Calls {
     paused: RefCell<HashMap<String, Waiting>>,
     running: RefCell<Vec<mpsc::WeakUnboundedSender<Event>>>,
+    /// Calls that were dropped, and of which the server may not know that yet.
+    lost: RefCell<BTreeSet<Id>>,
+    hosts: Hosts,
     last_words: mpsc::UnboundedSender<Message>,
 }
 
 impl Calls {
-    pub fn new(last_words: mpsc::UnboundedSender<Message>) -> Rc<Self> {
-        Rc::new(Self { paused: RefCell::default(), running: RefCell::default(), last_words })
+    pub fn new(hosts: Hosts, last_words: mpsc::UnboundedSender<Message>) -> Rc<Self> {
+        let (paused, running, lost) = Default::default();
+        Rc::new(Self { paused, running, lost, hosts, last_words })
     }
 
     /// Sends a request; the host is asked `questions` in it first.
     pub fn begin(
-        &self,
+        self: &Rc<Self>,
         server: Rc<dyn Server>,
         request: Message,
         questions: Vec<Message>,
@@ -133,15 +150,29 @@ impl Calls {
             let _ = sender.send(Event::Done(outcome));
         });
         let underway = Underway::new(id, self.last_words.clone());
-        Some(Call { events, task: task.abort_handle(), underway })
+        Some(Call { events, task: task.abort_handle(), underway, of: Rc::downgrade(self) })
     }
 
-    /// Gives a question that came by itself to the newest call; false if there is none.
-    pub fn ask_any(&self, question: &Message) -> bool {
+    /// Gives a question that came by itself to the newest call of the host, or to the one call that it can be
+    /// about; false if there is none.
+    pub fn ask(&self, question: &Message) -> bool {
         let mut running = self.running.borrow_mut();
         running.retain(|call| call.upgrade().is_some());
-        let newest = running.last().and_then(mpsc::WeakUnboundedSender::upgrade);
-        newest.is_some_and(|call| call.send(Event::Asked(question.clone())).is_ok())
+        let asked = match (self.hosts, &running[..]) {
+            (Hosts::One, [.., newest]) => newest,
+            (Hosts::Many, [only]) if self.lost.borrow().is_empty() => only,
+            _ => return false,
+        };
+        asked.upgrade().is_some_and(|call| call.send(Event::Asked(question.clone())).is_ok())
+    }
+
+    pub fn is_lost(&self, id: &Id) -> bool {
+        self.lost.borrow().contains(id)
+    }
+
+    /// The server knows that a call was dropped.
+    pub fn forget(&self, id: &Id) {
+        self.lost.borrow_mut().remove(id);
     }
 
     /// Lets a call wait for the host; gives the handle with which it comes back, which nobody can guess.
@@ -220,5 +251,71 @@ pub fn is_answerable(question: &Message, capabilities: &Value) -> bool {
             }
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::LocalSet;
+
+    use super::*;
+    use crate::mcp::Pending;
+
+    /// A server that answers nothing.
+    struct Silent;
+
+    impl Server for Silent {
+        fn request<'a>(
+            &'a self,
+            _: &'a Message,
+            _: &'a dyn Fn(Message),
+        ) -> Pending<'a, Result<Message, Failure>> {
+            Box::pin(std::future::pending())
+        }
+
+        fn tell<'a>(&'a self, _: &'a Message) -> Pending<'a, Result<(), Failure>> {
+            Box::pin(async { Ok(()) })
+        }
+
+        fn close(&self) -> Pending<'_, ()> {
+            Box::pin(async {})
+        }
+    }
+
+    /// Lets what was dropped come to its end.
+    async fn settle() {
+        for _ in 0..4 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn asked_as_they_go(hosts: Hosts) -> [bool; 5] {
+        let (words, _heard) = mpsc::unbounded_channel();
+        let calls = Calls::new(hosts, words);
+        let begin = |id| {
+            let request = Message::request(&Id::number(id), "tools/call", &json!({"name": "t"}));
+            calls.begin(Rc::new(Silent), request, Vec::new()).unwrap()
+        };
+        let ask = || calls.ask(&Message::request(&Id::number(9), "roots/list", &json!({})));
+        let none = ask();
+        let (one, other) = (begin(1), begin(2));
+        settle().await;
+        let of_two = ask();
+        drop(one);
+        settle().await;
+        let of_one_and_a_lost = ask();
+        calls.forget(&Id::number(1));
+        let of_one = ask();
+        drop(other);
+        settle().await;
+        [none, of_two, of_one_and_a_lost, of_one, ask()]
+    }
+
+    #[test]
+    fn a_question_goes_where_it_certainly_belongs() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let asked = |hosts| runtime.block_on(LocalSet::new().run_until(asked_as_they_go(hosts)));
+        assert_eq!(asked(Hosts::One), [false, true, true, true, false]);
+        assert_eq!(asked(Hosts::Many), [false, false, false, true, false]);
     }
 }

@@ -10,6 +10,7 @@ mod subscriptions;
 mod to_legacy;
 mod to_modern;
 
+pub use calls::Hosts;
 pub use handshake::client_of;
-pub use to_legacy::ToLegacy;
+pub use to_legacy::{ASKING, ToLegacy};
 pub use to_modern::ToModern;

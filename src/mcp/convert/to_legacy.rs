@@ -3,12 +3,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
-use super::calls::{self, Call, Calls, Event, INPUT, Paused, Underway};
+use super::calls::{self, Call, Calls, Event, Hosts, INPUT, Paused, Underway};
 use super::handshake;
 use super::held::Held;
 use super::subscriptions::{self, Filter, Subscriptions};
@@ -25,12 +27,16 @@ const LINKS_REQUIRED: i64 = -32_042;
 const REMOVED: [&str; 5] =
     ["initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
 /// What may be answered by a question.
-const ASKING: [&str; 3] = ["tools/call", "prompts/get", "resources/read"];
+pub const ASKING: [&str; 3] = ["tools/call", "prompts/get", "resources/read"];
 /// Results that say how long they may be kept.
 const CACHEABLE: [&str; 5] =
     ["tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read"];
 
+/// How long a server may take to notice that a call was dropped.
+const NOTICE: Duration = Duration::from_secs(30);
+
 pub struct ToLegacy {
+    hosts: Hosts,
     server: Rc<dyn Server>,
     /// The result of `initialize`.
     initialized: Value,
@@ -52,6 +58,7 @@ impl ToLegacy {
     /// by itself to the sink.
     pub async fn open(
         client: &Client,
+        hosts: Hosts,
         sink: Sink,
         open: impl AsyncFnOnce(Message, Sink) -> Result<(Rc<dyn Server>, Message), Failure>,
     ) -> Result<Rc<Self>, Failure> {
@@ -67,11 +74,12 @@ impl ToLegacy {
         server.tell(&initialized).await?;
         let (words, said) = mpsc::unbounded_channel();
         let this = Rc::new(Self {
+            hosts,
             server,
             initialized: greeting.member("result"),
             capabilities: client.capabilities.clone(),
             sink,
-            calls: Calls::new(words.clone()),
+            calls: Calls::new(hosts, words.clone()),
             held: Rc::default(),
             subscriptions: Subscriptions::default(),
             log_level: RefCell::default(),
@@ -96,13 +104,17 @@ impl ToLegacy {
                 this.hear(&message);
             }
         });
-        let server = self.server.clone();
+        let (server, calls) = (self.server.clone(), self.calls.clone());
         let telling = tokio::task::spawn_local(async move {
             while let Some(message) = said.recv().await {
                 let _ = match message.kind() {
                     Kind::Request { .. } => server.request(&message, &|_| {}).await.map(drop),
                     _ => server.tell(&message).await,
                 };
+                let dropped = Id::of(&message.member("params")["requestId"]);
+                if let Some(id) = dropped.filter(|id| calls.is_lost(id)) {
+                    tokio::task::spawn_local(notice(server.clone(), calls.clone(), id));
+                }
             }
         });
         *self.tasks.borrow_mut() = vec![hearing.abort_handle(), telling.abort_handle()];
@@ -111,7 +123,11 @@ impl ToLegacy {
     fn hear(&self, message: &Message) {
         match message.kind() {
             Kind::Request { method, .. } if method == "ping" => self.refuse(message),
-            Kind::Request { .. } if self.calls.ask_any(message) || self.hold(message) => {}
+            Kind::Request { .. } if self.calls.ask(message) => {}
+            Kind::Request { .. } if self.hosts == Hosts::Many => {
+                let _ = unrelated(message).map(|answer| self.words.send(answer));
+            }
+            Kind::Request { .. } if self.hold(message) => {}
             Kind::Request { .. } => self.refuse(message),
             Kind::Notification { method } if method == "notifications/cancelled" => {
                 self.held.forget(Id::of(&message.member("params")["requestId"]).as_ref());
@@ -151,8 +167,8 @@ impl ToLegacy {
 
     fn own_request(&self, method: &str, params: &Value) -> Message {
         self.count.set(self.count.get() + 1);
-        let name = json!(format!("authctl-{}", self.count.get()));
-        let id = Id::of(&name).unwrap_or_else(|| Id::number(self.count.get()));
+        // The requests of hosts that share the server are called authctl-1 and so on.
+        let id = Id::name(&format!("authctl-own-{}", self.count.get()));
         Message::request(&id, method, params)
     }
 
@@ -418,6 +434,21 @@ fn has_failed(response: &Result<Message, Failure>) -> bool {
         Ok(response) => response.is_error() || response.member("result")["isError"] == true,
         Err(_) => true,
     }
+}
+
+/// Waits until the server has read that a call was dropped: it answers in the order of what it reads.
+async fn notice(server: Rc<dyn Server>, calls: Rc<Calls>, dropped: Id) {
+    let name = dropped.to_string();
+    let id = Id::name(&format!("authctl-after-{}", name.trim_matches('"')));
+    let ping = Message::request(&id, "ping", &json!({}));
+    let _ = timeout(NOTICE, server.request(&ping, &|_| {})).await;
+    calls.forget(&dropped);
+}
+
+/// The answer to a question that could be about the calls of several hosts, or of none.
+fn unrelated(question: &Message) -> Option<Message> {
+    let what = "nobody can be asked: which client's call this is about is not known";
+    Some(Message::error(Some(question.id()?), jsonrpc::INTERNAL_ERROR, what, None))
 }
 
 /// The answer to a question for which there is nobody.

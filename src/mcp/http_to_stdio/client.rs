@@ -196,6 +196,12 @@ impl Client {
         self.version.borrow().as_str() >= LEGACY
     }
 
+    /// Waits until the client may say more.
+    pub async fn room(&self) {
+        self.touch();
+        self.session.room().await;
+    }
+
     pub fn tell(&self, message: Message) {
         self.touch();
         self.session.take(message);

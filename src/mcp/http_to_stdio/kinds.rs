@@ -14,7 +14,7 @@ use super::stateless::Stateless;
 use crate::jsonrpc::Message;
 use crate::launch::Ending;
 use crate::mcp::meta::Client;
-use crate::mcp::{Child, Era, Outfitter, Settings};
+use crate::mcp::{Child, Era, Hosts, Outfitter, Settings};
 
 /// Kinds of clients at a time, each with a process of its own.
 const KINDS: usize = 16;
@@ -72,7 +72,7 @@ impl Kinds {
         if !self.make_room() {
             return None;
         }
-        let child = Child::new(self.outfitter.clone());
+        let child = Child::new(self.outfitter.clone(), Hosts::Many);
         let server = Stateless::start(child.clone(), self.settings.clone(), &client).await;
         self.is_modern.set(child.era() == Some(Era::Modern));
         let kind = self.kind(&client);

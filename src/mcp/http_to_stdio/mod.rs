@@ -28,7 +28,7 @@ use kinds::Kinds;
 use reply::Reply;
 
 use super::failure::in_use;
-use super::{Child, Outfitter, Settings};
+use super::{Child, Hosts, Outfitter, Settings};
 use crate::jsonrpc::{self, Id, Kind, Message};
 use crate::launch::Ending;
 use crate::listen::{self, Peer, Sockets, Unread};
@@ -125,6 +125,7 @@ impl State {
             }
             (kind, _) => {
                 let client = self.client(&headers, message.id())?;
+                client.room().await;
                 if let Kind::Request { id, .. } = kind {
                     if client.has_open(&id) {
                         return Err(bad(Some(&id), &in_use(&id)));
@@ -145,7 +146,7 @@ impl State {
             return Err(busy(Some(id), &what));
         }
         let name = Secret::random().expose().to_owned();
-        let child = Child::new(self.front.outfitter.clone());
+        let child = Child::new(self.front.outfitter.clone(), Hosts::One);
         let client = Client::new(name.clone(), child, self.front.settings.clone());
         self.clients.borrow_mut().insert(name.clone(), client.clone());
         let opening = Opening(client.clone());
@@ -223,7 +224,7 @@ impl State {
         if let Kind::Request { id, .. } = message.kind() {
             return Ok(server.answer(headers, &message, id).await);
         }
-        server.tell(message);
+        server.tell(message).await;
         Ok(reply::empty(StatusCode::ACCEPTED))
     }
 

@@ -203,6 +203,7 @@ impl Stateless {
         if let Err(what) = self.check_params(headers, request).await {
             return headers::mismatch(request, &what);
         }
+        self.session.room().await;
         let (wanted, events) = self.take(request, id);
         let _ = timeout(PATIENCE, events.begun()).await;
         if let Some(response) = events.single() {
@@ -252,9 +253,10 @@ impl Stateless {
     }
 
     /// Closing its request is how a client cancels; it knows no other id of it.
-    pub fn tell(&self, message: Message) {
+    pub async fn tell(&self, message: Message) {
         self.used.set(Instant::now());
         if message.method() != Some("notifications/cancelled") {
+            self.session.room().await;
             self.session.take(message);
         }
     }

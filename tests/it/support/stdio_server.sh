@@ -17,7 +17,8 @@ if [ -n "$NEEDS_TOKEN" ] && [ -z "$DEMO_TOKEN" ]; then
   exit 1
 fi
 [ -z "$STUBBORN" ] || trap '' TERM
-asked= listen= greeted=
+asked= quizzed= listen= greeted=
+whose='{"jsonrpc":"2.0","id":"z1","method":"elicitation/create","params":{"message":"whose?","requestedSchema":{"type":"object","properties":{}}}}'
 while IFS= read -r line; do
   id=$(printf '%s' "$line" | sed -n 's/^{\("jsonrpc":"2.0",\)\{0,1\}"id":\("[^"]*"\|[0-9]*\).*/\2/p')
   name=$(printf '%s' "$line" | sed -n 's/clientInfo":{[^}]*}//; s/.*"name":"\([a-z-]*\)".*/\1/p')
@@ -26,7 +27,7 @@ while IFS= read -r line; do
       greeted=yes
       [ "$MODERN" != only ] || { say '{"jsonrpc":"2.0","id":'"$id"',"error":{"code":-32601,"message":"no such method"}}'; continue; }
       [ -z "$CHATTY" ] || say '{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"before"}}'
-      say '{"jsonrpc":"2.0","id":'"$id"',"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":"scripted","version":"1"}}}'
+      say '{"jsonrpc":"2.0","id":'"$id"',"result":{"protocolVersion":"2025-11-25","capabilities":{"logging":{},"tools":{"listChanged":true}},"serverInfo":{"name":"scripted","version":"1"}}}'
       [ -z "$CHATTY" ] || say '{"jsonrpc":"2.0","id":"greeting","method":"ping"}' ;;
     *'"id":"greeting"'*) log answered ;;
     *'"method":"notifications/initialized"'*) log initialized ;;
@@ -74,6 +75,9 @@ while IFS= read -r line; do
           params=; [ -z "$listen" ] || params=',"params":{"_meta":{"io.modelcontextprotocol/subscriptionId":'"$listen"'}}'
           say '{"jsonrpc":"2.0","method":"notifications/tools/list_changed"'"$params"'}' ;;
         region) text "$id" 'called' ;;
+        quiz) quizzed=$id; log quiz ;;
+        nudge) say "$whose" ;;
+        after) text "$id" before; say "$whose" ;;
         ask)
           case $MODERN$line in
             *'"requestState":"s1"'*) text "$id" answered; continue ;;
@@ -82,6 +86,10 @@ while IFS= read -r line; do
           asked=$id
           say '{"jsonrpc":"2.0","id":"q1","method":"elicitation/create","params":{"message":"yes?","requestedSchema":{"type":"object","properties":{}}}}' ;;
       esac ;;
+    *'"id":"z1"'*)
+      case $line in *'"error"'*) log refused ;; *) log told ;; esac
+      [ -z "$quizzed" ] || text "$quizzed" quizzed
+      quizzed= ;;
     *'"id":"q1"'*) text "$asked" answered ;;
     *) [ -z "$id" ] || say '{"jsonrpc":"2.0","id":'"$id"',"result":{}}' ;;
   esac

@@ -7,7 +7,7 @@ mod wire;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
@@ -67,16 +67,19 @@ struct State {
 impl Origin {
     /// Over plain HTTP.
     pub fn start() -> Self {
-        Self::listen("http", None)
+        Self::at(Ipv4Addr::LOCALHOST.into(), None)
     }
 
     /// Over HTTPS, with a certificate like `leaf` of this authority.
     pub fn secure(authority: &Authority, leaf: Leaf) -> Self {
-        Self::listen("https", Some(authority.config(leaf)))
+        Self::at(Ipv4Addr::LOCALHOST.into(), Some((authority, leaf)))
     }
 
-    fn listen(scheme: &'static str, tls: Option<Arc<ServerConfig>>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    /// Either of them at another address of this machine.
+    pub fn at(own: IpAddr, tls: Option<(&Authority, Leaf)>) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let tls = tls.map(|(authority, leaf)| authority.config(leaf));
+        let listener = TcpListener::bind((own, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State::default());
         let shared = Arc::clone(&state);
