@@ -199,6 +199,24 @@ fn a_crowd_at_a_server_that_takes_nothing_is_no_storm() {
     assert_eq!(proxies[0].get("/demo/last").status, 200);
 }
 
+#[test]
+fn while_a_token_lives_nobody_waits_for_its_renewal() {
+    let (person, api) = scene(|_| {});
+    let proxy = proxy(&person);
+    assert_eq!(proxy.get("/demo/first").status, 200);
+    api.refuse_last(0);
+    let gate = Arc::new(Gate::default());
+    person.server.script(Endpoint::Token, Fault::Wait(Arc::clone(&gate)));
+    thread::scope(|scope| {
+        let refused = scope.spawn(|| proxy.get("/demo/refused").status);
+        gate.arrival();
+        api.state.refused.lock().unwrap().tokens.clear();
+        assert_eq!(proxy.get("/demo/beside").status, 200);
+        gate.open();
+        assert_eq!(refused.join().unwrap(), 200);
+    });
+}
+
 // ----------------------------------------------------------------------------------------- idle connections
 
 /// Lets this process hold as many connections as the system allows.

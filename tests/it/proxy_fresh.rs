@@ -225,7 +225,7 @@ fn what_another_process_signs_out_or_in_counts_at_once() {
 fn who_signs_in_later_is_found() {
     let (person, guarded) = scene(false, |_| {});
     let lending = proxy(&person.sandbox);
-    assert!(lending.stderr().contains("authctl login demo"));
+    eventually("what to do", || lending.stderr().contains("authctl login demo").then_some(()));
     assert_eq!(lending.get("/demo/x").status, 401);
     signed_in::login(&person.sandbox, &[]).success();
     let before = guarded.shown().len();

@@ -24,7 +24,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use crate::real_parts::present;
 use crate::support::eventually;
 use crate::support::hostile::tls::{Authority, GOOD};
-use crate::support::lending::{KEY, Lending, acme, only};
+use crate::support::lending::{KEY, Lending, acme, config, only};
 use crate::support::origin::Origin;
 use crate::support::sandbox::Sandbox;
 
@@ -292,6 +292,34 @@ fn a_request_for_another_host_is_refused_inside_a_connection() {
         let request = scene.request(Door::Joined, "/x");
         assert_eq!(client.send_request(request).await.unwrap().status(), StatusCode::OK);
     });
+    assert_eq!((scene.origin.seen().len(), other.seen().len()), (1, 0));
+}
+
+#[test]
+fn a_placeholder_is_of_no_use_at_the_host_of_another_credential() {
+    let Some(Scene { origin, lending, _kept: (mut sandbox, authority) }) = Scene::start() else {
+        return;
+    };
+    lending.end();
+    let other = Origin::secure(&authority, GOOD);
+    sandbox.write_config(&config(&[("acme", &origin.url()), ("other", &other.url())]));
+    sandbox.env("AUTHCTL_OTHER_TOKEN", "real-other-Ab12Cd34Ef56");
+    let lending = Lending::exec(&sandbox, &["--with", "acme,other"]);
+    let scene = Scene { origin, lending, _kept: (sandbox, authority) };
+    let (own, others) = (scene.placeholder(), &scene.lending.variables["OTHER_API_KEY"]);
+    for (placeholder, status) in [(own, 200), (others.as_str(), 403)] {
+        let mut pipe = scene.pipe(Door::Joined);
+        let head = scene.head(Door::Joined, "/x").replace(own, placeholder);
+        pipe.write_all((head + "Connection: close\r\n\r\n").as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        let _ = pipe.read_to_end(&mut answer);
+        let reply = only(&answer);
+        assert_eq!(reply.status, status, "{reply:?}");
+        if status == 403 {
+            let said = reply.refusal(403, "host_of_another");
+            assert!(said.contains("other"), "{said}");
+        }
+    }
     assert_eq!((scene.origin.seen().len(), other.seen().len()), (1, 0));
 }
 

@@ -184,6 +184,7 @@ pub fn say(port: u16, bytes: &[u8]) -> Vec<u8> {
             Ok(0) => break,
             Ok(read) => answer.extend_from_slice(&chunk[..read]),
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => break,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => {
                 let said = &said[..said.len().min(1000)];
                 panic!("{error}: {}: {}", said.escape_ascii(), answer.escape_ascii())
