@@ -1,6 +1,7 @@
 //! JSON-RPC 2.0 messages as MCP and ACP carry them: what one is, whom it answers, and the errors that authctl
 //! itself has to answer with. The text is kept as received and never written anew.
 
+mod members;
 mod sought;
 
 use std::borrow::Cow;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+pub use members::{Members, renamed, rewritten};
 pub use sought::{Sought, sought_id};
 
 use crate::line_end;

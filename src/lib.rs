@@ -19,10 +19,11 @@ mod headless;
 mod interact;
 mod jsonrpc;
 mod paths;
-// band 2: the wire, out and in; what happened
+// band 2: the wire, out and in, and the pipes; what happened
 mod audit;
 mod http;
 mod listen;
+mod stdio;
 // band 3: OAuth, one RFC a file
 mod oauth;
 // band 4: what is kept, and what a server says about it
@@ -46,7 +47,7 @@ mod forward;
 mod error;
 // band 10: the proxy for programs that hold no secret
 mod proxy;
-// band 11: protocols between an agent and its server
+// band 11: protocols of agents, with their servers and their editors
 mod mcp;
 // band 12: the terminal
 mod ui;

@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
+use super::Failure;
 use super::endpoint::Endpoint;
-use super::members::renamed;
-use super::{Failure, backlog};
 use crate::http::{EventStream, Exchange};
-use crate::jsonrpc::{Id, Kind, Message};
+use crate::jsonrpc::{Id, Kind, Message, renamed};
+use crate::stdio::{self, LONGEST};
 use crate::text::clean;
 
-/// Most bytes of one message.
-pub const LONGEST: usize = 64 << 20;
 /// Most bytes of an answer that is no message.
 const OTHER: usize = 1 << 20;
 
@@ -50,7 +48,7 @@ pub async fn read(
     }
     let media_type = exchange.media_type();
     // Once the host has room for it.
-    backlog::room().await;
+    stdio::room().await;
     let body = read_body(exchange, endpoint).await?;
     // The start of it, where it may have to be shown.
     let shown = if status == 200 { String::new() } else { clean(&body) };
@@ -136,7 +134,7 @@ async fn follow(
     aside: &dyn Fn(Message),
 ) -> Result<Answer, Failure> {
     loop {
-        backlog::room().await;
+        stdio::room().await;
         let asked = Instant::now();
         let piece = timeout(left, exchange.chunk()).await;
         let events = match piece.map_err(|_| endpoint.silent())? {

@@ -4,10 +4,9 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use super::members::renamed;
 use crate::forward::{self, Refusal};
 use crate::http;
-use crate::jsonrpc::{self, Flaw, Id, Kind, Message};
+use crate::jsonrpc::{Flaw, Id, Kind, Message, renamed};
 use crate::text::clean;
 
 /// The variants are what the session can do about it.
@@ -110,17 +109,4 @@ pub fn malformed(flaw: Flaw, response: &Message, title: &str) -> Failure {
     let said = response.member("error");
     let said = said.as_str().map_or(String::new(), |said| format!(": {}", clean(said)));
     Failure::failed(format!("the answer of {title} is no valid response: {flaw}{said}"))
-}
-
-/// For a text that is no message: the host is told by its id, if that can be read.
-pub fn unreadable(error: &jsonrpc::Error, text: &[u8]) -> Message {
-    let code = match error {
-        jsonrpc::Error::NotJson => jsonrpc::PARSE_ERROR,
-        jsonrpc::Error::NoMessage => jsonrpc::INVALID_REQUEST,
-    };
-    let id = match error {
-        jsonrpc::Error::NotJson => None,
-        jsonrpc::Error::NoMessage => jsonrpc::sought_id(text),
-    };
-    Message::error(id.as_ref(), code, &format!("cannot read this line: {error}"), None)
 }

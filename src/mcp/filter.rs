@@ -3,8 +3,7 @@
 use serde_json::Value;
 use wildmatch::WildMatch;
 
-use super::members::Members;
-use crate::jsonrpc::{INVALID_PARAMS, INVALID_REQUEST, Message};
+use crate::jsonrpc::{INVALID_PARAMS, INVALID_REQUEST, Members, Message};
 
 /// Patterns of tool names: what is denied is never allowed.
 #[derive(Debug, Clone, Default)]

@@ -9,11 +9,11 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use url::{Origin, Url};
 
-use super::answer::LONGEST;
+use super::Failure;
 use super::endpoint::{Endpoint, Headers};
 use super::inbox::Inbox;
-use super::{Failure, backlog};
 use crate::http::{EventStream, Exchange, parse_url};
+use crate::stdio::{self, LONGEST};
 use crate::text::clean;
 
 /// How long a server may take to name the address.
@@ -80,7 +80,7 @@ async fn follow(
     is_open: Rc<Cell<bool>>,
 ) {
     loop {
-        backlog::room().await;
+        stdio::room().await;
         let Ok(Some(piece)) = exchange.chunk().await else { break };
         let Ok(events) = stream.push(&piece) else { break };
         for event in events.into_iter().filter(|event| event.event == "message") {

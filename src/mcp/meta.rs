@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 use super::MODERN;
-use super::members::Members;
-use crate::jsonrpc::Message;
+use crate::jsonrpc::{Members, Message};
 
 pub const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 pub const CLIENT_INFO: &str = "io.modelcontextprotocol/clientInfo";

@@ -8,12 +8,10 @@
 mod answer;
 mod assumed;
 mod attempts;
-mod backlog;
 mod broken;
 mod child;
 mod connection;
 mod convert;
-mod edges;
 mod endpoint;
 mod era;
 mod failure;
@@ -25,7 +23,6 @@ mod http_to_stdio;
 mod inbox;
 mod known;
 mod legacy;
-mod members;
 mod meta;
 mod modern;
 mod offer;
@@ -35,7 +32,6 @@ mod reconnect;
 mod session;
 mod settle;
 mod sign_in;
-mod stdio;
 mod turns;
 mod unsent;
 

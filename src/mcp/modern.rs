@@ -10,11 +10,10 @@ use tokio::sync::Mutex;
 
 use super::answer::{self, Answer};
 use super::endpoint::{Endpoint, Headers};
-use super::members::Members;
 use super::meta::PROTOCOL_VERSION;
 use super::params::{Tools, encoded};
 use super::{Failure, Pending, Server};
-use crate::jsonrpc::{Id, Kind, METHOD_NOT_FOUND, Message};
+use crate::jsonrpc::{Id, Kind, METHOD_NOT_FOUND, Members, Message};
 
 /// A header that is missing, malformed or different from the body.
 pub const HEADER_MISMATCH: i64 = -32_020;

@@ -5,9 +5,8 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::era::{self, Hello};
-use super::members::{Members, rewritten};
 use super::{MODERN, modern};
-use crate::jsonrpc::{Id, Message};
+use crate::jsonrpc::{Id, Members, Message, rewritten};
 
 /// The tool that a signed-out session has.
 pub const AUTHORIZE: &str = "authorize";

@@ -9,12 +9,12 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
-use super::answer::LONGEST;
+use super::Failure;
 use super::endpoint::{Endpoint, Headers};
 use super::inbox::Inbox;
 use super::reconnect::Reconnect;
-use super::{Failure, backlog};
 use crate::http::{EventStream, Exchange};
+use crate::stdio::{self, LONGEST};
 
 /// How often it is begun anew after it had to be given up.
 const MOST_BEGINNINGS: u32 = 5;
@@ -116,7 +116,7 @@ async fn listen(
 async fn follow(mut exchange: Exchange, stream: &mut EventStream, inbox: &Inbox) -> bool {
     let mut came = false;
     loop {
-        backlog::room().await;
+        stdio::room().await;
         let Ok(Some(piece)) = exchange.chunk().await else { return came };
         let Ok(events) = stream.push(&piece) else { return came };
         for event in events {

@@ -10,8 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::members::{Members, rewritten};
-use crate::jsonrpc::Message;
+use crate::jsonrpc::{Members, Message, rewritten};
 
 const ANNOTATION: &str = "x-mcp-header";
 

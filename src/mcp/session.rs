@@ -20,13 +20,13 @@ use super::filter::Filter;
 use super::host::Host;
 use super::offer::{self, Asking};
 use super::sign_in::{SignIn, State, Until};
-use super::stdio::{self, Line};
 use super::turns::Turns;
 use super::unsent::{Part, STALLED, Unsent};
 use super::{Era, Failure, Link, Pending, Server};
 use crate::forward::Bring;
 use crate::interact::Interact;
 use crate::jsonrpc::{self, Id, Kind, Message};
+use crate::stdio::{self, Line};
 
 /// What differs from session to session.
 #[derive(Clone)]

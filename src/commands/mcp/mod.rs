@@ -20,6 +20,7 @@ use clap::{Args, Subcommand};
 
 use crate::context::Context;
 use crate::error::CommandError;
+pub use bringer::Bringer;
 
 #[derive(Debug, Args)]
 #[command(

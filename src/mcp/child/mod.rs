@@ -1,7 +1,6 @@
 //! A server on stdio that has its credentials in its environment. It is started anew when they are about to
 //! end, were refused, or when somebody signed in; whoever speaks to it does not notice.
 
-mod lines;
 mod link;
 mod process;
 

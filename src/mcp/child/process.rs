@@ -15,11 +15,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, spawn_local, yield_now};
 use tokio::time::sleep;
 
-use super::lines::{Found, Lines};
 use crate::jsonrpc::{Id, Kind, Message};
 use crate::launch::{self, Ending, Exit, Piped};
 use crate::mcp::unsent::{Part, Unsent};
-use crate::mcp::{Failure, Sink, backlog};
+use crate::mcp::{Failure, Sink};
+use crate::stdio::{self, Found, Lines};
 
 /// How long a server may take to end by itself, and again once it was told to. Both together are less than the
 /// official SDKs wait (2 s) before they do the same to authctl.
@@ -133,7 +133,7 @@ impl Process {
     async fn read(&self, stdout: ChildStdout, sink: &Sink) {
         let mut lines = Lines::new(stdout);
         for count in 1_u32.. {
-            backlog::room().await;
+            stdio::room().await;
             // Whoever passes the messages on gets a turn.
             if count.is_multiple_of(64) {
                 yield_now().await;

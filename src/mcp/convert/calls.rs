@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use crate::jsonrpc::{Id, Kind, Message};
-use crate::mcp::members::Members;
+use crate::jsonrpc::{Id, Kind, Members, Message};
 use crate::mcp::{Failure, Server};
 
 /// How long a call waits for the host to come back with an answer.

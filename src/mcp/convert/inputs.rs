@@ -7,8 +7,7 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::jsonrpc::{Id, Message};
-use crate::mcp::members::Members;
+use crate::jsonrpc::{Id, Members, Message};
 use crate::mcp::{Failure, LEGACY, Sink};
 
 /// The host, as one that can be asked.

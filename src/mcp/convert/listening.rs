@@ -10,8 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::jsonrpc::{Id, Message};
-use crate::mcp::members::rewritten;
+use crate::jsonrpc::{Id, Message, rewritten};
 use crate::mcp::meta::{Client, SUBSCRIPTION_ID};
 use crate::mcp::{Server, Sink};
 

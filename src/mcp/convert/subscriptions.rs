@@ -6,8 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::jsonrpc::{Id, Message};
-use crate::mcp::members::rewritten;
+use crate::jsonrpc::{Id, Message, rewritten};
 use crate::mcp::meta::SUBSCRIPTION_ID;
 
 const UPDATED: &str = "notifications/resources/updated";

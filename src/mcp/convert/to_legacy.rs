@@ -14,8 +14,7 @@ use super::calls::{self, Call, Calls, Event, Hosts, INPUT, Paused, Underway};
 use super::handshake;
 use super::held::Held;
 use super::subscriptions::{self, Filter, Subscriptions};
-use crate::jsonrpc::{self, Id, Kind, Message};
-use crate::mcp::members::{Members, renamed, rewritten};
+use crate::jsonrpc::{self, Id, Kind, Members, Message, renamed, rewritten};
 use crate::mcp::meta::{self, Client};
 use crate::mcp::{Failure, MODERN, Pending, Server, Sink};
 

@@ -11,8 +11,7 @@ use serde_json::{Value, json};
 use super::handshake;
 use super::inputs::Inputs;
 use super::listening::Listening;
-use crate::jsonrpc::{self, Id, Kind, Message};
-use crate::mcp::members::{Members, renamed, rewritten};
+use crate::jsonrpc::{self, Id, Kind, Members, Message, renamed, rewritten};
 use crate::mcp::meta::{Client, LOG_LEVEL};
 use crate::mcp::{Failure, Pending, Server, Sink};
 

@@ -33,6 +33,7 @@ use crate::jsonrpc::{self, Id, Kind, Message};
 use crate::launch::Ending;
 use crate::listen::{self, Peer, Sockets, Unread};
 use crate::secret::Secret;
+use crate::stdio;
 
 /// The path of the one endpoint.
 pub const PATH: &str = "/mcp";
@@ -268,7 +269,6 @@ async fn read(request: Request<Incoming>) -> Result<Message, Response<Reply>> {
         Unread::Broken => reply::refused(StatusCode::BAD_REQUEST, "the body broke off"),
     })?;
     let text = std::str::from_utf8(&body).map_err(|_| jsonrpc::Error::NotJson);
-    text.and_then(Message::read).map_err(|error| {
-        reply::message(StatusCode::BAD_REQUEST, super::failure::unreadable(&error, &body))
-    })
+    text.and_then(Message::read)
+        .map_err(|error| reply::message(StatusCode::BAD_REQUEST, stdio::unreadable(&error, &body)))
 }

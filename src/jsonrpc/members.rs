@@ -9,7 +9,7 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor}
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::jsonrpc::{Id, Message};
+use super::{Id, Message};
 
 /// The members in their order, each with its JSON text.
 #[derive(Debug, Clone, Default)]

@@ -7,11 +7,14 @@ use serde_json::value::RawValue;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::ChildStdout;
 
+use super::LONGEST;
+use super::edges::{EDGE, Edges};
 use crate::jsonrpc::{Id, Message, Sought};
-use crate::mcp::answer::LONGEST;
-use crate::mcp::edges::{EDGE, Edges};
 
-/// The lines of a server's stdout.
+/// What is kept of a line that is no message.
+const SHOWN: usize = 2_000;
+
+/// The lines of a program's stdout.
 pub struct Lines {
     stdout: BufReader<ChildStdout>,
 }
@@ -25,6 +28,8 @@ pub struct Flawed {
     pub flaw: Flaw,
     /// The requests that it was to answer.
     pub ids: Vec<Id>,
+    /// How it begins, as it came.
+    pub text: String,
 }
 
 /// Why it is none. Displayed as the rest of a sentence about it.
@@ -77,6 +82,7 @@ impl Lines {
     /// Goes on to the end of the line, so that its id is found.
     async fn too_long(&mut self, begun: Vec<u8>) -> Flawed {
         let mut edges = Edges::new(&begun);
+        let first = String::from_utf8_lossy(&begun[..begun.len().min(SHOWN)]).into_owned();
         let mut piece = begun;
         while !piece.ends_with(b"\n") {
             piece = Vec::new();
@@ -85,7 +91,8 @@ impl Lines {
             }
             edges.push(&piece);
         }
-        Flawed { flaw: Flaw::TooLong, ids: edges.sought().id_of_response().into_iter().collect() }
+        let ids = edges.sought().id_of_response().into_iter().collect();
+        Flawed { flaw: Flaw::TooLong, ids, text: first_of(&first) }
     }
 }
 
@@ -94,8 +101,8 @@ fn read(line: Vec<u8>) -> Vec<Found> {
     let line = match String::from_utf8(line) {
         Ok(line) => line,
         Err(error) => {
-            let Flawed { ids, .. } = flawed(&String::from_utf8_lossy(error.as_bytes()));
-            return vec![Err(Flawed { flaw: Flaw::NotText, ids })];
+            let flawed = flawed(&String::from_utf8_lossy(error.as_bytes()));
+            return vec![Err(Flawed { flaw: Flaw::NotText, ..flawed })];
         }
     };
     if line.trim_ascii_start().starts_with('[')
@@ -120,7 +127,11 @@ fn flawed(text: &str) -> Flawed {
         _ => Flaw::NoMessage,
     };
     let ids: BTreeSet<Id> = found.into_iter().filter_map(Sought::id_of_response).collect();
-    Flawed { flaw, ids: ids.into_iter().collect() }
+    Flawed { flaw, ids: ids.into_iter().collect(), text: first_of(text) }
+}
+
+fn first_of(text: &str) -> String {
+    text.chars().take(SHOWN).collect()
 }
 
 /// For people.
@@ -163,7 +174,8 @@ mod tests {
         for (line, flaw, ids) in wrong {
             let ids = ids.iter().copied().map(Id::number).collect();
             let found = read(line.to_vec());
-            assert_eq!(found, [Err(Flawed { flaw, ids })], "{}", String::from_utf8_lossy(line));
+            let text = String::from_utf8_lossy(line).into_owned();
+            assert_eq!(found, [Err(Flawed { flaw, ids, text })]);
         }
     }
 
@@ -171,7 +183,8 @@ mod tests {
     fn a_batch_is_as_good_as_each_of_it() {
         let found =
             read(br#"[{"jsonrpc":"2.0","id":5,"result":1},{"jsonrpc":"2.0","id":6}]"#.to_vec());
-        let flaw = Flawed { flaw: Flaw::NoMessage, ids: vec![Id::number(6)] };
+        let text = r#"{"jsonrpc":"2.0","id":6}"#.to_owned();
+        let flaw = Flawed { flaw: Flaw::NoMessage, ids: vec![Id::number(6)], text };
         assert!(matches!(&found[..], [Ok(_), Err(other)] if *other == flaw), "{found:?}");
     }
 }

@@ -11,11 +11,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
-use super::answer::LONGEST;
-use super::backlog;
 use super::edges::{EDGE, Edges};
-use super::failure::unreadable;
-use super::host::Host;
+use super::{LONGEST, backlog, unreadable};
 use crate::jsonrpc::{self, Message};
 use crate::signals;
 
@@ -54,17 +51,16 @@ pub struct Stdout {
     failure: Arc<Mutex<Option<io::Error>>>,
 }
 
-impl Host for Stdout {
-    fn send(&self, message: Message) {
+impl Stdout {
+    /// Queues a message; never waits.
+    pub fn send(&self, message: Message) {
         // Its end is written beside it: put behind a long text, it would have that copied.
         let line = message.into_text();
         backlog::grow(line.len() + 1);
         // The thread ends only with the pipe, and then nobody reads any more.
         let _ = self.lines.send(line);
     }
-}
 
-impl Stdout {
     /// Comes back when the host has closed its end.
     pub async fn closed(&self) {
         self.lines.closed().await;
