@@ -7,8 +7,10 @@ use hyper::header::{
     PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 
-/// Headers in which clients send what proves who they are. None of them is passed on as it came.
-pub static AUTHENTICATION: [HeaderName; 6] = [
+/// Headers in which clients send what proves who they are. None of them is passed on as it came. The first one
+/// is for clients that put something of their own into the others.
+pub static AUTHENTICATION: [HeaderName; 7] = [
+    HeaderName::from_static("x-authctl-key"),
     AUTHORIZATION,
     HeaderName::from_static("x-api-key"),
     HeaderName::from_static("x-goog-api-key"),

@@ -141,10 +141,19 @@ mod tests {
         assert_eq!(shown("authorization", "sk-placeholder"), Some(own(Pass::One(1))));
         assert_eq!(shown("x-api-key", "session-key"), Some(own(Pass::All)));
         assert_eq!(shown("private-token", "session-key"), Some(own(Pass::All)));
+        assert_eq!(shown("x-authctl-key", "session-key"), Some(own(Pass::All)));
         assert_eq!(shown("x-other", "session-key"), None);
         for wrong in ["Bearer sk-placeholde", "Bearer sk-placeholderx", "Bearer ", "Basic xx", ""] {
             assert_eq!(shown("authorization", wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_header_of_its_own_comes_first() {
+        let pairs = [("authorization", "Bearer sk-placeholder"), ("x-authctl-key", "session-key")];
+        let headers = pairs
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        assert_eq!(session().shown(&headers.into_iter().collect(), &[]), Some(own(Pass::All)));
     }
 
     #[test]

@@ -112,6 +112,7 @@ fn only_the_key_of_this_run_opens_it() {
         format!("Proxy-Authorization: Bearer {key}\r\n"),
         format!("Cookie: key={key}\r\n"),
         format!("X-Api-Key: {cut}\r\n"),
+        format!("X-Authctl-Key: {cut}\r\n"),
         "X-Api-Key: \u{e4}\r\n".to_owned(),
     ];
     for headers in wrong {
@@ -135,13 +136,18 @@ fn only_the_key_of_this_run_opens_it() {
         format!("api-key: {key}\r\n"),
         format!("x-adcp-auth: {key}\r\n"),
         format!("Authorization: Bearer dummy\r\nX-Api-Key: {key}\r\n"),
+        format!("X-Authctl-Key: {key}\r\n"),
+        format!("Authorization: Bearer dummy\r\nX-Authctl-Key: {key}\r\nX-Api-Key: dummy\r\n"),
     ];
     for headers in &right {
         let reply = lending.ask("GET /acme/x", headers, b"");
         assert_eq!(reply.status, 200, "{headers}: {reply:?}");
     }
     assert_eq!(origin.seen().len(), right.len());
-    assert!(!String::from_utf8_lossy(&origin.bytes().concat()).contains(&key));
+    let sent = String::from_utf8_lossy(&origin.bytes().concat()).to_lowercase();
+    assert!(!sent.contains(&key.to_lowercase()) && !sent.contains("x-authctl-key"));
+    let output = lending.end();
+    assert!(!output.stderr.contains(&key), "{}", output.stderr);
 }
 
 #[test]
