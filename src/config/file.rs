@@ -33,6 +33,8 @@ pub struct File {
     pub provider: BTreeMap<Spanned<String>, ProviderTable>,
     #[serde(default)]
     pub agent: BTreeMap<Spanned<String>, AgentTable>,
+    #[serde(default)]
+    pub acp_agent: BTreeMap<Spanned<String>, AcpAgentTable>,
 }
 
 /// `[provider.ID]`
@@ -310,6 +312,104 @@ pub struct ProxyTable {
 pub struct AgentTable {
     pub title: Option<String>,
     pub markers: Vec<Spanned<String>>,
+}
+
+/// `[acp_agent.ID]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AcpAgentTable {
+    pub title: Option<String>,
+    #[serde(default)]
+    pub commands: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub packages: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub names: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub providers: Vec<AcpProviderTable>,
+    pub profile: Option<ProfileTable>,
+    #[serde(default)]
+    pub copies: Vec<Spanned<String>>,
+    pub ephemeral: Option<EphemeralTable>,
+    #[serde(default)]
+    pub ignores: Vec<Spanned<String>>,
+    pub login: Option<String>,
+    pub login_only: Option<String>,
+    pub not_tried: Option<String>,
+    pub note: Option<String>,
+}
+
+/// `[[acp_agent.ID.providers]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AcpProviderTable {
+    pub provider: Spanned<String>,
+    #[serde(default)]
+    pub variables: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub arguments: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub authenticate: Vec<Spanned<String>>,
+    pub in_band: Option<super::InBand>,
+    pub providers_set: Option<ProvidersSetTable>,
+    pub gateway: Option<GatewayTable>,
+    pub base_url: Option<AcpBaseUrlTable>,
+    pub helper: Option<Spanned<HelperTable>>,
+    #[serde(default)]
+    pub extra: BTreeMap<Spanned<String>, Spanned<String>>,
+    #[serde(default)]
+    pub needs: Vec<Spanned<String>>,
+}
+
+/// `{ id = "openai", api_type = "openai", path = "" }`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProvidersSetTable {
+    pub id: Spanned<String>,
+    pub api_type: Spanned<String>,
+    pub path: Option<Spanned<String>>,
+}
+
+/// `{ method = "gateway", protocol = "openai" }`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayTable {
+    pub method: Spanned<String>,
+    pub protocol: Spanned<String>,
+    pub path: Option<Spanned<String>>,
+}
+
+/// `{ variable = "OPENAI_BASE_URL", value = "{url}/v1" }`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AcpBaseUrlTable {
+    pub variable: Spanned<String>,
+    pub value: Option<Spanned<String>>,
+}
+
+/// `{ variable = "COPILOT_PROVIDER_API_KEY_COMMAND" }` or `{ setting = "apiKeyHelper" }`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HelperTable {
+    pub variable: Option<Spanned<String>>,
+    pub setting: Option<Spanned<String>>,
+}
+
+/// `{ variable = "CODEX_HOME", folder = ".codex" }`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileTable {
+    pub variable: Option<Spanned<String>>,
+    pub folder: Spanned<String>,
+}
+
+/// `{ file = "config.toml", setting = "cli_auth_credentials_store", value = "ephemeral" }`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EphemeralTable {
+    pub file: Spanned<String>,
+    pub setting: Spanned<String>,
+    pub value: Spanned<String>,
 }
 
 /// A text and the file it came from.

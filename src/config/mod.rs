@@ -2,6 +2,8 @@
 //! store. One TOML schema (`authctl-config(5)`) and one code path for the built-in catalog and for the
 //! user's `config.toml`. Of a working directory only its manifest is read, which can add nothing.
 
+mod acp;
+mod acp_command;
 mod agents;
 mod catalog;
 mod edit;
@@ -20,12 +22,14 @@ mod trusted;
 mod value;
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+pub use acp::{AcpAgent, AcpProvider, Ephemeral, Helper, InBand, InBandShape};
 pub use agents::Agent;
 pub use edit::{Edit, add_provider, remember_store, remove_provider, snippet};
 pub use identity::{ACTIONS_VARIABLES, Identity, IdentitySource, IssuedToken, OwnAssertion};
@@ -70,6 +74,7 @@ pub struct Config {
     /// Why they are not known, if so.
     unread: Option<String>,
     agents: BTreeMap<String, Agent>,
+    acp_agents: BTreeMap<String, AcpAgent>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,6 +170,7 @@ impl Config {
                 line,
             })?,
             agents: check_agents(&document, written.agent)?,
+            acp_agents: check_acp_agents(&document, written.acp_agent)?,
         };
         for (name, table) in &written.credential {
             let rule = CredentialRule::check(name, table).map_err(wrong)?;
@@ -174,6 +180,11 @@ impl Config {
                 return Err(wrong(Problem::new(name.span(), what)));
             }
             config.credentials.push(rule);
+        }
+        for (provider, span) in config.acp_agents.values().flat_map(AcpAgent::written_providers) {
+            if config.provider(provider).is_err() {
+                return Err(wrong(Problem::new(span, format!("there is no provider {provider}"))));
+            }
         }
         for (url, table) in written.mcp {
             let key = value::url(&url).map_err(wrong)?;
@@ -248,6 +259,29 @@ impl Config {
     pub fn agents(&self) -> impl Iterator<Item = &Agent> {
         let built_in = agents::built_in().iter().map(|(id, agent)| (id.as_str(), agent));
         overlay(built_in, &self.agents)
+    }
+
+    /// All agents of ACP, by name.
+    pub fn acp_agents(&self) -> impl Iterator<Item = &AcpAgent> {
+        let built_in = acp::built_in().iter().map(|(id, agent)| (id.as_str(), agent));
+        overlay(built_in, &self.acp_agents)
+    }
+
+    /// The agent that a command line starts; the user's own come first.
+    pub fn acp_agent(&self, program: &OsStr, arguments: &[OsString]) -> Option<&AcpAgent> {
+        let started = acp_command::started(program, arguments)?;
+        self.own_first().find(|agent| agent.is_started_as(&started))
+    }
+
+    /// The agent that calls itself so in `agentInfo.name`.
+    pub fn acp_agent_named(&self, name: &str) -> Option<&AcpAgent> {
+        self.own_first().find(|agent| agent.names.iter().any(|known| known == name))
+    }
+
+    fn own_first(&self) -> impl Iterator<Item = &AcpAgent> {
+        let built_in = acp::built_in().values();
+        let rest = built_in.filter(|agent| !self.acp_agents.contains_key(&agent.id));
+        self.acp_agents.values().chain(rest)
     }
 
     /// Whether the sign-in of some provider begins with an ID token of this one.
@@ -337,6 +371,22 @@ fn check_agents(
     let mut agents = BTreeMap::new();
     for (id, table) in written {
         let agent = Agent::check(&id, &table).map_err(|problem| document.wrong(&problem))?;
+        agents.insert(id.into_inner(), agent);
+    }
+    Ok(agents)
+}
+
+fn checked_acp_agents(document: &Document<'_>) -> Result<BTreeMap<String, AcpAgent>, Error> {
+    check_acp_agents(document, document.parse()?.acp_agent)
+}
+
+fn check_acp_agents(
+    document: &Document<'_>,
+    written: BTreeMap<toml::Spanned<String>, file::AcpAgentTable>,
+) -> Result<BTreeMap<String, AcpAgent>, Error> {
+    let mut agents = BTreeMap::new();
+    for (id, table) in written {
+        let agent = AcpAgent::check(&id, table).map_err(|problem| document.wrong(&problem))?;
         agents.insert(id.into_inner(), agent);
     }
     Ok(agents)

@@ -3,21 +3,27 @@
 use super::*;
 use crate::credential::{Grant, Kind};
 
-const IDS: [&str; 47] = [
+const IDS: [&str; 55] = [
     "adcp",
+    "amp",
     "anthropic",
     "asana",
     "atlassian",
     "audiostack",
+    "augment",
     "aws-bedrock",
     "azure-openai",
     "brave",
     "canva",
+    "cline",
     "cloudflare",
     "cohere",
+    "cursor",
+    "dashscope",
     "deepseek",
     "elevenlabs",
     "exa",
+    "factory",
     "figma",
     "firecrawl",
     "fireworks",
@@ -30,6 +36,7 @@ const IDS: [&str; 47] = [
     "intercom",
     "linear",
     "mistral",
+    "moonshot",
     "neon",
     "netlify",
     "notion",
@@ -37,6 +44,7 @@ const IDS: [&str; 47] = [
     "openrouter",
     "paypal",
     "perplexity",
+    "qoder",
     "replicate",
     "sentry",
     "slack",
@@ -270,6 +278,8 @@ fn the_manual_page_names_every_key() {
         "[provider.x.oauth.identity]\n",
         "[provider.x.oauth.exchange]\n",
         "[agent.x]\n",
+        "[acp_agent.x]\n",
+        "[[acp_agent.x.providers]]\n",
         "[credential.x]\n",
         "[log]\n",
     ];
