@@ -3,6 +3,7 @@
 
 mod agents;
 mod approvals;
+mod bindings;
 mod choices;
 mod confirmations;
 mod permissions;
@@ -15,6 +16,7 @@ pub use agents::at_keyboard;
 pub use approvals::{
     Approval, Standing, approval, approvals, approve, changes, changes_line, revoke, standing,
 };
+pub use bindings::{Binding, bind, binding, bindings, unbind};
 pub use choices::{can_remember, forget, project_root, recall, remember};
 pub use confirmations::{ask_by, holds_for, is_confirmed, remember_yes};
 pub use permissions::{Permission, allow, permission, withdraw};
