@@ -48,6 +48,7 @@ mod error;
 // band 10: the proxy for programs that hold no secret
 mod proxy;
 // band 11: protocols of agents, with their servers and their editors
+mod acp;
 mod mcp;
 // band 12: the terminal
 mod ui;
@@ -95,7 +96,7 @@ fn answer(mut error: clap::Error) -> ExitCode {
     }
     let typed = cli::Cli::command().ignore_errors(true).get_matches();
     let starts_child = match typed.subcommand_name() {
-        Some("exec") => true,
+        Some("exec" | "acp") => true,
         Some("mcp") => std::env::args_os().any(|word| word == "--"),
         _ => false,
     };

@@ -126,6 +126,15 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     Ok(ExitCode::SUCCESS)
 }
 
+/// Signs in by the provider's own way, at this terminal.
+pub fn run_by_default(context: &Context, name: &str) -> Result<ExitCode, CommandError> {
+    settle_store(context)?;
+    let (Server { named, .. }, outcome) =
+        server::sign_in(context, &SignIn::by_default(name, context.ui.as_ref()))?;
+    report(context, &named, &outcome?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 fn resume(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let named = context.name(&arguments.name)?;
     let provider = context.provider(&named.name)?;

@@ -1,5 +1,6 @@
 //! The commands, one file each: its arguments and its story.
 
+mod acp;
 mod client_file;
 mod complete;
 mod deferred;
@@ -117,6 +118,13 @@ pub enum Command {
     /// touched. The key is worth nothing elsewhere, nor when the command has ended.
     Proxy(Deferred<proxy::Arguments>),
 
+    /// Sign a coding agent in to its editor, over the Agent Client Protocol
+    ///
+    /// What an editor runs in place of the agent: it starts the agent and stands between both. The agent gets its
+    /// credential from the store by the best way that it has, and the person signs in from inside the editor where
+    /// nobody has. At a terminal, the agent runs with the same credentials; AUTHCTL_ACP_LOGIN=NAME signs in there.
+    Acp(Deferred<acp::Arguments>),
+
     /// Say which credentials coding agents may print
     Permission(Deferred<permission::Arguments>),
 
@@ -147,6 +155,7 @@ impl Command {
             Command::Log(arguments) => log::run(context, arguments),
             Command::Mcp(arguments) => mcp::run(context, arguments),
             Command::Proxy(arguments) => proxy::run(context, arguments),
+            Command::Acp(arguments) => acp::run(context, arguments),
             Command::Permission(arguments) => permission::run(context, arguments),
             Command::Provider(arguments) => provider::run(context, arguments),
             Command::Import(arguments) => import::run(context, arguments),
@@ -158,6 +167,9 @@ impl Command {
     pub fn exit_code(&self, error: &CommandError) -> u8 {
         match self {
             Command::Exec(_) => error.kind().exit_code_before_child(),
+            Command::Acp(arguments) if arguments.starts_child() => {
+                error.kind().exit_code_before_child()
+            }
             Command::Mcp(arguments) if arguments.starts_child() => {
                 error.kind().exit_code_before_child()
             }

@@ -1,10 +1,11 @@
-//! `authctl permission`: which credentials may be printed although a coding agent asks, and which uses are
-//! confirmed.
+//! `authctl permission`: which credentials may be printed although a coding agent asks, which uses are confirmed,
+//! and what the agents of editors may have.
 
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueHint};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -12,12 +13,13 @@ use super::complete;
 use super::purpose::{entry, span};
 use crate::audit::{Entry, Event, Outcome};
 use crate::config::Confirmation;
-use crate::context::Context;
+use crate::context::{Context, Named, working_directory};
 use crate::credential::Name;
 use crate::error::{CommandError, Kind};
 use crate::interact::Interact;
-use crate::policy::{self, Permission};
+use crate::policy::{self, Binding, Permission};
 use crate::resolve;
+use crate::text;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -27,7 +29,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// List what coding agents may print, and which uses are confirmed
+    /// List what coding agents may print, which uses are confirmed, and what editors' agents may have
     List {
         /// Only this provider, or provider:account
         #[arg(add = complete::stored())]
@@ -42,11 +44,19 @@ enum What {
         #[arg(add = complete::stored())]
         name: String,
     },
-    /// Take that permission back
+    /// Take a permission back: to print a credential, or what an editor's agent may have
     Withdraw {
         /// Provider, or provider:account
-        #[arg(add = complete::stored())]
-        name: String,
+        #[arg(required_unless_present = "agent", add = complete::stored())]
+        name: Option<String>,
+
+        /// An agent of authctl acp, as permission list names it, which is to have nothing any more
+        #[arg(long, conflicts_with = "name")]
+        agent: Option<String>,
+
+        /// Only in this project
+        #[arg(long, value_name = "DIRECTORY", requires = "agent", value_hint = ValueHint::DirPath)]
+        project: Option<PathBuf>,
     },
 }
 
@@ -67,7 +77,13 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
                 record(context, &name, Outcome::Refused, error.message());
             })?;
         }
-        What::Withdraw { name } => withdraw(context, &context.name(name)?.name)?,
+        What::Withdraw { agent: Some(agent), project, .. } => {
+            unbind(context, agent, project.as_deref())?;
+        }
+        What::Withdraw { name, .. } => {
+            let name = name.as_deref().unwrap_or_default();
+            withdraw(context, &context.name(name)?.name)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -106,6 +122,40 @@ fn withdraw(context: &Context, name: &Name) -> Result<(), CommandError> {
     report(context, name, false)
 }
 
+/// Takes back what an editor's agent may have.
+fn unbind(context: &Context, agent: &str, project: Option<&Path>) -> Result<(), CommandError> {
+    let state = &context.paths()?.state;
+    let root = match project {
+        Some(directory) => Some(policy::project_root(&working_directory()?.join(directory))),
+        None => None,
+    };
+    let is_meant = |binding: &Binding| {
+        let root = root.as_ref().map(|root| root.to_str());
+        binding.agent == agent && root.is_none_or(|root| binding.project.as_deref() == root)
+    };
+    let (bindings, _) = policy::bindings(state);
+    let meant: Vec<&Binding> = bindings.iter().filter(|binding| is_meant(binding)).collect();
+    let shown = text::clean(agent);
+    if meant.is_empty() {
+        let said =
+            format!("nothing is bound to {shown}{}", if root.is_some() { " there" } else { "" });
+        return Err(CommandError::new(Kind::Failed, said).hint("authctl permission list"));
+    }
+    for binding in meant {
+        policy::unbind(state, agent, binding.project.as_deref())?;
+        let reason = Some(format!("{shown} may no longer have {}", binding.with.join(", ")));
+        context.record(Entry { reason, ..Entry::new(Event::Permission, Outcome::Done) });
+    }
+    if context.ui.is_json() {
+        context.ui.json(&json!({ "version": 1, "agent": shown, "bound": false }))?;
+    } else {
+        context.ui.notice(&format!(
+            "{shown} may no longer have any of them; one that runs keeps what it got."
+        ));
+    }
+    Ok(())
+}
+
 fn record(context: &Context, name: &Name, outcome: Outcome, reason: &str) {
     if let Ok(provider) = context.provider(name) {
         let line = entry(Event::Permission, outcome, name, provider);
@@ -138,19 +188,51 @@ fn list(context: &Context, typed: Option<&str>) -> Result<(), CommandError> {
         let confirmation = context.config()?.confirmation(&name);
         lines.push(Line { name, id: entry.id, permission, confirmation });
     }
-    if let Some(asked) = asked.filter(|_| lines.is_empty()) {
+    if let Some(asked) = asked.as_ref().filter(|_| lines.is_empty()) {
         context.provider(&asked.name)?; // or the name is mistyped
     }
+    let bindings = bindings(context, asked.as_ref())?;
     if context.ui.is_json() {
         let lines: Vec<Value> = lines.iter().map(as_json).collect();
-        context.ui.json(&json!({ "version": 1, "permissions": lines }))?;
+        let report = json!({ "version": 1, "permissions": lines, "bindings": bindings });
+        context.ui.json(&report)?;
         return Ok(());
     }
-    context.ui.data(&as_text(&lines))?;
+    context.ui.data(&(as_text(&lines) + &bindings_text(&bindings)))?;
     if lines.is_empty() {
         context.ui.notice("Nothing is stored.");
     }
     Ok(())
+}
+
+/// What the agents of editors may have, where a credential that was asked for is among it.
+fn bindings(context: &Context, asked: Option<&Named>) -> Result<Vec<Binding>, CommandError> {
+    let (mut bindings, unreadable) = policy::bindings(&context.paths()?.state);
+    for path in unreadable {
+        let path = text::clean_to(&path.to_string_lossy(), 1_000);
+        context.ui.warn(&format!("{path} cannot be read as what an agent may have"));
+    }
+    let is_asked = |written: &String| {
+        let name = written.split('=').next().unwrap_or_default().parse::<Name>();
+        asked.is_none_or(|asked| name.is_ok_and(|name| asked.covers(&name)))
+    };
+    bindings.retain(|binding| binding.with.iter().any(is_asked));
+    Ok(bindings)
+}
+
+fn bindings_text(bindings: &[Binding]) -> String {
+    let mut out = String::new();
+    for binding in bindings {
+        let place = binding.project.as_deref().map_or("everywhere".into(), |it| format!("in {it}"));
+        let line = format!(
+            "agent {} may have {} {place} ({:.0})",
+            binding.agent,
+            binding.with.join(", "),
+            binding.bound_at
+        );
+        let _ = writeln!(out, "{}", text::clean_to(&line, 1_000));
+    }
+    out
 }
 
 fn as_text(lines: &[Line]) -> String {

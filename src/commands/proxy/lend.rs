@@ -64,6 +64,8 @@ pub enum Missing {
     Refused,
     /// What needs none works all the same.
     Said,
+    /// The same; somebody else says it.
+    Unsaid,
 }
 
 /// Finds the credentials of `handings`, each once.
@@ -117,6 +119,7 @@ fn find(
             ));
             Ok(None)
         }
+        Err(error) if missing == Missing::Unsaid && error.kind() == Kind::LoginRequired => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -1,6 +1,7 @@
 //! `authctl proxy`: a local address for each server, where programs send requests with a key of this run, and
 //! from where they go on with the credential.
 
+mod beside;
 mod bundle;
 mod child;
 mod desk;
@@ -25,6 +26,7 @@ use crate::listen::Sockets;
 use crate::proxy::{Bundle, Route};
 use crate::secret::Secret;
 use crate::signals;
+pub use beside::{Beside, Offer};
 pub use child::{Wish, run as run_child};
 use lend::Missing;
 use serve::{Running, Start};

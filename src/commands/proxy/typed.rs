@@ -9,7 +9,7 @@ use crate::config::{ProxyRule, RequestPattern};
 use crate::context::Context;
 use crate::error::CommandError;
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[group(skip)]
 pub struct Arguments {
     /// Send only these requests, as in 'GET /v1/*' or '* api.example.com/v1/*'; * stands for any text

@@ -1,0 +1,121 @@
+//! What an agent says in its answer to `initialize`. Its texts are its own: they decide nothing about who gets
+//! which credential.
+
+use serde_json::Value;
+
+use super::dialect::Dialect;
+use crate::jsonrpc::Message;
+
+/// The part of the answer that concerns signing in.
+#[expect(clippy::struct_excessive_bools, reason = "each is a capability of its own")]
+#[derive(Debug, Clone, Default)]
+pub struct Advertised {
+    pub dialect: Dialect,
+    pub methods: Vec<Method>,
+    /// `providers/set` is there (unstable).
+    pub has_providers: bool,
+    pub has_logout: bool,
+    pub has_status: bool,
+    pub can_load: bool,
+    pub can_resume: bool,
+    /// What it calls itself.
+    pub name: Option<String>,
+}
+
+/// One way to sign in, as the agent describes it.
+#[derive(Debug, Clone)]
+pub struct Method {
+    pub id: String,
+    pub kind: Kind,
+    /// `_meta["api-key"]` is there.
+    pub takes_key: bool,
+    /// Variables that a method of the type `env_var` wants (until 2026-07).
+    pub variables: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// By `authenticate`.
+    Agent,
+    /// By running the agent's command again in a terminal.
+    Terminal,
+    /// Of older agents: with variables.
+    Variables,
+    /// Of a type that is not known.
+    Other,
+}
+
+impl Kind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Agent => "agent",
+            Kind::Terminal => "terminal",
+            Kind::Variables => "env_var",
+            Kind::Other => "other",
+        }
+    }
+}
+
+impl Advertised {
+    pub fn of(answer: &Message) -> Self {
+        let result = answer.member("result");
+        let dialect = Dialect::of_version(&result["protocolVersion"]);
+        let capabilities = &result[dialect.agent_capabilities()];
+        let auth = &capabilities["auth"];
+        let methods = result["authMethods"].as_array();
+        let info = [&result["agentInfo"], &result["info"]];
+        let name = info.into_iter().find_map(|info| info["name"].as_str()).map(str::to_owned);
+        let methods: Vec<Method> =
+            methods.into_iter().flatten().filter_map(|it| Method::of(it, dialect)).collect();
+        Self {
+            dialect,
+            has_providers: is_there(&capabilities["providers"]),
+            has_logout: is_there(&auth["logout"]) || dialect == Dialect::V2 && !methods.is_empty(),
+            has_status: is_there(&auth["status"]),
+            can_load: capabilities["loadSession"] == true,
+            can_resume: is_there(&capabilities["sessionCapabilities"]["resume"]),
+            name,
+            methods,
+        }
+    }
+
+    pub fn method(&self, id: &str) -> Option<&Method> {
+        self.methods.iter().find(|method| method.id == id)
+    }
+
+    /// Whether `authenticate` takes this id.
+    pub fn has_method(&self, id: &str) -> bool {
+        self.method(id).is_some_and(|method| method.kind != Kind::Terminal)
+    }
+
+    pub fn takes_key(&self, id: &str) -> bool {
+        self.method(id).is_some_and(|method| method.takes_key)
+    }
+}
+
+impl Method {
+    /// `None`: it has no id, so that nobody can call it.
+    pub fn of(value: &Value, dialect: Dialect) -> Option<Self> {
+        let id = value[dialect.method_id()].as_str().or(value["id"].as_str())?;
+        let kind = match value["type"].as_str() {
+            None | Some("agent") => Kind::Agent,
+            Some("terminal") => Kind::Terminal,
+            Some("env_var") => Kind::Variables,
+            Some(_) => Kind::Other,
+        };
+        let named = value["vars"].as_array().into_iter().flatten();
+        let named = named.filter(|it| it["optional"] != true).map(|it| &it["name"]);
+        let variables = named.chain([&value["varName"]]).filter_map(Value::as_str);
+        Some(Self {
+            id: id.to_owned(),
+            kind,
+            takes_key: is_there(&value["_meta"]["api-key"]),
+            variables: variables.map(str::to_owned).collect(),
+        })
+    }
+}
+
+/// Capabilities are objects, or `true`.
+fn is_there(value: &Value) -> bool {
+    value.is_object() || *value == true
+}

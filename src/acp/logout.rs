@@ -1,0 +1,41 @@
+//! Signing out from inside the editor: the agent forgets what it was given. What authctl keeps stays; that is
+//! `authctl logout`.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::Relay;
+use super::ways::Way;
+use crate::jsonrpc::{Id, Message};
+
+/// How long an agent may take to let a provider go.
+const DISABLE_WAIT: Duration = Duration::from_mins(1);
+
+impl Relay {
+    pub(super) async fn log_out(self: Rc<Self>, id: Id, request: Message) {
+        let turn = self.turn.lock().await;
+        self.is_signed_out.set(true);
+        for standing in &self.standings {
+            let is_set = standing.way.take() == Some(Way::ProvidersSet);
+            let grant = standing.grant();
+            if let Some(set) = grant.ways.providers_set.as_ref().filter(|_| is_set) {
+                let agent = self.agent.borrow().clone();
+                let params = json!({"providerId": set.id});
+                if let Some(agent) = agent {
+                    // An agent that cannot is told to sign out in any case.
+                    let _ = agent.ask("providers/disable", &params, DISABLE_WAIT).await;
+                }
+            }
+        }
+        drop(turn);
+        if self.advertised.borrow().has_logout {
+            let method = request.method().unwrap_or_default().to_owned();
+            self.pass(id, &method, request);
+        } else {
+            self.to_editor(Message::result(&id, &json!({})));
+        }
+        self.push_status();
+    }
+}

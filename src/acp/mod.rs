@@ -1,0 +1,130 @@
+//! The Agent Client Protocol between an editor and an agent: lines pass unchanged, but for what is said about
+//! signing in. That is answered from the store, by the best way that the agent has.
+//!
+//! ```text
+//! editor (stdin, stdout) ⇄ relay (handshake, recovery, sign-in) ⇄ agent (a child, perhaps started anew)
+//! ```
+
+mod advertised;
+mod agent;
+mod chain;
+mod deliver;
+mod dialect;
+mod going;
+mod handshake;
+mod logout;
+mod open;
+mod outfit;
+mod probe;
+mod recovery;
+mod refusal;
+mod relay;
+mod restart;
+mod servers;
+mod sessions;
+mod sign_in;
+mod status;
+mod ways;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+pub use handshake::LOGIN;
+pub use outfit::dress;
+pub use probe::{Editor, Heard, Mute, probe};
+pub use relay::{Error, serve, serve_in_chain};
+pub use ways::{Way, ladder};
+
+use relay::Relay;
+
+use crate::config::AcpProvider;
+use crate::forward::{Address, Bring, Trouble};
+use crate::interact::Interact;
+use crate::launch;
+use crate::secret::Secret;
+
+/// A future on the one thread of the relay.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// What differs from agent to agent.
+pub struct Settings {
+    /// The agent as typed, without any credential.
+    pub command: launch::Command,
+    /// The agent, for people.
+    pub title: String,
+    /// What it may have, the preferred one first.
+    pub grants: Vec<Grant>,
+    /// The only way to be used.
+    pub forced: Option<Way>,
+    /// How this authctl was started, up to the agent's command: for terminals.
+    pub own_command: Vec<String>,
+    /// What to do where authctl has no credential for the agent.
+    pub advice: String,
+    pub supply: Rc<dyn Supply>,
+    /// Lines for whoever reads stderr.
+    pub interact: Arc<dyn Interact>,
+}
+
+/// A credential that the agent may have, and how it takes it.
+#[derive(Clone)]
+pub struct Grant {
+    /// As the commands take it: `openai:work`.
+    pub name: String,
+    /// The provider, for people.
+    pub title: String,
+    pub ways: AcpProvider,
+    /// The variable of the credential itself.
+    pub variable: Option<String>,
+    pub lent: Lent,
+    /// Somebody is signed in.
+    pub held: bool,
+    /// No session is opened before somebody has signed in: the agent is meant to have this, and not what it may
+    /// have itself.
+    pub gates: bool,
+}
+
+/// The address of authctl's own proxy, and what opens it; worth nothing elsewhere.
+#[derive(Clone)]
+pub struct Lent {
+    /// It stands for the provider's base URL.
+    pub url: String,
+    pub headers: Vec<(String, Secret)>,
+    /// In the place of a key.
+    pub stand_in: Secret,
+}
+
+/// Where credentials come from.
+pub trait Supply {
+    /// Whether somebody is signed in.
+    fn holds<'a>(&'a self, name: &'a str) -> Pending<'a, bool>;
+
+    /// The credential itself, fresh, for a way that gives it away: that is announced and written down.
+    fn possess<'a>(
+        &'a self,
+        name: &'a str,
+        way: Way,
+    ) -> Pending<'a, Result<Option<Secret>, Trouble>>;
+
+    /// What is known of an agent that calls itself so, where its command line says nothing.
+    fn known<'a>(&'a self, agent: &'a str, provider: &'a str) -> Pending<'a, Option<AcpProvider>>;
+
+    /// Has the person sign in; the address arrives before the end, if there is one.
+    fn sign_in<'a>(
+        &'a self,
+        name: &'a str,
+        bring: Bring,
+        address: oneshot::Sender<Address>,
+    ) -> Pending<'a, Result<(), Trouble>>;
+
+    /// The header of a stored credential that an MCP server gets, by the credential's name or the server's URL:
+    /// `None` where there is none.
+    fn header<'a>(
+        &'a self,
+        name: Option<&'a str>,
+        url: &'a str,
+    ) -> Pending<'a, Result<Option<(String, Secret)>, Trouble>>;
+}

@@ -1,0 +1,136 @@
+//! What a refusal leads to: the next way, the credential of another process, a sign-in. Then the request goes to
+//! the agent again, under the editor's id; what nothing helps gets the agent's words and the command that does.
+
+use std::rc::Rc;
+
+use super::Relay;
+use super::deliver::Standing;
+use super::dialect;
+use super::open::Open;
+use super::refusal::AUTH_REQUIRED;
+use super::ways::Way;
+use crate::jsonrpc::{Id, Members, Message, rewritten};
+use crate::text::clean;
+
+/// How often a request is sent at most: as it came, by another way, and after a sign-in.
+const MOST_SENT: u8 = 3;
+/// ACP: the request was cancelled.
+const CANCELLED: i64 = -32800;
+
+impl Relay {
+    pub(super) async fn recover(self: Rc<Self>, id: Id, open: Open, refusal: Message) {
+        let Some(turn) = self.turn_of(&id).await else { return self.to_editor(cancelled(&id)) };
+        let mended = self.mend(&id, &open).await;
+        match mended {
+            _ if self.is_cancelled(&id) => self.to_editor(cancelled(&id)),
+            Ok(()) => self.send_again(id, open),
+            Err(step) => self.to_editor(advised(&refusal, &step)),
+        }
+        self.release();
+        drop(turn);
+        self.push_status();
+    }
+
+    /// Whether sending it again is worth a try; else what the person can do.
+    async fn mend(self: &Rc<Self>, id: &Id, open: &Open) -> Result<(), String> {
+        if self.is_own() {
+            return Err(self.settings.advice.clone());
+        }
+        if self.is_signed_out.get() {
+            return Err("you have signed out here; start the agent anew to sign in".to_owned());
+        }
+        if open.epoch < self.epoch.get() {
+            return Ok(());
+        }
+        let Some(first) = self.standings.first() else { return Err(String::new()) };
+        if open.sent >= MOST_SENT {
+            return Err(next_step(first));
+        }
+        self.look_again().await;
+        let opens = open.method != "session/prompt";
+        if self.deliver_next(opens).await || self.deliver_changed().await {
+            return Ok(());
+        }
+        let wanting = self.standings.iter().find(|it| !it.holds.get()).unwrap_or(first);
+        self.sign_in(wanting, id, false).await?;
+        if self.deliver_all().await { Ok(()) } else { Err(next_step(wanting)) }
+    }
+
+    /// The next way of the first grant that has one. Where a session is open and authctl's proxy was used, the
+    /// provider has refused the credential: no other way would help.
+    async fn deliver_next(self: &Rc<Self>, opens: bool) -> bool {
+        for standing in self.standings.iter().filter(|standing| standing.holds.get()) {
+            if !opens && standing.way.get().is_some_and(Way::is_by_proxy) {
+                continue;
+            }
+            standing.way.set(None);
+            if self.deliver(standing).await {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// A credential that another process has replaced since the agent got it.
+    async fn deliver_changed(self: &Rc<Self>) -> bool {
+        for standing in &self.standings {
+            let old = standing.given.borrow().clone();
+            let Some((old, way)) = old.zip(standing.tried.borrow().last().copied()) else {
+                continue;
+            };
+            let new = self.possess(standing, way).await;
+            if new.is_ok_and(|new| new.expose() != old.expose()) {
+                standing.begin_anew();
+                standing.started.set(None);
+                if self.deliver(standing).await {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn send_again(&self, id: Id, mut open: Open) {
+        let Some(request) = open.request.clone() else { return };
+        // What the editor wanted has been done.
+        if dialect::is_login(&open.method) {
+            return self.to_editor(Message::result(&id, &serde_json::json!({})));
+        }
+        open.sent += 1;
+        open.epoch = self.epoch.get();
+        self.open.insert(id, open);
+        self.to_agent(request);
+    }
+
+    pub(super) fn is_cancelled(&self, id: &Id) -> bool {
+        self.cancelled.borrow().contains(id)
+    }
+}
+
+/// The command that helps, in a sentence.
+pub(super) fn next_step(standing: &Standing) -> String {
+    format!("sign in with: authctl login {} (then try again)", standing.grant().name)
+}
+
+pub(super) fn cancelled(id: &Id) -> Message {
+    Message::error(Some(id), CANCELLED, "Request cancelled", None)
+}
+
+/// An error about signing in that is authctl's own.
+pub(super) fn required(id: &Id, step: &str) -> Message {
+    Message::error(Some(id), AUTH_REQUIRED, &format!("Authentication required: {step}"), None)
+}
+
+/// The agent's error, which says as well what there is to do.
+fn advised(refusal: &Message, step: &str) -> Message {
+    if step.is_empty() {
+        return refusal.clone();
+    }
+    rewritten(refusal, |message| {
+        message.edit("error", |error: &mut Members<'_>| {
+            let said: String = error.value_of("message").unwrap_or_default();
+            let text = format!("{}; {step}", clean(&said));
+            error.set_value("message", &serde_json::json!(text));
+        });
+    })
+}

@@ -1,0 +1,147 @@
+//! Starting the agent, and starting it anew for a credential that it takes no other way: its handshake is
+//! replayed and its sessions are restored, so that the editor sees nothing of it.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+
+use super::Relay;
+use super::advertised::Advertised;
+use super::agent::Agent;
+use super::deliver::Standing;
+use super::outfit::dress;
+use super::ways::{self, Way};
+use crate::jsonrpc::{INTERNAL_ERROR, Message};
+use crate::launch::{self, Ending};
+
+/// How long a restart waits for answers that are on their way.
+const OPEN_WAIT: Duration = Duration::from_secs(30);
+/// How long a new agent may take to say what it is: the slowest known takes 18 s.
+const GREETING_WAIT: Duration = Duration::from_mins(1);
+/// How long it may take to bring a session back.
+const SESSION_WAIT: Duration = Duration::from_mins(1);
+
+impl Relay {
+    /// The first start, with all that can be given only then.
+    pub(super) async fn start(self: &Rc<Self>) -> Result<(), launch::Error> {
+        for standing in &self.standings {
+            standing.started.set(ways::at_start(&standing.grant(), self.settings.forced));
+        }
+        self.launch().await
+    }
+
+    async fn launch(self: &Rc<Self>) -> Result<(), launch::Error> {
+        let command = self.outfit().await;
+        let relay = self.clone();
+        let agent =
+            Agent::start(&command, Box::new(move |agent, found| relay.from_agent(agent, found)))?;
+        *self.agent.borrow_mut() = Some(agent.clone());
+        let relay = self.clone();
+        spawn_local(async move {
+            agent.wait().await;
+            relay.agent_has_ended(&agent);
+        });
+        Ok(())
+    }
+
+    /// The command with the variables and words of the ways that need a start.
+    async fn outfit(&self) -> launch::Command {
+        let mut command = self.settings.command.clone();
+        for standing in &self.standings {
+            let Some(way) = standing.started.get() else { continue };
+            let key = match way {
+                Way::Variable if standing.holds.get() => self.possess(standing, way).await,
+                _ => Err(String::new()),
+            };
+            if let Err(why) = key.as_ref()
+                && !why.is_empty()
+            {
+                self.say(why);
+            }
+            dress(&mut command, &standing.grant(), way, key.as_ref().ok());
+        }
+        command
+    }
+
+    /// Replaces the agent for the sake of `standing`. Its sessions are still to be restored.
+    pub(super) async fn restart(self: &Rc<Self>, standing: &Standing) -> Result<(), String> {
+        if self.successor.is_some() {
+            return Err("somebody else starts the agent".to_owned());
+        }
+        self.hold();
+        self.say(&format!("{} is started anew for {}", self.settings.title, standing.grant().name));
+        let _ = timeout(OPEN_WAIT, self.open.emptied()).await;
+        self.is_restarting.set(true);
+        let old = self.agent.borrow().clone();
+        if let Some(old) = old {
+            old.end(Ending::Closed).await;
+        }
+        self.agent.take();
+        self.fail_open();
+        self.agent_is_gone();
+        let others =
+            self.standings.iter().filter(|other| other.grant().name != standing.grant().name);
+        others.filter(|other| other.way.get().is_some()).for_each(Standing::begin_anew);
+        let launched = self.launch().await;
+        self.is_restarting.set(false);
+        if let Err(error) = launched {
+            self.give_up();
+            return Err(error.to_string());
+        }
+        self.greet_again().await
+    }
+
+    /// What the old agent did not answer.
+    fn fail_open(&self) {
+        let what =
+            format!("{} was started anew before it answered; try again", self.settings.title);
+        for id in self.open.drain() {
+            self.to_editor(Message::error(Some(&id), INTERNAL_ERROR, &what, None));
+        }
+    }
+
+    async fn greet_again(&self) -> Result<(), String> {
+        let Some(hello) = self.hello.borrow().clone() else { return Ok(()) };
+        let agent = self.agent.borrow().clone().ok_or("the agent has ended")?;
+        let answer = agent.ask("initialize", &hello.member("params"), GREETING_WAIT).await;
+        let answer = answer.map_err(|why| why.to_string())?;
+        if answer.is_error() {
+            return Err("it refuses the handshake that it took before".to_owned());
+        }
+        *self.advertised.borrow_mut() = Rc::new(Advertised::of(&answer));
+        Ok(())
+    }
+
+    /// Brings the editor's sessions back. What the agent tells of them again is not told the editor again.
+    pub(super) async fn restore_sessions(&self) {
+        let advertised = self.advertised.borrow().clone();
+        let method = match () {
+            () if advertised.can_resume => "session/resume",
+            () if advertised.can_load => "session/load",
+            () => "",
+        };
+        let sessions = self.sessions.borrow().list();
+        for (id, params) in sessions {
+            let agent = self.agent.borrow().clone();
+            let restored = match agent.filter(|_| !method.is_empty()) {
+                None => Err("it cannot be resumed".to_owned()),
+                Some(agent) => {
+                    self.retold.borrow_mut().insert(id.clone());
+                    let answer = agent.ask(method, &params, SESSION_WAIT).await;
+                    self.retold.borrow_mut().remove(&id);
+                    match answer {
+                        Ok(answer) if !answer.is_error() => Ok(()),
+                        Ok(_) => Err("the agent refuses it".to_owned()),
+                        Err(why) => Err(why.to_string()),
+                    }
+                }
+            };
+            if let Err(why) = restored {
+                self.sessions.borrow_mut().forget(&id);
+                self.say(&format!("a session is lost by the new start of the agent: {why}"));
+            }
+        }
+    }
+}

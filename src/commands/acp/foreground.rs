@@ -1,0 +1,41 @@
+//! The agent at a terminal, with what it would get from an editor: for its own sign-in, and to try it out.
+
+use std::process::ExitCode;
+
+use super::desk;
+use super::grants::Grants;
+use crate::acp::{Way, dress};
+use crate::context::Context;
+use crate::error::{CommandError, Kind};
+use crate::interact::Interact;
+use crate::launch;
+
+pub fn run(
+    context: &Context,
+    grants: Grants,
+    mut command: launch::Command,
+    forced: Option<Way>,
+) -> Result<ExitCode, CommandError> {
+    for grant in &grants.list {
+        let by_proxy = grant.ways.base_url.is_some() && forced != Some(Way::Variable);
+        let way = if by_proxy { Way::BaseUrl } else { Way::Variable };
+        let key = match way {
+            Way::Variable => match desk::possess(context, &command.program, &grant.name, way) {
+                Ok(key) => Some(key),
+                Err(error) if error.kind() == Kind::LoginRequired => {
+                    context.ui.warn(error.message());
+                    None
+                }
+                Err(error) => return Err(error),
+            },
+            _ => None,
+        };
+        // Its words may be those of a command of its own.
+        let typed = command.arguments.clone();
+        dress(&mut command, grant, way, key.as_ref());
+        command.arguments = typed;
+    }
+    let exit = launch::supervise(&command, &[]);
+    grants.end(context);
+    Ok(exit?.leave())
+}
