@@ -12,6 +12,15 @@
 
 #[cfg(unix)]
 mod accounts;
+#[cfg(unix)]
+mod acp;
+#[cfg(unix)]
+mod acp_chain;
+mod acp_doctor;
+#[cfg(unix)]
+mod acp_playback;
+#[cfg(unix)]
+mod acp_sign_in;
 #[cfg(target_os = "linux")]
 mod audit;
 #[cfg(unix)]
@@ -131,6 +140,8 @@ mod proxy_secrets;
 #[cfg(target_os = "linux")]
 mod proxy_streams;
 mod pushed;
+#[cfg(target_os = "linux")]
+mod real_acp;
 mod real_conformance;
 mod real_dpop;
 mod real_keychain;

@@ -170,6 +170,31 @@ impl Internet {
     }
 }
 
+/// Models that answer whoever has the key.
+pub struct ModelServer {
+    part: Part,
+    pub url: String,
+}
+
+impl ModelServer {
+    pub fn start(key: &str) -> Self {
+        let part = Part::server("model-server.mjs", &json!({ "key": key }));
+        let url = part.line()["url"].as_str().unwrap().to_owned();
+        Self { part, url }
+    }
+
+    /// From now on this key is the one that is let in. What came before is forgotten.
+    pub fn wants(&mut self, key: &str) {
+        writeln!(self.part.stdin.as_ref().unwrap(), "{}", json!({ "key": key })).unwrap();
+        while self.part.line()["done"].is_null() {}
+    }
+
+    /// What came since the last look, in order.
+    pub fn seen(&self) -> Vec<Value> {
+        self.part.lines.try_iter().collect()
+    }
+}
+
 /// The identity tokens of a job of GitHub Actions.
 pub struct CiIdentity {
     part: Part,

@@ -1,5 +1,7 @@
 //! What the tests stand on: a home of their own, servers on loopback, a browser, a terminal.
 
+#[cfg(unix)]
+pub mod acp_agent;
 pub mod authorization_server;
 pub mod browser;
 pub mod demo;
