@@ -39,6 +39,7 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             [CompletionResult]::new('log', 'log', [CompletionResultType]::ParameterValue, 'Show what was handed out, to whom and when')
             [CompletionResult]::new('mcp', 'mcp', [CompletionResultType]::ParameterValue, 'Reach an MCP server: sign in, and bridge to it')
             [CompletionResult]::new('proxy', 'proxy', [CompletionResultType]::ParameterValue, 'Lend credentials to programs that never hold them')
+            [CompletionResult]::new('acp', 'acp', [CompletionResultType]::ParameterValue, 'What every use of an agent takes')
             [CompletionResult]::new('permission', 'permission', [CompletionResultType]::ParameterValue, 'Say which credentials coding agents may print')
             [CompletionResult]::new('provider', 'provider', [CompletionResultType]::ParameterValue, 'List, show, check, add and remove providers')
             [CompletionResult]::new('import', 'import', [CompletionResultType]::ParameterValue, 'Take over credentials that other tools keep in the open')
@@ -113,6 +114,11 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             [CompletionResult]::new('--with', '--with', [CompletionResultType]::ParameterName, 'Credentials to hand over, joined by commas: NAME, or NAME=VARIABLE to choose the variable')
             [CompletionResult]::new('--env-header', '--env-header', [CompletionResultType]::ParameterName, 'Hand over a whole header value, as in `Bearer …`, in VARIABLE')
             [CompletionResult]::new('--min-ttl', '--min-ttl', [CompletionResultType]::ParameterName, 'Least time that tokens must still live')
+            [CompletionResult]::new('--allow', '--allow', [CompletionResultType]::ParameterName, 'Send only these requests, as in ''GET /v1/*'' or ''* api.example.com/v1/*''; * stands for any text')
+            [CompletionResult]::new('--deny', '--deny', [CompletionResultType]::ParameterName, 'Never send these requests')
+            [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'Header of each request, as in ''X-Team: blue''; ${NAME} stands for a variable of the environment')
+            [CompletionResult]::new('--secret-header', '--secret-header', [CompletionResultType]::ParameterName, 'Header whose value is another stored credential, as in X-Api-Key=NAME')
+            [CompletionResult]::new('--id-header', '--id-header', [CompletionResultType]::ParameterName, 'Header that tells the server the id of the credential, which is stable and not secret')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data and errors as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
@@ -260,12 +266,49 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
             [CompletionResult]::new('--with', '--with', [CompletionResultType]::ParameterName, 'Credentials that requests get, joined by commas')
             [CompletionResult]::new('--port', '--port', [CompletionResultType]::ParameterName, 'Listen on this port instead of any free one')
+            [CompletionResult]::new('--allow', '--allow', [CompletionResultType]::ParameterName, 'Send only these requests, as in ''GET /v1/*'' or ''* api.example.com/v1/*''; * stands for any text')
+            [CompletionResult]::new('--deny', '--deny', [CompletionResultType]::ParameterName, 'Never send these requests')
+            [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'Header of each request, as in ''X-Team: blue''; ${NAME} stands for a variable of the environment')
+            [CompletionResult]::new('--secret-header', '--secret-header', [CompletionResultType]::ParameterName, 'Header whose value is another stored credential, as in X-Api-Key=NAME')
+            [CompletionResult]::new('--id-header', '--id-header', [CompletionResultType]::ParameterName, 'Header that tells the server the id of the credential, which is stable and not secret')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data and errors as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Never ask, also at a terminal')
             [CompletionResult]::new('--strict', '--strict', [CompletionResultType]::ParameterName, 'As a forward proxy, reach no host but those of the credentials')
             [CompletionResult]::new('--secret-in-path', '--secret-in-path', [CompletionResultType]::ParameterName, 'Also take the key in the path, /~KEY/NAME/…, for clients that can send none')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'authctl;acp' {
+            [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
+            [CompletionResult]::new('--with', '--with', [CompletionResultType]::ParameterName, 'Credentials for the agent, joined by commas: NAME, or NAME=VARIABLE to choose the variable')
+            [CompletionResult]::new('--keep-env', '--keep-env', [CompletionResultType]::ParameterName, 'Leave this variable in the agent''s environment, though it is one for a credential')
+            [CompletionResult]::new('--way', '--way', [CompletionResultType]::ParameterName, 'Hand them over in this way alone: providers-set, gateway, base-url, in-band, variable, profile or own')
+            [CompletionResult]::new('--print-config', '--print-config', [CompletionResultType]::ParameterName, 'Print what an editor''s configuration needs, and start nothing')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data and errors as JSON')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Never ask, also at a terminal')
+            [CompletionResult]::new('--chain', '--chain', [CompletionResultType]::ParameterName, 'Be a part of a chain of proxies, whose conductor runs the agent: in-band ways alone')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Try an agent: what it offers, what it would get and by which way, and what is missing')
+            break
+        }
+        'authctl;acp;doctor' {
+            [CompletionResult]::new('--with', '--with', [CompletionResultType]::ParameterName, 'Credentials for the agent, joined by commas: NAME, or NAME=VARIABLE to choose the variable')
+            [CompletionResult]::new('--keep-env', '--keep-env', [CompletionResultType]::ParameterName, 'Leave this variable in the agent''s environment, though it is one for a credential')
+            [CompletionResult]::new('--way', '--way', [CompletionResultType]::ParameterName, 'Hand them over in this way alone: providers-set, gateway, base-url, in-band, variable, profile or own')
+            [CompletionResult]::new('--remember', '--remember', [CompletionResultType]::ParameterName, 'Bind the credentials to this agent for good: in this project, or everywhere')
+            [CompletionResult]::new('--wait', '--wait', [CompletionResultType]::ParameterName, 'How long the agent may take for each answer')
+            [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
+            [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'Open a session as well')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data and errors as JSON')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Never ask, also at a terminal')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
@@ -278,9 +321,9 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Never ask, also at a terminal')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
-            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List what coding agents may print, and which uses are confirmed')
+            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List what coding agents may print, which uses are confirmed, and what editors'' agents may have')
             [CompletionResult]::new('allow', 'allow', [CompletionResultType]::ParameterValue, 'Let coding agents print a credential')
-            [CompletionResult]::new('withdraw', 'withdraw', [CompletionResultType]::ParameterValue, 'Take that permission back')
+            [CompletionResult]::new('withdraw', 'withdraw', [CompletionResultType]::ParameterValue, 'Take a permission back: to print a credential, or what an editor''s agent may have')
             break
         }
         'authctl;permission;list' {
@@ -304,6 +347,8 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             break
         }
         'authctl;permission;withdraw' {
+            [CompletionResult]::new('--agent', '--agent', [CompletionResultType]::ParameterName, 'An agent of authctl acp, as permission list names it, which is to have nothing any more')
+            [CompletionResult]::new('--project', '--project', [CompletionResultType]::ParameterName, 'Only in this project')
             [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data and errors as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')

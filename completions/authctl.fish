@@ -39,6 +39,7 @@ complete -c authctl -n "__fish_authctl_needs_command" -f -a "trust" -d 'Approve 
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "log" -d 'Show what was handed out, to whom and when'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "mcp" -d 'Reach an MCP server: sign in, and bridge to it'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "proxy" -d 'Lend credentials to programs that never hold them'
+complete -c authctl -n "__fish_authctl_needs_command" -f -a "acp" -d 'What every use of an agent takes'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "permission" -d 'Say which credentials coding agents may print'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "provider" -d 'List, show, check, add and remove providers'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "import" -d 'Take over credentials that other tools keep in the open'
@@ -90,6 +91,11 @@ complete -c authctl -n "__fish_authctl_using_subcommand exec" -l account -d 'Acc
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l with -d 'Credentials to hand over, joined by commas: NAME, or NAME=VARIABLE to choose the variable' -r
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l env-header -d 'Hand over a whole header value, as in `Bearer …`, in VARIABLE' -r
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l min-ttl -d 'Least time that tokens must still live' -r
+complete -c authctl -n "__fish_authctl_using_subcommand exec" -l allow -d 'Send only these requests, as in \'GET /v1/*\' or \'* api.example.com/v1/*\'; * stands for any text' -r
+complete -c authctl -n "__fish_authctl_using_subcommand exec" -l deny -d 'Never send these requests' -r
+complete -c authctl -n "__fish_authctl_using_subcommand exec" -l header -d 'Header of each request, as in \'X-Team: blue\'; ${NAME} stands for a variable of the environment' -r
+complete -c authctl -n "__fish_authctl_using_subcommand exec" -l secret-header -d 'Header whose value is another stored credential, as in X-Api-Key=NAME' -r
+complete -c authctl -n "__fish_authctl_using_subcommand exec" -l id-header -d 'Header that tells the server the id of the credential, which is stable and not secret' -r
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l json -d 'Print data and errors as JSON'
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c authctl -n "__fish_authctl_using_subcommand exec" -l no-input -d 'Never ask, also at a terminal'
@@ -193,20 +199,50 @@ complete -c authctl -n "__fish_authctl_using_subcommand mcp; and __fish_seen_sub
 complete -c authctl -n "__fish_authctl_using_subcommand proxy" -l account -d 'Account for names that give none' -r
 complete -c authctl -n "__fish_authctl_using_subcommand proxy" -l with -d 'Credentials that requests get, joined by commas' -r
 complete -c authctl -n "__fish_authctl_using_subcommand proxy" -l port -d 'Listen on this port instead of any free one' -r
+complete -c authctl -n "__fish_authctl_using_subcommand proxy" -l allow -d 'Send only these requests, as in \'GET /v1/*\' or \'* api.example.com/v1/*\'; * stands for any text' -r
+complete -c authctl -n "__fish_authctl_using_subcommand proxy" -l deny -d 'Never send these requests' -r
+complete -c authctl -n "__fish_authctl_using_subcommand proxy" -l header -d 'Header of each request, as in \'X-Team: blue\'; ${NAME} stands for a variable of the environment' -r
+complete -c authctl -n "__fish_authctl_using_subcommand proxy" -l secret-header -d 'Header whose value is another stored credential, as in X-Api-Key=NAME' -r
+complete -c authctl -n "__fish_authctl_using_subcommand proxy" -l id-header -d 'Header that tells the server the id of the credential, which is stable and not secret' -r
 complete -c authctl -n "__fish_authctl_using_subcommand proxy" -l json -d 'Print data and errors as JSON'
 complete -c authctl -n "__fish_authctl_using_subcommand proxy" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c authctl -n "__fish_authctl_using_subcommand proxy" -l no-input -d 'Never ask, also at a terminal'
 complete -c authctl -n "__fish_authctl_using_subcommand proxy" -l strict -d 'As a forward proxy, reach no host but those of the credentials'
 complete -c authctl -n "__fish_authctl_using_subcommand proxy" -l secret-in-path -d 'Also take the key in the path, /~KEY/NAME/…, for clients that can send none'
 complete -c authctl -n "__fish_authctl_using_subcommand proxy" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor" -l with -d 'Credentials for the agent, joined by commas: NAME, or NAME=VARIABLE to choose the variable' -r
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor" -l keep-env -d 'Leave this variable in the agent\'s environment, though it is one for a credential' -r
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor" -l way -d 'Hand them over in this way alone: providers-set, gateway, base-url, in-band, variable, profile or own' -r
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor" -l print-config -d 'Print what an editor\'s configuration needs, and start nothing' -r -f -a "zed\t'For agent_servers in settings.json'
+jetbrains\t'For ~/.jetbrains/acp.json'
+neovim\t'For codecompanion.nvim'"
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor" -l chain -d 'Be a part of a chain of proxies, whose conductor runs the agent: in-band ways alone'
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor" -a "doctor" -d 'Try an agent: what it offers, what it would get and by which way, and what is missing'
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and __fish_seen_subcommand_from doctor" -l with -d 'Credentials for the agent, joined by commas: NAME, or NAME=VARIABLE to choose the variable' -r
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and __fish_seen_subcommand_from doctor" -l keep-env -d 'Leave this variable in the agent\'s environment, though it is one for a credential' -r
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and __fish_seen_subcommand_from doctor" -l way -d 'Hand them over in this way alone: providers-set, gateway, base-url, in-band, variable, profile or own' -r
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and __fish_seen_subcommand_from doctor" -l remember -d 'Bind the credentials to this agent for good: in this project, or everywhere' -r -f -a "project\t'In this repository, or in this directory'
+everywhere\t'Wherever nothing else is said'"
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and __fish_seen_subcommand_from doctor" -l wait -d 'How long the agent may take for each answer' -r
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and __fish_seen_subcommand_from doctor" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and __fish_seen_subcommand_from doctor" -l session -d 'Open a session as well'
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and __fish_seen_subcommand_from doctor" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and __fish_seen_subcommand_from doctor" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and __fish_seen_subcommand_from doctor" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and __fish_seen_subcommand_from doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -l account -d 'Account for names that give none' -r
 complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -l json -d 'Print data and errors as JSON'
 complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -l no-input -d 'Never ask, also at a terminal'
 complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -s h -l help -d 'Print help'
-complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -f -a "list" -d 'List what coding agents may print, and which uses are confirmed'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -f -a "list" -d 'List what coding agents may print, which uses are confirmed, and what editors\' agents may have'
 complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -f -a "allow" -d 'Let coding agents print a credential'
-complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -f -a "withdraw" -d 'Take that permission back'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -f -a "withdraw" -d 'Take a permission back: to print a credential, or what an editor\'s agent may have'
 complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from list" -l account -d 'Account for names that give none' -r
 complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from list" -l json -d 'Print data and errors as JSON'
 complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say nothing but warnings and errors'
@@ -217,6 +253,8 @@ complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_s
 complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from allow" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from allow" -l no-input -d 'Never ask, also at a terminal'
 complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from allow" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from withdraw" -l agent -d 'An agent of authctl acp, as permission list names it, which is to have nothing any more' -r
+complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from withdraw" -l project -d 'Only in this project' -r -f -a "(__fish_complete_directories)"
 complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from withdraw" -l account -d 'Account for names that give none' -r
 complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from withdraw" -l json -d 'Print data and errors as JSON'
 complete -c authctl -n "__fish_authctl_using_subcommand permission; and __fish_seen_subcommand_from withdraw" -s q -l quiet -d 'Say nothing but warnings and errors'

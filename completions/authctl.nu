@@ -87,6 +87,11 @@ module completions {
     --clean                   # Remove the variables of every known provider, not only of those handed over
     --proxy                   # Keep the secrets out of the command: its variables hold placeholders, which a proxy beside it replaces
     --strict                  # With --proxy, let the command reach no host but those of the credentials
+    --allow: string           # Send only these requests, as in 'GET /v1/*' or '* api.example.com/v1/*'; * stands for any text
+    --deny: string            # Never send these requests
+    --header: string          # Header of each request, as in 'X-Team: blue'; ${NAME} stands for a variable of the environment
+    --secret-header: string   # Header whose value is another stored credential, as in X-Api-Key=NAME
+    --id-header: string       # Header that tells the server the id of the credential, which is stable and not secret
     --help(-h)                # Print help (see more with '--help')
   ]
 
@@ -230,6 +235,48 @@ module completions {
     --port: string            # Listen on this port instead of any free one
     --strict                  # As a forward proxy, reach no host but those of the credentials
     --secret-in-path          # Also take the key in the path, /~KEY/NAME/…, for clients that can send none
+    --allow: string           # Send only these requests, as in 'GET /v1/*' or '* api.example.com/v1/*'; * stands for any text
+    --deny: string            # Never send these requests
+    --header: string          # Header of each request, as in 'X-Team: blue'; ${NAME} stands for a variable of the environment
+    --secret-header: string   # Header whose value is another stored credential, as in X-Api-Key=NAME
+    --id-header: string       # Header that tells the server the id of the credential, which is stable and not secret
+    --help(-h)                # Print help (see more with '--help')
+  ]
+
+  def "nu-complete authctl acp print_config" [] {
+    [ "zed" "jetbrains" "neovim" ]
+  }
+
+  # What every use of an agent takes
+  export extern "authctl acp" [
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
+    --with: string            # Credentials for the agent, joined by commas: NAME, or NAME=VARIABLE to choose the variable
+    --keep-env: string        # Leave this variable in the agent's environment, though it is one for a credential
+    --way: string             # Hand them over in this way alone: providers-set, gateway, base-url, in-band, variable, profile or own
+    --print-config: string@"nu-complete authctl acp print_config" # Print what an editor's configuration needs, and start nothing
+    --chain                   # Be a part of a chain of proxies, whose conductor runs the agent: in-band ways alone
+    --help(-h)                # Print help (see more with '--help')
+  ]
+
+  def "nu-complete authctl acp doctor remember" [] {
+    [ "project" "everywhere" ]
+  }
+
+  # Try an agent: what it offers, what it would get and by which way, and what is missing
+  export extern "authctl acp doctor" [
+    --with: string            # Credentials for the agent, joined by commas: NAME, or NAME=VARIABLE to choose the variable
+    --keep-env: string        # Leave this variable in the agent's environment, though it is one for a credential
+    --way: string             # Hand them over in this way alone: providers-set, gateway, base-url, in-band, variable, profile or own
+    --remember: string@"nu-complete authctl acp doctor remember" # Bind the credentials to this agent for good: in this project, or everywhere
+    --session                 # Open a session as well
+    --wait: string            # How long the agent may take for each answer
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
     --help(-h)                # Print help (see more with '--help')
   ]
 
@@ -242,7 +289,7 @@ module completions {
     --help(-h)                # Print help
   ]
 
-  # List what coding agents may print, and which uses are confirmed
+  # List what coding agents may print, which uses are confirmed, and what editors' agents may have
   export extern "authctl permission list" [
     --json                    # Print data and errors as JSON
     --quiet(-q)               # Say nothing but warnings and errors
@@ -262,14 +309,16 @@ module completions {
     name: string              # Provider, or provider:account
   ]
 
-  # Take that permission back
+  # Take a permission back: to print a credential, or what an editor's agent may have
   export extern "authctl permission withdraw" [
+    --agent: string           # An agent of authctl acp, as permission list names it, which is to have nothing any more
+    --project: directory      # Only in this project
     --json                    # Print data and errors as JSON
     --quiet(-q)               # Say nothing but warnings and errors
     --no-input                # Never ask, also at a terminal
     --account: string         # Account for names that give none
     --help(-h)                # Print help
-    name: string              # Provider, or provider:account
+    name?: string             # Provider, or provider:account
   ]
 
   # List, show, check, add and remove providers
