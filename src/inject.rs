@@ -244,7 +244,7 @@ mod tests {
         let scheme = anthropic.scheme(Kind::Bearer).unwrap();
         let injection = variables(&anthropic, scheme, &token, None).unwrap();
         assert_eq!(set(&injection), [("ANTHROPIC_AUTH_TOKEN", "t")]);
-        assert_eq!(injection.clear, ["ANTHROPIC_API_KEY"]);
+        assert_eq!(injection.clear, ["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"]);
     }
 
     #[test]
