@@ -39,7 +39,7 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             [CompletionResult]::new('log', 'log', [CompletionResultType]::ParameterValue, 'Show what was handed out, to whom and when')
             [CompletionResult]::new('mcp', 'mcp', [CompletionResultType]::ParameterValue, 'Reach an MCP server: sign in, and bridge to it')
             [CompletionResult]::new('proxy', 'proxy', [CompletionResultType]::ParameterValue, 'Lend credentials to programs that never hold them')
-            [CompletionResult]::new('acp', 'acp', [CompletionResultType]::ParameterValue, 'What every use of an agent takes')
+            [CompletionResult]::new('acp', 'acp', [CompletionResultType]::ParameterValue, 'Sign a coding agent in to its editor, over the Agent Client Protocol')
             [CompletionResult]::new('permission', 'permission', [CompletionResultType]::ParameterValue, 'Say which credentials coding agents may print')
             [CompletionResult]::new('provider', 'provider', [CompletionResultType]::ParameterValue, 'List, show, check, add and remove providers')
             [CompletionResult]::new('import', 'import', [CompletionResultType]::ParameterValue, 'Take over credentials that other tools keep in the open')

@@ -36,7 +36,7 @@ set edit:completion:arg-completer[authctl] = {|@words|
             cand log 'Show what was handed out, to whom and when'
             cand mcp 'Reach an MCP server: sign in, and bridge to it'
             cand proxy 'Lend credentials to programs that never hold them'
-            cand acp 'What every use of an agent takes'
+            cand acp 'Sign a coding agent in to its editor, over the Agent Client Protocol'
             cand permission 'Say which credentials coding agents may print'
             cand provider 'List, show, check, add and remove providers'
             cand import 'Take over credentials that other tools keep in the open'

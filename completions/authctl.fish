@@ -39,7 +39,7 @@ complete -c authctl -n "__fish_authctl_needs_command" -f -a "trust" -d 'Approve 
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "log" -d 'Show what was handed out, to whom and when'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "mcp" -d 'Reach an MCP server: sign in, and bridge to it'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "proxy" -d 'Lend credentials to programs that never hold them'
-complete -c authctl -n "__fish_authctl_needs_command" -f -a "acp" -d 'What every use of an agent takes'
+complete -c authctl -n "__fish_authctl_needs_command" -f -a "acp" -d 'Sign a coding agent in to its editor, over the Agent Client Protocol'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "permission" -d 'Say which credentials coding agents may print'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "provider" -d 'List, show, check, add and remove providers'
 complete -c authctl -n "__fish_authctl_needs_command" -f -a "import" -d 'Take over credentials that other tools keep in the open'

@@ -247,7 +247,7 @@ module completions {
     [ "zed" "jetbrains" "neovim" ]
   }
 
-  # What every use of an agent takes
+  # Sign a coding agent in to its editor, over the Agent Client Protocol
   export extern "authctl acp" [
     --json                    # Print data and errors as JSON
     --quiet(-q)               # Say nothing but warnings and errors

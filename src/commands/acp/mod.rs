@@ -57,7 +57,7 @@ pub struct Arguments {
     command: Vec<OsString>,
 }
 
-/// What every use of an agent takes.
+// What every use of an agent takes. No doc comment: it would become the command's.
 #[derive(Debug, Args)]
 struct Wish {
     /// Credentials for the agent, joined by commas: NAME, or NAME=VARIABLE to choose the variable
