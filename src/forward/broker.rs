@@ -151,6 +151,8 @@ pub struct Broker {
     looked: Cell<Option<Instant>>,
     /// What was refused although it was new, and when.
     vain: RefCell<Option<(Arc<Held>, Instant)>>,
+    /// What came in place of a refused one, and when, until a server took it.
+    unproven: RefCell<Option<(Arc<Held>, Instant)>>,
     /// The store's index when nobody was signed in; `None`: a sign-in elsewhere is not heeded.
     absence: RefCell<Option<Glimpse>>,
     /// Questions that have been answered so far.
@@ -170,6 +172,7 @@ impl Broker {
             rests: Cell::default(),
             looked: Cell::default(),
             vain: RefCell::default(),
+            unproven: RefCell::default(),
             absence: RefCell::default(),
             answered: Cell::default(),
             presented: RefCell::default(),
@@ -260,7 +263,11 @@ impl Broker {
         let found = self.ask(&mut state, rejected.cloned()).await?;
         let is_other =
             |held: &Arc<Held>| rejected.is_none_or(|rejected| !super::is_same(held, rejected));
-        Ok(found.filter(is_other))
+        let found = found.filter(is_other);
+        if rejected.is_some() {
+            *self.unproven.borrow_mut() = found.clone().map(|new| (new, Instant::now()));
+        }
+        Ok(found)
     }
 
     async fn ask(
@@ -269,7 +276,9 @@ impl Broker {
         rejected: Option<Arc<Held>>,
     ) -> Result<Option<Arc<Held>>, Trouble> {
         let (reply, answer) = oneshot::channel();
-        let renews = !rejected.as_ref().is_some_and(|held| self.is_vain(held));
+        let renews = !rejected
+            .as_ref()
+            .is_some_and(|held| self.is_vain(held) || is_lately(&self.unproven, held));
         let asked = Instant::now();
         let absence = self.absence.borrow().as_ref().map(Glimpse::again);
         self.put(Ask::Fresh { rejected, renews, reply })?;
@@ -327,10 +336,16 @@ impl Broker {
         matches!(&*self.state.lock().await, State::Held(held) if self.is_vain(held))
     }
 
-    fn is_vain(&self, held: &Arc<Held>) -> bool {
-        let vain = self.vain.borrow();
-        vain.as_ref()
-            .is_some_and(|(vain, since)| super::is_same(vain, held) && since.elapsed() < IN_VAIN)
+    fn is_vain(&self, held: &Held) -> bool {
+        is_lately(&self.vain, held)
+    }
+
+    /// A server took it: once it is refused, it is worth a refresh again.
+    pub fn note_good(&self, held: &Held) {
+        let mut unproven = self.unproven.borrow_mut();
+        if unproven.as_ref().is_some_and(|(new, _)| super::is_same(new, held)) {
+            *unproven = None;
+        }
     }
 
     /// Whether a credential is in hand.
@@ -349,10 +364,12 @@ impl Broker {
         }
     }
 
-    /// Has the credential in hand renewed: whether there is another one now.
+    /// Has the credential in hand renewed: whether there is another one now. Nothing proves that one.
     pub async fn other_than_held(&self) -> Result<bool, Trouble> {
         let held = self.last.borrow().clone();
-        Ok(self.instead_of(held.as_ref()).await?.is_some())
+        let is_other = self.instead_of(held.as_ref()).await?.is_some();
+        self.unproven.take();
+        Ok(is_other)
     }
 
     /// A server is shown that.
@@ -381,6 +398,13 @@ impl Broker {
     fn put(&self, ask: Ask) -> Result<(), Trouble> {
         self.asks.send(ask).map_err(|_| gone())
     }
+}
+
+/// Whether that was said of `held` not long ago.
+fn is_lately(said: &RefCell<Option<(Arc<Held>, Instant)>>, held: &Held) -> bool {
+    let said = said.borrow();
+    said.as_ref()
+        .is_some_and(|(other, since)| super::is_same(other, held) && since.elapsed() < IN_VAIN)
 }
 
 /// Only at the end of the process, or after a bug that was reported already.

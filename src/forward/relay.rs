@@ -124,11 +124,14 @@ impl Relay {
                 let (source, refused) = (injection.source.clone(), refused.clone());
                 tokio::task::spawn_local(async move { source.renew(&refused).await });
             }
-            if renewed
-                && response.status() == StatusCode::UNAUTHORIZED
-                && let Some(injection) = injections.first()
-            {
-                injection.source.broker.note_vain().await;
+            if let (Some(injection), Some(Some(held))) = (injections.first(), held.first()) {
+                match response.status() {
+                    StatusCode::UNAUTHORIZED if renewed => {
+                        injection.source.broker.note_vain().await;
+                    }
+                    StatusCode::UNAUTHORIZED => {}
+                    _ => injection.source.broker.note_good(held),
+                }
             }
             return Ok(Relayed { response: returned(response, upgrade), held });
         }
