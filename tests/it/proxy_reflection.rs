@@ -82,18 +82,34 @@ fn no_answer_is_asked_for_that_cannot_be_looked_through() {
     assert_eq!(ask("Accept-Encoding: gzip\r\naccept-encoding: br\r\n"), ["identity"]);
 }
 
-#[test]
-fn an_answer_that_breaks_off_is_cut_and_that_is_said() {
-    let begun = format!("abc{}", &KEY[..6]);
-    let head = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\nconnection: close\r\n\r\n";
-    let raw = format!("{head}{begun}").into_bytes();
-    let server = Server::start(move |_| Answer::Raw(raw.clone()));
-    let (_sandbox, lending, placeholder) = scene(&server);
-    for _ in 0..2 {
-        let reply = lending.ask("GET /acme/x", &format!("X-Api-Key: {placeholder}\r\n"), b"");
-        assert_eq!((reply.status, reply.is_whole), (200, false));
-        assert!(begun.starts_with(&reply.text()), "{reply:?}");
+/// Says that much and no more, and hangs up or breaks the connection off.
+fn breaking(said: String, breaks: bool) -> Server {
+    let bytes = said.into_bytes();
+    if !breaks {
+        return Server::start(move |_| Answer::Raw(bytes.clone()));
     }
-    let said = lending.end().stderr;
-    assert_eq!(said.matches("an answer for acme broke off before its end").count(), 1, "{said}");
+    Server::start(move |_| Answer::Broken(bytes.clone()))
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_passed_up_to_there_and_that_is_said() {
+    let (whole, begun) = (KEY, &KEY[..KEY.len() - 1]);
+    let said = format!("abc{whole}def{begun}");
+    let shown = format!("abc{}def{begun}", "*".repeat(whole.len()));
+    let heads = ["content-length: 1000\r\n\r\n", "transfer-encoding: chunked\r\n\r\n50\r\n"];
+    for (head, breaks) in heads.iter().flat_map(|head| [(head, false), (head, true)]) {
+        let server = breaking(format!("HTTP/1.1 200 OK\r\n{head}{said}"), breaks);
+        let (_sandbox, lending, placeholder) = scene(&server);
+        for _ in 0..20 {
+            let reply = lending.ask("GET /acme/x", &format!("X-Api-Key: {placeholder}\r\n"), b"");
+            assert_eq!((reply.status, reply.is_whole), (200, false));
+            assert_eq!(reply.text(), shown, "{head:?} {breaks}");
+        }
+        let said = lending.end().stderr;
+        assert_eq!(
+            said.matches("an answer for acme broke off before its end").count(),
+            1,
+            "{said}"
+        );
+    }
 }
