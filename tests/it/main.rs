@@ -154,6 +154,7 @@ mod real_mcp_sign_in;
 mod real_oidc;
 mod real_parts;
 mod real_proxy;
+mod real_proxy_page;
 mod real_ssh;
 mod refresh;
 #[cfg(unix)]
