@@ -127,6 +127,8 @@ mod proxy_hostile;
 mod proxy_inside;
 #[cfg(target_os = "linux")]
 mod proxy_long;
+#[cfg(target_os = "linux")]
+mod proxy_names;
 #[cfg(unix)]
 mod proxy_office;
 #[cfg(unix)]
