@@ -13,6 +13,7 @@ mod failure;
 #[cfg(test)]
 pub(crate) mod fake;
 mod nonces;
+mod proxies;
 mod request;
 mod upstream;
 

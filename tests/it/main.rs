@@ -129,7 +129,7 @@ mod proxy_inside;
 mod proxy_long;
 #[cfg(target_os = "linux")]
 mod proxy_names;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod proxy_office;
 #[cfg(unix)]
 mod proxy_options;
