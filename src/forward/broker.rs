@@ -264,8 +264,8 @@ impl Broker {
         let is_other =
             |held: &Arc<Held>| rejected.is_none_or(|rejected| !super::is_same(held, rejected));
         let found = found.filter(is_other);
-        if rejected.is_some() {
-            *self.unproven.borrow_mut() = found.clone().map(|new| (new, Instant::now()));
+        if let (Some(_), Some(new)) = (rejected, &found) {
+            *self.unproven.borrow_mut() = Some((new.clone(), Instant::now()));
         }
         Ok(found)
     }
