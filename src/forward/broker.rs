@@ -401,7 +401,7 @@ impl Broker {
 }
 
 /// Whether that was said of `held` not long ago.
-fn is_lately(said: &RefCell<Option<(Arc<Held>, Instant)>>, held: &Held) -> bool {
+pub(super) fn is_lately(said: &RefCell<Option<(Arc<Held>, Instant)>>, held: &Held) -> bool {
     let said = said.borrow();
     said.as_ref()
         .is_some_and(|(other, since)| super::is_same(other, held) && since.elapsed() < IN_VAIN)
@@ -463,5 +463,60 @@ mod tests {
         }
         drop(broker);
         assert_eq!(desk.await.unwrap(), 4);
+    }
+
+    fn held(issued: i64, ends: i64) -> Held {
+        let time = |second| Timestamp::from_second(second).unwrap();
+        let credential = serde_json::json!({
+            "kind": "o_auth",
+            "tokens": {
+                "access_token": "token", "token_type": "Bearer",
+                "issued_at": time(issued), "expires_at": time(ends),
+            },
+            "binding": {
+                "token_endpoint": "https://as.example/token",
+                "client": {"client_id": "c", "authentication": "none"},
+                "grant": "authorization_code",
+            },
+        });
+        let credential = serde_json::from_value(credential).unwrap();
+        let scheme = Config::default().provider("groq").unwrap().schemes[0].clone();
+        Held { scheme, credential, id: String::new(), entry: None }
+    }
+
+    #[test]
+    fn a_token_is_renewed_a_minute_before_its_end_or_in_the_last_quarter_of_a_short_life() {
+        for (life, left, lives) in
+            [(3600, 61, true), (3600, 60, false), (40, 11, true), (40, 10, false), (0, 0, false)]
+        {
+            let held = held(1_000_000, 1_000_000 + life);
+            let now = Timestamp::from_second(1_000_000 + life - left).unwrap();
+            assert_eq!(held.lives(now), lives, "{left} s of {life} s are left");
+            assert_eq!(held.has_ended(now), left == 0);
+        }
+    }
+
+    /// Asked in vain, it is not asked by each of those who wait, nor by who comes right afterwards.
+    #[tokio::test]
+    async fn what_cannot_be_had_is_asked_for_once_for_all_who_wait() {
+        let (asks, mut queue) = mpsc::unbounded_channel();
+        let desk = tokio::spawn(async move {
+            let mut asked = 0;
+            while let Some(Ask::Fresh { reply, .. }) = queue.recv().await {
+                asked += 1;
+                // As long as it takes, so long is the rest.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let _ = reply.send(Err(Trouble("the store is locked".to_owned())));
+            }
+            asked
+        });
+        let broker = Broker::new(asks);
+        let instead = || broker.instead_of(None);
+        let (one, two, three) = tokio::join!(instead(), instead(), instead());
+        for outcome in [one, two, three, broker.fresh().await] {
+            assert_eq!(outcome.unwrap_err().0, "the store is locked");
+        }
+        drop(broker);
+        assert_eq!(desk.await.unwrap(), 1);
     }
 }
