@@ -82,6 +82,21 @@ fn no_answer_is_asked_for_that_cannot_be_looked_through() {
     assert_eq!(ask("Accept-Encoding: gzip\r\naccept-encoding: br\r\n"), ["identity"]);
 }
 
+/// A program that has a say in the heads of answers could pass off anything as encoded.
+#[test]
+fn an_answer_that_says_it_is_encoded_and_is_not_is_starred_all_the_same() {
+    for coding in ["gzip", "aws-chunked", "identity, x"] {
+        let server = Server::start(move |request| {
+            let key = request.header("authorization").unwrap_or_default();
+            Answer::new(200, "text/plain", key).header("content-encoding", coding)
+        });
+        let (_sandbox, lending, placeholder) = scene(&server);
+        let reply = lending.ask("GET /acme/x", &format!("X-Api-Key: {placeholder}\r\n"), b"");
+        assert_eq!(reply.text(), format!("Bearer {}", "*".repeat(KEY.len())), "{coding}");
+        assert_eq!(reply.value("content-encoding").as_deref(), Some(coding));
+    }
+}
+
 /// Says that much and no more, and hangs up or breaks the connection off.
 fn breaking(said: String, breaks: bool) -> Server {
     let bytes = said.into_bytes();
