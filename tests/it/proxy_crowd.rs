@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | A3, A5 | one refresh for all, no storm | `a_crowd_at_…` |
 //! | L3 | idle connections keep nobody out | `a_thousand_idle_connections_…`, `more_idle_connections_…` |
+//! | L3 | nor do they end what is under way | the same, `a_connection_that_was_handed_over_…` |
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -267,10 +268,11 @@ fn allow_many_descriptors() {
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
 }
 
-/// A proxy that may have as many descriptors as a person's shell grants.
-fn modest(sandbox: &Sandbox) -> Lending {
+/// A proxy that may have so many descriptors.
+fn modest(sandbox: &Sandbox, descriptors: usize) -> Lending {
     let mut shell = sandbox.program("sh");
-    shell.args(["-c", "ulimit -n 1024; exec \"$@\"", "sh", AUTHCTL]);
+    let script = format!("ulimit -n {descriptors}; exec \"$@\"");
+    shell.args(["-c", &script, "sh", AUTHCTL]);
     shell.args(["--json", "proxy", "--with", "acme"]);
     Lending::started(sandbox, shell)
 }
@@ -322,7 +324,8 @@ fn more_idle_connections_than_there_are_descriptors_keep_nobody_out() {
     allow_many_descriptors();
     let origin = Origin::start();
     let sandbox = acme(&origin.url());
-    let lending = modest(&sandbox);
+    // As many as a person's shell grants.
+    let lending = modest(&sandbox, 1024);
     let mut stream = lending.connect();
     let host = format!("Host: 127.0.0.1:{}\r\n", lending.port);
     let ask = format!("GET /acme/events HTTP/1.1\r\n{host}{}\r\n", lending.bearer());
@@ -334,4 +337,23 @@ fn more_idle_connections_than_there_are_descriptors_keep_nobody_out() {
     origin.event("still here");
     until(&mut stream, b"data: still here\n\n\r\n");
     drop((idle, silent));
+}
+
+#[test]
+fn a_connection_that_was_handed_over_is_no_idle_one() {
+    let origin = Origin::start();
+    let sandbox = acme(&origin.url());
+    let lending = modest(&sandbox, 64);
+    let mut socket = lending.connect();
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let host = format!("Host: 127.0.0.1:{}\r\n", lending.port);
+    let ask = format!("GET /acme/ws HTTP/1.1\r\n{host}{}{upgrade}\r\n", lending.bearer());
+    socket.write_all(ask.as_bytes()).unwrap();
+    until(&mut socket, b"\r\n\r\n");
+    let idle: Vec<TcpStream> = (0..64).map(|_| used(&lending)).collect();
+    // A frame with a mask of zeros, and the same without.
+    socket.write_all(b"\x81\x85\0\0\0\0hello").unwrap();
+    until(&mut socket, b"\x81\x05hello");
+    drop(idle);
 }

@@ -71,6 +71,18 @@ fn typed_rules_and_headers_are_those_of_the_configuration() {
 }
 
 #[test]
+fn nobody_who_is_not_signed_in_passes_for_somebody() {
+    let (origin, mut sandbox) = scene("");
+    sandbox.unset("AUTHCTL_ACME_TOKEN");
+    let lending = Lending::proxy(&sandbox, &["--with", "acme", "--id-header", "X-Credential"]);
+    let headers = format!("X-Credential: another\r\n{}", lending.bearer());
+    assert_eq!(lending.ask("GET /acme/open/x", &headers, b"").status, 200);
+    let seen = origin.only();
+    assert_eq!(seen.values("x-credential"), [""; 0], "{}", seen.text());
+    assert_eq!(seen.values("authorization"), [""; 0], "{}", seen.text());
+}
+
+#[test]
 fn what_is_typed_counts_before_what_is_written_and_lifts_no_ban() {
     let written = "[proxy.acme]\nallow = [\"GET /a\"]\ndeny = [\"* /keys\"]\nid_header = \"x-id\"\n\
                    headers = { X-Team = \"red\", X-Own = \"${TEAM}\" }\n\
