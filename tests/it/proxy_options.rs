@@ -164,3 +164,26 @@ fn what_cannot_be_meant_does_not_start() {
     }
     assert!(origin.seen().is_empty());
 }
+
+#[test]
+fn whoever_follows_a_hint_keeps_the_secrets_out_of_the_command_too() {
+    let sandbox = Sandbox::new();
+    let rival = "[provider.rival.bearer]\nvariables = [\"ACME_API_KEY\"]\n";
+    let providers = config(&[("acme", "https://acme.example")]) + rival;
+    sandbox.write_config(&providers);
+    for name in ["acme", "rival"] {
+        sandbox.run_with_input(["login", name, "--with-token"], KEY).success();
+    }
+    for (arguments, hint) in [
+        (&["--", "true"][..], "authctl exec --proxy --with acme -- true"),
+        (
+            &["--with", "acme,rival", "--", "true"],
+            "authctl exec --proxy --with acme --with rival=OTHER_VARIABLE -- …",
+        ),
+    ] {
+        let said = sandbox.run([&["exec", "--proxy"], arguments].concat()).failure(125);
+        assert!(said.contains(hint), "{said}");
+    }
+    let said = sandbox.run(["exec", "--", "true"]).failure(125);
+    assert!(said.contains("authctl exec --with acme -- true"), "{said}");
+}
