@@ -65,9 +65,14 @@ pub struct Arguments {
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
-    if !arguments.proxy {
-        arguments.typed.refuse()?;
+    if arguments.proxy {
+        return start(context, arguments).map_err(CommandError::lending);
     }
+    arguments.typed.refuse()?;
+    start(context, arguments)
+}
+
+fn start(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let program = arguments.command.first().cloned().unwrap_or_default();
     let typed = handing::parse(context, &arguments.with, &arguments.env_header)?;
     launch::check(&program)?;

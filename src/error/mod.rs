@@ -101,6 +101,15 @@ impl CommandError {
         self
     }
 
+    /// The same of `exec --proxy`: whoever follows a hint keeps the secrets out of the command as well.
+    #[must_use]
+    pub fn lending(mut self) -> Self {
+        for hint in &mut self.hints {
+            *hint = hint.replace("authctl exec --with", "authctl exec --proxy --with");
+        }
+        self
+    }
+
     fn from_error(kind: Kind, error: &dyn StdError) -> Self {
         Self::new(kind, chain(error))
     }

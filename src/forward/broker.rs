@@ -151,6 +151,8 @@ pub struct Broker {
     looked: Cell<Option<Instant>>,
     /// What was refused although it was new, and when.
     vain: RefCell<Option<(Arc<Held>, Instant)>>,
+    /// What came in place of a refused one, and when, until a server took it.
+    unproven: RefCell<Option<(Arc<Held>, Instant)>>,
     /// The store's index when nobody was signed in; `None`: a sign-in elsewhere is not heeded.
     absence: RefCell<Option<Glimpse>>,
     /// Questions that have been answered so far.
@@ -170,6 +172,7 @@ impl Broker {
             rests: Cell::default(),
             looked: Cell::default(),
             vain: RefCell::default(),
+            unproven: RefCell::default(),
             absence: RefCell::default(),
             answered: Cell::default(),
             presented: RefCell::default(),
@@ -275,7 +278,11 @@ impl Broker {
         let found = self.ask(&mut state, rejected.cloned()).await?;
         let is_other =
             |held: &Arc<Held>| rejected.is_none_or(|rejected| !super::is_same(held, rejected));
-        Ok(found.filter(is_other))
+        let found = found.filter(is_other);
+        if let (Some(_), Some(new)) = (rejected, &found) {
+            *self.unproven.borrow_mut() = Some((new.clone(), Instant::now()));
+        }
+        Ok(found)
     }
 
     async fn ask(
@@ -284,7 +291,9 @@ impl Broker {
         rejected: Option<Arc<Held>>,
     ) -> Result<Option<Arc<Held>>, Trouble> {
         let (reply, answer) = oneshot::channel();
-        let renews = !rejected.as_ref().is_some_and(|held| self.is_vain(held));
+        let renews = !rejected
+            .as_ref()
+            .is_some_and(|held| self.is_vain(held) || is_lately(&self.unproven, held));
         let asked = Instant::now();
         let absence = self.absence.borrow().as_ref().map(Glimpse::again);
         self.put(Ask::Fresh { rejected, renews, reply })?;
@@ -342,10 +351,16 @@ impl Broker {
         matches!(&*self.state.lock().await, State::Held(held) if self.is_vain(held))
     }
 
-    fn is_vain(&self, held: &Arc<Held>) -> bool {
-        let vain = self.vain.borrow();
-        vain.as_ref()
-            .is_some_and(|(vain, since)| super::is_same(vain, held) && since.elapsed() < IN_VAIN)
+    fn is_vain(&self, held: &Held) -> bool {
+        is_lately(&self.vain, held)
+    }
+
+    /// A server took it: once it is refused, it is worth a refresh again.
+    pub fn note_good(&self, held: &Held) {
+        let mut unproven = self.unproven.borrow_mut();
+        if unproven.as_ref().is_some_and(|(new, _)| super::is_same(new, held)) {
+            *unproven = None;
+        }
     }
 
     /// Whether a credential is in hand.
@@ -364,10 +379,12 @@ impl Broker {
         }
     }
 
-    /// Has the credential in hand renewed: whether there is another one now.
+    /// Has the credential in hand renewed: whether there is another one now. Nothing proves that one.
     pub async fn other_than_held(&self) -> Result<bool, Trouble> {
         let held = self.last.borrow().clone();
-        Ok(self.instead_of(held.as_ref()).await?.is_some())
+        let is_other = self.instead_of(held.as_ref()).await?.is_some();
+        self.unproven.take();
+        Ok(is_other)
     }
 
     /// A server is shown that.
@@ -396,6 +413,13 @@ impl Broker {
     fn put(&self, ask: Ask) -> Result<(), Trouble> {
         self.asks.send(ask).map_err(|_| gone())
     }
+}
+
+/// Whether that was said of `held` not long ago.
+pub(super) fn is_lately(said: &RefCell<Option<(Arc<Held>, Instant)>>, held: &Held) -> bool {
+    let said = said.borrow();
+    said.as_ref()
+        .is_some_and(|(other, since)| super::is_same(other, held) && since.elapsed() < IN_VAIN)
 }
 
 /// Only at the end of the process, or after a bug that was reported already.
@@ -454,5 +478,60 @@ mod tests {
         }
         drop(broker);
         assert_eq!(desk.await.unwrap(), 4);
+    }
+
+    fn held(issued: i64, ends: i64) -> Held {
+        let time = |second| Timestamp::from_second(second).unwrap();
+        let credential = serde_json::json!({
+            "kind": "o_auth",
+            "tokens": {
+                "access_token": "token", "token_type": "Bearer",
+                "issued_at": time(issued), "expires_at": time(ends),
+            },
+            "binding": {
+                "token_endpoint": "https://as.example/token",
+                "client": {"client_id": "c", "authentication": "none"},
+                "grant": "authorization_code",
+            },
+        });
+        let credential = serde_json::from_value(credential).unwrap();
+        let scheme = Config::default().provider("groq").unwrap().schemes[0].clone();
+        Held { scheme, credential, id: String::new(), entry: None }
+    }
+
+    #[test]
+    fn a_token_is_renewed_a_minute_before_its_end_or_in_the_last_quarter_of_a_short_life() {
+        for (life, left, lives) in
+            [(3600, 61, true), (3600, 60, false), (40, 11, true), (40, 10, false), (0, 0, false)]
+        {
+            let held = held(1_000_000, 1_000_000 + life);
+            let now = Timestamp::from_second(1_000_000 + life - left).unwrap();
+            assert_eq!(held.lives(now), lives, "{left} s of {life} s are left");
+            assert_eq!(held.has_ended(now), left == 0);
+        }
+    }
+
+    /// Asked in vain, it is not asked by each of those who wait, nor by who comes right afterwards.
+    #[tokio::test]
+    async fn what_cannot_be_had_is_asked_for_once_for_all_who_wait() {
+        let (asks, mut queue) = mpsc::unbounded_channel();
+        let desk = tokio::spawn(async move {
+            let mut asked = 0;
+            while let Some(Ask::Fresh { reply, .. }) = queue.recv().await {
+                asked += 1;
+                // As long as it takes, so long is the rest.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let _ = reply.send(Err(Trouble("the store is locked".to_owned())));
+            }
+            asked
+        });
+        let broker = Broker::new(asks);
+        let instead = || broker.instead_of(None);
+        let (one, two, three) = tokio::join!(instead(), instead(), instead());
+        for outcome in [one, two, three, broker.fresh().await] {
+            assert_eq!(outcome.unwrap_err().0, "the store is locked");
+        }
+        drop(broker);
+        assert_eq!(desk.await.unwrap(), 1);
     }
 }

@@ -110,6 +110,9 @@ impl Forward {
         let (mut renewed, mut proven_again) = (false, false);
         loop {
             let exchange = in_time(outgoing, self.send_with(outgoing, held.as_deref())).await?;
+            if let Some(held) = held.as_ref().filter(|_| exchange.status != 401) {
+                self.broker.note_good(held);
+            }
             if !matches!(exchange.status, 401 | 403) {
                 return Ok(exchange);
             }

@@ -29,10 +29,16 @@ use crate::oauth::DPOP;
 const HEAD_TIME: Duration = Duration::from_mins(15);
 
 /// Passes requests on.
-#[derive(Default)]
 pub struct Relay {
     pub upstream: Upstream,
     nonces: Nonces,
+    head_time: Duration,
+}
+
+impl Default for Relay {
+    fn default() -> Self {
+        Self { upstream: Upstream::default(), nonces: Nonces::default(), head_time: HEAD_TIME }
+    }
 }
 
 /// A request on its way.
@@ -166,10 +172,15 @@ impl Relay {
             }
             loop {
                 let response = relay.once(&asked, &mut body, &this.held).await?;
-                if response.status() == StatusCode::UNAUTHORIZED
-                    && Box::pin(relay.is_worth_another(&mut this, &asked, &body, &response)).await?
+                if response.status() == StatusCode::UNAUTHORIZED {
+                    if Box::pin(relay.is_worth_another(&mut this, &asked, &body, &response)).await?
+                    {
+                        continue;
+                    }
+                } else if let (Some(injection), Some(Some(held))) =
+                    (asked.injections.first(), this.held.first())
                 {
-                    continue;
+                    injection.source.broker.note_good(held);
                 }
                 let response = returned(response, asked.upgrade.take());
                 return Ok(Relayed { response, held: take(&mut this.held) });
@@ -196,7 +207,7 @@ impl Relay {
     ) -> Result<Response<Inbound>, Broken> {
         let request = body.put(self.dressed(asked, held)?, asked.waits.as_ref());
         let sent = self.upstream.send(request, asked.versions);
-        let Ok(sent) = timeout(HEAD_TIME, sent).await else {
+        let Ok(sent) = timeout(self.head_time, sent).await else {
             return Err(http::Error::TimedOut { host: host_of(&asked.uri), sent: true }.into());
         };
         if let (Ok(_), Some(answered)) = (&sent, &asked.waits) {
@@ -334,5 +345,66 @@ impl Upgrade {
             // An end that breaks off has nobody to tell but the other.
             let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::forward::Broker;
+    use crate::listen::{Peer, serve_stream};
+
+    /// What comes of one request to a server that takes it and says no word.
+    async fn asked_of_the_silent(injections: Vec<Injection>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let uri: Uri = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let silent =
+            std::thread::spawn(move || -> Option<TcpStream> { Some(listener.accept().ok()?.0) });
+        let relay = Relay { head_time: Duration::from_millis(50), ..Relay::default() };
+        let relay = Rc::new(relay);
+        let answer = move |request| {
+            let (relay, uri, injections) = (relay.clone(), uri.clone(), injections.clone());
+            async move {
+                let (replaced, headers, id_header) = Default::default();
+                let broken = if injections.is_empty() {
+                    relay.send_untouched(request, uri).await.err()
+                } else {
+                    let passage =
+                        Passage { request, uri, injections, replaced, headers, id_header };
+                    relay.send(passage).await.err()
+                };
+                Response::new(Full::new(Bytes::from(format!("{broken:?}"))))
+            }
+        };
+        let (mut client, server) = tokio::io::duplex(10_000);
+        let local = tokio::task::LocalSet::new();
+        local.spawn_local(serve_stream(TokioIo::new(server), Peer::default(), answer));
+        let mut said = String::new();
+        let ask = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        local
+            .run_until(async {
+                client.write_all(ask).await.unwrap();
+                client.read_to_string(&mut said).await.unwrap();
+            })
+            .await;
+        drop(silent.join().unwrap());
+        said
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_begin_its_answer_is_waited_for_so_long_and_no_longer() {
+        let (asks, _queue) = tokio::sync::mpsc::unbounded_channel();
+        let source = Rc::new(super::super::Source::new(Broker::holding(asks, None, None)));
+        let injection = Injection { source, form: super::super::Form::Own };
+        for injections in [Vec::new(), vec![injection]] {
+            let said = asked_of_the_silent(injections).await;
+            assert!(said.contains("TimedOut") && said.contains("sent: true"), "{said}");
+        }
     }
 }

@@ -6,7 +6,6 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::redirect::Policy;
 use tokio::runtime::Runtime;
 use url::Url;
@@ -14,6 +13,7 @@ use url::Url;
 use super::address::{Class, Reach, Resolver, class, is_loopback};
 use super::failure::{failure, innermost};
 use super::nonces::{DPOP_NONCE, Nonces};
+use super::proxies::Proxies;
 use super::request::check_reach;
 use super::{Answer, Error, Exchange, Request};
 use crate::signals;
@@ -60,7 +60,7 @@ pub struct Http {
     clients: [OnceLock<reqwest::Client>; 3],
     /// For those that it passes on: connections are used again, and bodies may take their time.
     streaming: [OnceLock<reqwest::Client>; 3],
-    proxies: OnceLock<Matcher>,
+    proxies: Proxies,
     /// Hosts that only a public server's document named.
     confined: Mutex<BTreeSet<String>>,
     /// What servers want to see in the next proof of possession.
@@ -84,7 +84,7 @@ impl Http {
             runtime: OnceLock::new(),
             clients: Default::default(),
             streaming: Default::default(),
-            proxies: OnceLock::new(),
+            proxies: Proxies::default(),
             confined: Mutex::default(),
             nonces: Nonces::default(),
         }
@@ -175,7 +175,7 @@ impl Http {
             return None;
         }
         let target = url.as_str().parse().ok()?;
-        let proxy = self.proxies.get_or_init(Matcher::from_system).intercept(&target)?;
+        let proxy = self.proxies.to(&target)?;
         let at = proxy.uri().authority().map(|it| clean(it.as_str())).unwrap_or_default();
         let at = at.rsplit('@').next().unwrap_or_default();
         let from = proxy_variable(url).map(|name| format!(" ({name})")).unwrap_or_default();

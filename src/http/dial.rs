@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use hyper_util::client::proxy::matcher::Intercept;
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::ConfigVerifierExt;
@@ -26,6 +26,7 @@ use url::Host;
 use super::Error;
 use super::address::{Reach, is_loopback, look_up};
 use super::failure;
+use super::proxies::Proxies;
 
 /// Name lookup, TCP, a proxy's tunnel and TLS together.
 pub(super) const CONNECT: Duration = Duration::from_secs(10);
@@ -118,7 +119,7 @@ impl Write for Line {
 #[derive(Clone)]
 pub(super) struct Dial {
     direct: HttpConnector<Resolver>,
-    proxies: Arc<OnceLock<Option<Matcher>>>,
+    proxies: Arc<Proxies>,
 }
 
 impl Dial {
@@ -140,16 +141,8 @@ impl Dial {
         if is_loopback(&Host::parse(host).ok()?) {
             return None;
         }
-        let proxies = self.proxies.get_or_init(|| (!is_all_direct()).then(Matcher::from_system));
-        proxies.as_ref()?.intercept(uri)
+        self.proxies.to(uri)
     }
-}
-
-/// `*` in `NO_PROXY` is for addresses too, which [`Matcher`] does not take it for.
-fn is_all_direct() -> bool {
-    let direct = std::env::var("NO_PROXY").ok().filter(|list| !list.is_empty());
-    let direct = direct.or_else(|| std::env::var("no_proxy").ok()).unwrap_or_default();
-    direct.split(',').any(|entry| entry.trim() == "*")
 }
 
 impl Service<Uri> for Dial {

@@ -15,6 +15,7 @@ mod failure;
 pub(crate) mod fake;
 mod nonces;
 mod pool;
+mod proxies;
 mod request;
 mod upstream;
 

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -36,7 +37,14 @@ const UNREADABLE: &[u8] = b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n";
 
 /// What a connection brings.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Arrived(Arc<Mutex<Incoming>>);
+pub(super) struct Arrived(Arc<Connection>);
+
+#[derive(Debug, Default)]
+struct Connection {
+    incoming: Mutex<Incoming>,
+    /// Somebody waits until everything has gone out.
+    is_awaited: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct Incoming {
@@ -53,6 +61,8 @@ struct Incoming {
     verdicts: VecDeque<Option<Ambiguity>>,
     /// Waits for the decision about a change of protocol.
     waker: Option<Waker>,
+    /// Waits until everything has gone out.
+    behind: Option<Waker>,
 }
 
 /// What comes next.
@@ -128,7 +138,7 @@ impl Ambiguity {
 
 impl Arrived {
     fn lock(&self) -> MutexGuard<'_, Incoming> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.incoming.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What was found in the next head that was parsed.
@@ -146,6 +156,23 @@ impl Arrived {
         }
         incoming.sort();
         if let Some(waker) = incoming.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Has the task woken once everything that it wrote has gone out.
+    pub(super) fn await_end(&self, context: &Context<'_>) {
+        self.lock().behind = Some(context.waker().clone());
+        self.0.is_awaited.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_awaited(&self) -> bool {
+        self.0.is_awaited.load(Ordering::Relaxed)
+    }
+
+    fn went_out(&self) {
+        self.0.is_awaited.store(false, Ordering::Relaxed);
+        if let Some(waker) = self.lock().behind.take() {
             waker.wake();
         }
     }
@@ -505,7 +532,11 @@ impl<S: Read + Write + Unpin> Write for Watched<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = ready!(Pin::new(&mut self.stream).poll_flush(context));
+        if self.arrived.is_awaited() {
+            self.arrived.went_out();
+        }
+        Poll::Ready(flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

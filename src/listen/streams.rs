@@ -139,6 +139,7 @@ where
     let watched = Watched::new(stream, arrived.clone()).with_head_time(HEAD_TIME, peer.clone());
     let service = service_fn(move |request: Request<Incoming>| {
         let is_connect = request.method() == Method::CONNECT;
+        let is_one = request.version() < Version::HTTP_2;
         let under_way = peer.begins();
         let answered = answer(looked_at(request, &arrived, peer.clone()));
         let (arrived, peer) = (arrived.clone(), peer.clone());
@@ -150,7 +151,9 @@ where
             if is_joined {
                 peer.joins(true);
             }
-            let answering = |body| Answering { body, failed: None, under_way: Some(under_way) };
+            let line = is_one.then_some(arrived);
+            let answering =
+                |body| Answering { body, failed: None, line, under_way: Some(under_way) };
             Ok::<_, Infallible>(response.map(answering))
         }
     });
@@ -173,6 +176,8 @@ struct Answering<B: Body> {
     body: B,
     /// Why it breaks off; said once what came before has gone out.
     failed: Option<B::Error>,
+    /// Of HTTP/1: there the connection writes all that came before, and then nothing.
+    line: Option<Arrived>,
     under_way: Option<UnderWay>,
 }
 
@@ -187,13 +192,19 @@ where
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        if let Some(error) = self.failed.take() {
-            return Poll::Ready(Some(Err(error)));
+        if self.failed.is_some() {
+            return match &self.line {
+                Some(line) if line.is_awaited() => Poll::Pending,
+                _ => Poll::Ready(self.failed.take().map(Err)),
+            };
         }
         match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Ready(Some(Err(error))) => {
                 self.failed = Some(error);
-                context.waker().wake_by_ref();
+                match &self.line {
+                    Some(line) => line.await_end(context),
+                    None => context.waker().wake_by_ref(),
+                }
                 Poll::Pending
             }
             frame => {
@@ -218,4 +229,60 @@ fn looked_at(request: Request<Incoming>, arrived: &Arrived, peer: Peer) -> Reque
     let is_one = request.version() < Version::HTTP_2;
     let ambiguity = if is_one { arrived.verdict() } else { None };
     request.map(|body| Streams { body, peer, ambiguity })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// A body of one piece that then breaks off.
+    struct Breaking {
+        piece: Option<Bytes>,
+        broke: Option<tokio::sync::oneshot::Sender<()>>,
+    }
+
+    impl Body for Breaking {
+        type Data = Bytes;
+        type Error = io::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+            if let Some(piece) = self.piece.take() {
+                return Poll::Ready(Some(Ok(Frame::data(piece))));
+            }
+            if let Some(broke) = self.broke.take() {
+                let _ = broke.send(());
+            }
+            Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into())))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_came_before_a_break_goes_out_to_a_client_that_is_slow_to_read() {
+        const LENGTH: usize = 50_000;
+        let (mut client, far) = tokio::io::duplex(1_000);
+        let (broke, broken) = tokio::sync::oneshot::channel();
+        let broke = std::rc::Rc::new(std::cell::Cell::new(Some(broke)));
+        let answer = move |_| {
+            let piece = Some(Bytes::from(vec![b'x'; LENGTH]));
+            let body = Breaking { piece, broke: broke.take() };
+            async { Response::new(body) }
+        };
+        let local = tokio::task::LocalSet::new();
+        let served = serve_stream(TokioIo::new(far), Peer::default(), answer);
+        local.spawn_local(served);
+        let read = local.run_until(async {
+            client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+            broken.await.unwrap();
+            let mut said = Vec::new();
+            client.read_to_end(&mut said).await.unwrap();
+            said.iter().filter(|byte| **byte == b'x').count()
+        });
+        assert_eq!(read.await, LENGTH);
+    }
 }

@@ -4,8 +4,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use http_body_util::{Either, Full};
-use hyper::header::CONTENT_ENCODING;
-use hyper::{HeaderMap, Response};
+use hyper::Response;
 
 use super::Refusal;
 use super::reflection::{Secrets, Starred};
@@ -33,7 +32,6 @@ pub fn remote(
     if let Some(secrets) = &secrets {
         secrets.star_headers(response.headers_mut());
     }
-    let secrets = secrets.filter(|_| !is_encoded(response.headers()));
     response.map(|body| {
         let body = Overheard::new(body, ear, Some(witness));
         Either::Left(match secrets {
@@ -41,11 +39,6 @@ pub fn remote(
             None => Either::Left(body),
         })
     })
-}
-
-fn is_encoded(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
-    codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// The answer to CONNECT: from here on the bytes are the client's.

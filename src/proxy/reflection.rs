@@ -1,6 +1,6 @@
 //! Answers that repeat the credential, as some servers do in their errors and echoes: the program that asked must
 //! not learn it, so each of its bytes becomes a star. Lengths stay, and so does everything else. What a server
-//! encodes of its own accord is not looked into.
+//! compresses is not looked into.
 
 use std::pin::Pin;
 use std::rc::Rc;

@@ -11,7 +11,6 @@
 #![cfg(unix)]
 
 use std::path::Path;
-use std::process::Command;
 
 use jiff::SignedDuration;
 use rustix::process::{Signal, kill_process};
@@ -22,6 +21,7 @@ use crate::support::demo::Demo;
 use crate::support::hostile::tls::{self, Authority, Manner};
 use crate::support::http::Answer;
 use crate::support::launcher::{pid_of, state};
+use crate::support::own_network;
 use crate::support::sandbox::{AUTHCTL, Output, Running, Sandbox};
 use crate::support::signed_in::SignedIn;
 use crate::support::{eventually, sealed::Sealed};
@@ -90,60 +90,25 @@ fn after_ten_minutes_of_sleep_the_next_call_refreshes_once() {
 
 // ------------------------------------------------------------------------------------------- the link
 
-/// Runs the test that calls this in a network of its own, where `link` is in our hands; `false` in the process
-/// that only waits for that.
-fn in_own_network() -> bool {
-    const INSIDE: &str = "AUTHCTL_TEST_OWN_NETWORK";
-    if std::env::var_os(INSIDE).is_some() {
-        link("up");
-        return true;
-    }
-    if !present(&["unshare", "ip"]) || !has_namespaces() {
-        return false;
-    }
-    let test = std::thread::current().name().unwrap().to_owned();
-    let mut command = Command::new("unshare");
-    command.arg("-rn").arg(std::env::current_exe().unwrap()).args([&test, "--exact"]);
-    let output =
-        command.args(["--nocapture", "--test-threads=1"]).env(INSIDE, "1").output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    let complained = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}\n{complained}");
-    false
-}
-
-fn has_namespaces() -> bool {
-    let allowed = Command::new("unshare").args(["-rnm", "true"]).status().unwrap().success();
-    if !allowed {
-        crate::real_parts::missing("user namespaces");
-    }
-    allowed
-}
-
-fn link(direction: &str) {
-    let set = Command::new("ip").args(["link", "set", "lo", direction]).status().unwrap();
-    assert!(set.success());
-}
-
 /// The link is down as long as this lives; the server of a test that fails must be reached to be ended.
 struct Down;
 
 impl Down {
     fn begin() -> Self {
-        link("down");
+        own_network::link("down");
         Self
     }
 }
 
 impl Drop for Down {
     fn drop(&mut self) {
-        link("up");
+        own_network::link("up");
     }
 }
 
 #[test]
 fn a_link_that_is_down_costs_nothing_and_its_return_one_refresh() {
-    if !in_own_network() {
+    if !own_network::is_inside() {
         return;
     }
     let signed_in = SignedIn::new();
@@ -161,7 +126,7 @@ fn a_link_that_is_down_costs_nothing_and_its_return_one_refresh() {
 
 #[test]
 fn a_sign_in_outlives_a_link_that_goes_down_while_it_waits() {
-    if !in_own_network() {
+    if !own_network::is_inside() {
         return;
     }
     let demo = Demo::with("grants = [\"device_code\"]\nclient = \"register\"");
@@ -189,7 +154,7 @@ fn with_hosts(sandbox: &Sandbox, hosts: &Path, arguments: &[&str]) -> Output {
 
 #[test]
 fn a_name_that_is_not_found_at_first_is_found_later() {
-    if !present(&["unshare", "openssl"]) || !has_namespaces() {
+    if !present(&["unshare", "openssl"]) || !own_network::has_namespaces() {
         return;
     }
     let server = AuthorizationServer::start();

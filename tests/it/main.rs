@@ -127,7 +127,9 @@ mod proxy_hostile;
 mod proxy_inside;
 #[cfg(target_os = "linux")]
 mod proxy_long;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
+mod proxy_names;
+#[cfg(target_os = "linux")]
 mod proxy_office;
 #[cfg(unix)]
 mod proxy_options;
@@ -154,6 +156,7 @@ mod real_mcp_sign_in;
 mod real_oidc;
 mod real_parts;
 mod real_proxy;
+mod real_proxy_page;
 mod real_ssh;
 mod refresh;
 #[cfg(unix)]

@@ -5,12 +5,14 @@
 //! | id | promise | test |
 //! |---|---|---|
 //! | A3 | few tries | `a_busy_server_is_asked_once…` |
-//! | A4 | what is stuck stops nobody | `a_stuck_refresh_…`, `stuck_requests_…` |
+//! | A4 | what is stuck stops nobody | `a_stuck_refresh_…`, `stuck_requests_…`, `whoever_asks_twice_…` |
+//! | P5 | and nothing is lost by an end | `a_stuck_refresh_…`, `a_refresh_outlives_…` |
 //! | A8 | sleep and a changed network | `after_a_sleep_…`, `connections_that_the_server_closed_…` |
 //! | A9 | faults | `whatever_the_network_does_…`, `a_refresh_over_a_bad_network_…` |
 //! | L6 | no way to the machine's own network | `no_door_leads_to_link_local_addresses` |
 
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -263,14 +265,75 @@ fn a_stuck_refresh_stops_no_other_request_and_not_the_end() {
     for _ in 0..100 {
         assert_eq!(lending.get("/acme/x").status, 200);
     }
-    // Told to end, it gives the answer that is on its way a while, and no more.
+    // Told to end, it serves nobody, and keeps what the answer brings that is on its way.
+    let port = lending.port;
     let ending = thread::spawn(move || lending.end());
+    eventually("the closed door", || TcpStream::connect(("127.0.0.1", port)).err());
     gate.open();
     let output = ending.join().unwrap();
-    assert_ne!(output.status.code(), Some(101), "{output:?}");
+    assert!(output.status.success(), "{output:?}");
     let _ = (&waiting).read_to_end(&mut Vec::new());
     person.token(&[]).success();
-    assert_eq!(person.server.reuses(), 0);
+    assert_eq!((person.refreshes(), person.server.reuses()), (1, 0));
+    assert_eq!(person.refresh_token(), person.server.refresh_token());
+}
+
+/// The same beside a command, which has ended.
+#[test]
+fn a_refresh_outlives_the_command_that_it_was_for() {
+    let signed = Signed::start(None);
+    signed.end_token();
+    let gate = Arc::new(Gate::default());
+    let Signed { person, lending, origin: _origin, _server } = signed;
+    lending.end();
+    let beside = Lending::exec(&person.sandbox, &["--with", "demo"]);
+    let before = person.refreshes();
+    person.server.always(Endpoint::Token, Some(Scripted::Wait(Arc::clone(&gate))));
+    person.pass(jiff::SignedDuration::from_hours(2));
+    let waiting = beside.connect();
+    let placeholder = &beside.variables["DEMO_TOKEN"];
+    let head = format!(
+        "GET /demo/x HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nAuthorization: Bearer {placeholder}\r\n\r\n",
+        beside.port
+    );
+    (&waiting).write_all(head.as_bytes()).unwrap();
+    gate.arrival();
+    let port = beside.port;
+    let ending = thread::spawn(move || beside.end());
+    eventually("the closed door", || TcpStream::connect(("127.0.0.1", port)).err());
+    gate.open();
+    let output = ending.join().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    person.token(&[]).success();
+    assert_eq!((person.refreshes(), person.server.reuses()), (before + 1, 0));
+    assert_eq!(person.refresh_token(), person.server.refresh_token());
+}
+
+/// A server that never answers costs those nothing who ask twice.
+#[test]
+fn whoever_asks_twice_to_end_does_not_wait_for_a_refresh() {
+    let signed = Signed::start(None);
+    signed.end_token();
+    let gate = Arc::new(Gate::default());
+    signed.person.server.script(Endpoint::Token, Scripted::Wait(Arc::clone(&gate)));
+    let Signed { person, lending, origin: _origin, _server } = signed;
+    let waiting = lending.connect();
+    let head = format!(
+        "GET /demo/x HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n{}\r\n",
+        lending.port,
+        lending.bearer()
+    );
+    (&waiting).write_all(head.as_bytes()).unwrap();
+    gate.arrival();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(lending.pid()).unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    eventually("word of what is waited for", || {
+        lending.stderr().contains("a token is being renewed").then_some(())
+    });
+    let output = lending.end();
+    assert!(output.status.success(), "{output:?}");
+    gate.open();
+    person.server.settle();
 }
 
 #[test]

@@ -110,6 +110,37 @@ fn a_token_is_renewed_before_it_ends() {
     assert_eq!(shown.iter().filter(|token| **token != first).count(), 1);
 }
 
+/// It says so in a 200, so that nothing can be sent again.
+#[test]
+fn a_server_that_refuses_every_token_inside_its_answers_costs_one_refresh() {
+    let person = SignedIn::not_yet("", |_| {});
+    let refused = serde_json::json!({"jsonrpc": "2.0", "id": 1, "result": {"isError": true, "content": [],
+        "structuredContent": {"adcp_error": {"code": "AUTH_REQUIRED", "message": "log in"}}}});
+    let shown: Arc<Mutex<Vec<Option<String>>>> = Arc::default();
+    let seen = Arc::clone(&shown);
+    let server = Server::start(move |request| {
+        seen.lock().unwrap().push(request.header("authorization").map(str::to_owned));
+        Answer::json(200, &refused)
+    });
+    let base = format!("[provider.demo]\nbase_url = \"{}\"\n", server.origin());
+    person.sandbox.write_config(&(base + &signed_in::config(&person.server, "")));
+    signed_in::login(&person.sandbox, &[]).success();
+    let lending = proxy(&person.sandbox);
+    let headers = "Accept: application/json, text/event-stream\r\nContent-Length: 2\r\n";
+    let ask = || lending.ask("POST /demo/mcp", &(lending.bearer() + headers), b"{}").status;
+    eventually("a request with a new token", || {
+        assert_eq!(ask(), 200);
+        let shown = shown.lock().unwrap();
+        (shown.first() != shown.last()).then_some(())
+    });
+    for _ in 0..10 {
+        assert_eq!(ask(), 200);
+    }
+    // What is under way comes to its end.
+    lending.end();
+    assert_eq!((person.refreshes(), person.server.reuses()), (1, 0));
+}
+
 #[test]
 fn a_body_that_was_streamed_is_not_sent_twice() {
     let (person, guarded) = scene(true, |_| {});

@@ -2,10 +2,10 @@
 //!
 //! | id | promise | test |
 //! |---|---|---|
-//! | S4 | no credential takes another way than the person's | `hosts_of_no_proxy_…`, `an_office_that_…` |
+//! | S4 | no credential takes another way than the person's | `hosts_of_no_proxy_…`, `an_office_that_…`, `authctl_itself_…` |
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -13,9 +13,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::real_parts::{present, skipped};
-use crate::support::hostile::tls::{Authority, GOOD, Leaf};
+use crate::support::authorization_server::AuthorizationServer;
+use crate::support::hostile::tls::{Authority, GOOD, Leaf, Manner};
 use crate::support::lending::{KEY, Lending, config};
 use crate::support::origin::Origin;
+use crate::support::own_network::{self, Names};
 use crate::support::sandbox::Sandbox;
 
 const USER: &str = "me:pass@word";
@@ -222,4 +224,99 @@ fn an_office_that_refuses_the_password_is_named_and_gets_nothing_else() {
         assert!(origin.seen().is_empty());
     }
     assert!(!String::from_utf8_lossy(&office.heard.lock().unwrap()).contains(KEY));
+}
+
+// ------------------------------------------------------------------------------- what is reached without it
+
+/// Servers of one address, which has a name too.
+struct Direct {
+    authority: Authority,
+    login: AuthorizationServer,
+    front: String,
+    api: Origin,
+}
+
+impl Direct {
+    const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 9, 8, 7);
+    const NAME: &str = "login.office.example";
+    const SECRET: &str = "a secret of robots";
+
+    fn start() -> Self {
+        let authority = Authority::new();
+        let leaf = Leaf { name: "DNS:login.office.example,IP:10.9.8.7", ..GOOD };
+        let login = AuthorizationServer::start();
+        login.register("robot", Some(Self::SECRET));
+        let own = Self::ADDRESS.into();
+        let front = authority.serve_at(own, leaf, Manner::Honest, &login.issuer());
+        let api = Origin::at(own, Some((&authority, leaf)));
+        Self { authority, login, front, api }
+    }
+
+    fn sandbox(&self, host: &str) -> Sandbox {
+        let mut sandbox = Sandbox::new();
+        let port = self.front.rsplit_once(':').unwrap().1;
+        sandbox.write_config(&format!(
+            "[provider.demo]\nbase_url = \"https://{host}:{}\"\n\
+             [provider.demo.oauth]\ngrants = [\"client_credentials\"]\nclient_id = \"robot\"\n\
+             authentication = \"client_secret_basic\"\nvariables = [\"DEMO_TOKEN\"]\n\
+             token_endpoint = \"https://{host}:{port}/token\"\n",
+            self.api.port()
+        ));
+        sandbox.env("SSL_CERT_FILE", self.authority.file());
+        sandbox
+    }
+
+    /// A sign-in, a new token and a request through the proxy: how many of them came by way of the office.
+    fn visit(&self, sandbox: &Sandbox, office: &Office) -> usize {
+        let secret = sandbox.path("tmp/secret");
+        std::fs::write(&secret, Self::SECRET).unwrap();
+        let file = secret.to_str().unwrap();
+        let before = self.login.grants("client_credentials");
+        let login = ["login", "demo", "--client-credentials", "--client-secret-file", file];
+        sandbox.run(login).success();
+        sandbox.run(["token", "demo", "--refresh"]).success();
+        assert_eq!(self.login.grants("client_credentials"), before + 2);
+        let lending = Lending::proxy(sandbox, &["--with", "demo"]);
+        assert_eq!(lending.get("/demo/open/x").status, 200);
+        office.heads().iter().filter(|head| head.starts_with("CONNECT ")).count()
+    }
+}
+
+#[test]
+fn authctl_itself_and_its_proxy_agree_on_what_is_direct() {
+    if !present(&["openssl", "mount"]) || !own_network::is_inside() {
+        return;
+    }
+    own_network::own(Direct::ADDRESS.into());
+    let servers = Direct::start();
+    let home = Sandbox::new();
+    let names = Names::serve(&home.path("tmp"));
+    names.are(&[Direct::ADDRESS]);
+    let direct = [
+        (Direct::NAME, "NO_PROXY", "*"),
+        (Direct::NAME, "no_proxy", "other.example, *"),
+        (Direct::NAME, "NO_PROXY", "login.office.example"),
+        (Direct::NAME, "no_proxy", "other.example , .office.example"),
+        (Direct::NAME, "NO_PROXY", "OFFICE.example,"),
+        ("10.9.8.7", "NO_PROXY", "*"),
+        ("10.9.8.7", "no_proxy", " * "),
+        ("10.9.8.7", "NO_PROXY", "10.9.8.7"),
+        ("10.9.8.7", "no_proxy", "192.0.2.1,10.0.0.0/8"),
+    ];
+    let by_office = [
+        (Direct::NAME, "NO_PROXY", ""),
+        (Direct::NAME, "no_proxy", "fice.example,login,other.example"),
+        (Direct::NAME, "NO_PROXY", "*.office.example"),
+        (Direct::NAME, "NO_PROXY", "10.9.8.7,10.0.0.0/8"),
+        ("10.9.8.7", "NO_PROXY", "10.9.8.0/30"),
+        ("10.9.8.7", "no_proxy", "10.9.8.*,10.9.8.70,login.office.example"),
+    ];
+    let cases = direct.iter().map(|case| (case, 0)).chain(by_office.iter().map(|case| (case, 3)));
+    let variables = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+    for (((host, name, value), tunnels), variable) in cases.zip(variables.iter().cycle()) {
+        let office = Office::start();
+        let mut sandbox = servers.sandbox(host);
+        sandbox.env(variable, office.url("me:pass%40word")).env(name, value);
+        assert_eq!(servers.visit(&sandbox, &office), tunnels, "{variable} {host} {name}={value:?}");
+    }
 }

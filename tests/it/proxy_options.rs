@@ -71,6 +71,18 @@ fn typed_rules_and_headers_are_those_of_the_configuration() {
 }
 
 #[test]
+fn nobody_who_is_not_signed_in_passes_for_somebody() {
+    let (origin, mut sandbox) = scene("");
+    sandbox.unset("AUTHCTL_ACME_TOKEN");
+    let lending = Lending::proxy(&sandbox, &["--with", "acme", "--id-header", "X-Credential"]);
+    let headers = format!("X-Credential: another\r\n{}", lending.bearer());
+    assert_eq!(lending.ask("GET /acme/open/x", &headers, b"").status, 200);
+    let seen = origin.only();
+    assert_eq!(seen.values("x-credential"), [""; 0], "{}", seen.text());
+    assert_eq!(seen.values("authorization"), [""; 0], "{}", seen.text());
+}
+
+#[test]
 fn what_is_typed_counts_before_what_is_written_and_lifts_no_ban() {
     let written = "[proxy.acme]\nallow = [\"GET /a\"]\ndeny = [\"* /keys\"]\nid_header = \"x-id\"\n\
                    headers = { X-Team = \"red\", X-Own = \"${TEAM}\" }\n\
@@ -151,4 +163,27 @@ fn what_cannot_be_meant_does_not_start() {
         assert_eq!(output.code(), 125, "{option}: {output:?}");
     }
     assert!(origin.seen().is_empty());
+}
+
+#[test]
+fn whoever_follows_a_hint_keeps_the_secrets_out_of_the_command_too() {
+    let sandbox = Sandbox::new();
+    let rival = "[provider.rival.bearer]\nvariables = [\"ACME_API_KEY\"]\n";
+    let providers = config(&[("acme", "https://acme.example")]) + rival;
+    sandbox.write_config(&providers);
+    for name in ["acme", "rival"] {
+        sandbox.run_with_input(["login", name, "--with-token"], KEY).success();
+    }
+    for (arguments, hint) in [
+        (&["--", "true"][..], "authctl exec --proxy --with acme -- true"),
+        (
+            &["--with", "acme,rival", "--", "true"],
+            "authctl exec --proxy --with acme --with rival=OTHER_VARIABLE -- …",
+        ),
+    ] {
+        let said = sandbox.run([&["exec", "--proxy"], arguments].concat()).failure(125);
+        assert!(said.contains(hint), "{said}");
+    }
+    let said = sandbox.run(["exec", "--", "true"]).failure(125);
+    assert!(said.contains("authctl exec --with acme -- true"), "{said}");
 }

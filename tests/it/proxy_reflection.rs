@@ -82,18 +82,49 @@ fn no_answer_is_asked_for_that_cannot_be_looked_through() {
     assert_eq!(ask("Accept-Encoding: gzip\r\naccept-encoding: br\r\n"), ["identity"]);
 }
 
+/// A program that has a say in the heads of answers could pass off anything as encoded.
 #[test]
-fn an_answer_that_breaks_off_is_cut_and_that_is_said() {
-    let begun = format!("abc{}", &KEY[..6]);
-    let head = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\nconnection: close\r\n\r\n";
-    let raw = format!("{head}{begun}").into_bytes();
-    let server = Server::start(move |_| Answer::Raw(raw.clone()));
-    let (_sandbox, lending, placeholder) = scene(&server);
-    for _ in 0..2 {
+fn an_answer_that_says_it_is_encoded_and_is_not_is_starred_all_the_same() {
+    for coding in ["gzip", "aws-chunked", "identity, x"] {
+        let server = Server::start(move |request| {
+            let key = request.header("authorization").unwrap_or_default();
+            Answer::new(200, "text/plain", key).header("content-encoding", coding)
+        });
+        let (_sandbox, lending, placeholder) = scene(&server);
         let reply = lending.ask("GET /acme/x", &format!("X-Api-Key: {placeholder}\r\n"), b"");
-        assert_eq!((reply.status, reply.is_whole), (200, false));
-        assert!(begun.starts_with(&reply.text()), "{reply:?}");
+        assert_eq!(reply.text(), format!("Bearer {}", "*".repeat(KEY.len())), "{coding}");
+        assert_eq!(reply.value("content-encoding").as_deref(), Some(coding));
     }
-    let said = lending.end().stderr;
-    assert_eq!(said.matches("an answer for acme broke off before its end").count(), 1, "{said}");
+}
+
+/// Says that much and no more, and hangs up or breaks the connection off.
+fn breaking(said: String, breaks: bool) -> Server {
+    let bytes = said.into_bytes();
+    if !breaks {
+        return Server::start(move |_| Answer::Raw(bytes.clone()));
+    }
+    Server::start(move |_| Answer::Broken(bytes.clone()))
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_passed_up_to_there_and_that_is_said() {
+    let (whole, begun) = (KEY, &KEY[..KEY.len() - 1]);
+    let said = format!("abc{whole}def{begun}");
+    let shown = format!("abc{}def{begun}", "*".repeat(whole.len()));
+    let heads = ["content-length: 1000\r\n\r\n", "transfer-encoding: chunked\r\n\r\n50\r\n"];
+    for (head, breaks) in heads.iter().flat_map(|head| [(head, false), (head, true)]) {
+        let server = breaking(format!("HTTP/1.1 200 OK\r\n{head}{said}"), breaks);
+        let (_sandbox, lending, placeholder) = scene(&server);
+        for _ in 0..20 {
+            let reply = lending.ask("GET /acme/x", &format!("X-Api-Key: {placeholder}\r\n"), b"");
+            assert_eq!((reply.status, reply.is_whole), (200, false));
+            assert_eq!(reply.text(), shown, "{head:?} {breaks}");
+        }
+        let said = lending.end().stderr;
+        assert_eq!(
+            said.matches("an answer for acme broke off before its end").count(),
+            1,
+            "{said}"
+        );
+    }
 }

@@ -109,6 +109,20 @@ fn a_client_that_waits_for_an_invitation_gets_it_from_the_server() {
     assert!(origin.complaints().is_empty(), "{:?}", origin.complaints());
 }
 
+/// HTTP/2 is settled between two neighbours; what a client offers is not the server's business.
+#[test]
+fn an_offer_of_http_2_in_passing_goes_no_further() {
+    let (origin, _sandbox, lending) = scene();
+    let offer = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n";
+    let mut client = open(&lending, "GET /acme/x", offer);
+    let answer = until(&mut client, b"here you are");
+    assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", answer.escape_ascii());
+    let seen = origin.only();
+    for name in ["connection", "upgrade", "http2-settings"] {
+        assert_eq!(seen.values(name), [""; 0], "{}", seen.text());
+    }
+}
+
 #[test]
 fn web_sockets_are_joined() {
     let (origin, _sandbox, lending) = scene();

@@ -1,10 +1,13 @@
 //! The threads that have the store while a proxy runs, one for each credential: they renew it and find what
 //! another process got.
 
+use std::io;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use crate::commands::holding;
 use crate::context::{Context, Named, Options};
@@ -21,16 +24,21 @@ pub struct Seat {
     pub named: Named,
 }
 
+/// How long an end is waited for without a word.
+const QUIET: Duration = Duration::from_secs(1);
+
 /// Starts the thread; it ends when the proxy has let go of the questions' sender.
-pub fn start(seat: Seat) -> mpsc::UnboundedSender<Ask> {
+pub fn start(seat: Seat) -> (mpsc::UnboundedSender<Ask>, JoinHandle<()>) {
     let (asks, mut queue) = mpsc::unbounded_channel();
-    thread::spawn(move || {
+    let thread = thread::spawn(move || {
         signals::leave_to_main_thread();
         // Made at the first question: most programs end before there is one.
         let mut desk: Option<Desk> = None;
         while let Some(ask) = queue.blocking_recv() {
             let desk = desk.get_or_insert_with(|| Desk::new(&seat));
             match ask {
+                // Whoever asked is gone.
+                Ask::Fresh { reply, .. } if reply.is_closed() => {}
                 Ask::Fresh { rejected, renews, reply } => {
                     let _ = reply.send(desk.fresh(rejected.as_ref(), renews));
                 }
@@ -43,7 +51,36 @@ pub fn start(seat: Seat) -> mpsc::UnboundedSender<Ask> {
             }
         }
     });
-    asks
+    (asks, thread)
+}
+
+/// Waits until the threads have ended: a refresh under way would lose its token (`resolve::refresh`). Whoever asks
+/// once more to end takes that upon themselves.
+pub fn finish(desks: Vec<JoinHandle<()>>, context: &Context) -> io::Result<()> {
+    let (send, ended) = oneshot::channel::<()>();
+    thread::spawn(move || {
+        signals::leave_to_main_thread();
+        for desk in desks {
+            // One that failed has nothing under way.
+            let _ = desk.join();
+        }
+        drop(send);
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        tokio::pin!(ended);
+        if timeout(QUIET, &mut ended).await.is_ok() {
+            return;
+        }
+        context.ui.warn(
+            "a token is being renewed, and its server has not answered yet; to end now may cost the sign-in",
+        );
+        tokio::select! {
+            _ = ended => {}
+            _ = signals::asked_to_end() => {}
+        }
+    });
+    Ok(())
 }
 
 struct Desk {

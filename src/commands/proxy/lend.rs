@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use hyper::header::{HeaderName, HeaderValue};
 use tokio::sync::mpsc;
@@ -40,6 +41,7 @@ pub struct Loan {
     /// It goes along with requests of others, and has none of its own.
     pub is_companion: bool,
     asks: mpsc::UnboundedSender<Ask>,
+    desk: Option<JoinHandle<()>>,
 }
 
 impl Loan {
@@ -54,6 +56,11 @@ impl Loan {
 
     pub fn name(&self) -> &Name {
         &self.named.name
+    }
+
+    /// The thread that renews it, for whoever waits for its end.
+    pub fn take_desk(&mut self) -> Option<JoinHandle<()>> {
+        self.desk.take()
     }
 }
 
@@ -84,11 +91,24 @@ pub fn loans(
         let held = find(context, named, &provider, missing)?;
         let command_line = context.command_line;
         let seat = Seat { options: options.clone(), command_line, named: named.clone() };
-        let (asks, placeholder) = (start(seat), placeholder(held.as_deref()));
+        let placeholder = placeholder(held.as_deref());
+        let (asks, desk) = start(seat);
+        let desk = Some(desk);
         let rule = typed.over(context, context.config()?.proxy(&named.name))?;
         let headers = typed.headers(&rule)?;
         let named = named.clone();
-        Ok(Loan { named, provider, held, absence, placeholder, rule, headers, is_companion, asks })
+        Ok(Loan {
+            named,
+            provider,
+            held,
+            absence,
+            placeholder,
+            rule,
+            headers,
+            is_companion,
+            asks,
+            desk,
+        })
     };
     for handing in &handings.list {
         if !loans.iter().any(|loan| loan.named.name == handing.named.name) {

@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use tokio::runtime::LocalOptions;
 use tokio::sync::oneshot;
 
+use super::desk;
 use super::lend::{self, Loan};
 use super::watch::{Lines, Reporter, Scribe};
 use crate::context::{Context, Options};
@@ -35,11 +36,15 @@ pub struct Running {
     end: oneshot::Sender<()>,
     thread: JoinHandle<io::Result<()>>,
     scribe: Scribe,
+    desks: Vec<JoinHandle<()>>,
+    context: Context,
 }
 
 impl Running {
     /// Starts to serve on `sockets`, which are bound already: nobody has to wait for it.
-    pub fn start(start: Start, sockets: Sockets) -> Self {
+    pub fn start(mut start: Start, sockets: Sockets) -> Self {
+        let desks = start.loans.iter_mut().filter_map(Loan::take_desk).collect();
+        let context = Context::new(start.options.clone(), start.command_line);
         let scribe =
             Scribe::start(start.options.clone(), start.command_line, start.program.clone());
         let lines = scribe.lines();
@@ -48,20 +53,20 @@ impl Running {
             signals::leave_to_main_thread();
             serve(start, sockets, lines, ended)
         });
-        Self { end, thread, scribe }
+        Self { end, thread, scribe, desks, context }
     }
 
-    /// Ends it, and writes the last lines of the log.
+    /// Ends it, writes the last lines of the log, and keeps what a refresh under way brings.
     pub fn end(self) -> Result<(), CommandError> {
         // Nobody listens any more where it has ended by itself.
         let _ = self.end.send(());
         let ended = self.thread.join();
         self.scribe.finish();
+        let settled = desk::finish(self.desks, &self.context);
         let failed =
             |why: String| CommandError::new(Kind::Failed, format!("the proxy ended: {why}"));
         match ended {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(failed(error.to_string())),
+            Ok(ended) => ended.and(settled).map_err(|error| failed(error.to_string())),
             Err(_) => Err(failed("a bug in authctl".into())),
         }
     }

@@ -31,6 +31,8 @@ pub enum Answer {
     },
     /// These bytes and no others, then the end of the connection.
     Raw(Vec<u8>),
+    /// The same, and the connection is broken off (TCP RST).
+    Broken(Vec<u8>),
     /// The connection is closed without a word.
     HangUp,
     /// The connection is broken off (TCP RST).
@@ -145,6 +147,10 @@ fn serve(mut connection: &TcpStream, answer: &dyn Fn(&Request) -> Answer) -> io:
     let (status, headers, body) = match answer(&request) {
         Answer::Reply { status, headers, body } => (status, headers, body),
         Answer::Raw(bytes) => return connection.write_all(&bytes),
+        Answer::Broken(bytes) => {
+            connection.write_all(&bytes)?;
+            return reset(connection);
+        }
         Answer::HangUp => return Ok(()),
         Answer::Reset => return reset(connection),
         Answer::Silence => {

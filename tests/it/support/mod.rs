@@ -28,6 +28,8 @@ pub mod modern;
 pub mod origin;
 #[cfg(unix)]
 pub mod others_files;
+#[cfg(unix)]
+pub mod own_network;
 pub mod protected_resource;
 #[cfg(unix)]
 pub mod pty;

@@ -2,7 +2,7 @@
 //! that a client must not accept.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -114,8 +114,13 @@ impl Authority {
 
     /// Serves `backend` under a certificate like `leaf`; hands back the origin.
     pub fn serve(&self, leaf: Leaf, manner: Manner, backend: &str) -> String {
+        self.serve_at(Ipv4Addr::LOCALHOST.into(), leaf, manner, backend)
+    }
+
+    /// The same at another address of this machine.
+    pub fn serve_at(&self, own: IpAddr, leaf: Leaf, manner: Manner, backend: &str) -> String {
         let config = self.config(leaf);
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind((own, 0)).unwrap();
         let origin = format!("https://{}", listener.local_addr().unwrap());
         let backend = backend.replace("http://", "");
         // Ends with the test's process: nothing waits for it.
