@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::advertised::Kind;
+use super::hook::Hook;
 use super::ways::{self, Way};
 use super::{Grant, Lent, Relay};
 use crate::config::InBandShape;
@@ -32,6 +33,8 @@ pub struct Standing {
     pub started: Cell<Option<Way>>,
     /// The credential itself, where the agent has it.
     pub given: RefCell<Option<Secret>>,
+    /// Where its helper asks.
+    pub hook: RefCell<Option<Hook>>,
 }
 
 impl Standing {
@@ -43,6 +46,7 @@ impl Standing {
             tried: RefCell::default(),
             started: Cell::default(),
             given: RefCell::default(),
+            hook: RefCell::default(),
         }
     }
 
@@ -144,7 +148,7 @@ impl Relay {
             Way::ProvidersSet => self.set_provider(&standing.grant()).await,
             Way::Gateway => self.set_gateway(&standing.grant()).await,
             Way::InBand => self.give_in_band(standing).await,
-            Way::BaseUrl | Way::Variable => self.give_at_start(standing, way).await,
+            Way::BaseUrl | Way::Helper | Way::Variable => self.give_at_start(standing, way).await,
             Way::Profile | Way::Own => Err("it is the agent's own".to_owned()),
         }
     }
@@ -181,7 +185,7 @@ impl Relay {
 
     /// What it was started with, or is now; some agents want to be told as well.
     async fn give_at_start(self: &Rc<Self>, standing: &Standing, way: Way) -> Result<(), String> {
-        let has_key = way == Way::BaseUrl || standing.given.borrow().is_some();
+        let has_key = way != Way::Variable || standing.given.borrow().is_some();
         let is_started = standing.started.get() == Some(way) && has_key;
         if !is_started {
             standing.started.set(Some(way));

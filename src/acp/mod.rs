@@ -12,6 +12,8 @@ mod deliver;
 mod dialect;
 mod going;
 mod handshake;
+mod helper;
+mod hook;
 mod logout;
 mod open;
 mod outfit;
@@ -34,7 +36,8 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 pub use handshake::LOGIN;
-pub use outfit::dress;
+pub use hook::fetch;
+pub use outfit::{Worth, dress};
 pub use probe::{Editor, Heard, Mute, probe};
 pub use relay::{Error, serve, serve_in_chain};
 pub use ways::{Way, ladder};
@@ -80,6 +83,8 @@ pub struct Grant {
     /// The variable of the credential itself.
     pub variable: Option<String>,
     pub lent: Lent,
+    /// The provider's own address, for an agent that goes there itself.
+    pub home: Option<String>,
     /// Somebody is signed in.
     pub held: bool,
     /// No session is opened before somebody has signed in: the agent is meant to have this, and not what it may

@@ -99,7 +99,7 @@ impl Relay {
         open.sent += 1;
         open.epoch = self.epoch.get();
         self.open.insert(id, open);
-        self.to_agent(request);
+        self.to_agent(self.with_helper(request));
     }
 
     pub(super) fn is_cancelled(&self, id: &Id) -> bool {

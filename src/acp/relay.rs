@@ -279,7 +279,7 @@ impl Relay {
             id,
             Open { method: method.to_owned(), request, sent: 1, epoch: self.epoch.get() },
         );
-        self.to_agent(message);
+        self.to_agent(self.with_helper(message));
     }
 
     /// Works at a request of the editor's beside the others.

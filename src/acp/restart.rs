@@ -4,6 +4,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
@@ -11,7 +12,7 @@ use super::Relay;
 use super::advertised::Advertised;
 use super::agent::Agent;
 use super::deliver::Standing;
-use super::outfit::dress;
+use super::outfit::{Worth, dress};
 use super::ways::{self, Way};
 use crate::jsonrpc::{INTERNAL_ERROR, Message};
 use crate::launch::{self, Ending};
@@ -47,22 +48,31 @@ impl Relay {
     }
 
     /// The command with the variables and words of the ways that need a start.
-    async fn outfit(&self) -> launch::Command {
+    async fn outfit(self: &Rc<Self>) -> launch::Command {
         let mut command = self.settings.command.clone();
         for standing in &self.standings {
-            let Some(way) = standing.started.get() else { continue };
-            let key = match way {
-                Way::Variable if standing.holds.get() => self.possess(standing, way).await,
-                _ => Err(String::new()),
-            };
-            if let Err(why) = key.as_ref()
-                && !why.is_empty()
-            {
-                self.say(why);
+            match self.worth(standing).await {
+                Some(Ok(worth)) => dress(&mut command, &standing.grant(), &worth),
+                Some(Err(why)) => self.say(&why),
+                None => {}
             }
-            dress(&mut command, &standing.grant(), way, key.as_ref().ok());
         }
         command
+    }
+
+    async fn worth(self: &Rc<Self>, standing: &Standing) -> Option<Result<Worth, String>> {
+        let way = standing.started.get();
+        if way != Some(Way::Helper) {
+            standing.hook.take();
+        }
+        match way? {
+            Way::BaseUrl => Some(Ok(Worth::Address)),
+            Way::Helper => Some(self.helper(standing).map(Worth::Helper)),
+            Way::Variable if standing.holds.get() => {
+                Some(self.possess(standing, Way::Variable).await.map(Worth::Key))
+            }
+            _ => None,
+        }
     }
 
     /// Replaces the agent for the sake of `standing`. Its sessions are still to be restored.
@@ -123,7 +133,10 @@ impl Relay {
             () => "",
         };
         let sessions = self.sessions.borrow().list();
-        for (id, params) in sessions {
+        for (id, mut params) in sessions {
+            if let Some(meta) = self.helper_meta(Value::Null) {
+                params["_meta"] = meta;
+            }
             let agent = self.agent.borrow().clone();
             let restored = match agent.filter(|_| !method.is_empty()) {
                 None => Err("it cannot be resumed".to_owned()),

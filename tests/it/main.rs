@@ -18,6 +18,8 @@ mod acp;
 mod acp_chain;
 mod acp_doctor;
 #[cfg(unix)]
+mod acp_helper;
+#[cfg(unix)]
 mod acp_playback;
 #[cfg(unix)]
 mod acp_sign_in;

@@ -32,6 +32,8 @@ struct Agent {
     config: &'static str,
     /// How it is to get it.
     way: &'static str,
+    /// That way alone.
+    is_forced: bool,
     /// What its user has set up: variables, and files below home.
     variables: &'static [(&'static str, &'static str)],
     file: Option<(&'static str, &'static str)>,
@@ -50,6 +52,7 @@ const PLAIN: Agent = Agent {
     provider: "openai",
     config: OPENAI,
     way: "providers-set",
+    is_forced: false,
     variables: &[],
     file: None,
 };
@@ -90,7 +93,8 @@ impl Scene {
             std::fs::write(file, text).unwrap();
         }
         sign_in(&sandbox, agent.provider, FIRST);
-        let command = sandbox.command([&["acp", "--"], agent.command].concat());
+        let options: &[&str] = if agent.is_forced { &["--way", agent.way] } else { &[] };
+        let command = sandbox.command([&["acp"], options, &["--"], agent.command].concat());
         Self { models, editor: Host::start(&sandbox, command), sandbox }
     }
 
@@ -217,6 +221,12 @@ fn claude() {
 #[test]
 fn claude_in_zed() {
     works(&CLAUDE, &zed());
+}
+
+/// Its model program asks the command again when a key is refused.
+#[test]
+fn claude_by_a_helper() {
+    works(&Agent { way: "helper", is_forced: true, ..CLAUDE }, &json!({}));
 }
 
 #[test]

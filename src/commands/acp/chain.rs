@@ -73,6 +73,7 @@ fn grants(context: &Context, beside: &Beside) -> Result<Vec<Grant>, CommandError
                 headers: vec![("x-authctl-key".to_owned(), offer.stand_in.clone())],
                 stand_in: offer.stand_in.clone(),
             },
+            home: None,
             held: offer.is_held,
             gates: true,
         })

@@ -2,6 +2,7 @@
 //! and writes down, and has the person sign in.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::thread;
 use std::time::Duration;
@@ -58,9 +59,10 @@ impl Desk {
             signals::leave_to_main_thread();
             // Made at the first question: most agents need none.
             let mut own: Option<Context> = None;
+            let mut announced = BTreeSet::new();
             while let Some(ask) = queue.blocking_recv() {
                 let context = own.get_or_insert_with(|| clerk.context());
-                clerk.answer(context, ask);
+                clerk.answer(context, ask, &mut announced);
             }
         });
         Self { asks, handed: RefCell::default() }
@@ -137,14 +139,18 @@ impl Clerk {
         Context::new(self.options.clone(), self.command_line)
     }
 
-    fn answer(&self, context: &Context, ask: Ask) {
+    /// What is `announced` is not said again.
+    fn answer(&self, context: &Context, ask: Ask, announced: &mut BTreeSet<(String, Way)>) {
         // Whoever asked may have gone.
         match ask {
             Ask::Holds { name, reply } => {
                 let _ = reply.send(holds(context, &name).map_err(|error| trouble(&error)));
             }
             Ask::Possess { name, way, reply } => {
-                let key = missing_is_none(possess(context, &self.program, &name, way));
+                let key = missing_is_none(possess(context, &self.program, &name));
+                if matches!(key, Ok(Some(_))) && announced.insert((name.clone(), way)) {
+                    announce(context, &self.program, &name, way);
+                }
                 let _ = reply.send(key.map_err(|error| trouble(&error)));
             }
             Ask::Header { name, url, reply } => {
@@ -214,22 +220,21 @@ pub fn known(
     Ok(known.filter(|_| has_address).cloned())
 }
 
-/// The credential itself, for one whom `way` gives it; so that everybody can see that later.
-pub fn possess(
-    context: &Context,
-    program: &OsStr,
-    name: &str,
-    way: Way,
-) -> Result<Secret, CommandError> {
+/// The credential itself, for a program that is to have it; so that everybody can see that later.
+pub fn possess(context: &Context, program: &OsStr, name: &str) -> Result<Secret, CommandError> {
     let named = context.name(name)?;
     let provider = context.provider(&named.name)?;
     let purpose = Purpose::exec(program);
     let resolved = given::resolve(context, &named, provider, MIN_TTL, false, Some(&purpose))?;
     let line = purpose.entry(Outcome::Done, Some((&named.name, provider)));
     context.record(Entry { id: Some(resolved.id), ..line });
-    let title = super::title(program);
-    context.ui.notice(&format!("authctl: {title} gets {} itself ({way})", named.name));
     Ok(resolved.credential.secret().clone())
+}
+
+/// Says whom a way gives the credential itself.
+pub fn announce(context: &Context, program: &OsStr, name: &str, way: Way) {
+    let title = super::title(program);
+    context.ui.notice(&format!("authctl: {title} gets {name} itself ({way})"));
 }
 
 fn sign_in(

@@ -135,6 +135,7 @@ fn grant(
             headers: vec![(KEY_HEADER.to_owned(), offer.stand_in.clone())],
             stand_in: offer.stand_in.clone(),
         },
+        home: context.provider(name)?.base_url.clone(),
         held: offer.is_held,
         gates: true,
     }))

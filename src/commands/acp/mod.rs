@@ -8,6 +8,7 @@ mod desk;
 mod doctor;
 mod foreground;
 mod grants;
+mod helper;
 mod overlay;
 mod print_config;
 mod report;
@@ -68,7 +69,7 @@ struct Wish {
     #[arg(long, value_name = "VARIABLE", value_delimiter = ',')]
     keep_env: Vec<String>,
 
-    /// Hand them over in this way alone: providers-set, gateway, base-url, in-band, variable, profile or own
+    /// Hand them over in this way alone: providers-set, gateway, base-url, helper, in-band, variable, profile or own
     #[arg(long, value_name = "WAY")]
     way: Option<Way>,
 }
@@ -80,6 +81,10 @@ enum What {
     /// Starts the agent, says hello as an editor with all capabilities and as one with none, and ends it; no
     /// credential is handed over. Without an agent, lists those that are known. Ends with 1 if something is missing.
     Doctor(doctor::Arguments),
+
+    /// Print the credential of a session, for an agent that it started
+    #[command(hide = true)]
+    Helper(helper::Arguments),
 }
 
 impl Arguments {
@@ -90,8 +95,10 @@ impl Arguments {
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
-    if let Some(What::Doctor(arguments)) = &arguments.what {
-        return doctor::run(context, arguments);
+    match &arguments.what {
+        Some(What::Doctor(arguments)) => return doctor::run(context, arguments),
+        Some(What::Helper(arguments)) => return helper::run(context, arguments),
+        None => {}
     }
     if arguments.chain {
         return chain::run(context, &arguments.wish.with, arguments.wish.way);

@@ -7,6 +7,7 @@ use std::io::{BufRead, Read, Write, stdin, stdout};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -19,7 +20,7 @@ const WORDS: &str = "FAKE_ACP_WORDS";
 
 /// Puts an agent of this name into the sandbox, which does as `script` says:
 /// `wants` (what opens sessions: `providers`, `gateway`, `in-band`, `variable`, `authenticate`, `argument`,
-/// `nothing`), `methods`, `capabilities`, `refusal`, and `faults`.
+/// `helper`, `nothing`), `methods`, `capabilities`, `refusal`, and `faults`.
 pub fn install(sandbox: &mut Sandbox, name: &str, script: &Value) -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let program = sandbox.path("bin").join(name);
@@ -57,6 +58,8 @@ struct Agent {
     authenticated: Vec<String>,
     /// Base URL and headers.
     address: Option<(String, BTreeMap<String, String>)>,
+    /// The command that prints a key, as `_meta` has it.
+    helper: Option<String>,
     count: u64,
 }
 
@@ -64,12 +67,13 @@ struct Agent {
 pub fn play() {
     let Ok(script) = std::env::var(SCRIPT) else { return };
     let Ok(words) = std::env::var(WORDS) else { return };
-    let keys = ["OPENAI_API_KEY", "OPENAI_BASE_URL", "CODEX_HOME"];
+    let keys = ["OPENAI_API_KEY", "OPENAI_BASE_URL", "CODEX_HOME", "OWN_KEY_COMMAND"];
     let variables: BTreeMap<_, _> =
         keys.iter().filter_map(|key| Some((*key, std::env::var(key).ok()?))).collect();
     note(&json!({"started": {"pid": std::process::id(), "words": words, "variables": variables}}));
     let script = serde_json::from_str(&script).unwrap();
-    let mut agent = Agent { script, authenticated: Vec::new(), address: None, count: 0 };
+    let mut agent =
+        Agent { script, authenticated: Vec::new(), address: None, helper: None, count: 0 };
     if agent.has_fault("noise") {
         say("Loading \u{1b}[31mplugins");
         say("{\"level\":30,\"msg\":\"a log\"}");
@@ -112,6 +116,8 @@ impl Agent {
 
     fn hear(&mut self, message: &Value, line: &str) {
         let (id, params) = (&message["id"], &message["params"]);
+        let helper = &params["_meta"]["own"]["settings"]["keyHelper"];
+        self.helper = helper.as_str().map(str::to_owned).or(self.helper.take());
         match message["method"].as_str().unwrap_or_default() {
             "initialize" if self.has_fault("dies") => leave(3),
             "initialize" => answer(id, &self.greeting(params)),
@@ -187,6 +193,7 @@ impl Agent {
         match self.script["wants"].as_str().unwrap_or("nothing") {
             "nothing" => true,
             "variable" => has_key,
+            "helper" => self.ask_helper().is_some(),
             "argument" => has_key && std::env::var(WORDS).unwrap().contains("--auth-type=openai"),
             way => self.authenticated.iter().any(|it| it == way),
         }
@@ -215,12 +222,27 @@ impl Agent {
             "ask" => say(
                 r#"{"jsonrpc":"2.0","id":0,"method":"session/request_permission","params":{"options":[]}}"#,
             ),
+            "helper" => {
+                let key = self.ask_helper();
+                answer(id, &json!({"stopReason": "end_turn", "key": key}));
+            }
             "model" => {
                 let said = self.call_model();
                 answer(id, &json!({"stopReason": "end_turn", "said": said}));
             }
             _ => answer(id, &json!({"stopReason": "end_turn"})),
         }
+    }
+
+    /// What the command prints that it was told to run.
+    fn ask_helper(&self) -> Option<String> {
+        let command = self.helper.clone().or(std::env::var("OWN_KEY_COMMAND").ok())?;
+        let output = Command::new("sh").args(["-c", &command]).output().unwrap();
+        note(
+            &json!({"helper": output.status.code(), "stderr": String::from_utf8_lossy(&output.stderr)}),
+        );
+        let printed = String::from_utf8(output.stdout).unwrap();
+        output.status.success().then(|| printed.trim_end().to_owned())
     }
 
     /// What a request to the provider comes back with.
