@@ -8,6 +8,7 @@
 mod advertised;
 mod agent;
 mod chain;
+mod command_line;
 mod deliver;
 mod dialect;
 mod going;
@@ -17,6 +18,7 @@ mod hook;
 mod logout;
 mod open;
 mod outfit;
+mod parameter;
 mod probe;
 mod recovery;
 mod refusal;

@@ -57,7 +57,7 @@ fn variables(grant: &Grant, worth: &Worth) -> Option<Vec<(String, Secret)>> {
 }
 
 /// Whether the option is on the command line already, with whatever value.
-fn is_typed(typed: &[OsString], word: &str) -> bool {
+pub fn is_typed(typed: &[OsString], word: &str) -> bool {
     let name = |word: &str| word.split('=').next().unwrap_or_default().to_owned();
     typed.iter().any(|typed| name(&typed.to_string_lossy()) == name(word))
 }

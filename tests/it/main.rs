@@ -20,6 +20,8 @@ mod acp_doctor;
 #[cfg(unix)]
 mod acp_helper;
 #[cfg(unix)]
+mod acp_parameter;
+#[cfg(unix)]
 mod acp_playback;
 #[cfg(unix)]
 mod acp_sign_in;

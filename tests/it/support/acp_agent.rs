@@ -20,7 +20,7 @@ const WORDS: &str = "FAKE_ACP_WORDS";
 
 /// Puts an agent of this name into the sandbox, which does as `script` says:
 /// `wants` (what opens sessions: `providers`, `gateway`, `in-band`, `variable`, `authenticate`, `argument`,
-/// `helper`, `nothing`), `methods`, `capabilities`, `refusal`, and `faults`.
+/// `helper`, `parameter` (with `word`), `kept` (from an earlier run), `nothing`), `methods`, `capabilities`, `refusal`, and `faults`.
 pub fn install(sandbox: &mut Sandbox, name: &str, script: &Value) -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let program = sandbox.path("bin").join(name);
@@ -60,6 +60,8 @@ struct Agent {
     address: Option<(String, BTreeMap<String, String>)>,
     /// The command that prints a key, as `_meta` has it.
     helper: Option<String>,
+    /// An earlier run of it was signed in.
+    was_kept: bool,
     count: u64,
 }
 
@@ -72,8 +74,14 @@ pub fn play() {
         keys.iter().filter_map(|key| Some((*key, std::env::var(key).ok()?))).collect();
     note(&json!({"started": {"pid": std::process::id(), "words": words, "variables": variables}}));
     let script = serde_json::from_str(&script).unwrap();
-    let mut agent =
-        Agent { script, authenticated: Vec::new(), address: None, helper: None, count: 0 };
+    let mut agent = Agent {
+        script,
+        authenticated: Vec::new(),
+        address: None,
+        helper: None,
+        was_kept: kept().exists(),
+        count: 0,
+    };
     if agent.has_fault("noise") {
         say("Loading \u{1b}[31mplugins");
         say("{\"level\":30,\"msg\":\"a log\"}");
@@ -101,6 +109,11 @@ fn note(line: &Value) {
     let path = std::env::var(LOG).unwrap();
     let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
     file.write_all(format!("{line}\n").as_bytes()).unwrap();
+}
+
+/// Where an agent keeps its own sign-in.
+fn kept() -> PathBuf {
+    PathBuf::from(std::env::var(LOG).unwrap()).with_file_name("agent-kept")
 }
 
 fn say(line: &str) {
@@ -174,6 +187,10 @@ impl Agent {
 
     fn authenticate(&mut self, id: &Value, params: &Value) {
         let meta = &params["_meta"];
+        if self.has_fault("keeps") {
+            std::fs::write(kept(), "signed in").unwrap();
+            return answer(id, &json!({}));
+        }
         if let Some(gateway) = meta["gateway"].as_object() {
             self.authenticated.push("gateway".into());
             self.address = Some(address(&Value::Object(gateway.clone())));
@@ -194,6 +211,11 @@ impl Agent {
             "nothing" => true,
             "variable" => has_key,
             "helper" => self.ask_helper().is_some(),
+            "parameter" => {
+                let words = std::env::var(WORDS).unwrap();
+                has_key && words.contains(self.script["word"].as_str().unwrap())
+            }
+            "kept" => self.was_kept,
             "argument" => has_key && std::env::var(WORDS).unwrap().contains("--auth-type=openai"),
             way => self.authenticated.iter().any(|it| it == way),
         }
