@@ -24,6 +24,8 @@ mod acp_parameter;
 #[cfg(unix)]
 mod acp_playback;
 #[cfg(unix)]
+mod acp_servers;
+#[cfg(unix)]
 mod acp_sign_in;
 #[cfg(target_os = "linux")]
 mod audit;

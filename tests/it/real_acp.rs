@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::real_parts::{ModelServer, missing, present, real};
 use crate::support::eventually_within;
 use crate::support::inside::{Needle, descendants};
+use crate::support::mcp_server::{Gate, McpServer, Mode};
 use crate::support::sandbox::{AUTHCTL, Sandbox};
 use crate::support::stdio_host::Host;
 
@@ -265,6 +266,41 @@ fn cline() {
 fn gptme() {
     let variables = &[("MODEL", "openai/gpt-5")];
     works(&Agent { command: &["gptme-acp"], way: "base-url", variables, ..PLAIN }, &zed());
+}
+
+/// Its own client of MCP reaches a gated server with a token that the agent never has.
+#[test]
+fn claude_with_an_mcp_server() {
+    if !present(&["node"]) {
+        return;
+    }
+    if program(CLAUDE.command[0]).is_none() {
+        return missing(CLAUDE.command[0]);
+    }
+    let server = McpServer::start(Gate::Http, Mode::Sse);
+    let mut scene = Scene::new(&CLAUDE);
+    let (token, url) = (server.token(), server.url());
+    let login = ["login", &url, "--name", "acme", "--with-token"];
+    scene.sandbox.run_with_input(login, &token).success();
+    scene.open(&json!({}));
+    let headers = json!([{"name": "Authorization", "value": "Bearer authctl:acme"}]);
+    let acme = json!({"type": "http", "name": "acme", "url": url, "headers": headers});
+    let params = json!({"cwd": scene.sandbox.path("work"), "mcpServers": [acme]});
+    let session = scene.ask("session/new", &params)["sessionId"].clone();
+    scene.prompt(&session, FIRST);
+    eventually_within(LONGEST, "its tools", || {
+        (!server.calls("tools/list").is_empty()).then_some(())
+    });
+    assert!(server.requests().iter().all(|it| it.header("authorization").is_some()));
+    let needle = Needle::new(&token);
+    for pid in descendants(scene.editor.running.child.id()) {
+        for name in ["environ", "cmdline"] {
+            let bytes = std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+            assert!(!needle.is_in(&bytes), "{name} of {pid}");
+        }
+    }
+    assert_eq!(needle.files_of(&scene.sandbox), Vec::<String>::new());
+    scene.editor.leave();
 }
 
 /// The user's own entry for an agent that nobody knows.

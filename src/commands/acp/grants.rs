@@ -22,7 +22,7 @@ use crate::secret::Secret;
 use crate::text;
 
 /// The header that opens the proxy, which no agent overwrites.
-const KEY_HEADER: &str = "x-authctl-key";
+pub const KEY_HEADER: &str = "x-authctl-key";
 
 pub struct Grants {
     /// The agent, for people.

@@ -12,6 +12,7 @@ mod helper;
 mod overlay;
 mod print_config;
 mod report;
+mod servers;
 mod withheld;
 
 use std::ffi::OsString;
@@ -138,6 +139,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     };
     let local = LocalSet::new();
     let exit = context.http.block_on(local.run_until(acp::serve(settings)));
+    desk.end(context);
     copies::warn(context, agent.known, &desk.handed());
     grants.end(context);
     Ok(exit.map_err(failed)?.leave())

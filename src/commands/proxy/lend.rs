@@ -37,6 +37,8 @@ pub struct Loan {
     pub rule: ProxyRule,
     /// What else goes with its requests.
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// The server that its name leads to, in the place of its provider's.
+    pub at: Option<String>,
     /// It goes along with requests of others, and has none of its own.
     pub is_companion: bool,
     asks: mpsc::UnboundedSender<Ask>,
@@ -87,8 +89,19 @@ pub fn loans(
         let (asks, placeholder) = (start(seat), placeholder(held.as_deref()));
         let rule = typed.over(context, context.config()?.proxy(&named.name))?;
         let headers = typed.headers(&rule)?;
-        let named = named.clone();
-        Ok(Loan { named, provider, held, absence, placeholder, rule, headers, is_companion, asks })
+        let (named, at) = (named.clone(), None);
+        Ok(Loan {
+            named,
+            provider,
+            held,
+            absence,
+            placeholder,
+            rule,
+            headers,
+            at,
+            is_companion,
+            asks,
+        })
     };
     for handing in &handings.list {
         if !loans.iter().any(|loan| loan.named.name == handing.named.name) {
@@ -187,6 +200,10 @@ pub fn routes(loans: &[Loan]) -> Vec<Route> {
                 routes.push(Route { name, credential, upstream });
             }
         };
+        if loan.at.is_some() {
+            add(name, loan.at.as_ref());
+            continue;
+        }
         let (base, mcp) = (loan.provider.base_url.as_ref(), loan.provider.mcp_url.as_ref());
         add(name.clone(), base);
         if base.is_none() {

@@ -62,6 +62,8 @@ struct Agent {
     helper: Option<String>,
     /// An earlier run of it was signed in.
     was_kept: bool,
+    /// The MCP servers of the session that was opened last.
+    servers: Value,
     count: u64,
 }
 
@@ -80,6 +82,7 @@ pub fn play() {
         address: None,
         helper: None,
         was_kept: kept().exists(),
+        servers: Value::Null,
         count: 0,
     };
     if agent.has_fault("noise") {
@@ -129,6 +132,9 @@ impl Agent {
 
     fn hear(&mut self, message: &Value, line: &str) {
         let (id, params) = (&message["id"], &message["params"]);
+        if params["mcpServers"].is_array() {
+            self.servers = params["mcpServers"].clone();
+        }
         let helper = &params["_meta"]["own"]["settings"]["keyHelper"];
         self.helper = helper.as_str().map(str::to_owned).or(self.helper.take());
         match message["method"].as_str().unwrap_or_default() {
@@ -248,12 +254,42 @@ impl Agent {
                 let key = self.ask_helper();
                 answer(id, &json!({"stopReason": "end_turn", "key": key}));
             }
+            "mcp" => {
+                let said = self.list_tools();
+                answer(id, &json!({"stopReason": "end_turn", "said": said}));
+            }
             "model" => {
                 let said = self.call_model();
                 answer(id, &json!({"stopReason": "end_turn", "said": said}));
             }
             _ => answer(id, &json!({"stopReason": "end_turn"})),
         }
+    }
+
+    /// The status of a request to the first MCP server.
+    fn list_tools(&self) -> String {
+        let server = &self.servers[0];
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}});
+        let given = server["headers"].as_array().into_iter().flatten();
+        let given = given.map(|it| (it["name"].as_str().unwrap(), it["value"].as_str().unwrap()));
+        let own = [
+            ("Content-Type", "application/json"),
+            ("Accept", "application/json, text/event-stream"),
+            ("MCP-Protocol-Version", "2025-11-25"),
+        ];
+        let headers: String =
+            given.chain(own).map(|(name, value)| [name, ": ", value, "\r\n"].concat()).collect();
+        let url = server["url"].as_str().unwrap().strip_prefix("http://").unwrap();
+        let (host, path) = url.split_once('/').unwrap();
+        let (body, mut stream) = (call.to_string(), TcpStream::connect(host).unwrap());
+        let request = format!(
+            "POST /{path} HTTP/1.1\r\nHost: {host}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut said = String::new();
+        stream.read_to_string(&mut said).unwrap();
+        said.lines().next().unwrap_or_default().to_owned()
     }
 
     /// What the command prints that it was told to run.
