@@ -15,6 +15,8 @@ mod accounts;
 #[cfg(unix)]
 mod acp;
 #[cfg(unix)]
+mod acp_away;
+#[cfg(unix)]
 mod acp_chain;
 mod acp_doctor;
 #[cfg(unix)]

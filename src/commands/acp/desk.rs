@@ -20,7 +20,7 @@ use crate::config::AcpProvider;
 use crate::context::{Context, Options};
 use crate::error::{CommandError, Kind};
 use crate::forward::{Address, Bring, Trouble};
-use crate::headless::{Browser, Surroundings};
+use crate::headless::{Browser, Headless, Surroundings};
 use crate::interact::Interact;
 use crate::login::{self, Login};
 use crate::secret::Secret;
@@ -239,15 +239,28 @@ fn sign_in(
 ) -> Result<(), CommandError> {
     let named = context.name(name)?;
     let provider = context.provider(&named.name)?;
-    let bringer = Bringer::new(context.ui.clone(), bring, address);
+    let usual = context.login()?;
+    let is_elsewhere = is_elsewhere(usual.surroundings);
+    let bring = if is_elsewhere { Bring::Shown } else { bring };
+    let bringer = Bringer::new(context.ui.clone(), bring, address).with_codes(is_elsewhere);
     // Somebody comes to the address in any case.
     let surroundings = Surroundings { headless: None, browser: Browser::Chosen };
-    let login = Login { interact: &bringer, surroundings, ..context.login()? };
-    let wish = login::Wish { open_browser: true, ..login::Wish::by_default(&named.name, provider) };
+    let login = Login { interact: &bringer, surroundings, ..usual };
+    let wish = login::Wish {
+        open_browser: true,
+        is_brought: true,
+        is_elsewhere,
+        ..login::Wish::by_default(&named.name, provider)
+    };
     let outcome = login.run(&wish);
     record_login(context, &named.name, provider, &outcome);
     outcome?;
     Ok(())
+}
+
+/// Whether the editor's person may sit at another machine: editors come by SSH and into containers.
+fn is_elsewhere(surroundings: Surroundings) -> bool {
+    surroundings.without_browser().is_some_and(|why| why != Headless::NoTerminal)
 }
 
 fn missing_is_none<T>(found: Result<T, CommandError>) -> Result<Option<T>, CommandError> {
