@@ -73,6 +73,8 @@ impl Beside {
             authority,
             takes_secret_in_path: false,
             is_strict: true,
+            // The address is not a person's, but what an agent makes of it.
+            says_strays: false,
             program: program.map(|program| program.to_string_lossy().into_owned()),
         };
         Ok(Self { running: Running::start(start, sockets), offers })
