@@ -200,7 +200,8 @@ impl Relay {
         method: &str,
         standing: &Standing,
     ) -> Result<(), String> {
-        if self.advertised.borrow().requires_restart(method) {
+        // In a chain, somebody else starts it.
+        if self.successor.is_none() && self.advertised.borrow().requires_restart(method) {
             self.restart(Some(standing)).await?;
             self.restore_sessions().await;
         }

@@ -33,6 +33,7 @@ impl Drop for Hook {
 }
 
 /// For the shell, as one word.
+#[cfg(unix)]
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
@@ -47,12 +48,15 @@ mod door {
     use tokio::io::AsyncWriteExt;
     use tokio::net::{UnixListener, UnixStream};
     use tokio::task::spawn_local;
+    use tokio::time::sleep;
 
     use super::{Answer, Hook, Path, Pending, Secret, TemporaryDirectory, io, quoted};
     use crate::caller;
 
     /// How long a helper waits: a credential may have to be renewed first.
     const PATIENCE: Duration = Duration::from_mins(1);
+    /// Before the next helper is let in, where that failed.
+    const PAUSE: Duration = Duration::from_millis(100);
     /// What stands before a credential, and before a reason.
     const GIVEN: u8 = b'+';
     const REFUSED: u8 = b'-';
@@ -69,9 +73,14 @@ mod door {
             let words = [program, "acp", "helper"].map(quoted).join(" ");
             let command = format!("{words} {}", quoted(&path.to_string_lossy()));
             let task = spawn_local(async move {
-                while let Ok((stream, _)) = listener.accept().await {
-                    if is_of_this_run(&stream) {
-                        spawn_local(serve(stream, answer()));
+                loop {
+                    match listener.accept().await {
+                        Ok((stream, _)) if is_of_this_run(&stream) => {
+                            spawn_local(serve(stream, answer()));
+                        }
+                        Ok(_) => {}
+                        // Out of file descriptors, say: that passes.
+                        Err(_) => sleep(PAUSE).await,
                     }
                 }
             });

@@ -155,6 +155,20 @@ fn it_comes_behind_the_address_and_before_the_key_itself() {
 }
 
 #[test]
+fn the_doctor_says_where_the_command_would_stand() {
+    for (ways, place) in [
+        (BY_VARIABLE, "by OWN_KEY_COMMAND"),
+        (BY_META, "by _meta.own.settings.keyHelper of a session"),
+    ] {
+        let scene = Scene::new(ways);
+        let text = scene.sandbox.run(["acp", "doctor", "--", &scene.program]).success();
+        assert!(text.contains("way         helper: ") && text.contains(place), "{text}");
+        assert!(text.contains("in the agent's memory"), "{text}");
+        assert_eq!(scene.helped().len(), 0, "nothing is handed over");
+    }
+}
+
+#[test]
 fn a_helper_outside_of_any_session_says_so() {
     let sandbox = Sandbox::new();
     let output = sandbox.run(["acp", "helper", "/nowhere/key"]).failure(1);
