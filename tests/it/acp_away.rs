@@ -76,6 +76,11 @@ fn is_completed(editor: &Host, shown: &Value) {
     });
 }
 
+/// Also to whoever reads stderr.
+fn is_said(editor: &mut Host, line: &str) {
+    editor.running.wait_for(line, |said| said.contains(line).then_some(()));
+}
+
 /// The code of a message, as people read it.
 fn code(message: &str) -> String {
     let code = message.split("to find there: ").nth(1).unwrap_or_else(|| panic!("{message}"));
@@ -93,7 +98,7 @@ fn a_device_code_stands_in_the_editor_with_its_page() {
         let page = page.as_str().unwrap();
         let code = code(message.as_str().unwrap());
         assert!(page.starts_with(&format!("{}/device", scene.demo.server.issuer())), "{page}");
-        assert!(editor.running.stderr().contains(&format!("enter this code:  {code}")));
+        is_said(&mut editor, &format!("enter this code:  {code}"));
         reply(&mut editor, &shown, "accept");
         scene.demo.server.approve_devices();
         assert!(editor.answer(id)["result"]["sessionId"].is_string(), "{has_browser}");
@@ -169,7 +174,7 @@ fn an_editor_without_links_is_told_where_to_go() {
     let said = refused["error"]["message"].as_str().unwrap();
     assert_eq!(refused["error"]["code"], -32000);
     assert!(said.contains(&format!("open {}/device", scene.demo.server.issuer())), "{said}");
-    assert!(editor.running.stderr().contains(&code(said)));
+    is_said(&mut editor, &code(said));
     // The same once more, and then the person comes.
     let again = editor.request("authenticate", &json!({"methodId": "authctl"}));
     assert_eq!(again["error"]["message"], said);
