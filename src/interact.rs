@@ -47,6 +47,9 @@ pub trait Interact: Send + Sync {
     /// has been parsed and serialised by the caller, which shows it in any case.
     fn open_url(&self, url: &url::Url) -> bool;
 
+    /// The page of a device code, beside the lines that are shown: for whoever shows it in a way of their own.
+    fn bring_code(&self, _page: &url::Url, _code: &str) {}
+
     /// Prints a URL as data, where a person or a script chose that instead of a browser.
     fn print_url(&self, _url: &url::Url) {}
 }

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::dialect::Dialect;
+use super::parameter::Parameter;
 use crate::jsonrpc::Message;
 
 /// The part of the answer that concerns signing in.
@@ -31,6 +32,10 @@ pub struct Method {
     pub takes_key: bool,
     /// Variables that a method of the type `env_var` wants (until 2026-07).
     pub variables: Vec<String>,
+    /// What a method of the type `startParam` wants (a draft).
+    pub parameter: Option<Parameter>,
+    /// What it was given counts from the next start on (a draft).
+    pub requires_restart: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +46,8 @@ pub enum Kind {
     Terminal,
     /// Of older agents: with variables.
     Variables,
+    /// Of a draft: with a parameter of its command line.
+    Parameter,
     /// Of a type that is not known.
     Other,
 }
@@ -51,6 +58,7 @@ impl Kind {
             Kind::Agent => "agent",
             Kind::Terminal => "terminal",
             Kind::Variables => "env_var",
+            Kind::Parameter => "start_param",
             Kind::Other => "other",
         }
     }
@@ -88,6 +96,10 @@ impl Advertised {
         self.method(id).is_some_and(|method| method.kind != Kind::Terminal)
     }
 
+    pub fn requires_restart(&self, id: &str) -> bool {
+        self.method(id).is_some_and(|method| method.requires_restart)
+    }
+
     pub fn takes_key(&self, id: &str) -> bool {
         self.method(id).is_some_and(|method| method.takes_key)
     }
@@ -100,7 +112,8 @@ impl Method {
         let kind = match value["type"].as_str() {
             None | Some("agent") => Kind::Agent,
             Some("terminal") => Kind::Terminal,
-            Some("env_var") => Kind::Variables,
+            Some("env_var" | "envVar") => Kind::Variables,
+            Some("startParam" | "start_param") => Kind::Parameter,
             Some(_) => Kind::Other,
         };
         let named = value["vars"].as_array().into_iter().flatten();
@@ -111,8 +124,18 @@ impl Method {
             kind,
             takes_key: is_there(&value["_meta"]["api-key"]),
             variables: variables.map(str::to_owned).collect(),
+            parameter: Parameter::of(value),
+            requires_restart: requires_restart(value),
         })
     }
+}
+
+/// As the draft has it, and as gateways of today say it in `_meta`.
+fn requires_restart(method: &Value) -> bool {
+    let meta = &method["_meta"];
+    let all = [method, meta, &meta["gateway"], &meta["api-key"]];
+    let words = all.iter().flat_map(|it| [&it["requiresRestart"], &it["restartRequired"]]);
+    words.into_iter().any(|said| *said == true || *said == "true")
 }
 
 /// Capabilities are objects, or `true`.

@@ -8,9 +8,12 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::advertised::Kind;
+use super::hook::Hook;
+use super::parameter::Parameter;
 use super::ways::{self, Way};
 use super::{Grant, Lent, Relay};
 use crate::config::InBandShape;
+use crate::private_file::TemporaryDirectory;
 use crate::secret::{Secret, conceal};
 use crate::text::clean_to;
 
@@ -32,6 +35,12 @@ pub struct Standing {
     pub started: Cell<Option<Way>>,
     /// The credential itself, where the agent has it.
     pub given: RefCell<Option<Secret>>,
+    /// Where its helper asks.
+    pub hook: RefCell<Option<Hook>>,
+    /// What it was started with beside, since it wants that.
+    pub parameter: RefCell<Option<Parameter>>,
+    /// The file of that.
+    pub folder: RefCell<Option<TemporaryDirectory>>,
 }
 
 impl Standing {
@@ -43,6 +52,9 @@ impl Standing {
             tried: RefCell::default(),
             started: Cell::default(),
             given: RefCell::default(),
+            hook: RefCell::default(),
+            parameter: RefCell::default(),
+            folder: RefCell::default(),
         }
     }
 
@@ -142,9 +154,9 @@ impl Relay {
     async fn go(self: &Rc<Self>, standing: &Standing, way: Way) -> Result<(), String> {
         match way {
             Way::ProvidersSet => self.set_provider(&standing.grant()).await,
-            Way::Gateway => self.set_gateway(&standing.grant()).await,
+            Way::Gateway => self.set_gateway(standing).await,
             Way::InBand => self.give_in_band(standing).await,
-            Way::BaseUrl | Way::Variable => self.give_at_start(standing, way).await,
+            Way::BaseUrl | Way::Helper | Way::Variable => self.give_at_start(standing, way).await,
             Way::Profile | Way::Own => Err("it is the agent's own".to_owned()),
         }
     }
@@ -160,14 +172,16 @@ impl Relay {
         self.ask_agent("providers/set", &params, PROVIDER_WAIT, &[]).await
     }
 
-    async fn set_gateway(&self, grant: &Grant) -> Result<(), String> {
+    async fn set_gateway(self: &Rc<Self>, standing: &Standing) -> Result<(), String> {
+        let grant = standing.grant();
         let Some(gateway) = &grant.ways.gateway else { return Err(unknown()) };
         let url = format!("{}{}", grant.lent.url, gateway.path);
         let meta = json!({"gateway": {"baseUrl": url, "headers": headers(&grant.lent)}});
-        self.authenticate(&gateway.method, Some(&meta), PROVIDER_WAIT, &[]).await
+        self.authenticate(&gateway.method, Some(&meta), PROVIDER_WAIT, &[]).await?;
+        self.restart_if_due(&gateway.method, standing).await
     }
 
-    async fn give_in_band(&self, standing: &Standing) -> Result<(), String> {
+    async fn give_in_band(self: &Rc<Self>, standing: &Standing) -> Result<(), String> {
         let grant = standing.grant();
         let Some(in_band) = &grant.ways.in_band else { return Err(unknown()) };
         let secret = self.possess(standing, Way::InBand).await?;
@@ -176,38 +190,65 @@ impl Relay {
             InBandShape::ApiKey => json!({"apiKey": secret.expose()}),
         };
         let meta = json!({"api-key": key});
-        self.authenticate(&in_band.method, Some(&meta), AUTHENTICATE_WAIT, &[secret]).await
+        self.authenticate(&in_band.method, Some(&meta), AUTHENTICATE_WAIT, &[secret]).await?;
+        self.restart_if_due(&in_band.method, standing).await
+    }
+
+    /// An agent that keeps what it was told itself, and heeds that from its next start on.
+    async fn restart_if_due(
+        self: &Rc<Self>,
+        method: &str,
+        standing: &Standing,
+    ) -> Result<(), String> {
+        // In a chain, somebody else starts it.
+        if self.successor.is_none() && self.advertised.borrow().requires_restart(method) {
+            self.restart(Some(standing)).await?;
+            self.restore_sessions().await;
+        }
+        Ok(())
     }
 
     /// What it was started with, or is now; some agents want to be told as well.
     async fn give_at_start(self: &Rc<Self>, standing: &Standing, way: Way) -> Result<(), String> {
-        let has_key = way == Way::BaseUrl || standing.given.borrow().is_some();
-        let is_started = standing.started.get() == Some(way) && has_key;
+        let has_key = way != Way::Variable || standing.given.borrow().is_some();
+        let mut is_started = standing.started.get() == Some(way) && has_key;
         if !is_started {
             standing.started.set(Some(way));
-            self.restart(standing).await?;
+            self.restart(Some(standing)).await?;
         }
-        let grant = standing.grant();
-        let known = grant.ways.authenticate.iter();
-        let advertised = self.advertised.borrow().clone();
-        let known = known.filter(|id| advertised.has_method(id)).map(String::as_str).next();
-        // Until 2026-07, agents said which variables a method wants.
-        let set = grant.variable.iter().chain(&grant.ways.variables);
-        let set: Vec<&String> = set.collect();
-        let has_all = |names: &[String]| names.iter().all(|name| set.contains(&name));
-        let legacy = advertised.methods.iter().find(|method| {
-            method.kind == Kind::Variables
-                && !method.variables.is_empty()
-                && has_all(&method.variables)
-        });
-        if let Some(id) = known.or(legacy.map(|method| method.id.as_str())) {
+        let mut method = self.satisfied(standing);
+        if method.is_none()
+            && let Some(parameter) = self.parameter(standing, way)
+            && standing.parameter.replace(Some(parameter.clone())).as_ref() != Some(&parameter)
+        {
+            is_started = false;
+            self.restart(Some(standing)).await?;
+            method = self.satisfied(standing);
+        }
+        if let Some(id) = method {
             let given: Vec<Secret> = standing.given.borrow().iter().cloned().collect();
-            self.authenticate(id, None, AUTHENTICATE_WAIT, &given).await?;
+            self.authenticate(&id, None, AUTHENTICATE_WAIT, &given).await?;
         }
         if !is_started {
             self.restore_sessions().await;
         }
         Ok(())
+    }
+
+    /// The method that the agent is to be told, now that it has what that wants.
+    fn satisfied(&self, standing: &Standing) -> Option<String> {
+        let (grant, advertised) = (standing.grant(), self.advertised.borrow().clone());
+        let known = grant.ways.authenticate.iter().find(|id| advertised.has_method(id));
+        // Until 2026-07, agents said which variables a method wants.
+        let set: Vec<&String> = grant.variable.iter().chain(&grant.ways.variables).collect();
+        let has_all = |names: &[String]| names.iter().all(|name| set.contains(&name));
+        let mut methods = advertised.methods.iter();
+        let legacy = methods.find(|method| {
+            method.kind == Kind::Variables
+                && !method.variables.is_empty()
+                && has_all(&method.variables)
+        });
+        known.or(legacy.map(|method| &method.id)).cloned()
     }
 
     /// The credential itself.

@@ -8,13 +8,17 @@
 mod advertised;
 mod agent;
 mod chain;
+mod command_line;
 mod deliver;
 mod dialect;
 mod going;
 mod handshake;
+mod helper;
+mod hook;
 mod logout;
 mod open;
 mod outfit;
+mod parameter;
 mod probe;
 mod recovery;
 mod refusal;
@@ -34,7 +38,8 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 pub use handshake::LOGIN;
-pub use outfit::dress;
+pub use hook::fetch;
+pub use outfit::{Worth, dress};
 pub use probe::{Editor, Heard, Mute, probe};
 pub use relay::{Error, serve, serve_in_chain};
 pub use ways::{Way, ladder};
@@ -80,6 +85,8 @@ pub struct Grant {
     /// The variable of the credential itself.
     pub variable: Option<String>,
     pub lent: Lent,
+    /// The provider's own address, for an agent that goes there itself.
+    pub home: Option<String>,
     /// Somebody is signed in.
     pub held: bool,
     /// No session is opened before somebody has signed in: the agent is meant to have this, and not what it may
@@ -120,11 +127,27 @@ pub trait Supply {
         address: oneshot::Sender<Address>,
     ) -> Pending<'a, Result<(), Trouble>>;
 
-    /// The header of a stored credential that an MCP server gets, by the credential's name or the server's URL:
-    /// `None` where there is none.
-    fn header<'a>(
-        &'a self,
-        name: Option<&'a str>,
-        url: &'a str,
-    ) -> Pending<'a, Result<Option<(String, Secret)>, Trouble>>;
+    /// How an MCP server gets a stored credential: `None` where there is none.
+    fn server(&self, wish: ServerWish) -> Pending<'_, Result<Option<Reach>, Trouble>>;
+}
+
+/// An MCP server that an agent is to reach with a credential.
+pub struct ServerWish {
+    /// The credential, where the editor names it; else the server's.
+    pub name: Option<String>,
+    pub url: String,
+    /// For people.
+    pub title: String,
+    /// The header for it, where the editor has one, and what stands there before it.
+    pub header: Option<(String, String)>,
+    /// The agent can be led to another address.
+    pub can_move: bool,
+}
+
+/// A server with its credential.
+pub enum Reach {
+    /// By authctl's proxy: the address there, and what opens it.
+    Lent { url: String, header: (String, Secret) },
+    /// By a header with the credential itself.
+    Given { header: (String, Secret) },
 }

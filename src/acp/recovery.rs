@@ -44,7 +44,7 @@ impl Relay {
         }
         let Some(first) = self.standings.first() else { return Err(String::new()) };
         if open.sent >= MOST_SENT {
-            return Err(next_step(first));
+            return Err(self.step(first));
         }
         self.look_again().await;
         let opens = open.method != "session/prompt";
@@ -52,8 +52,19 @@ impl Relay {
             return Ok(());
         }
         let wanting = self.standings.iter().find(|it| !it.holds.get()).unwrap_or(first);
+        if wanting.holds.get()
+            && let Some(why) = self.refused_parameter()
+        {
+            return Err(why);
+        }
         self.sign_in(wanting, id, false).await?;
-        if self.deliver_all().await { Ok(()) } else { Err(next_step(wanting)) }
+        if self.deliver_all().await { Ok(()) } else { Err(self.step(wanting)) }
+    }
+
+    /// What helps: a sign-in, unless the agent would not take it.
+    fn step(&self, standing: &Standing) -> String {
+        let refused = self.refused_parameter().filter(|_| standing.holds.get());
+        refused.unwrap_or_else(|| next_step(standing))
     }
 
     /// The next way of the first grant that has one. Where a session is open and authctl's proxy was used, the
@@ -99,7 +110,7 @@ impl Relay {
         open.sent += 1;
         open.epoch = self.epoch.get();
         self.open.insert(id, open);
-        self.to_agent(request);
+        self.to_agent(self.with_helper(request));
     }
 
     pub(super) fn is_cancelled(&self, id: &Id) -> bool {

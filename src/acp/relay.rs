@@ -279,7 +279,7 @@ impl Relay {
             id,
             Open { method: method.to_owned(), request, sent: 1, epoch: self.epoch.get() },
         );
-        self.to_agent(message);
+        self.to_agent(self.with_helper(message));
     }
 
     /// Works at a request of the editor's beside the others.
@@ -383,6 +383,9 @@ impl Relay {
         }
         match open.method.as_str() {
             "initialize" => return self.greeted(&message),
+            method if dialect::is_login(method) && self.is_restart_due(&request) => {
+                return self.begin(id, message, Self::log_in_anew);
+            }
             "session/close" => self.sessions.borrow_mut().closed(&request),
             method if sessions::opens(method) => {
                 self.sessions.borrow_mut().opened(&request, &message);
@@ -390,6 +393,13 @@ impl Relay {
             _ => {}
         }
         self.to_editor(message);
+    }
+
+    /// Whether the agent has taken a sign-in that counts from its next start on.
+    fn is_restart_due(&self, request: &Message) -> bool {
+        let method = request.member("params")["methodId"].as_str().map(str::to_owned);
+        let is_said = |id: String| self.advertised.borrow().requires_restart(&id);
+        self.successor.is_none() && method.is_some_and(is_said)
     }
 
     /// The agent has said what it is: the editor hears of it, and what it may have is delivered meanwhile.

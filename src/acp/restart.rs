@@ -4,6 +4,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
@@ -11,9 +12,9 @@ use super::Relay;
 use super::advertised::Advertised;
 use super::agent::Agent;
 use super::deliver::Standing;
-use super::outfit::dress;
+use super::outfit::{Worth, dress, is_typed};
 use super::ways::{self, Way};
-use crate::jsonrpc::{INTERNAL_ERROR, Message};
+use crate::jsonrpc::{INTERNAL_ERROR, Id, Message};
 use crate::launch::{self, Ending};
 
 /// How long a restart waits for answers that are on their way.
@@ -47,31 +48,59 @@ impl Relay {
     }
 
     /// The command with the variables and words of the ways that need a start.
-    async fn outfit(&self) -> launch::Command {
+    async fn outfit(self: &Rc<Self>) -> launch::Command {
         let mut command = self.settings.command.clone();
         for standing in &self.standings {
-            let Some(way) = standing.started.get() else { continue };
-            let key = match way {
-                Way::Variable if standing.holds.get() => self.possess(standing, way).await,
-                _ => Err(String::new()),
-            };
-            if let Err(why) = key.as_ref()
-                && !why.is_empty()
-            {
-                self.say(why);
+            match self.worth(standing).await {
+                Some(Ok(worth)) => {
+                    dress(&mut command, &standing.grant(), &worth);
+                    self.add_parameter(&mut command, standing);
+                }
+                Some(Err(why)) => self.say(&why),
+                None => {}
             }
-            dress(&mut command, &standing.grant(), way, key.as_ref().ok());
         }
         command
     }
 
-    /// Replaces the agent for the sake of `standing`. Its sessions are still to be restored.
-    pub(super) async fn restart(self: &Rc<Self>, standing: &Standing) -> Result<(), String> {
+    fn add_parameter(&self, command: &mut launch::Command, standing: &Standing) {
+        match standing.word() {
+            Ok(Some(word)) if !is_typed(&command.arguments, &word) => {
+                command.arguments.push(word.into());
+            }
+            Ok(_) => {}
+            Err(why) => self.say(&why),
+        }
+    }
+
+    async fn worth(self: &Rc<Self>, standing: &Standing) -> Option<Result<Worth, String>> {
+        let way = standing.started.get();
+        if way != Some(Way::Helper) {
+            standing.hook.take();
+        }
+        match way? {
+            Way::BaseUrl => Some(Ok(Worth::Address)),
+            Way::Helper => Some(self.helper(standing).map(Worth::Helper)),
+            Way::Variable if standing.holds.get() => {
+                Some(self.possess(standing, Way::Variable).await.map(Worth::Key))
+            }
+            _ => None,
+        }
+    }
+
+    /// Replaces the agent, for the sake of one credential or of its own sign-in. Its sessions are still to be
+    /// restored.
+    pub(super) async fn restart(
+        self: &Rc<Self>,
+        standing: Option<&Standing>,
+    ) -> Result<(), String> {
         if self.successor.is_some() {
             return Err("somebody else starts the agent".to_owned());
         }
         self.hold();
-        self.say(&format!("{} is started anew for {}", self.settings.title, standing.grant().name));
+        let name = standing.map(|standing| standing.grant().name.clone());
+        let what = name.as_deref().unwrap_or("its own sign-in");
+        self.say(&format!("{} is started anew for {what}", self.settings.title));
         let _ = timeout(OPEN_WAIT, self.open.emptied()).await;
         self.is_restarting.set(true);
         let old = self.agent.borrow().clone();
@@ -82,7 +111,7 @@ impl Relay {
         self.fail_open();
         self.agent_is_gone();
         let others =
-            self.standings.iter().filter(|other| other.grant().name != standing.grant().name);
+            self.standings.iter().filter(|other| name.as_ref() != Some(&other.grant().name));
         others.filter(|other| other.way.get().is_some()).for_each(Standing::begin_anew);
         let launched = self.launch().await;
         self.is_restarting.set(false);
@@ -91,6 +120,25 @@ impl Relay {
             return Err(error.to_string());
         }
         self.greet_again().await
+    }
+
+    /// Starts the agent anew after a sign-in of its own which it says counts from then on. Then the editor gets
+    /// its answer.
+    pub(super) async fn log_in_anew(self: Rc<Self>, id: Id, answer: Message) {
+        let turn = self.turn.lock().await;
+        let restarted = self.restart(None).await;
+        let answer = match restarted {
+            Ok(()) => {
+                self.deliver_all().await;
+                self.restore_sessions().await;
+                answer
+            }
+            Err(why) => Message::error(Some(&id), INTERNAL_ERROR, &why, None),
+        };
+        self.to_editor(answer);
+        self.release();
+        drop(turn);
+        self.push_status();
     }
 
     /// What the old agent did not answer.
@@ -123,7 +171,10 @@ impl Relay {
             () => "",
         };
         let sessions = self.sessions.borrow().list();
-        for (id, params) in sessions {
+        for (id, mut params) in sessions {
+            if let Some(meta) = self.helper_meta(Value::Null) {
+                params["_meta"] = meta;
+            }
             let agent = self.agent.borrow().clone();
             let restored = match agent.filter(|_| !method.is_empty()) {
                 None => Err("it cannot be resumed".to_owned()),

@@ -16,7 +16,7 @@ use super::deliver::Standing;
 use super::going::Going;
 use super::handshake::{Face, OWN_METHOD, OWN_TERMINAL, Wanted};
 use super::recovery::{cancelled, next_step, required};
-use crate::forward::Bring;
+use crate::forward::{Address, Bring};
 use crate::jsonrpc::{INVALID_PARAMS, Id, Message};
 use crate::text::clean;
 
@@ -61,6 +61,7 @@ impl Relay {
         let outcome = tokio::select! {
             outcome = going.outcome() => outcome,
             why = self.show(standing, id, &going), if shows => Err(why),
+            step = self.tell(standing, &going), if !shows => return Err(step),
             () = self.cancellation(id) => Err("it was cancelled".to_owned()),
             () = sleep(PATIENCE) => Err("nobody has signed in".to_owned()),
         };
@@ -87,7 +88,10 @@ impl Relay {
                 "requestId": id.to_value(),
                 "elicitationId": elicitation(id),
                 "url": address.url.as_str(),
-                "message": format!("Sign in to {title}, for {agent} (authctl keeps the credential)"),
+                "message": format!(
+                    "Sign in to {title}, for {agent} (authctl keeps the credential){}",
+                    besides(&address, &grant.name)
+                ),
             }),
         );
         match answer.await {
@@ -96,6 +100,16 @@ impl Relay {
             Ok(_) => "the sign-in was declined".to_owned(),
             Err(_) => pending().await,
         }
+    }
+
+    /// What a person is to do whose editor shows no links, where no browser came up by itself.
+    async fn tell(&self, standing: &Standing, going: &Going) -> String {
+        let address = going.address().await;
+        if address.is_opened {
+            return pending().await;
+        }
+        let besides = besides(&address, &standing.grant().name);
+        format!("open {} in a browser{besides}; then try again", address.url)
     }
 
     /// The turn of a request, unless the editor cancels it before.
@@ -232,6 +246,17 @@ impl Relay {
         }
         self.deliver_all().await;
         Ok(())
+    }
+}
+
+/// What is to be known of an address beside it.
+fn besides(address: &Address, name: &str) -> String {
+    match &address.code {
+        Some(code) => format!(". The code to enter or to find there: {code}"),
+        None if address.is_elsewhere => format!(
+            ". Where the last page does not load, its address finishes this in a terminal: authctl login {name} --resume"
+        ),
+        None => String::new(),
     }
 }
 

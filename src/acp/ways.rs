@@ -16,6 +16,8 @@ pub enum Way {
     Gateway,
     /// The same by a variable, beside a stand-in for the key.
     BaseUrl,
+    /// The key from a command that the agent runs whenever it needs one.
+    Helper,
     /// The key by `authenticate` with `_meta["api-key"]`.
     InBand,
     /// The key in a variable.
@@ -26,10 +28,11 @@ pub enum Way {
     Own,
 }
 
-const NAMES: [(Way, &str); 7] = [
+const NAMES: [(Way, &str); 8] = [
     (Way::ProvidersSet, "providers-set"),
     (Way::Gateway, "gateway"),
     (Way::BaseUrl, "base-url"),
+    (Way::Helper, "helper"),
     (Way::InBand, "in-band"),
     (Way::Variable, "variable"),
     (Way::Profile, "profile"),
@@ -44,7 +47,7 @@ impl Way {
 
     /// What is chosen before the agent starts.
     pub fn needs_start(self) -> bool {
-        matches!(self, Way::BaseUrl | Way::Variable)
+        matches!(self, Way::BaseUrl | Way::Helper | Way::Variable)
     }
 }
 
@@ -76,7 +79,7 @@ pub fn at_start(grant: &Grant, forced: Option<Way>) -> Option<Way> {
     if knows(grant, Way::ProvidersSet) || knows(grant, Way::Gateway) {
         return None;
     }
-    [Way::BaseUrl, Way::InBand, Way::Variable]
+    [Way::BaseUrl, Way::Helper, Way::InBand, Way::Variable]
         .into_iter()
         .find(|way| knows(grant, *way))
         .filter(|way| way.needs_start())
@@ -93,7 +96,7 @@ pub fn ladder(grant: &Grant, advertised: &Advertised, forced: Option<Way>) -> Ve
         Way::InBand => {
             grant.ways.in_band.as_ref().is_some_and(|it| advertised.takes_key(&it.method))
         }
-        Way::BaseUrl | Way::Variable => true,
+        Way::BaseUrl | Way::Helper | Way::Variable => true,
         Way::Profile | Way::Own => false,
     };
     let all = NAMES.iter().map(|(way, _)| *way);
@@ -104,8 +107,8 @@ pub fn ladder(grant: &Grant, advertised: &Advertised, forced: Option<Way>) -> Ve
 /// Whether anything is known of how the agent takes this.
 pub fn is_known(grant: &Grant) -> bool {
     let ways = &grant.ways;
-    let in_band = [Way::ProvidersSet, Way::Gateway, Way::BaseUrl, Way::InBand];
-    in_band.into_iter().any(|way| knows(grant, way))
+    let ours = [Way::ProvidersSet, Way::Gateway, Way::BaseUrl, Way::Helper, Way::InBand];
+    ours.into_iter().any(|way| knows(grant, way))
         || !(ways.variables.is_empty() && ways.authenticate.is_empty() && ways.arguments.is_empty())
 }
 
@@ -116,6 +119,8 @@ fn knows(grant: &Grant, way: Way) -> bool {
         Way::ProvidersSet => ways.providers_set.is_some(),
         Way::Gateway => ways.gateway.is_some(),
         Way::BaseUrl => ways.base_url.is_some() && grant.variable.is_some(),
+        // It needs a socket that says who comes.
+        Way::Helper => cfg!(unix) && ways.helper.is_some(),
         Way::InBand => ways.in_band.is_some(),
         Way::Variable => grant.variable.is_some(),
         Way::Profile | Way::Own => false,

@@ -229,6 +229,7 @@ impl Described {
             new_client: sign_in.new_client,
             open_browser: sign_in.open_browser,
             is_brought: sign_in.is_brought,
+            is_elsewhere: false,
             keep_id_token: context.config()?.is_identity_provider(&provider.id),
             since: sign_in.since,
         })

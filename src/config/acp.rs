@@ -126,8 +126,8 @@ impl AcpBaseUrl {
 pub enum Helper {
     /// This variable.
     Variable(String),
-    /// This member of its settings.
-    Setting(String),
+    /// This member of `_meta` in requests that open a session, from the outermost one in.
+    Meta(Vec<String>),
 }
 
 /// The folder where it keeps settings and sign-ins.
@@ -326,14 +326,23 @@ fn base_url(table: &AcpBaseUrlTable) -> Result<AcpBaseUrl, Problem> {
 
 fn helper(table: &Spanned<HelperTable>) -> Result<Helper, Problem> {
     let span = table.span();
-    match (&table.get_ref().variable, &table.get_ref().setting) {
+    match (&table.get_ref().variable, &table.get_ref().meta) {
         (Some(name), None) => variable(name).map(Helper::Variable),
-        (None, Some(setting)) => word(setting).map(Helper::Setting),
+        (None, Some(meta)) => members(meta).map(Helper::Meta),
         (Some(both), Some(_)) => {
-            Err(Problem::new(both.span(), "is a variable or a setting, not both"))
+            Err(Problem::new(both.span(), "is a variable or a member of _meta, not both"))
         }
-        (None, None) => Err(Problem::new(span, "needs a variable or a setting")),
+        (None, None) => Err(Problem::new(span, "needs a variable or a member of _meta")),
     }
+}
+
+/// `claudeCode.options`
+fn members(written: &Spanned<String>) -> Result<Vec<String>, Problem> {
+    let path: Vec<String> = word(written)?.split('.').map(str::to_owned).collect();
+    if path.iter().any(String::is_empty) {
+        return Err(Problem::new(written.span(), "is not names with dots in between"));
+    }
+    Ok(path)
 }
 
 fn profile(table: &ProfileTable) -> Result<Profile, Problem> {
@@ -552,7 +561,7 @@ mod tests {
             (
                 "providers = [{ provider = \"groq\", helper = {} }]",
                 "providers",
-                "a variable or a setting",
+                "a variable or a member",
             ),
             (
                 "providers = [{ provider = \"groq\", base_url = { variable = \"X\", value = \"x\" } }]",

@@ -392,7 +392,7 @@ pub struct AcpBaseUrlTable {
 #[serde(deny_unknown_fields)]
 pub struct HelperTable {
     pub variable: Option<Spanned<String>>,
-    pub setting: Option<Spanned<String>>,
+    pub meta: Option<Spanned<String>>,
 }
 
 /// `{ variable = "CODEX_HOME", folder = ".codex" }`

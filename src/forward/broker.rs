@@ -107,6 +107,10 @@ pub struct Address {
     pub url: Url,
     /// A browser was opened there.
     pub is_opened: bool,
+    /// What is to be entered there (RFC 8628).
+    pub code: Option<String>,
+    /// The person's browser may be one of another machine, which does not come back to this one.
+    pub is_elsewhere: bool,
 }
 
 /// Who brings the person to the address of a sign-in.

@@ -90,6 +90,7 @@ pub fn show_code(interact: &dyn Interact, device: &DeviceAuthorization) -> Resul
     interact.show(&format!("and enter this code:  {}", device.user_code));
     interact.show("");
     let address = phone_address(device, page);
+    interact.bring_code(&address, &device.user_code);
     for line in qr::lines(address.as_str(), interact.columns()).unwrap_or_default() {
         interact.show(&line);
     }

@@ -59,6 +59,9 @@ pub struct Wish<'a> {
     pub open_browser: bool,
     /// Somebody brings the address to a person: the redirect is waited for, wherever this runs.
     pub is_brought: bool,
+    /// And perhaps one at another machine: a device code is tried first, and a redirect can be finished by another
+    /// command.
+    pub is_elsewhere: bool,
     /// Another provider's sign-in begins with the ID token of this one.
     pub keep_id_token: bool,
     /// A sign-in by another process after this moment will do.
@@ -82,6 +85,7 @@ impl<'a> Wish<'a> {
             new_client: false,
             open_browser: false,
             is_brought: false,
+            is_elsewhere: false,
             keep_id_token: false,
             since: None,
         }
@@ -279,8 +283,10 @@ impl Login<'_> {
         grant: Grant,
     ) -> Result<Credential, Error> {
         let may_have = oauth.grants.contains(&Grant::DeviceCode) || oauth.grants_are_open;
-        let is_away =
-            wish.open_browser && !wish.is_brought && self.surroundings.without_browser().is_some();
+        let is_away = wish.is_elsewhere
+            || wish.open_browser
+                && !wish.is_brought
+                && self.surroundings.without_browser().is_some();
         if grant == Grant::AuthorizationCode && is_away && may_have {
             match self.acquire_tokens(wish, oauth, Grant::DeviceCode) {
                 Err(error) if error.is_no_such_grant() => {}

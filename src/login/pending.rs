@@ -98,7 +98,7 @@ impl Login<'_> {
         let asked = grant::authorization_request(self.http, begun.request, listener.redirect_uri());
         let asked = self.http.block_on(asked)?;
         let why_paste = self.why_paste(wish).filter(|_| !self.is_background());
-        let kept = if why_paste.is_some() || self.is_deferred(wish) {
+        let kept = if why_paste.is_some() || wish.is_elsewhere || self.is_deferred(wish) {
             Some(self.keep(begun, awaited_redirect(&asked), REDIRECT_LIFE, asked.expires_in)?)
         } else {
             None

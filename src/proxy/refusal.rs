@@ -37,6 +37,11 @@ impl Refusal {
         self
     }
 
+    /// Whether it asked for what is not served here at all.
+    pub fn is_stray(&self) -> bool {
+        self.code == Code::RouteUnknown
+    }
+
     /// Why a request is not even looked at.
     pub fn of_ambiguity(ambiguity: Ambiguity) -> Self {
         let code = if ambiguity.is_excess() { Code::HeadTooLong } else { Code::Framing };

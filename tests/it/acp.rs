@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::support::acp_agent::{self, install, log, starts, told};
+use crate::support::browser;
 use crate::support::eventually;
 use crate::support::origin::Origin;
 use crate::support::sandbox::Sandbox;
@@ -183,7 +184,20 @@ fn a_base_url_and_a_stand_in_are_there_from_the_start() {
     assert_eq!(answer["result"]["said"], "HTTP/1.1 200 Status", "{answer}");
     let seen = origin.seen();
     assert_eq!(seen.last().unwrap().line(), "GET /v1/models HTTP/1.1");
-    editor.leave().success();
+    // Some agents ask for more at the address's root: that is nothing for a person.
+    let variables = &starts(&scene.sandbox)[0]["started"]["variables"];
+    let root = variables["OPENAI_BASE_URL"].as_str().unwrap().split("/openai").next().unwrap();
+    let stand_in = variables["OPENAI_API_KEY"].as_str().unwrap();
+    let url: url::Url = format!("{root}/api/v1/users/me").parse().unwrap();
+    let host = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
+    let text = format!(
+        "GET {} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {stand_in}\r\nConnection: close\r\n\r\n",
+        url.path()
+    );
+    let stray = browser::request(&url, &text);
+    assert_eq!(stray.status, 404);
+    let output = editor.leave();
+    assert!(!output.stderr.contains("no credential is served"), "{}", output.stderr);
     let started = &starts(&scene.sandbox)[0]["started"];
     assert!(
         started["variables"]["OPENAI_BASE_URL"].as_str().unwrap().starts_with("http://127.0.0.1:")

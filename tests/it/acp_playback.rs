@@ -58,7 +58,8 @@ struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    fn new(agent: &'a Agent, has_key: bool) -> Self {
+    /// `is_named`: the command line says whose credential is to come.
+    fn new(agent: &'a Agent, has_key: bool, is_named: bool) -> Self {
         let models = ModelServer::start(KEY);
         let mut sandbox = Sandbox::new();
         sandbox.write_config(&config(&models.url));
@@ -70,8 +71,7 @@ impl<'a> Scene<'a> {
             sandbox.env(&format!("AUTHCTL_{}_TOKEN", agent.provider.to_uppercase()), KEY);
         }
         let mut command = sandbox.command(["acp"]);
-        // What the table says is enough where there is a key; else the person has said whose is to come.
-        if !has_key && agent.way != Way::Own {
+        if is_named {
             command.args(["--with", agent.provider]);
         }
         command.arg("--").arg(program).args(&agent.command[1..]);
@@ -246,7 +246,7 @@ fn assert_delivered(agent: &Agent, witness: &[Value]) {
 }
 
 fn with_key(agent: &Agent, capabilities: &Value) {
-    let mut scene = Scene::new(agent, true);
+    let mut scene = Scene::new(agent, true, false);
     let name = agent.fixture;
     let greeting = scene.greet(capabilities);
     assert_passed(&scene, &greeting);
@@ -264,14 +264,15 @@ fn with_key(agent: &Agent, capabilities: &Value) {
         let answer = scene.prompt(&opened);
         assert_eq!(answer["result"]["stopReason"], "end_turn", "{name}: {answer}");
     }
-    let (_, witness) = scene.leave();
+    let (output, witness) = scene.leave();
+    assert!(output.stderr.matches(" itself (").count() <= 1, "{name}: said once: {output:?}");
     assert_decent(agent, &witness);
     assert_delivered(agent, &witness);
 }
 
 /// The editor sees one method at most, and an error with the command that helps.
 fn without_key(agent: &Agent, capabilities: &Value) {
-    let mut scene = Scene::new(agent, false);
+    let mut scene = Scene::new(agent, false, agent.way != Way::Own);
     let name = agent.fixture;
     let greeting = scene.greet(capabilities);
     assert_passed(&scene, &greeting);
@@ -295,6 +296,24 @@ fn without_key(agent: &Agent, capabilities: &Value) {
     assert_decent(agent, &witness);
 }
 
+/// Nobody has said anything: the editor sees authctl's method for what the agent takes first, and an agent that has
+/// a sign-in of its own is not held back.
+fn unnamed(agent: &Agent, capabilities: &Value) {
+    let mut scene = Scene::new(agent, false, false);
+    let name = agent.fixture;
+    let greeting = scene.greet(capabilities);
+    let methods = greeting["authMethods"].as_array().unwrap().clone();
+    assert_eq!(methods.len(), 1, "{name}: {methods:?}");
+    assert!(methods[0]["id"].as_str().unwrap().starts_with("authctl"), "{name}: {methods:?}");
+    let opened = scene.open();
+    assert_eq!(scene.told("session/new").len(), 1, "{name}: the agent was asked");
+    if let Some(said) = opened["error"]["message"].as_str() {
+        assert!(said.contains("authctl login "), "{name}: {said}");
+    }
+    let (_, witness) = scene.leave();
+    assert_decent(agent, &witness);
+}
+
 fn plays(agent: &Agent) {
     if !present(&["node"]) {
         return;
@@ -302,6 +321,7 @@ fn plays(agent: &Agent) {
     for capabilities in editors() {
         if agent.way != Way::Own {
             with_key(agent, &capabilities);
+            unnamed(agent, &capabilities);
         }
         without_key(agent, &capabilities);
     }

@@ -138,31 +138,6 @@ fn open_agent(name: &str, script: &Value) -> (Sandbox, String) {
 }
 
 #[test]
-fn servers_get_their_headers_from_the_store_and_only_for_their_hosts() {
-    let script = json!({"wants": "nothing", "capabilities": {}, "methods": []});
-    let (sandbox, program) = open_agent("some-agent", &script);
-    let mut editor = editor(&sandbox, &["--with", "openai"], &program);
-    greet(&mut editor, 1, &json!({}));
-    let server = |url: &str, headers: Value| json!({"cwd": "/", "mcpServers": [{"type": "http", "name": "acme", "url": url, "headers": headers}]});
-    let named = json!([{"name": "Authorization", "value": "Bearer authctl:acme"}]);
-    editor.request("session/new", &server("https://acme.example/mcp", named.clone()));
-    editor.request("session/new", &server("https://acme.example/mcp", json!([])));
-    let elsewhere = editor.request("session/new", &server("https://evil.example/mcp", named));
-    assert_eq!(elsewhere["error"]["code"], -32602, "{elsewhere}");
-    editor.request("session/new", &server("https://other.example/mcp", json!([])));
-    let sessions = told(&sandbox, "session/new");
-    let headers = |at: usize| sessions[at]["params"]["mcpServers"][0]["headers"].clone();
-    let filled = json!([{"name": "Authorization", "value": "Bearer acme-token-1"}]);
-    assert_eq!(headers(0), filled);
-    assert_eq!(headers(1)[0]["value"], filled[0]["value"]);
-    assert_eq!(headers(2), json!([]));
-    assert_eq!(sessions.len(), 3);
-    let output = editor.leave();
-    assert!(!output.stdout.contains("acme-token-1") && !output.stderr.contains("acme-token-1"));
-    assert!(output.stderr.contains("gets acme itself, for an MCP server"), "{}", output.stderr);
-}
-
-#[test]
 fn the_state_is_told_and_a_sign_out_lets_the_provider_go() {
     let script = json!({
         "wants": "providers",

@@ -15,10 +15,18 @@ mod accounts;
 #[cfg(unix)]
 mod acp;
 #[cfg(unix)]
+mod acp_away;
+#[cfg(unix)]
 mod acp_chain;
 mod acp_doctor;
 #[cfg(unix)]
+mod acp_helper;
+#[cfg(unix)]
+mod acp_parameter;
+#[cfg(unix)]
 mod acp_playback;
+#[cfg(unix)]
+mod acp_servers;
 #[cfg(unix)]
 mod acp_sign_in;
 #[cfg(target_os = "linux")]

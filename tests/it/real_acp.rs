@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::real_parts::{ModelServer, missing, present, real};
 use crate::support::eventually_within;
 use crate::support::inside::{Needle, descendants};
+use crate::support::mcp_server::{Gate, McpServer, Mode};
 use crate::support::sandbox::{AUTHCTL, Sandbox};
 use crate::support::stdio_host::Host;
 
@@ -32,6 +33,8 @@ struct Agent {
     config: &'static str,
     /// How it is to get it.
     way: &'static str,
+    /// That way alone.
+    is_forced: bool,
     /// What its user has set up: variables, and files below home.
     variables: &'static [(&'static str, &'static str)],
     file: Option<(&'static str, &'static str)>,
@@ -50,6 +53,7 @@ const PLAIN: Agent = Agent {
     provider: "openai",
     config: OPENAI,
     way: "providers-set",
+    is_forced: false,
     variables: &[],
     file: None,
 };
@@ -90,7 +94,8 @@ impl Scene {
             std::fs::write(file, text).unwrap();
         }
         sign_in(&sandbox, agent.provider, FIRST);
-        let command = sandbox.command([&["acp", "--"], agent.command].concat());
+        let options: &[&str] = if agent.is_forced { &["--way", agent.way] } else { &[] };
+        let command = sandbox.command([&["acp"], options, &["--"], agent.command].concat());
         Self { models, editor: Host::start(&sandbox, command), sandbox }
     }
 
@@ -219,6 +224,12 @@ fn claude_in_zed() {
     works(&CLAUDE, &zed());
 }
 
+/// Its model program asks the command again when a key is refused.
+#[test]
+fn claude_by_a_helper() {
+    works(&Agent { way: "helper", is_forced: true, ..CLAUDE }, &json!({}));
+}
+
 #[test]
 fn gemini() {
     let command = &["gemini", "--acp"];
@@ -255,6 +266,41 @@ fn cline() {
 fn gptme() {
     let variables = &[("MODEL", "openai/gpt-5")];
     works(&Agent { command: &["gptme-acp"], way: "base-url", variables, ..PLAIN }, &zed());
+}
+
+/// Its own client of MCP reaches a gated server with a token that the agent never has.
+#[test]
+fn claude_with_an_mcp_server() {
+    if !present(&["node"]) {
+        return;
+    }
+    if program(CLAUDE.command[0]).is_none() {
+        return missing(CLAUDE.command[0]);
+    }
+    let server = McpServer::start(Gate::Http, Mode::Sse);
+    let mut scene = Scene::new(&CLAUDE);
+    let (token, url) = (server.token(), server.url());
+    let login = ["login", &url, "--name", "acme", "--with-token"];
+    scene.sandbox.run_with_input(login, &token).success();
+    scene.open(&json!({}));
+    let headers = json!([{"name": "Authorization", "value": "Bearer authctl:acme"}]);
+    let acme = json!({"type": "http", "name": "acme", "url": url, "headers": headers});
+    let params = json!({"cwd": scene.sandbox.path("work"), "mcpServers": [acme]});
+    let session = scene.ask("session/new", &params)["sessionId"].clone();
+    scene.prompt(&session, FIRST);
+    eventually_within(LONGEST, "its tools", || {
+        (!server.calls("tools/list").is_empty()).then_some(())
+    });
+    assert!(server.requests().iter().all(|it| it.header("authorization").is_some()));
+    let needle = Needle::new(&token);
+    for pid in descendants(scene.editor.running.child.id()) {
+        for name in ["environ", "cmdline"] {
+            let bytes = std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+            assert!(!needle.is_in(&bytes), "{name} of {pid}");
+        }
+    }
+    assert_eq!(needle.files_of(&scene.sandbox), Vec::<String>::new());
+    scene.editor.leave();
 }
 
 /// The user's own entry for an agent that nobody knows.

@@ -35,6 +35,7 @@ pub fn run(
     let purpose = Purpose::proxy();
     let beside = Beside::start(context, &handings, &purpose, purpose.program.clone())?;
     let grants = grants(context, &beside)?;
+    let desk = Rc::new(Desk::start(context, OsStr::new(TITLE)));
     let settings = Settings {
         command: launch::Command {
             program: TITLE.into(),
@@ -49,11 +50,12 @@ pub fn run(
         advice: String::new(),
         // Nobody could run the conductor from here.
         own_command: Vec::new(),
-        supply: Rc::new(Desk::start(context, OsStr::new(TITLE))),
+        supply: desk.clone(),
         interact: context.ui.clone(),
     };
     let local = LocalSet::new();
     let exit = context.http.block_on(local.run_until(acp::serve_in_chain(settings)));
+    desk.end(context);
     if let Err(error) = beside.end() {
         context.ui.warn(error.message());
     }
@@ -73,6 +75,7 @@ fn grants(context: &Context, beside: &Beside) -> Result<Vec<Grant>, CommandError
                 headers: vec![("x-authctl-key".to_owned(), offer.stand_in.clone())],
                 stand_in: offer.stand_in.clone(),
             },
+            home: None,
             held: offer.is_held,
             gates: true,
         })

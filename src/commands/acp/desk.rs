@@ -2,29 +2,29 @@
 //! and writes down, and has the person sign in.
 
 use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::thread;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::acp::{Pending, Supply, Way};
+use super::servers::{self, Reached, Served};
+use crate::acp::{Pending, Reach, ServerWish, Supply, Way};
 use crate::audit::{Entry, Outcome};
+use crate::commands::given;
 use crate::commands::holding::quiet;
 use crate::commands::mcp::Bringer;
 use crate::commands::purpose::{Purpose, record_login};
-use crate::commands::{given, scheme_of, server};
 use crate::config::AcpProvider;
 use crate::context::{Context, Options};
 use crate::error::{CommandError, Kind};
 use crate::forward::{Address, Bring, Trouble};
-use crate::headless::{Browser, Surroundings};
-use crate::inject;
+use crate::headless::{Browser, Headless, Surroundings};
 use crate::interact::Interact;
 use crate::login::{self, Login};
 use crate::secret::Secret;
 use crate::signals;
-use crate::text;
 
 /// Least time that a credential lives which an agent gets.
 const MIN_TTL: Duration = Duration::from_mins(5);
@@ -36,7 +36,7 @@ enum Ask {
     Possess { name: String, way: Way, reply: Reply<Option<Secret>> },
     SignIn { name: String, bring: Bring, address: oneshot::Sender<Address>, reply: Reply<()> },
     Known { agent: String, provider: String, reply: Reply<Option<AcpProvider>> },
-    Header { name: Option<String>, url: String, reply: Reply<Option<(String, Secret)>> },
+    Server { wish: ServerWish, reply: Reply<Option<Reached>> },
 }
 
 /// The way to the thread.
@@ -44,6 +44,8 @@ pub struct Desk {
     asks: mpsc::UnboundedSender<Ask>,
     /// What the agent was given itself.
     handed: RefCell<Vec<Secret>>,
+    /// MCP servers that it reaches by a proxy, by the credential and the address.
+    lent: RefCell<BTreeMap<(Option<String>, String), Served>>,
 }
 
 impl Desk {
@@ -58,17 +60,25 @@ impl Desk {
             signals::leave_to_main_thread();
             // Made at the first question: most agents need none.
             let mut own: Option<Context> = None;
+            let mut announced = BTreeSet::new();
             while let Some(ask) = queue.blocking_recv() {
                 let context = own.get_or_insert_with(|| clerk.context());
-                clerk.answer(context, ask);
+                clerk.answer(context, ask, &mut announced);
             }
         });
-        Self { asks, handed: RefCell::default() }
+        Self { asks, handed: RefCell::default(), lent: RefCell::default() }
     }
 
     /// What the agent was given itself, up to now.
     pub fn handed(&self) -> Vec<Secret> {
         self.handed.borrow().clone()
+    }
+
+    /// Ends what serves MCP servers.
+    pub fn end(&self, context: &Context) {
+        for served in std::mem::take(&mut *self.lent.borrow_mut()).into_values() {
+            served.end(context);
+        }
     }
 
     async fn ask<T>(&self, ask: impl FnOnce(Reply<T>) -> Ask) -> Result<T, Trouble> {
@@ -115,13 +125,28 @@ impl Supply for Desk {
         Box::pin(self.ask(move |reply| Ask::SignIn { name, bring, address, reply }))
     }
 
-    fn header<'a>(
-        &'a self,
-        name: Option<&'a str>,
-        url: &'a str,
-    ) -> Pending<'a, Result<Option<(String, Secret)>, Trouble>> {
-        let (name, url) = (name.map(str::to_owned), url.to_owned());
-        Box::pin(self.ask(move |reply| Ask::Header { name, url, reply }))
+    fn server(&self, wish: ServerWish) -> Pending<'_, Result<Option<Reach>, Trouble>> {
+        Box::pin(async move {
+            let meant = (wish.name.clone(), wish.url.clone());
+            // Each session asks for it again.
+            if wish.can_move
+                && let Some(served) = self.lent.borrow().get(&meant)
+            {
+                return Ok(Some(served.reach()));
+            }
+            let reached = self.ask(|reply| Ask::Server { wish, reply }).await?;
+            Ok(reached.map(|reached| match reached {
+                Reached::Lent(served) => {
+                    let reach = served.reach();
+                    self.lent.borrow_mut().insert(meant, served);
+                    reach
+                }
+                Reached::Given(header) => {
+                    self.handed.borrow_mut().push(header.1.clone());
+                    Reach::Given { header }
+                }
+            }))
+        })
     }
 }
 
@@ -137,19 +162,23 @@ impl Clerk {
         Context::new(self.options.clone(), self.command_line)
     }
 
-    fn answer(&self, context: &Context, ask: Ask) {
+    /// What is `announced` is not said again.
+    fn answer(&self, context: &Context, ask: Ask, announced: &mut BTreeSet<(String, Way)>) {
         // Whoever asked may have gone.
         match ask {
             Ask::Holds { name, reply } => {
                 let _ = reply.send(holds(context, &name).map_err(|error| trouble(&error)));
             }
             Ask::Possess { name, way, reply } => {
-                let key = missing_is_none(possess(context, &self.program, &name, way));
+                let key = missing_is_none(possess(context, &self.program, &name));
+                if matches!(key, Ok(Some(_))) && announced.insert((name.clone(), way)) {
+                    announce(context, &self.program, &name, way);
+                }
                 let _ = reply.send(key.map_err(|error| trouble(&error)));
             }
-            Ask::Header { name, url, reply } => {
-                let header = missing_is_none(self.header(context, name.as_deref(), &url));
-                let _ = reply.send(header.map(Option::flatten).map_err(|error| trouble(&error)));
+            Ask::Server { wish, reply } => {
+                let reached = missing_is_none(servers::reach(context, &self.program, &wish));
+                let _ = reply.send(reached.map(Option::flatten).map_err(|error| trouble(&error)));
             }
             Ask::Known { agent, provider, reply } => {
                 let _ = reply.send(known(context, &agent, &provider).map_err(|it| trouble(&it)));
@@ -164,35 +193,6 @@ impl Clerk {
                 });
             }
         }
-    }
-
-    fn header(
-        &self,
-        context: &Context,
-        name: Option<&str>,
-        url: &str,
-    ) -> Result<Option<(String, Secret)>, CommandError> {
-        let Some(found) = server::find(context, url, name)? else {
-            let Some(name) = name else { return Ok(None) };
-            return Err(CommandError::usage(format!(
-                "{} is not for the host of {}",
-                text::clean(name),
-                text::clean(url)
-            )));
-        };
-        let (named, provider) = (found.named, found.provider);
-        let purpose = Purpose::exec(&self.program);
-        let resolved = given::resolve(context, &named, &provider, MIN_TTL, false, Some(&purpose))?;
-        let scheme = scheme_of(&provider, &named.name, &resolved.credential)?;
-        let header = inject::header(&provider, scheme, &resolved.credential)?;
-        let line = purpose.entry(Outcome::Done, Some((&named.name, &provider)));
-        context.record(Entry { id: Some(resolved.id), ..line });
-        context.ui.notice(&format!(
-            "authctl: {} gets {} itself, for an MCP server",
-            super::title(&self.program),
-            named.name
-        ));
-        Ok(Some(header))
     }
 }
 
@@ -214,22 +214,21 @@ pub fn known(
     Ok(known.filter(|_| has_address).cloned())
 }
 
-/// The credential itself, for one whom `way` gives it; so that everybody can see that later.
-pub fn possess(
-    context: &Context,
-    program: &OsStr,
-    name: &str,
-    way: Way,
-) -> Result<Secret, CommandError> {
+/// The credential itself, for a program that is to have it; so that everybody can see that later.
+pub fn possess(context: &Context, program: &OsStr, name: &str) -> Result<Secret, CommandError> {
     let named = context.name(name)?;
     let provider = context.provider(&named.name)?;
     let purpose = Purpose::exec(program);
     let resolved = given::resolve(context, &named, provider, MIN_TTL, false, Some(&purpose))?;
     let line = purpose.entry(Outcome::Done, Some((&named.name, provider)));
     context.record(Entry { id: Some(resolved.id), ..line });
-    let title = super::title(program);
-    context.ui.notice(&format!("authctl: {title} gets {} itself ({way})", named.name));
     Ok(resolved.credential.secret().clone())
+}
+
+/// Says whom a way gives the credential itself.
+pub fn announce(context: &Context, program: &OsStr, name: &str, way: Way) {
+    let title = super::title(program);
+    context.ui.notice(&format!("authctl: {title} gets {name} itself ({way})"));
 }
 
 fn sign_in(
@@ -240,15 +239,28 @@ fn sign_in(
 ) -> Result<(), CommandError> {
     let named = context.name(name)?;
     let provider = context.provider(&named.name)?;
-    let bringer = Bringer::new(context.ui.clone(), bring, address);
+    let usual = context.login()?;
+    let is_elsewhere = is_elsewhere(usual.surroundings);
+    let bring = if is_elsewhere { Bring::Shown } else { bring };
+    let bringer = Bringer::new(context.ui.clone(), bring, address).with_codes(is_elsewhere);
     // Somebody comes to the address in any case.
     let surroundings = Surroundings { headless: None, browser: Browser::Chosen };
-    let login = Login { interact: &bringer, surroundings, ..context.login()? };
-    let wish = login::Wish { open_browser: true, ..login::Wish::by_default(&named.name, provider) };
+    let login = Login { interact: &bringer, surroundings, ..usual };
+    let wish = login::Wish {
+        open_browser: true,
+        is_brought: true,
+        is_elsewhere,
+        ..login::Wish::by_default(&named.name, provider)
+    };
     let outcome = login.run(&wish);
     record_login(context, &named.name, provider, &outcome);
     outcome?;
     Ok(())
+}
+
+/// Whether the editor's person may sit at another machine: editors come by SSH and into containers.
+fn is_elsewhere(surroundings: Surroundings) -> bool {
+    surroundings.without_browser().is_some_and(|why| why != Headless::NoTerminal)
 }
 
 fn missing_is_none<T>(found: Result<T, CommandError>) -> Result<Option<T>, CommandError> {

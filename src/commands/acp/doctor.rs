@@ -127,8 +127,16 @@ fn examine<'a>(
             missing.push(Trouble::new(error.message().to_owned(), error.hints().first().cloned()));
             false
         });
-        let grant =
-            Grant { name, title, ways, variable, lent: nowhere(), held: is_held, gates: true };
+        let grant = Grant {
+            name,
+            title,
+            ways,
+            variable,
+            lent: nowhere(),
+            home: None,
+            held: is_held,
+            gates: true,
+        };
         let ladder = acp::ladder(&grant, &heard.able.advertised, arguments.wish.way);
         if !is_held && missing.is_empty() {
             let hint = format!("authctl login {}", grant.name);

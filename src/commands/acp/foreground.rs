@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::desk;
 use super::grants::Grants;
-use crate::acp::{Way, dress};
+use crate::acp::{Way, Worth, dress};
 use crate::context::Context;
 use crate::error::{CommandError, Kind};
 use crate::interact::Interact;
@@ -19,20 +19,23 @@ pub fn run(
     for grant in &grants.list {
         let by_proxy = grant.ways.base_url.is_some() && forced != Some(Way::Variable);
         let way = if by_proxy { Way::BaseUrl } else { Way::Variable };
-        let key = match way {
-            Way::Variable => match desk::possess(context, &command.program, &grant.name, way) {
-                Ok(key) => Some(key),
+        let worth = match way {
+            Way::Variable => match desk::possess(context, &command.program, &grant.name) {
+                Ok(key) => {
+                    desk::announce(context, &command.program, &grant.name, way);
+                    Worth::Key(key)
+                }
                 Err(error) if error.kind() == Kind::LoginRequired => {
                     context.ui.warn(error.message());
-                    None
+                    continue;
                 }
                 Err(error) => return Err(error),
             },
-            _ => None,
+            _ => Worth::Address,
         };
         // Its words may be those of a command of its own.
         let typed = command.arguments.clone();
-        dress(&mut command, grant, way, key.as_ref());
+        dress(&mut command, grant, &worth);
         command.arguments = typed;
     }
     let exit = launch::supervise(&command, &[]);

@@ -22,7 +22,7 @@ use crate::secret::Secret;
 use crate::text;
 
 /// The header that opens the proxy, which no agent overwrites.
-const KEY_HEADER: &str = "x-authctl-key";
+pub const KEY_HEADER: &str = "x-authctl-key";
 
 pub struct Grants {
     /// The agent, for people.
@@ -135,6 +135,7 @@ fn grant(
             headers: vec![(KEY_HEADER.to_owned(), offer.stand_in.clone())],
             stand_in: offer.stand_in.clone(),
         },
+        home: context.provider(name)?.base_url.clone(),
         held: offer.is_held,
         gates: true,
     }))

@@ -8,9 +8,11 @@ mod desk;
 mod doctor;
 mod foreground;
 mod grants;
+mod helper;
 mod overlay;
 mod print_config;
 mod report;
+mod servers;
 mod withheld;
 
 use std::ffi::OsString;
@@ -68,7 +70,7 @@ struct Wish {
     #[arg(long, value_name = "VARIABLE", value_delimiter = ',')]
     keep_env: Vec<String>,
 
-    /// Hand them over in this way alone: providers-set, gateway, base-url, in-band, variable, profile or own
+    /// Hand them over in this way alone: providers-set, gateway, base-url, helper, in-band, variable, profile or own
     #[arg(long, value_name = "WAY")]
     way: Option<Way>,
 }
@@ -80,6 +82,10 @@ enum What {
     /// Starts the agent, says hello as an editor with all capabilities and as one with none, and ends it; no
     /// credential is handed over. Without an agent, lists those that are known. Ends with 1 if something is missing.
     Doctor(doctor::Arguments),
+
+    /// Print the credential of a session, for an agent that it started
+    #[command(hide = true)]
+    Helper(helper::Arguments),
 }
 
 impl Arguments {
@@ -90,8 +96,10 @@ impl Arguments {
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
-    if let Some(What::Doctor(arguments)) = &arguments.what {
-        return doctor::run(context, arguments);
+    match &arguments.what {
+        Some(What::Doctor(arguments)) => return doctor::run(context, arguments),
+        Some(What::Helper(arguments)) => return helper::run(context, arguments),
+        None => {}
     }
     if arguments.chain {
         return chain::run(context, &arguments.wish.with, arguments.wish.way);
@@ -131,6 +139,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     };
     let local = LocalSet::new();
     let exit = context.http.block_on(local.run_until(acp::serve(settings)));
+    desk.end(context);
     copies::warn(context, agent.known, &desk.handed());
     grants.end(context);
     Ok(exit.map_err(failed)?.leave())

@@ -194,9 +194,6 @@ impl Credential {
             rows.push(("", format!("else {}", rest.join(", "))));
         }
         rows.push(("secret", visible(*best).1.to_owned()));
-        if let Some(helper) = &self.grant.ways.helper {
-            rows.push(("", by_hand(helper, &self.grant.name)));
-        }
         rows
     }
 
@@ -209,6 +206,12 @@ impl Credential {
             Way::BaseUrl => {
                 let base_url = ways.base_url.as_ref().map_or("", |it| it.variable.as_str());
                 format!("it takes the address of authctl's own proxy from {base_url}")
+            }
+            Way::Helper => {
+                format!(
+                    "it runs a command that authctl answers, by {}",
+                    helper(ways.helper.as_ref())
+                )
             }
             Way::InBand => "it takes the key itself at its sign-in, while it runs".into(),
             Way::Variable => format!("it takes the key itself from {variable}, at its start"),
@@ -228,13 +231,12 @@ impl Credential {
     }
 }
 
-/// What a person can write where the agent is used without an editor.
-fn by_hand(helper: &Helper, name: &str) -> String {
+/// Where the agent takes the command of its helper from.
+fn helper(helper: Option<&Helper>) -> String {
     match helper {
-        Helper::Variable(variable) => format!("by hand: {variable}='authctl token {name}'"),
-        Helper::Setting(setting) => {
-            format!("by hand, in its settings: \"{setting}\": \"authctl token {name}\"")
-        }
+        Some(Helper::Variable(variable)) => variable.clone(),
+        Some(Helper::Meta(path)) => format!("_meta.{} of a session", path.join(".")),
+        None => String::new(),
     }
 }
 
@@ -244,7 +246,7 @@ fn visible(way: Way) -> (&'static str, &'static str) {
         Way::ProvidersSet | Way::Gateway | Way::BaseUrl => {
             ("nowhere", "nowhere outside authctl: what the agent gets is worth nothing elsewhere")
         }
-        Way::InBand => ("memory", "in the agent's memory"),
+        Way::Helper | Way::InBand => ("memory", "in the agent's memory"),
         Way::Variable => {
             ("environment", "in the environment of the agent and of every tool that it runs")
         }

@@ -9,18 +9,37 @@ use url::Url;
 use crate::forward::{Address, Bring};
 use crate::interact::{Interact, Unanswered};
 use crate::secret::Secret;
+use crate::text::clean;
 use crate::ui::Ui;
 
 /// Brings a person to one sign-in.
 pub struct Bringer {
     ui: Arc<Ui>,
     bring: Bring,
+    /// A session that shows codes as well.
+    shows_codes: bool,
+    is_elsewhere: bool,
     address: Mutex<Option<oneshot::Sender<Address>>>,
 }
 
 impl Bringer {
     pub fn new(ui: Arc<Ui>, bring: Bring, address: oneshot::Sender<Address>) -> Self {
-        Self { ui, bring, address: Mutex::new(Some(address)) }
+        let address = Mutex::new(Some(address));
+        Self { ui, bring, shows_codes: false, is_elsewhere: false, address }
+    }
+
+    /// For one whose session shows codes as well; `is_elsewhere`: perhaps on another machine.
+    pub fn with_codes(self, is_elsewhere: bool) -> Self {
+        Self { shows_codes: true, is_elsewhere, ..self }
+    }
+
+    fn send(&self, url: &Url, is_opened: bool, code: Option<&str>) {
+        let address = self.address.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(address) = address {
+            let (url, code) = (url.clone(), code.map(clean));
+            let is_elsewhere = self.is_elsewhere;
+            let _ = address.send(Address { url, is_opened, code, is_elsewhere });
+        }
     }
 }
 
@@ -73,10 +92,13 @@ impl Interact for Bringer {
         } else {
             "Nobody has been asked to open it yet; the client can show it."
         });
-        let address = self.address.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(address) = address {
-            let _ = address.send(Address { url: url.clone(), is_opened });
-        }
+        self.send(url, is_opened, None);
         true
+    }
+
+    fn bring_code(&self, page: &Url, code: &str) {
+        if self.shows_codes && matches!(page.scheme(), "http" | "https") {
+            self.send(page, false, Some(code));
+        }
     }
 }

@@ -41,9 +41,24 @@ impl Beside {
         purpose: &Purpose,
         program: Option<PathBuf>,
     ) -> Result<Self, CommandError> {
+        Self::start_at(context, handings, purpose, program, None)
+    }
+
+    /// The same, with the names leading to `server`, where the credentials may go.
+    pub fn start_at(
+        context: &Context,
+        handings: &Handings,
+        purpose: &Purpose,
+        program: Option<PathBuf>,
+        server: Option<&str>,
+    ) -> Result<Self, CommandError> {
         let options = holding::quiet(context);
         let typed = typed::Arguments::default();
-        let loans = lend::loans(context, &options, handings, purpose, (&typed, Missing::Unsaid))?;
+        let mut loans =
+            lend::loans(context, &options, handings, purpose, (&typed, Missing::Unsaid))?;
+        for loan in &mut loans {
+            loan.at = server.map(str::to_owned);
+        }
         let sockets = Sockets::bind(None).map_err(|error| {
             CommandError::new(Kind::Failed, format!("cannot listen on this computer: {error}"))
         })?;
@@ -58,6 +73,8 @@ impl Beside {
             authority,
             takes_secret_in_path: false,
             is_strict: true,
+            // The address is not a person's, but what an agent makes of it.
+            says_strays: false,
             program: program.map(|program| program.to_string_lossy().into_owned()),
         };
         Ok(Self { running: Running::start(start, sockets), offers })

@@ -63,6 +63,7 @@ pub fn run(context: &Context, wish: Wish<'_>) -> Result<ExitCode, CommandError> 
         authority,
         takes_secret_in_path: false,
         is_strict: wish.is_strict,
+        says_strays: true,
         program: Some(program),
     };
     let running = Running::start(start, sockets);

@@ -38,6 +38,8 @@ pub struct Loan {
     pub rule: ProxyRule,
     /// What else goes with its requests.
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// The server that its name leads to, in the place of its provider's.
+    pub at: Option<String>,
     /// It goes along with requests of others, and has none of its own.
     pub is_companion: bool,
     asks: mpsc::UnboundedSender<Ask>,
@@ -96,7 +98,7 @@ pub fn loans(
         let desk = Some(desk);
         let rule = typed.over(context, context.config()?.proxy(&named.name))?;
         let headers = typed.headers(&rule)?;
-        let named = named.clone();
+        let (named, at) = (named.clone(), None);
         Ok(Loan {
             named,
             provider,
@@ -105,6 +107,7 @@ pub fn loans(
             placeholder,
             rule,
             headers,
+            at,
             is_companion,
             asks,
             desk,
@@ -207,6 +210,10 @@ pub fn routes(loans: &[Loan]) -> Vec<Rc<Route>> {
                 routes.push(Rc::new(Route { name, credential, upstream }));
             }
         };
+        if loan.at.is_some() {
+            add(name, loan.at.as_ref());
+            continue;
+        }
         let (base, mcp) = (loan.provider.base_url.as_ref(), loan.provider.mcp_url.as_ref());
         add(name.clone(), base);
         if base.is_none() {

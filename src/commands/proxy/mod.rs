@@ -81,6 +81,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         key,
         takes_secret_in_path: arguments.secret_in_path,
         is_strict: arguments.strict,
+        says_strays: true,
         program,
     };
     announce(context, arguments, sockets.port(), &key_shown, &routes, &bundle)?;

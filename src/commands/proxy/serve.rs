@@ -26,6 +26,8 @@ pub struct Start {
     pub key: Secret,
     pub takes_secret_in_path: bool,
     pub is_strict: bool,
+    /// Requests for what is not served are said, and not in the log alone.
+    pub says_strays: bool,
     pub authority: Authority,
     /// Whose requests these are, for the log.
     pub program: Option<String>,
@@ -85,7 +87,7 @@ fn serve(
     let served = runtime.block_on(async move {
         let port = sockets.port();
         let context = Context::new(start.options.clone(), start.command_line);
-        let reporter = Reporter::new(context, lines);
+        let reporter = Reporter::new(context, lines, start.says_strays);
         let plan = plan(&start);
         let proxy = Rc::new(Proxy::new(port, plan, start.authority, Rc::new(reporter)));
         tokio::select! {

@@ -128,6 +128,7 @@ pub struct Reporter {
     context: Context,
     pages: Rc<Pages>,
     said: RefCell<BTreeSet<String>>,
+    says_strays: bool,
 }
 
 /// Lines that wait for each other.
@@ -169,9 +170,9 @@ impl Drop for Pages {
 }
 
 impl Reporter {
-    pub fn new(context: Context, lines: Lines) -> Self {
+    pub fn new(context: Context, lines: Lines, says_strays: bool) -> Self {
         let pages = Rc::new(Pages { lines, open: RefCell::default() });
-        Self { context, pages, said: RefCell::default() }
+        Self { context, pages, said: RefCell::default(), says_strays }
     }
 
     fn note(&self, line: Line) {
@@ -249,7 +250,9 @@ impl Watch for Reporter {
 
     fn refused(&self, refusal: &Refusal, target: &str) {
         let hint = refusal.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-        self.say(&format!("{target}: {}{hint}", refusal.message));
+        if self.says_strays || !refusal.is_stray() {
+            self.say(&format!("{target}: {}{hint}", refusal.message));
+        }
         let reason = format!("{target}: {}", refusal.message);
         self.note(Line::Refused { time: Timestamp::now(), reason });
     }

@@ -7,6 +7,7 @@ use std::io::{BufRead, Read, Write, stdin, stdout};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -19,7 +20,7 @@ const WORDS: &str = "FAKE_ACP_WORDS";
 
 /// Puts an agent of this name into the sandbox, which does as `script` says:
 /// `wants` (what opens sessions: `providers`, `gateway`, `in-band`, `variable`, `authenticate`, `argument`,
-/// `nothing`), `methods`, `capabilities`, `refusal`, and `faults`.
+/// `helper`, `parameter` (with `word`), `kept` (from an earlier run), `nothing`), `methods`, `capabilities`, `refusal`, and `faults`.
 pub fn install(sandbox: &mut Sandbox, name: &str, script: &Value) -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let program = sandbox.path("bin").join(name);
@@ -57,6 +58,12 @@ struct Agent {
     authenticated: Vec<String>,
     /// Base URL and headers.
     address: Option<(String, BTreeMap<String, String>)>,
+    /// The command that prints a key, as `_meta` has it.
+    helper: Option<String>,
+    /// An earlier run of it was signed in.
+    was_kept: bool,
+    /// The MCP servers of the session that was opened last.
+    servers: Value,
     count: u64,
 }
 
@@ -64,12 +71,20 @@ struct Agent {
 pub fn play() {
     let Ok(script) = std::env::var(SCRIPT) else { return };
     let Ok(words) = std::env::var(WORDS) else { return };
-    let keys = ["OPENAI_API_KEY", "OPENAI_BASE_URL", "CODEX_HOME"];
+    let keys = ["OPENAI_API_KEY", "OPENAI_BASE_URL", "CODEX_HOME", "OWN_KEY_COMMAND"];
     let variables: BTreeMap<_, _> =
         keys.iter().filter_map(|key| Some((*key, std::env::var(key).ok()?))).collect();
     note(&json!({"started": {"pid": std::process::id(), "words": words, "variables": variables}}));
     let script = serde_json::from_str(&script).unwrap();
-    let mut agent = Agent { script, authenticated: Vec::new(), address: None, count: 0 };
+    let mut agent = Agent {
+        script,
+        authenticated: Vec::new(),
+        address: None,
+        helper: None,
+        was_kept: kept().exists(),
+        servers: Value::Null,
+        count: 0,
+    };
     if agent.has_fault("noise") {
         say("Loading \u{1b}[31mplugins");
         say("{\"level\":30,\"msg\":\"a log\"}");
@@ -99,6 +114,11 @@ fn note(line: &Value) {
     file.write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
+/// Where an agent keeps its own sign-in.
+fn kept() -> PathBuf {
+    PathBuf::from(std::env::var(LOG).unwrap()).with_file_name("agent-kept")
+}
+
 fn say(line: &str) {
     let mut out = stdout().lock();
     out.write_all(format!("{line}\n").as_bytes()).unwrap();
@@ -112,6 +132,11 @@ impl Agent {
 
     fn hear(&mut self, message: &Value, line: &str) {
         let (id, params) = (&message["id"], &message["params"]);
+        if params["mcpServers"].is_array() {
+            self.servers = params["mcpServers"].clone();
+        }
+        let helper = &params["_meta"]["own"]["settings"]["keyHelper"];
+        self.helper = helper.as_str().map(str::to_owned).or(self.helper.take());
         match message["method"].as_str().unwrap_or_default() {
             "initialize" if self.has_fault("dies") => leave(3),
             "initialize" => answer(id, &self.greeting(params)),
@@ -168,6 +193,10 @@ impl Agent {
 
     fn authenticate(&mut self, id: &Value, params: &Value) {
         let meta = &params["_meta"];
+        if self.has_fault("keeps") {
+            std::fs::write(kept(), "signed in").unwrap();
+            return answer(id, &json!({}));
+        }
         if let Some(gateway) = meta["gateway"].as_object() {
             self.authenticated.push("gateway".into());
             self.address = Some(address(&Value::Object(gateway.clone())));
@@ -187,6 +216,12 @@ impl Agent {
         match self.script["wants"].as_str().unwrap_or("nothing") {
             "nothing" => true,
             "variable" => has_key,
+            "helper" => self.ask_helper().is_some(),
+            "parameter" => {
+                let words = std::env::var(WORDS).unwrap();
+                has_key && words.contains(self.script["word"].as_str().unwrap())
+            }
+            "kept" => self.was_kept,
             "argument" => has_key && std::env::var(WORDS).unwrap().contains("--auth-type=openai"),
             way => self.authenticated.iter().any(|it| it == way),
         }
@@ -215,12 +250,57 @@ impl Agent {
             "ask" => say(
                 r#"{"jsonrpc":"2.0","id":0,"method":"session/request_permission","params":{"options":[]}}"#,
             ),
+            "helper" => {
+                let key = self.ask_helper();
+                answer(id, &json!({"stopReason": "end_turn", "key": key}));
+            }
+            "mcp" => {
+                let said = self.list_tools();
+                answer(id, &json!({"stopReason": "end_turn", "said": said}));
+            }
             "model" => {
                 let said = self.call_model();
                 answer(id, &json!({"stopReason": "end_turn", "said": said}));
             }
             _ => answer(id, &json!({"stopReason": "end_turn"})),
         }
+    }
+
+    /// The status of a request to the first MCP server.
+    fn list_tools(&self) -> String {
+        let server = &self.servers[0];
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}});
+        let given = server["headers"].as_array().into_iter().flatten();
+        let given = given.map(|it| (it["name"].as_str().unwrap(), it["value"].as_str().unwrap()));
+        let own = [
+            ("Content-Type", "application/json"),
+            ("Accept", "application/json, text/event-stream"),
+            ("MCP-Protocol-Version", "2025-11-25"),
+        ];
+        let headers: String =
+            given.chain(own).map(|(name, value)| [name, ": ", value, "\r\n"].concat()).collect();
+        let url = server["url"].as_str().unwrap().strip_prefix("http://").unwrap();
+        let (host, path) = url.split_once('/').unwrap();
+        let (body, mut stream) = (call.to_string(), TcpStream::connect(host).unwrap());
+        let request = format!(
+            "POST /{path} HTTP/1.1\r\nHost: {host}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut said = String::new();
+        stream.read_to_string(&mut said).unwrap();
+        said.lines().next().unwrap_or_default().to_owned()
+    }
+
+    /// What the command prints that it was told to run.
+    fn ask_helper(&self) -> Option<String> {
+        let command = self.helper.clone().or(std::env::var("OWN_KEY_COMMAND").ok())?;
+        let output = Command::new("sh").args(["-c", &command]).output().unwrap();
+        note(
+            &json!({"helper": output.status.code(), "stderr": String::from_utf8_lossy(&output.stderr)}),
+        );
+        let printed = String::from_utf8(output.stdout).unwrap();
+        output.status.success().then(|| printed.trim_end().to_owned())
     }
 
     /// What a request to the provider comes back with.
