@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::Relay;
+use super::recovery::cancelled;
 use super::ways::Way;
 use crate::jsonrpc::{Id, Message};
 
@@ -15,7 +16,9 @@ const DISABLE_WAIT: Duration = Duration::from_mins(1);
 
 impl Relay {
     pub(super) async fn log_out(self: Rc<Self>, id: Id, request: Message) {
-        let turn = self.turn.lock().await;
+        let Some(turn) = self.turn_of(&id).await else {
+            return self.to_editor(cancelled(&id, "logout"));
+        };
         self.is_signed_out.set(true);
         for standing in &self.standings {
             let is_set = standing.way.take() == Some(Way::ProvidersSet);

@@ -70,6 +70,9 @@ impl Relay {
         if self.successor.is_some() {
             return Err("somebody else starts the agent".to_owned());
         }
+        if self.is_ending() {
+            return Err("the agent is to end".to_owned());
+        }
         self.hold();
         self.say(&format!("{} is started anew for {}", self.settings.title, standing.grant().name));
         let _ = timeout(OPEN_WAIT, self.open.emptied()).await;
@@ -84,6 +87,7 @@ impl Relay {
         let others =
             self.standings.iter().filter(|other| other.grant().name != standing.grant().name);
         others.filter(|other| other.way.get().is_some()).for_each(Standing::begin_anew);
+        self.is_unrestored.set(true);
         let launched = self.launch().await;
         self.is_restarting.set(false);
         if let Err(error) = launched {

@@ -17,6 +17,8 @@ mod acp;
 #[cfg(unix)]
 mod acp_chain;
 mod acp_doctor;
+#[cfg(target_os = "linux")]
+mod acp_hostile;
 #[cfg(unix)]
 mod acp_playback;
 #[cfg(unix)]

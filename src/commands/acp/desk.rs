@@ -34,6 +34,7 @@ type Reply<T> = oneshot::Sender<Result<T, Trouble>>;
 enum Ask {
     Holds { name: String, reply: Reply<bool> },
     Possess { name: String, way: Way, reply: Reply<Option<Secret>> },
+    IsReplaced { name: String, old: Secret, reply: Reply<bool> },
     SignIn { name: String, bring: Bring, address: oneshot::Sender<Address>, reply: Reply<()> },
     Known { agent: String, provider: String, reply: Reply<Option<AcpProvider>> },
     Header { name: Option<String>, url: String, reply: Reply<Option<(String, Secret)>> },
@@ -98,6 +99,13 @@ impl Supply for Desk {
         })
     }
 
+    fn is_replaced<'a>(&'a self, name: &'a str, old: &'a Secret) -> Pending<'a, bool> {
+        let (name, old) = (name.to_owned(), old.clone());
+        Box::pin(async move {
+            self.ask(|reply| Ask::IsReplaced { name, old, reply }).await.unwrap_or(false)
+        })
+    }
+
     fn known<'a>(&'a self, agent: &'a str, provider: &'a str) -> Pending<'a, Option<AcpProvider>> {
         let (agent, provider) = (agent.to_owned(), provider.to_owned());
         Box::pin(async move {
@@ -146,6 +154,10 @@ impl Clerk {
             Ask::Possess { name, way, reply } => {
                 let key = missing_is_none(possess(context, &self.program, &name, way));
                 let _ = reply.send(key.map_err(|error| trouble(&error)));
+            }
+            Ask::IsReplaced { name, old, reply } => {
+                let current = current(context, &name).map_err(|error| trouble(&error));
+                let _ = reply.send(current.map(|current| current.expose() != old.expose()));
             }
             Ask::Header { name, url, reply } => {
                 let header = missing_is_none(self.header(context, name.as_deref(), &url));
@@ -197,9 +209,14 @@ impl Clerk {
 }
 
 fn holds(context: &Context, name: &str) -> Result<bool, CommandError> {
+    current(context, name).map(|_| true)
+}
+
+fn current(context: &Context, name: &str) -> Result<Secret, CommandError> {
     let named = context.name(name)?;
     let provider = context.provider(&named.name)?;
-    given::resolve(context, &named, provider, Duration::ZERO, false, None).map(|_| true)
+    let resolved = given::resolve(context, &named, provider, Duration::ZERO, false, None)?;
+    Ok(resolved.credential.secret().clone())
 }
 
 /// By the agent's name, as far as the provider has an address to lead it to.
