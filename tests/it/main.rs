@@ -144,6 +144,8 @@ mod proxy_streams;
 mod pushed;
 #[cfg(target_os = "linux")]
 mod real_acp;
+#[cfg(target_os = "linux")]
+mod real_acp_rust;
 mod real_conformance;
 mod real_dpop;
 mod real_keychain;
