@@ -21,7 +21,7 @@ impl Relay {
         };
         self.is_signed_out.set(true);
         for standing in &self.standings {
-            let is_set = standing.way.take() == Some(Way::ProvidersSet);
+            let is_set = standing.way.get() == Some(Way::ProvidersSet);
             let grant = standing.grant();
             if let Some(set) = grant.ways.providers_set.as_ref().filter(|_| is_set) {
                 let agent = self.agent.borrow().clone();
@@ -32,6 +32,10 @@ impl Relay {
                 }
             }
         }
+        if self.is_to_be_forgotten() {
+            self.start_without().await;
+        }
+        self.standings.iter().for_each(|standing| standing.way.set(None));
         drop(turn);
         if self.advertised.borrow().has_logout {
             let method = request.method().unwrap_or_default().to_owned();
@@ -40,5 +44,29 @@ impl Relay {
             self.to_editor(Message::result(&id, &json!({})));
         }
         self.push_status();
+    }
+    /// Whether the agent has something that it is not known to let go.
+    fn is_to_be_forgotten(&self) -> bool {
+        let has_logout = self.advertised.borrow().has_logout;
+        self.standings.iter().any(|standing| {
+            standing.started.get().is_some()
+                || !has_logout && standing.way.get().is_some_and(|way| way != Way::ProvidersSet)
+        })
+    }
+
+    /// The agent as it was before it got anything, with the editor's sessions.
+    async fn start_without(self: &Rc<Self>) {
+        for standing in &self.standings {
+            standing.started.set(None);
+            standing.given.take();
+            standing.begin_anew();
+        }
+        let Some(first) = self.standings.first() else { return };
+        match self.restart(first).await {
+            Ok(()) => self.restore_sessions().await,
+            Err(why) => self.say(&why),
+        }
+        self.is_unrestored.set(false);
+        self.release();
     }
 }

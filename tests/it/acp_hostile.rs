@@ -349,6 +349,29 @@ fn a_key_that_was_exchanged_meanwhile_comes_with_a_new_start() {
 }
 
 #[test]
+fn whoever_signs_out_has_an_agent_that_has_forgotten_and_may_sign_in_again() {
+    let mut script = script(&json!({"loadSession": true}), &json!([]));
+    script["wants"] = json!("variable");
+    let scene = Scene::new("", &script);
+    let mut editor = scene.editor();
+    greet(&mut editor, &json!({}));
+    open(&mut editor);
+    let has_key =
+        || starts(&scene.sandbox).last().unwrap()["started"]["variables"]["OPENAI_API_KEY"] == KEY;
+    assert!(has_key());
+    assert_eq!(editor.request("logout", &json!({}))["result"], json!({}));
+    assert!(!has_key());
+    let refused = editor.request("session/new", &json!({"cwd": "/", "mcpServers": []}));
+    assert_eq!(refused["error"]["code"], -32000, "{refused}");
+    let again = editor.request("authenticate", &json!({"methodId": "authctl"}));
+    assert_eq!(again["result"], json!({}));
+    assert!(has_key());
+    open(&mut editor);
+    editor.leave().success();
+    assert_eq!(starts(&scene.sandbox).len(), 3);
+}
+
+#[test]
 fn an_agent_of_another_command_is_known_by_what_it_calls_itself() {
     let scene = Scene::new("", &script(&json!({"providers": {}}), &json!([])));
     scene.sandbox.write_config(&format!(

@@ -271,6 +271,7 @@ fn at_a_terminal_the_agent_runs_there_or_the_person_signs_in() {
     let script = "test -n \"$MINE\" && echo has a key; echo \"$@\"; exit 6";
     let words = ["acp", "--with", "openai=MINE", "--", "sh", "-c", script, "sh", "login", "--now"];
     let mut terminal = Terminal::start(sandbox.command(words));
+    terminal.expect("sh runs at this terminal; in an editor: authctl acp --print-config");
     terminal.expect("has a key");
     terminal.expect("login --now");
     terminal.rest();

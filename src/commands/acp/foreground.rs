@@ -16,6 +16,10 @@ pub fn run(
     mut command: launch::Command,
     forced: Option<Way>,
 ) -> Result<ExitCode, CommandError> {
+    context.ui.notice(&format!(
+        "authctl: {} runs at this terminal; in an editor: authctl acp --print-config zed|jetbrains|neovim -- …",
+        grants.title
+    ));
     for grant in &grants.list {
         let by_proxy = grant.ways.base_url.is_some() && forced != Some(Way::Variable);
         let way = if by_proxy { Way::BaseUrl } else { Way::Variable };
@@ -23,7 +27,7 @@ pub fn run(
             Way::Variable => match desk::possess(context, &command.program, &grant.name, way) {
                 Ok(key) => Some(key),
                 Err(error) if error.kind() == Kind::LoginRequired => {
-                    context.ui.warn(error.message());
+                    context.ui.warn(&format!("{}; {}", error.message(), error.hints().join("; ")));
                     None
                 }
                 Err(error) => return Err(error),
