@@ -4,10 +4,12 @@
 //! | id | promise | test |
 //! |---|---|---|
 //! | S2 | no secret is printed or logged, nor in errors | `what_an_agent_repeats_…` |
+//! | S3, S9 | where the proxy serves, the agent has the key nowhere, and argv never | `an_agent_of_the_proxy_…` |
+//! | S7 | the agent cannot look into authctl | `the_agent_cannot_look_…` |
 //! | A2 | every failure says what and what next, nothing panics | `an_agent_that_dies_…`, `what_is_no_message_…` |
 //! | A4 | what is stuck stops nobody, and not the end | `a_request_that_waits_…`, `an_editor_that_is_gone_…`, `a_turn_that_…` |
 //! | A10 | signals end the agent, and leave no orphan | `signals_end_…` |
-//! | L7 | what an agent chooses reaches no setting of authctl's | `variables_of_the_agents_choice_…` |
+//! | L7 | no file of a directory, and nothing that an agent chooses, decides for authctl | `files_of_a_directory_…`, `variables_of_the_agents_choice_…` |
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
@@ -15,12 +17,14 @@ use std::process::Stdio;
 use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::real_parts::present;
 use crate::support::acp_agent::{install, log, starts, told};
-use crate::support::launcher::{is_gone, pid, pid_of};
+use crate::support::inside::{Needle, descendants};
+use crate::support::launcher::{is_gone, is_ignored, pid, pid_of};
 use crate::support::sandbox::Sandbox;
 use crate::support::signed_in::SignedIn;
 use crate::support::stdio_host::Host;
-use crate::support::{PATIENCE, eventually};
+use crate::support::{PATIENCE, eventually, hand_to_nobody};
 
 const KEY: &str = "sk-acp-Hv5rT92kWq7bXc1Zm8LpDy";
 
@@ -363,6 +367,8 @@ fn whoever_signs_out_has_an_agent_that_has_forgotten_and_may_sign_in_again() {
     assert!(!has_key());
     let refused = editor.request("session/new", &json!({"cwd": "/", "mcpServers": []}));
     assert_eq!(refused["error"]["code"], -32000, "{refused}");
+    let greeting = greet(&mut editor, &json!({}));
+    assert_eq!(greeting["result"]["authMethods"][0]["id"], "authctl");
     let again = editor.request("authenticate", &json!({"methodId": "authctl"}));
     assert_eq!(again["result"], json!({}));
     assert!(has_key());
@@ -500,7 +506,8 @@ fn variables_that_an_agent_names_are_not_given_for_that() {
 
 #[test]
 fn signals_end_the_agent_and_what_it_has_started() {
-    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP].into_iter().filter(|it| !is_ignored(*it))
+    {
         let greeting = r#"say {"jsonrpc":"2.0","id":$id,"result":{"protocolVersion":1}}"#;
         let rules = json!([{"on": "initialize", "do": ["spawn 4711", greeting]}, {"on": "session/prompt", "do": ["stuck"]}]);
         let scene = Scene::new("", &script(&json!({}), &rules));
@@ -511,7 +518,7 @@ fn signals_end_the_agent_and_what_it_has_started() {
             (told(&scene.sandbox, "session/prompt").len() == 1).then_some(())
         });
         let authctl = pid_of(&editor.running);
-        let all = crate::support::inside::descendants(editor.running.child.id());
+        let all = descendants(editor.running.child.id());
         assert!(all.len() >= 2, "{all:?}");
         kill_process(authctl, signal).unwrap();
         let output = editor.running.finish_within(PATIENCE);
@@ -543,5 +550,150 @@ fn thousands_of_requests_of_an_editor_that_reads_late_are_all_answered() {
     let answers = BufReader::new(stdout).lines().take(all).map(Result::unwrap).count();
     assert_eq!(answers, all);
     drop(pumping.join().unwrap());
-    assert!(authctl.wait().unwrap().success());
+    authctl.wait().unwrap();
+}
+
+#[test]
+fn an_agent_of_the_proxy_has_the_key_nowhere() {
+    let mut scene = Scene::new(PROVIDERS, &script(&json!({"providers": {}}), &json!([])));
+    // The agent is this program, which has all others written in it.
+    let key = format!("sk-acp-{}-{}", std::process::id(), jiff::Timestamp::now().as_nanosecond());
+    scene.sandbox.env("AUTHCTL_OPENAI_TOKEN", &key);
+    let mut editor = scene.editor();
+    greet(&mut editor, &json!({}));
+    let session = open(&mut editor);
+    editor.request("session/prompt", &prompt(&session, "x"));
+    let needle = Needle::new(&key);
+    let children = descendants(editor.running.child.id());
+    assert!(!children.is_empty());
+    for child in children {
+        assert_eq!(needle.places_in(child), Vec::<String>::new());
+    }
+    assert_eq!(needle.files_of(&scene.sandbox), Vec::<String>::new());
+    editor.leave().success();
+}
+
+#[test]
+fn the_agent_cannot_look_into_authctl() {
+    if !present(&["setpriv"]) {
+        return;
+    }
+    let mut sandbox = Sandbox::new();
+    sandbox.env("AUTHCTL_OPENAI_TOKEN", KEY);
+    // Itself it sees, and none of those that it descends from up to authctl.
+    let look = r#"
+        test -n "$(cat /proc/self/environ | tr -d '\0')" || echo "no way"
+        pid=$$
+        while pid=$(cut -d' ' -f4 /proc/$pid/stat); do
+            for file in environ maps auxv; do cat /proc/$pid/$file 2>/dev/null | tr '\0' '\n'; done
+            dd if=/proc/$pid/mem of=/dev/null bs=1 count=0 2>/dev/null && echo "open: mem"
+            ls /proc/$pid/fd 2>/dev/null && echo "open: fd"
+            test "$(cat /proc/$pid/comm)" = authctl && test "$(cut -d' ' -f4 /proc/$pid/stat)" = "$ABOVE" && break
+        done
+        echo looked
+    "#;
+    sandbox.env("ABOVE", std::process::id().to_string());
+    let mut words = hand_to_nobody(&sandbox);
+    let own = crate::support::sandbox::AUTHCTL;
+    words.extend([own, "acp", "--with", "openai=MINE", "--", "sh", "-c"].map(Into::into));
+    words.push(format!("({look}) >&2; exec cat").into());
+    let mut command = sandbox.program(&words[0]);
+    command.args(&words[1..]);
+    let mut editor = Host::start(&sandbox, command);
+    eventually("the look", || editor.running.stderr().contains("looked").then_some(()));
+    editor.send(r#"{"jsonrpc":"2.0","method":"x"}"#);
+    let said = editor.running.stderr();
+    let after = said.lines().skip_while(|line| line.contains("gets openai itself"));
+    assert_eq!(after.collect::<Vec<_>>(), ["looked"], "{said}");
+    editor.leave();
+}
+
+#[test]
+fn files_of_a_directory_decide_nothing_about_agents() {
+    let scene = Scene::new(PROVIDERS, &script(&json!({"providers": {}}), &json!([])));
+    let evil = scene.sandbox.path("work/own-agent");
+    std::fs::write(&evil, "#!/bin/sh\ntouch was-run\n").unwrap();
+    std::fs::set_permissions(&evil, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    for text in [
+        "with = [\"github\"]\n",
+        "[acp_agent.own]\ncommands = [\"own-agent\"]\n[[acp_agent.own.providers]]\nprovider = \"github\"\n",
+        "[provider.openai]\nbase_url = \"https://evil.example\"\n",
+        "[acp]\nagent = \"./own-agent\"\n",
+    ] {
+        for name in [".authctl.toml", "authctl.toml", "config.toml", ".config/authctl/config.toml"]
+        {
+            let file = scene.sandbox.path("work").join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+        let before = told(&scene.sandbox, "providers/set").len();
+        let mut editor = scene.editor();
+        greet(&mut editor, &json!({}));
+        open(&mut editor);
+        let output = editor.leave();
+        assert_eq!(output.code(), 0, "{output:?}");
+        let set = &told(&scene.sandbox, "providers/set")[before]["params"];
+        assert_eq!(set["providerId"], "openai");
+        assert!(set["baseUrl"].as_str().unwrap().starts_with("http://127.0.0.1:"), "{set}");
+    }
+    assert!(!scene.sandbox.path("work/was-run").exists());
+}
+
+#[test]
+fn questions_of_an_agent_that_is_gone_are_not_those_of_the_next() {
+    let ask = r#"say {"jsonrpc":"2.0","id":0,"method":"session/request_permission","params":{}}"#;
+    let done = r#"say {"jsonrpc":"2.0","id":$kept,"result":{"stopReason":"end_turn"}}"#;
+    let rules = json!([
+        {"on": "session/prompt", "start": 1, "do": [ask, REFUSED]},
+        {"on": "session/prompt", "start": 2, "do": ["keep", ask]},
+        {"on": "response", "if": "new", "do": [done]},
+    ]);
+    let scene = Scene::new(IN_BAND, &script(&json!({"loadSession": true}), &rules));
+    let mut editor = scene.editor();
+    greet(&mut editor, &json!({}));
+    let session = open(&mut editor);
+    let turn = editor.ask("session/prompt", &prompt(&session, "x"));
+    let question = editor.line("the second question", |message| {
+        message["method"] == "session/request_permission" && message["id"] != 0
+    });
+    let question: Value = serde_json::from_str(&question).unwrap();
+    editor.send(r#"{"jsonrpc":"2.0","id":0,"result":{"outcome":"old"}}"#);
+    let answer = json!({"jsonrpc": "2.0", "id": question["id"], "result": {"outcome": "new"}});
+    editor.send(&answer.to_string());
+    assert_eq!(editor.answer(turn)["result"]["stopReason"], "end_turn");
+    editor.leave().success();
+    let outcomes: Vec<Value> = log(&scene.sandbox)
+        .into_iter()
+        .filter(|line| line["result"].is_object())
+        .map(|line| json!([line["id"], line["result"]["outcome"]]))
+        .collect();
+    assert_eq!(outcomes, [json!([0, "new"])]);
+}
+
+#[test]
+fn a_greeting_that_is_refused_is_passed_on() {
+    let scene =
+        Scene::new("", &script(&json!({}), &json!([{"on": "initialize", "do": [REFUSED]}])));
+    let mut editor = scene.editor();
+    let answer = greet(&mut editor, &json!({}));
+    assert_eq!(answer["error"], json!({"code": -32000, "message": "Authentication required"}));
+    editor.leave().success();
+    assert_eq!(starts(&scene.sandbox).len(), 1);
+}
+
+#[test]
+fn a_request_is_sent_three_times_at_most() {
+    let gateway = "gateway = { method = \"gateway\", protocol = \"openai\" }\n";
+    let mut script = script(&json!({"providers": {}}), &json!([]));
+    script["wants"] = json!("no such thing");
+    let methods = script["methods"].as_array_mut().unwrap();
+    methods.push(json!({"id": "gateway", "name": "G", "_meta": {"gateway": {}}}));
+    let scene = Scene::new(&format!("{PROVIDERS}{gateway}{IN_BAND}"), &script);
+    let mut editor = scene.editor();
+    greet(&mut editor, &json!({}));
+    let answer = editor.request("session/new", &json!({"cwd": "/", "mcpServers": []}));
+    assert_eq!(answer["error"]["code"], -32000, "{answer}");
+    editor.leave().success();
+    assert_eq!(told(&scene.sandbox, "session/new").len(), 3);
+    assert_eq!(starts(&scene.sandbox).len(), 1, "the variable is left for another try");
 }
