@@ -697,3 +697,60 @@ fn a_request_is_sent_three_times_at_most() {
     assert_eq!(told(&scene.sandbox, "session/new").len(), 3);
     assert_eq!(starts(&scene.sandbox).len(), 1, "the variable is left for another try");
 }
+
+#[test]
+fn sessions_that_were_closed_stay_closed_and_others_come_back_as_they_were_opened() {
+    let closed = r#"say {"jsonrpc":"2.0","id":$id,"result":{}}"#;
+    let rules = json!([
+        {"on": "session/close", "do": [closed]},
+        {"on": "session/prompt", "start": 1, "do": [REFUSED]},
+    ]);
+    let scene = Scene::new(IN_BAND, &script(&json!({"loadSession": true}), &rules));
+    let mut editor = scene.editor();
+    greet(&mut editor, &json!({}));
+    let gone = open(&mut editor);
+    let wish = json!({"cwd": "/here", "mcpServers": [], "_meta": {"for": "session/new"}});
+    let session = editor.request("session/new", &wish)["result"]["sessionId"].clone();
+    editor.request("session/close", &json!({"sessionId": gone}));
+    editor.request("session/prompt", &prompt(session.as_str().unwrap(), "x"));
+    editor.leave().success();
+    let back: Vec<Value> =
+        told(&scene.sandbox, "session/load").iter().map(|it| it["params"].clone()).collect();
+    assert_eq!(back, [json!({"cwd": "/here", "mcpServers": [], "sessionId": session})]);
+}
+
+#[test]
+fn an_editor_sees_the_agents_methods_that_it_can_run() {
+    let run = json!({"command": "node", "args": ["/opt/own-agent.js", "login"], "label": "x"});
+    let methods = json!([
+        {"id": "t", "type": "terminal", "name": "T", "args": ["login"]},
+        {"id": "m", "name": "M", "_meta": {"terminal-auth": run}},
+    ]);
+    let script = json!({"wants": "nothing", "capabilities": {}, "methods": methods});
+    for (can, ids) in [(json!({}), &["m"][..]), (json!({"auth": {"terminal": true}}), &["t", "m"])]
+    {
+        let scene = Scene::new("", &script);
+        let mut editor = scene.editor_with(&["--way", "own"]);
+        let greeting = greet(&mut editor, &can);
+        let seen = greeting["result"]["authMethods"].as_array().unwrap();
+        assert_eq!(seen.iter().map(|it| it["id"].as_str().unwrap()).collect::<Vec<_>>(), ids);
+        let args = &seen.last().unwrap()["_meta"]["terminal-auth"]["args"];
+        assert_eq!(args, &json!(["acp", "--way", "own", "--", scene.program, "login"]));
+        editor.leave().success();
+    }
+}
+
+#[test]
+fn a_key_that_the_editor_gives_reaches_the_agent() {
+    let scene = Scene::new(IN_BAND, &script(&json!({}), &json!([])));
+    let mut editor = scene.editor();
+    greet(&mut editor, &json!({}));
+    open(&mut editor);
+    let own = json!({"methodId": "api-key", "_meta": {"api-key": {"apiKey": "the editor's"}}});
+    editor.request("authenticate", &own);
+    let bare = editor.request("authenticate", &json!({"methodId": "api-key"}));
+    assert_eq!(bare["result"], json!({}), "authctl has seen to that");
+    editor.leave().success();
+    let told = told(&scene.sandbox, "authenticate");
+    assert_eq!((told.len(), &told[1]["params"]), (2, &own));
+}

@@ -76,6 +76,7 @@ fn a_link_in_the_editor_signs_in_while_its_request_waits() {
     editor.line("the new state", |message| {
         message["method"] == "auth/status_update" && message["params"]["state"] == "authenticated"
     });
+    assert_eq!(scene.sandbox.opened_urls(), Vec::<String>::new(), "it is the editor that shows it");
     editor.leave().success();
     assert_eq!(starts(&scene.sandbox).len(), 2, "the variable comes with a start");
     assert_eq!(told(&scene.sandbox, "session/new").len(), 1);
