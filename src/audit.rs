@@ -228,7 +228,7 @@ impl Log {
         let mut lines = Vec::new();
         for entry in entries {
             // Serialising texts, numbers and times into memory has no failing case.
-            lines.extend(serde_json::to_vec(&entry.cleaned()).unwrap_or_default());
+            let _ = serde_json::to_writer(&mut lines, &entry.cleaned());
             lines.push(b'\n');
         }
         let mut file = private_file::open_end(&self.file)?;

@@ -222,6 +222,21 @@ impl Broker {
         }
     }
 
+    /// The credential of [`Broker::fresh`], where that needs no wait.
+    pub fn at_hand(&self) -> Option<Arc<Held>> {
+        let state = self.state.try_lock().ok()?;
+        let State::Held(held) = &*state else { return None };
+        if !held.lives(Timestamp::now()) {
+            return None;
+        }
+        if self.is_past(held) {
+            // Whoever asks for it sees the same.
+            self.looked.set(None);
+            return None;
+        }
+        Some(held.clone())
+    }
+
     /// Whether what is stored has changed since, by a look at the disk now and then.
     fn is_past(&self, held: &Held) -> bool {
         let is_known = self.looked.get().is_some_and(|last| last.elapsed() < LOOK);

@@ -19,7 +19,7 @@ use url::Url;
 
 pub use broker::{Address, Ask, Bring, Broker, Held, SignInAsk, SignInWish, Standing, Trouble};
 pub use headers::AUTHENTICATION;
-pub use relay::{Broken, Passage, Relay};
+pub use relay::{Broken, Passage, Relay, Relayed};
 pub use source::{Form, Injection, Source};
 
 use crate::http::{self, Answer, Exchange, Http, Request};

@@ -15,6 +15,7 @@ use hyper::{HeaderMap, Request, StatusCode};
 use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep};
 
+use super::Broken;
 use crate::http::{BoxError, Outbound};
 use crate::listen::Streams;
 
@@ -25,26 +26,39 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) enum Outgoing {
     Kept(Bytes),
+    /// To be kept, once it is here.
+    Short(Streams),
     Stream(Option<Streams>),
 }
 
 impl Outgoing {
-    /// Keeps the body if it `may_repeat` and says itself that it is short.
-    pub(super) async fn take(body: Streams, may_repeat: bool) -> Result<Self, hyper::Error> {
+    /// A body is kept if it `may_repeat` and says itself that it is short.
+    pub(super) fn of(body: Streams, may_repeat: bool) -> Self {
         if body.is_end_stream() {
-            return Ok(Outgoing::Kept(Bytes::new()));
+            return Outgoing::Kept(Bytes::new());
         }
         let is_short = body.size_hint().upper().is_some_and(|length| length <= KEPT);
-        if !(may_repeat && is_short) {
-            return Ok(Outgoing::Stream(Some(body)));
+        if may_repeat && is_short { Outgoing::Short(body) } else { Outgoing::Stream(Some(body)) }
+    }
+
+    /// Whether there is something to wait for.
+    pub(super) fn is_short(&self) -> bool {
+        matches!(self, Outgoing::Short(_))
+    }
+
+    /// Waits for what is to be kept.
+    pub(super) async fn arrive(&mut self) -> Result<(), Broken> {
+        if let Outgoing::Short(body) = self {
+            // There are no trailers: they come with chunks, whose length nobody says before.
+            let whole = body.collect().await.map_err(|_| Broken::Request)?;
+            *self = Outgoing::Kept(whole.to_bytes());
         }
-        // There are no trailers: they come with chunks, whose length nobody says before.
-        Ok(Outgoing::Kept(body.collect().await?.to_bytes()))
+        Ok(())
     }
 
     /// Whether it can be sent once more.
     pub(super) fn may_repeat(&self) -> bool {
-        matches!(self, Outgoing::Kept(_))
+        !matches!(self, Outgoing::Stream(_))
     }
 
     /// Whether it can be sent now.
@@ -67,6 +81,7 @@ impl Outgoing {
                 let whole = Full::new(bytes.clone()).map_err(|never| match never {});
                 Request::from_parts(head, Outbound::new(whole))
             }
+            Outgoing::Short(_) => Request::from_parts(head, Outbound::default()),
             Outgoing::Stream(stream) => match stream.take() {
                 Some(stream) => match waits {
                     Some(answered) => waiting(head, stream, answered.clone()),

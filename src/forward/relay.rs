@@ -2,22 +2,25 @@
 //! who asks is replaced, everything else goes through as it is, both ways. A credential that is refused is
 //! renewed once, and the request sent again where it still can be.
 
+use std::mem::{replace, take};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Incoming;
 use hyper::header::{CONNECTION, EXPECT, HeaderName, HeaderValue, UPGRADE, WWW_AUTHENTICATE};
 use hyper::http::request::Parts;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper_util::rt::TokioIo;
+use tokio::task::spawn_local;
+use tokio::time::timeout;
 
 use super::headers::{self, AUTHENTICATION};
-use super::outgoing::{Outgoing, waits};
+use super::outgoing::{Answered, Outgoing, waits};
 use super::source::{Injection, host_of};
 use super::{Held, Trouble};
-use crate::http::{self, Nonces, Upstream, Versions};
+use crate::http::{self, Inbound, Nonces, Upstream, Versions};
 use crate::inject;
 use crate::listen::Streams;
 use crate::oauth::DPOP;
@@ -48,7 +51,7 @@ pub struct Passage {
 
 /// What came back.
 pub struct Relayed {
-    pub response: Response<Incoming>,
+    pub response: Response<Inbound>,
     /// What was sent along, in the order of the injections; `None`: nobody is signed in.
     pub held: Vec<Option<Arc<Held>>>,
 }
@@ -68,107 +71,63 @@ pub enum Broken {
     Request,
 }
 
-impl Relay {
-    /// Sends the request and comes back with the head of the answer. Dropped, the request is cancelled.
-    pub async fn send(&self, passage: Passage) -> Result<Relayed, Broken> {
-        let Passage { request, uri, injections, replaced, headers: added, id_header } = passage;
-        let (mut asked, body) = request.into_parts();
-        let waits = waits(&asked.headers);
-        let upgrade = Upgrade::asked(&mut asked);
-        let versions = versions(&asked, &uri, upgrade.is_some());
-        headers::strip_request(&mut asked.headers);
-        let injected = injections.iter().filter_map(Injection::header);
-        for name in AUTHENTICATION.iter().chain(&*replaced).chain(injected).chain(&id_header) {
-            asked.headers.remove(name);
-        }
-        for (name, value) in added {
-            asked.headers.insert(name, value);
-        }
+/// The answer to a request, once its head is there.
+type Sending = Pin<Box<dyn Future<Output = Result<Relayed, Broken>>>>;
+
+/// A request taken apart, to be put together each time it is sent.
+struct Asked {
+    parts: Parts,
+    uri: Uri,
+    injections: Vec<Injection>,
+    id_header: Option<HeaderName>,
+    upgrade: Option<Upgrade>,
+    waits: Option<Answered>,
+    versions: Versions,
+}
+
+impl Asked {
+    /// What is sent in any case, and the body.
+    fn of(request: Request<Streams>, uri: Uri) -> (Self, Streams) {
+        let (mut parts, body) = request.into_parts();
+        let waits = waits(&parts.headers);
+        let upgrade = Upgrade::asked(&mut parts);
+        let versions = versions(&parts, &uri, upgrade.is_some());
+        headers::strip_request(&mut parts.headers);
         if let Some(upgrade) = &upgrade {
-            upgrade.ask(&mut asked);
+            upgrade.ask(&mut parts);
         }
-        let mut body = Outgoing::take(body, !injections.is_empty() && waits.is_none())
-            .await
-            .map_err(|_| Broken::Request)?;
-        let mut held = self.fresh(&injections, body.may_repeat()).await?;
-        let (mut renewed, mut proven_again) = (false, false);
-        loop {
-            let mut parts = self.dressed(&asked, &uri, &injections, &held)?;
-            if let (Some(name), Some(Some(held))) = (&id_header, held.first()) {
-                let id = HeaderValue::from_str(&held.id).map_err(|_| Broken::Request)?;
-                parts.headers.insert(name, id);
-            }
-            let request = body.put(parts, waits.as_ref());
-            let sent = self.upstream.send(request, versions);
-            let Ok(sent) = tokio::time::timeout(HEAD_TIME, sent).await else {
-                return Err(http::Error::TimedOut { host: host_of(&uri), sent: true }.into());
-            };
-            let response = sent?;
-            if let Some(answered) = &waits {
-                answered.note();
-            }
-            if response.status() == StatusCode::UNAUTHORIZED && body.is_left() {
-                if self.wants_nonce(&response, &uri) && !std::mem::replace(&mut proven_again, true)
-                {
-                    continue;
-                }
-                if !std::mem::replace(&mut renewed, true) && renew(&injections, &mut held).await? {
-                    continue;
-                }
-            }
-            if response.status() == StatusCode::UNAUTHORIZED
-                && !body.is_left()
-                && let (Some(injection), Some(Some(refused))) = (injections.first(), held.first())
-            {
-                // Too late for this request; the next one has it.
-                let (source, refused) = (injection.source.clone(), refused.clone());
-                tokio::task::spawn_local(async move { source.renew(&refused).await });
-            }
-            if renewed
-                && response.status() == StatusCode::UNAUTHORIZED
-                && let Some(injection) = injections.first()
-            {
-                injection.source.broker.note_vain().await;
-            }
-            return Ok(Relayed { response: returned(response, upgrade), held });
-        }
+        parts.uri = Uri::default();
+        let (injections, id_header) = Default::default();
+        (Self { parts, uri, injections, id_header, upgrade, waits, versions }, body)
     }
 
-    /// Passes a request on to where no credential goes: only what concerns the connection stays behind.
-    pub async fn send_untouched(
-        &self,
-        request: Request<Streams>,
-        uri: Uri,
-    ) -> Result<Response<Incoming>, Broken> {
-        let (mut asked, body) = request.into_parts();
-        let waits = waits(&asked.headers);
-        let upgrade = Upgrade::asked(&mut asked);
-        let versions = versions(&asked, &uri, upgrade.is_some());
-        headers::strip_request(&mut asked.headers);
-        if let Some(upgrade) = &upgrade {
-            upgrade.ask(&mut asked);
+    /// The same for a request that gets credentials, in place of what it has of its own.
+    fn with_credentials(passage: Passage) -> (Self, Streams) {
+        let Passage { request, uri, injections, replaced, headers: added, id_header } = passage;
+        let (asked, body) = Self::of(request, uri);
+        let mut asked = Self { injections, id_header, ..asked };
+        let injected = asked.injections.iter().filter_map(Injection::header);
+        let own = AUTHENTICATION.iter().chain(&*replaced).chain(injected).chain(&asked.id_header);
+        for name in own {
+            asked.parts.headers.remove(name);
         }
-        let mut body = Outgoing::take(body, false).await.map_err(|_| Broken::Request)?;
-        let parts = self.dressed(&asked, &uri, &[], &[])?;
-        let sent = self.upstream.send(body.put(parts, waits.as_ref()), versions);
-        let Ok(sent) = tokio::time::timeout(HEAD_TIME, sent).await else {
-            return Err(http::Error::TimedOut { host: host_of(&uri), sent: true }.into());
-        };
-        let response = sent?;
-        if let Some(answered) = &waits {
-            answered.note();
+        headers::detach(&mut asked.parts.headers);
+        for (name, value) in added {
+            asked.parts.headers.insert(name, value);
         }
-        Ok(returned(response, upgrade))
+        (asked, body)
+    }
+
+    /// The credentials, where nobody has to be asked for them.
+    fn at_hand(&self) -> Option<Vec<Option<Arc<Held>>>> {
+        let brokers = self.injections.iter().map(|injection| &injection.source.broker);
+        brokers.map(|broker| broker.at_hand().map(Some)).collect()
     }
 
     /// A request that can be sent only once waits for a renewal that has begun.
-    async fn fresh(
-        &self,
-        injections: &[Injection],
-        may_repeat: bool,
-    ) -> Result<Vec<Option<Arc<Held>>>, Broken> {
-        let mut held = Vec::with_capacity(injections.len());
-        for injection in injections {
+    async fn fresh(&self, may_repeat: bool) -> Result<Vec<Option<Arc<Held>>>, Broken> {
+        let mut held = Vec::with_capacity(self.injections.len());
+        for injection in &self.injections {
             let broker = &injection.source.broker;
             if !may_repeat {
                 broker.settled().await;
@@ -177,29 +136,125 @@ impl Relay {
         }
         Ok(held)
     }
+}
 
-    fn dressed(
-        &self,
-        asked: &Parts,
-        uri: &Uri,
-        injections: &[Injection],
-        held: &[Option<Arc<Held>>],
-    ) -> Result<Parts, Broken> {
-        let (mut parts, ()) = Request::new(()).into_parts();
-        parts.method = asked.method.clone();
-        parts.uri = uri.clone();
-        parts.headers.clone_from(&asked.headers);
-        for (injection, held) in injections.iter().zip(held) {
-            let Some(held) = held else { continue };
-            for (name, value) in injection.headers(held, &asked.method, uri, &self.nonces)? {
-                parts.headers.insert(name, value);
+/// What a request is sent with, and what was done already to have it taken.
+#[derive(Default)]
+struct Try {
+    held: Vec<Option<Arc<Held>>>,
+    is_renewed: bool,
+    has_nonce: bool,
+}
+
+impl Relay {
+    /// Sends the request and comes back with the head of the answer. Dropped, the request is cancelled.
+    ///
+    /// What waits is small, and what is rare has a place of its own: every request's is made anew.
+    pub fn send(self: &Rc<Self>, passage: Passage) -> Sending {
+        let (asked, body) = Asked::with_credentials(passage);
+        let mut body = Outgoing::of(body, !asked.injections.is_empty() && asked.waits.is_none());
+        let mut this = Try::default();
+        let at_hand = if body.may_repeat() { asked.at_hand() } else { None };
+        let is_at_hand = at_hand.map(|held| this.held = held).is_some();
+        let (relay, mut asked) = (self.clone(), Box::new(asked));
+        Box::pin(async move {
+            if body.is_short() {
+                Box::pin(body.arrive()).await?;
             }
+            if !is_at_hand {
+                this.held = Box::pin(asked.fresh(body.may_repeat())).await?;
+            }
+            loop {
+                let response = relay.once(&asked, &mut body, &this.held).await?;
+                if response.status() == StatusCode::UNAUTHORIZED
+                    && Box::pin(relay.is_worth_another(&mut this, &asked, &body, &response)).await?
+                {
+                    continue;
+                }
+                let response = returned(response, asked.upgrade.take());
+                return Ok(Relayed { response, held: take(&mut this.held) });
+            }
+        })
+    }
+
+    /// Passes a request on to where no credential goes: only what concerns the connection stays behind.
+    pub async fn send_untouched(
+        &self,
+        request: Request<Streams>,
+        uri: Uri,
+    ) -> Result<Response<Inbound>, Broken> {
+        let (asked, body) = Asked::of(request, uri);
+        let response = self.once(&asked, &mut Outgoing::of(body, false), &[]).await?;
+        Ok(returned(response, asked.upgrade))
+    }
+
+    async fn once(
+        &self,
+        asked: &Asked,
+        body: &mut Outgoing,
+        held: &[Option<Arc<Held>>],
+    ) -> Result<Response<Inbound>, Broken> {
+        let request = body.put(self.dressed(asked, held)?, asked.waits.as_ref());
+        let sent = self.upstream.send(request, asked.versions);
+        let Ok(sent) = timeout(HEAD_TIME, sent).await else {
+            return Err(http::Error::TimedOut { host: host_of(&asked.uri), sent: true }.into());
+        };
+        if let (Ok(_), Some(answered)) = (&sent, &asked.waits) {
+            answered.note();
+        }
+        Ok(sent?)
+    }
+
+    fn dressed(&self, asked: &Asked, held: &[Option<Arc<Held>>]) -> Result<Parts, Broken> {
+        let (mut parts, ()) = Request::new(()).into_parts();
+        parts.method = asked.parts.method.clone();
+        parts.uri = asked.uri.clone();
+        parts.headers.clone_from(&asked.parts.headers);
+        for (injection, held) in asked.injections.iter().zip(held) {
+            let Some(held) = held else { continue };
+            let target = (&asked.parts.method, &asked.uri);
+            injection.put(&mut parts.headers, held, target, &self.nonces)?;
+        }
+        if let (Some(name), Some(Some(held))) = (&asked.id_header, held.first()) {
+            let id = HeaderValue::from_str(&held.id).map_err(|_| Broken::Request)?;
+            parts.headers.insert(name, id);
         }
         Ok(parts)
     }
 
+    /// Whether a request that was refused may be taken now: with the server's nonce, or with another credential.
+    async fn is_worth_another(
+        &self,
+        this: &mut Try,
+        asked: &Asked,
+        body: &Outgoing,
+        response: &Response<Inbound>,
+    ) -> Result<bool, Broken> {
+        let first = asked.injections.first();
+        if body.is_left() {
+            if self.wants_nonce(response, &asked.uri) && !replace(&mut this.has_nonce, true) {
+                return Ok(true);
+            }
+            if !replace(&mut this.is_renewed, true)
+                && renew(&asked.injections, &mut this.held).await?
+            {
+                return Ok(true);
+            }
+        } else if let (Some(injection), Some(Some(refused))) = (first, this.held.first()) {
+            // Too late for this request; the next one has it.
+            let (source, refused) = (injection.source.clone(), refused.clone());
+            spawn_local(async move { source.renew(&refused).await });
+        }
+        if this.is_renewed
+            && let Some(injection) = first
+        {
+            injection.source.broker.note_vain().await;
+        }
+        Ok(false)
+    }
+
     /// RFC 9449 §9: the proof was fine but for its nonce, and the next one is in the answer.
-    fn wants_nonce(&self, response: &Response<Incoming>, uri: &Uri) -> bool {
+    fn wants_nonce(&self, response: &Response<Inbound>, uri: &Uri) -> bool {
         let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let Some(nonce) = text(http::DPOP_NONCE) else { return false };
         if let Ok(url) = url::Url::parse(&uri.to_string()) {
@@ -233,7 +288,7 @@ fn versions(asked: &Parts, uri: &Uri, upgrades: bool) -> Versions {
     }
 }
 
-fn returned(mut response: Response<Incoming>, upgrade: Option<Upgrade>) -> Response<Incoming> {
+fn returned(mut response: Response<Inbound>, upgrade: Option<Upgrade>) -> Response<Inbound> {
     let is_switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let protocol = headers::upgrade(response.headers()).filter(|_| is_switched);
     headers::strip_answer(response.headers_mut());
@@ -273,7 +328,7 @@ impl Upgrade {
 
     /// From here on, bytes go both ways until one end hangs up.
     fn join(self, server: OnUpgrade) {
-        tokio::task::spawn_local(async move {
+        spawn_local(async move {
             let (Ok(client), Ok(server)) = tokio::join!(self.client, server) else { return };
             let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
             // An end that breaks off has nobody to tell but the other.

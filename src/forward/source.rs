@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Uri};
 use url::Url;
 
@@ -74,40 +74,40 @@ impl Injection {
         }
     }
 
-    /// The headers that carry `held` on one request.
-    pub(super) fn headers(
+    /// Puts the headers that carry `held` into those of one request.
+    pub(super) fn put(
         &self,
+        headers: &mut HeaderMap,
         held: &Arc<Held>,
-        method: &Method,
-        uri: &Uri,
+        (method, uri): (&Method, &Uri),
         nonces: &Nonces,
-    ) -> Result<Vec<(HeaderName, HeaderValue)>, inject::Error> {
+    ) -> Result<(), inject::Error> {
+        let secret = held.credential.secret().expose();
         match &self.form {
-            Form::Own => self.own(held, method, uri, nonces),
+            Form::Own => return self.put_own(headers, held, (method, uri), nonces),
             Form::Basic { before, after } => {
-                let secret = held.credential.secret().expose();
                 let value =
                     format!("Basic {}", STANDARD.encode(format!("{before}{secret}{after}")));
-                Ok(vec![(AUTHORIZATION, sensitive(&value, AUTHORIZATION.as_str())?)])
+                headers.insert(AUTHORIZATION, sensitive(&value, AUTHORIZATION.as_str())?);
             }
             Form::Header(name) => {
-                let secret = held.credential.secret().expose();
-                Ok(vec![(name.clone(), sensitive(secret, name.as_str())?)])
+                headers.insert(name.clone(), sensitive(secret, name.as_str())?);
             }
         }
+        Ok(())
     }
 
-    fn own(
+    fn put_own(
         &self,
+        headers: &mut HeaderMap,
         held: &Arc<Held>,
-        method: &Method,
-        uri: &Uri,
+        (method, uri): (&Method, &Uri),
         nonces: &Nonces,
-    ) -> Result<Vec<(HeaderName, HeaderValue)>, inject::Error> {
-        if let Some(made) = &*self.source.made.borrow()
-            && Arc::ptr_eq(&made.held, held)
-        {
-            return Ok(made.headers.clone());
+    ) -> Result<(), inject::Error> {
+        let mut known = self.source.made.borrow_mut();
+        if let Some(made) = known.as_ref().filter(|made| Arc::ptr_eq(&made.held, held)) {
+            insert(headers, &made.headers);
+            return Ok(());
         }
         // What was sent through arrived as a URI and is one for the URL standard.
         let unfit = || inject::Error::BadSecret { place: "the address".to_owned() };
@@ -120,17 +120,23 @@ impl Injection {
             &url,
             nonce.as_deref(),
         )?;
-        let mut headers = Vec::new();
+        let mut own = Vec::new();
         for (name, value) in made {
-            let parsed =
+            let parsed: HeaderName =
                 name.parse().map_err(|_| inject::Error::BadSecret { place: name.clone() })?;
-            headers.push((parsed, sensitive(value.expose(), &name)?));
+            own.push((parsed, sensitive(value.expose(), &name)?));
         }
+        insert(headers, &own);
         if !held.credential.is_bound() {
-            let held = held.clone();
-            *self.source.made.borrow_mut() = Some(Made { held, headers: headers.clone() });
+            *known = Some(Made { held: held.clone(), headers: own });
         }
-        Ok(headers)
+        Ok(())
+    }
+}
+
+fn insert(headers: &mut HeaderMap, own: &[(HeaderName, HeaderValue)]) {
+    for (name, value) in own {
+        headers.insert(name.clone(), value.clone());
     }
 }
 

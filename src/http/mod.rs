@@ -6,6 +6,7 @@
 mod address;
 mod answer;
 mod client;
+mod dial;
 mod error;
 mod event_stream;
 mod exchange;
@@ -13,15 +14,18 @@ mod failure;
 #[cfg(test)]
 pub(crate) mod fake;
 mod nonces;
+mod pool;
 mod request;
 mod upstream;
 
 pub use address::Reach;
 pub use answer::Answer;
 pub use client::Http;
+pub use dial::{BoxError, Line, Versions};
 pub use error::Error;
 pub use event_stream::EventStream;
 pub use exchange::Exchange;
 pub use nonces::{DPOP_NONCE, Nonces};
+pub use pool::{Inbound, Outbound};
 pub use request::{Request, check_reach, host_of, parse_resource, parse_url};
-pub use upstream::{BoxError, Line, Outbound, Upstream, Versions};
+pub use upstream::Upstream;

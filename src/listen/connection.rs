@@ -94,10 +94,15 @@ fn check<B>(request: &Request<B>, port: u16) -> Result<(), StatusCode> {
 
 /// Whether a Host value names this listener, as browsers write it: port 80 may be left out.
 pub fn is_ours(host: &[u8], port: u16) -> bool {
-    ["127.0.0.1", "[::1]", "localhost"].into_iter().any(|name| {
-        host.eq_ignore_ascii_case(format!("{name}:{port}").as_bytes())
-            || port == 80 && host.eq_ignore_ascii_case(name.as_bytes())
-    })
+    let (name, number) = match host.iter().rposition(|byte| *byte == b':') {
+        Some(colon) if !host.ends_with(b"]") => (&host[..colon], &host[colon + 1..]),
+        _ => (host, &b"80"[..]),
+    };
+    // Read the other way round, a number would have several forms.
+    let is_port = std::str::from_utf8(number)
+        .is_ok_and(|text| !text.starts_with(['0', '+']) && text.parse() == Ok(port));
+    let is_named = |own: &&str| name.eq_ignore_ascii_case(own.as_bytes());
+    is_port && ["127.0.0.1", "[::1]", "localhost"].iter().any(is_named)
 }
 
 /// Whether a request comes from a program, which sends no origin, or from a page of this listener's own.
@@ -145,6 +150,7 @@ mod tests {
         for host in foreign {
             assert!(!is_ours(host.as_bytes(), 8123), "{host}");
         }
-        assert!(is_ours(b"localhost", 80));
+        assert!(is_ours(b"localhost", 80) && is_ours(b"[::1]", 80));
+        assert!(!is_ours(b"localhost:", 80) && !is_ours(b"[::1", 80) && !is_ours(b":80", 80));
     }
 }

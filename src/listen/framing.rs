@@ -13,7 +13,9 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use hyper::Uri;
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+use super::peer::Peer;
 
 /// Longest head.
 const HEAD: usize = 64 * 1024;
@@ -25,6 +27,8 @@ const CHUNK_LINE: usize = 4 * 1024;
 const STEP: usize = 4 * 1024;
 /// How long a client that is sending still gets to read why it was refused.
 const LINGER: Duration = Duration::from_secs(1);
+/// Most bytes that are read at once.
+const PIECE: usize = 16 * 1024;
 /// How HTTP/2 begins (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Stands for a request that cannot be read.
@@ -43,6 +47,8 @@ struct Incoming {
     searched: usize,
     /// For the parser.
     released: BytesMut,
+    /// The parser does not know yet that what came cannot be read.
+    is_refused: bool,
     /// What was found in the heads that were released, in their order.
     verdicts: VecDeque<Option<Ambiguity>>,
     /// Waits for the decision about a change of protocol.
@@ -146,146 +152,163 @@ impl Arrived {
 }
 
 impl Incoming {
-    fn take_in(&mut self, new: &[u8]) {
-        self.held.extend_from_slice(new);
-        self.sort();
+    /// Takes in what came and was not held; what of it can go on at once is its beginning, of the length that is
+    /// handed back. The rest is kept here.
+    fn take_in(&mut self, new: &[u8]) -> usize {
+        if !(self.held.is_empty() && self.released.is_empty()) {
+            self.held.extend_from_slice(new);
+            self.sort();
+            return 0;
+        }
+        let whole = self.sift(new);
+        if !matches!(self.next, Next::Nothing) {
+            self.held.extend_from_slice(&new[whole..]);
+        }
+        self.refuse_aloud();
+        whole
     }
 
-    /// Releases what is known to be whole.
+    /// Releases what of the held bytes is known to be whole.
     fn sort(&mut self) {
-        while self.step() {}
-    }
-
-    /// Whether there may be more to do.
-    fn step(&mut self) -> bool {
-        if self.held.is_empty() {
-            return false;
-        }
-        match self.next {
-            Next::Beginning => self.begin(),
-            Next::Head => self.head(),
-            Next::Length(left) => {
-                let left = self.release_most(left);
-                self.next = if left == 0 { Next::Head } else { Next::Length(left) };
-                left == 0
-            }
-            Next::ChunkLine => self.chunk_line(),
-            Next::Chunk(left) => {
-                let left = self.release_most(left);
-                self.next = if left == 0 { Next::ChunkLine } else { Next::Chunk(left) };
-                left == 0
-            }
-            Next::Trailers => self.trailer(),
-            Next::Undecided => false,
-            Next::Opaque => {
-                self.release(self.held.len());
-                false
-            }
-            Next::Nothing => {
-                self.held.clear();
-                false
-            }
-        }
-    }
-
-    fn release(&mut self, count: usize) {
-        self.released.extend_from_slice(&self.held[..count]);
-        self.held.drain(..count);
-        self.searched = 0;
-        if self.held.is_empty() && self.held.capacity() > STEP {
+        let held = std::mem::take(&mut self.held);
+        let whole = self.sift(&held);
+        self.released.extend_from_slice(&held[..whole]);
+        self.held = held;
+        self.held.drain(..whole);
+        if matches!(self.next, Next::Nothing) || self.held.is_empty() && self.held.capacity() > STEP
+        {
             self.held = Vec::new();
         }
+        self.refuse_aloud();
     }
 
-    /// Of `wanted` bytes those that are there; hands back how many are missing.
-    fn release_most(&mut self, wanted: u64) -> u64 {
-        let count = self.held.len().min(usize::try_from(wanted).unwrap_or(usize::MAX));
-        self.release(count);
-        wanted - count as u64
+    /// The length of what is known to be whole at the beginning of `bytes`.
+    fn sift(&mut self, bytes: &[u8]) -> usize {
+        let mut whole = 0;
+        while whole < bytes.len() {
+            let Some(count) = self.step(&bytes[whole..]) else { break };
+            if count > 0 {
+                self.searched = 0;
+            }
+            whole += count;
+        }
+        whole
     }
 
-    fn begin(&mut self) -> bool {
-        let known = self.held.len().min(PREFACE.len());
-        if self.held[..known] != PREFACE[..known] {
+    /// How many of these bytes, of which there are some, may go on; `None`: more has to come.
+    fn step(&mut self, bytes: &[u8]) -> Option<usize> {
+        match self.next {
+            Next::Beginning => self.begin(bytes),
+            Next::Head => self.head(bytes),
+            Next::Length(left) => {
+                let count = at_most(bytes, left);
+                let left = left - count as u64;
+                self.next = if left == 0 { Next::Head } else { Next::Length(left) };
+                Some(count)
+            }
+            Next::ChunkLine => self.chunk_line(bytes),
+            Next::Chunk(left) => {
+                let count = at_most(bytes, left);
+                let left = left - count as u64;
+                self.next = if left == 0 { Next::ChunkLine } else { Next::Chunk(left) };
+                Some(count)
+            }
+            Next::Trailers => self.trailer(bytes),
+            Next::Opaque => Some(bytes.len()),
+            Next::Undecided | Next::Nothing => None,
+        }
+    }
+
+    fn begin(&mut self, bytes: &[u8]) -> Option<usize> {
+        let known = bytes.len().min(PREFACE.len());
+        if bytes[..known] != PREFACE[..known] {
             self.next = Next::Head;
         } else if known == PREFACE.len() {
             self.next = Next::Opaque;
         } else {
-            return false;
+            return None;
         }
-        true
+        Some(0)
     }
 
-    fn head(&mut self) -> bool {
-        let new = &self.held[self.searched..];
+    fn head(&mut self, bytes: &[u8]) -> Option<usize> {
+        let new = &bytes[self.searched..];
         let is_worth = self.searched == 0 || new.len() >= STEP || new.contains(&b'\n');
         if !is_worth {
-            return false;
+            return None;
         }
-        match read(&self.held) {
+        match read(bytes) {
             Ok(Some((length, next))) => {
                 self.verdicts.push_back(None);
                 self.next = next;
-                self.release(length);
-                true
+                Some(length)
             }
-            Ok(None) if self.held.len() <= HEAD => {
-                self.searched = self.held.len();
-                false
+            Ok(None) if bytes.len() <= HEAD => {
+                self.searched = bytes.len();
+                None
             }
             Ok(None) => self.refuse(Ambiguity::TooLong),
             Err(ambiguity) => self.refuse(ambiguity),
         }
     }
 
-    fn refuse(&mut self, ambiguity: Ambiguity) -> bool {
+    fn refuse(&mut self, ambiguity: Ambiguity) -> Option<usize> {
         self.verdicts.push_back(Some(ambiguity));
-        self.released.extend_from_slice(UNREADABLE);
-        self.held = Vec::new();
         self.next = Next::Nothing;
-        false
+        self.is_refused = true;
+        None
     }
 
-    /// A line up to its end, if it is whole.
-    fn line(&self) -> Option<usize> {
-        self.held.windows(2).position(|two| two == b"\r\n")
+    /// Lets a request stand for the one that was refused, once.
+    fn refuse_aloud(&mut self) {
+        if std::mem::take(&mut self.is_refused) {
+            self.released.extend_from_slice(UNREADABLE);
+        }
     }
 
     /// RFC 9112 §7.1
-    fn chunk_line(&mut self) -> bool {
-        let Some(end) = self.line() else { return self.wait_or_spoil(CHUNK_LINE) };
-        let digits = self.held[..end].iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-        let is_fit = matches!(self.held[digits], b'\r' | b';' | b' ' | b'\t')
-            && !self.held[..end].contains(&b'\n');
-        let size = std::str::from_utf8(&self.held[..digits]).ok().filter(|_| is_fit);
+    fn chunk_line(&mut self, bytes: &[u8]) -> Option<usize> {
+        let Some(end) = line(bytes) else { return self.wait_or_spoil(bytes, CHUNK_LINE) };
+        let digits = bytes[..end].iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let is_fit =
+            matches!(bytes[digits], b'\r' | b';' | b' ' | b'\t') && !bytes[..end].contains(&b'\n');
+        let size = std::str::from_utf8(&bytes[..digits]).ok().filter(|_| is_fit);
         let size = size.and_then(|size| u64::from_str_radix(size, 16).ok());
         self.next = match size {
             Some(0) => Next::Trailers,
             Some(size) if size < u64::MAX - 2 => Next::Chunk(size + 2),
             _ => Next::Opaque,
         };
-        self.release(end + 2);
-        true
+        Some(end + 2)
     }
 
     /// RFC 9112 §7.1.2
-    fn trailer(&mut self) -> bool {
-        let Some(end) = self.line() else { return self.wait_or_spoil(HEAD) };
+    fn trailer(&mut self, bytes: &[u8]) -> Option<usize> {
+        let Some(end) = line(bytes) else { return self.wait_or_spoil(bytes, HEAD) };
         if end == 0 {
             self.next = Next::Head;
         }
-        self.release(end + 2);
-        true
+        Some(end + 2)
     }
 
     /// A line that does not end is left to the parser, which refuses it.
-    fn wait_or_spoil(&mut self, longest: usize) -> bool {
-        let is_spoilt = self.held.len() > longest;
+    fn wait_or_spoil(&mut self, bytes: &[u8], longest: usize) -> Option<usize> {
+        let is_spoilt = bytes.len() > longest;
         if is_spoilt {
             self.next = Next::Opaque;
         }
-        is_spoilt
+        is_spoilt.then_some(0)
     }
+}
+
+/// Of `wanted` bytes, how many are there.
+fn at_most(bytes: &[u8], wanted: u64) -> usize {
+    bytes.len().min(usize::try_from(wanted).unwrap_or(usize::MAX))
+}
+
+/// A line up to its end, if it is whole.
+fn line(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(2).position(|two| two == b"\r\n")
 }
 
 /// The length of the head at the beginning of `bytes`, and what follows it; `None` where it is not whole.
@@ -352,24 +375,63 @@ fn follows(request: &httparse::Request<'_, '_>) -> Result<Next, Ambiguity> {
 pub(super) struct Watched<S> {
     stream: S,
     arrived: Arrived,
+    /// Until when the next head must be there, if that is not for the parser to say.
+    deadline: Option<Deadline>,
     /// Until when a refused client may go on.
     linger: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Watched<S> {
     pub(super) fn new(stream: S, arrived: Arrived) -> Self {
-        Self { stream, arrived, linger: None }
+        Self { stream, arrived, deadline: None, linger: None }
+    }
+
+    /// Gives each head so much time, from the end of the answer before.
+    pub(super) fn with_head_time(self, time: Duration, peer: Peer) -> Self {
+        let beginning = Instant::now();
+        let alarm = Box::pin(sleep_until(beginning + time));
+        Self { deadline: Some(Deadline { time, peer, beginning, alarm }), ..self }
+    }
+}
+
+/// Time for a head. The alarm is set anew only when it rings: most heads come long before.
+struct Deadline {
+    time: Duration,
+    peer: Peer,
+    beginning: Instant,
+    alarm: Pin<Box<Sleep>>,
+}
+
+impl Deadline {
+    fn poll_passed(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.alarm.as_mut().poll(context));
+            let now = Instant::now();
+            let since = self.peer.rests_since(self.beginning).unwrap_or(now);
+            if since + self.time <= now {
+                return Poll::Ready(());
+            }
+            self.alarm.as_mut().reset(since + self.time);
+        }
     }
 }
 
 impl<S: Read + Unpin> Watched<S> {
-    /// Reads a piece, and hands back how long it was.
-    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut own = [const { MaybeUninit::uninit() }; 16 * 1024];
-        let mut read = ReadBuf::uninit(&mut own);
+    /// Reads a piece and puts what can go on into `buffer`; hands back how long the piece was.
+    fn poll_piece(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: Option<&mut ReadBufCursor<'_>>,
+    ) -> Poll<io::Result<usize>> {
+        let mut own = [const { MaybeUninit::uninit() }; PIECE];
+        let room = buffer.as_ref().map_or(PIECE, |buffer| buffer.remaining().min(PIECE));
+        let mut read = ReadBuf::uninit(&mut own[..room]);
         ready!(Pin::new(&mut self.stream).poll_read(context, read.unfilled()))?;
         let filled = read.filled();
-        self.arrived.lock().take_in(filled);
+        let whole = self.arrived.lock().take_in(filled);
+        if let Some(buffer) = buffer {
+            buffer.put_slice(&filled[..whole]);
+        }
         Poll::Ready(Ok(filled.len()))
     }
 
@@ -383,7 +445,7 @@ impl<S: Read + Unpin> Watched<S> {
         if linger.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
         }
-        while let Ok(1..) = ready!(self.poll_piece(context)) {}
+        while let Ok(1..) = ready!(self.poll_piece(context, None)) {}
         Poll::Ready(())
     }
 }
@@ -394,6 +456,7 @@ impl<S: Read + Unpin> Read for Watched<S> {
         context: &mut Context<'_>,
         mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
+        let wanted = buffer.remaining();
         loop {
             let mut incoming = self.arrived.lock();
             if !incoming.released.is_empty() {
@@ -419,8 +482,14 @@ impl<S: Read + Unpin> Read for Watched<S> {
                 _ => {}
             }
             drop(incoming);
-            if ready!(self.poll_piece(context))? == 0 {
-                return Poll::Ready(Ok(()));
+            match self.poll_piece(context, Some(&mut buffer))? {
+                Poll::Ready(1..) if buffer.remaining() == wanted => {}
+                Poll::Ready(_) => return Poll::Ready(Ok(())),
+                Poll::Pending => {
+                    let Some(deadline) = &mut self.deadline else { return Poll::Pending };
+                    ready!(deadline.poll_passed(context));
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
             }
         }
     }
@@ -463,11 +532,13 @@ mod tests {
 
     /// What goes on to the parser, and what was found.
     fn released(pieces: &[&[u8]]) -> (Vec<u8>, Vec<Option<Ambiguity>>) {
-        let mut incoming = Incoming::default();
+        let (mut incoming, mut bytes) = (Incoming::default(), Vec::new());
         for piece in pieces {
-            incoming.take_in(piece);
+            let whole = incoming.take_in(piece);
+            bytes.extend_from_slice(&piece[..whole]);
+            bytes.extend_from_slice(&incoming.released.split());
         }
-        (incoming.released.to_vec(), incoming.verdicts.into())
+        (bytes, incoming.verdicts.into())
     }
 
     fn found(headers: &str) -> Option<Ambiguity> {
@@ -526,9 +597,9 @@ mod tests {
     fn another_protocol_passes_once_it_is_agreed_on() {
         let arrived = Arrived::default();
         let head = b"GET /ws HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-        arrived.lock().take_in(head);
-        arrived.lock().take_in(b"\x81\x85\n\r\n");
-        assert_eq!(arrived.lock().released.len(), head.len());
+        assert_eq!(arrived.lock().take_in(head), head.len());
+        assert_eq!(arrived.lock().take_in(b"\x81\x85\n\r\n"), 0);
+        assert!(arrived.lock().released.is_empty());
         arrived.decide(true);
         assert!(arrived.lock().released.ends_with(b"\x81\x85\n\r\n"));
         let (bytes, verdicts) = released(&[&PREFACE[..10], &PREFACE[10..], b"\0\0"]);

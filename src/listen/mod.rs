@@ -5,6 +5,7 @@
 mod connection;
 mod framing;
 mod page;
+mod peer;
 mod service;
 mod sockets;
 mod streams;
@@ -22,7 +23,8 @@ use crate::secret::Secret;
 
 pub use connection::{is_origin_ours, is_ours};
 pub use page::{Page, Tone};
-pub use service::{Peer, Unread, body, serve};
+pub use peer::Peer;
+pub use service::{Unread, body, serve};
 pub use sockets::Sockets;
 pub use streams::{Ambiguity, Streams, serve_stream, serve_streams};
 

@@ -5,8 +5,6 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,11 +15,11 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::framing::{Ambiguity, Arrived, Watched};
+use super::peer::Peer;
 use super::{ACCEPT_PAUSE, Sockets, accept};
 
 /// Longest request head, in bytes. Beyond it the answer is 431.
@@ -30,86 +28,12 @@ const HEAD: usize = 32 * 1024;
 /// Time for a whole head to arrive, from the end of the request before.
 const HEAD_TIME: Duration = Duration::from_mins(1);
 
-/// Time in which a new connection must bring a request of somebody who is let in.
-const STRANGER_TIME: Duration = Duration::from_secs(5);
-
 /// Time for a whole body.
 const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// Connections held at a time. One more, and the oldest is cut of which nobody is known, or whose body is still
 /// on its way; if there is none, the new one is closed.
 const CONNECTIONS: usize = 256;
-
-/// Whoever has a connection, as an extension of each request; unknown at first.
-#[derive(Debug, Clone, Default)]
-pub struct Peer(Arc<Notice>);
-
-#[derive(Debug, Default)]
-struct Notice {
-    is_known: AtomicBool,
-    /// It brings a body, which may take a while.
-    is_bringing: AtomicBool,
-    /// Requests that came and answers that have ended, where they are counted.
-    begun: AtomicUsize,
-    ended: AtomicUsize,
-    /// Bytes go both ways, and nobody knows what they mean.
-    is_joined: AtomicBool,
-    told: Notify,
-}
-
-impl Peer {
-    /// Comes back when nobody who is let in has sent a request in time.
-    pub(super) async fn stays_unknown(&self) {
-        if timeout(STRANGER_TIME, self.0.told.notified()).await.is_ok() {
-            std::future::pending::<()>().await;
-        }
-    }
-
-    /// Has the connection kept: one that is let in uses it.
-    pub fn let_in(&self) {
-        self.0.is_known.store(true, Ordering::Relaxed);
-        self.0.told.notify_one();
-    }
-
-    /// A request has come; it is under way until what comes back is dropped.
-    pub(super) fn begins(&self) -> UnderWay {
-        self.0.begun.fetch_add(1, Ordering::Relaxed);
-        UnderWay(self.clone())
-    }
-
-    /// Whether the connection carries no requests that can be counted.
-    pub fn joins(&self, is_joined: bool) {
-        self.0.is_joined.store(is_joined, Ordering::Relaxed);
-    }
-
-    /// Whether its last answer has ended, and nothing new has come.
-    fn is_idle(&self) -> bool {
-        let begun = self.0.begun.load(Ordering::Relaxed);
-        let is_over = begun > 0 && begun == self.0.ended.load(Ordering::Relaxed);
-        is_over && !self.0.is_joined.load(Ordering::Relaxed)
-    }
-
-    fn is_known(&self) -> bool {
-        self.0.is_known.load(Ordering::Relaxed)
-    }
-
-    fn brings(&self, is_bringing: bool) {
-        self.0.is_bringing.store(is_bringing, Ordering::Relaxed);
-    }
-
-    fn is_bringing(&self) -> bool {
-        self.0.is_bringing.load(Ordering::Relaxed)
-    }
-}
-
-/// A request of a peer.
-pub(super) struct UnderWay(Peer);
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.0.ended.fetch_add(1, Ordering::Relaxed);
-    }
-}
 
 /// The open connections, oldest first.
 #[derive(Default)]

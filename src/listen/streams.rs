@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::rt::{Executor, Read, Write};
 use hyper::service::service_fn;
@@ -20,7 +21,8 @@ use tokio::task::JoinSet;
 
 pub use super::framing::Ambiguity;
 use super::framing::{Arrived, Watched};
-use super::service::{Open, Peer, UnderWay};
+use super::peer::{Peer, UnderWay};
+use super::service::Open;
 use super::{ACCEPT_PAUSE, Sockets, accept};
 
 /// Longest request head, in bytes. Beyond it the answer is 431.
@@ -45,11 +47,38 @@ impl<F: Future + 'static> Executor<F> for Here {
     }
 }
 
-/// The body of a request.
-pub type Streams = Incoming;
+/// The body of a request, and what is known of how it came.
+#[derive(Debug)]
+pub struct Streams {
+    body: Incoming,
+    /// Whoever has the connection.
+    pub peer: Peer,
+    /// The request is not to be taken.
+    pub ambiguity: Option<Ambiguity>,
+}
+
+impl Body for Streams {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
 
 /// Answers every request on `sockets` by `answer`, until dropped. To be called on one thread, which runs the
-/// answers too. A request that is not to be taken carries an [`Ambiguity`] as its extension.
+/// answers too. A request that is not to be taken says so in its body.
 pub async fn serve_streams<A, F, B>(sockets: Sockets, answer: A) -> io::Result<Infallible>
 where
     A: Fn(Request<Streams>) -> F + Clone + 'static,
@@ -107,7 +136,7 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>> + Unpin,
 {
     let arrived = Arrived::default();
-    let watched = Watched::new(stream, arrived.clone());
+    let watched = Watched::new(stream, arrived.clone()).with_head_time(HEAD_TIME, peer.clone());
     let service = service_fn(move |request: Request<Incoming>| {
         let is_connect = request.method() == Method::CONNECT;
         let under_way = peer.begins();
@@ -128,8 +157,7 @@ where
     let mut builder = auto::Builder::new(Here);
     builder
         .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
+        .header_read_timeout(None)
         .max_buf_size(HEAD)
         .http2()
         .timer(TokioTimer::new())
@@ -186,12 +214,8 @@ where
     }
 }
 
-fn looked_at(mut request: Request<Incoming>, arrived: &Arrived, peer: Peer) -> Request<Streams> {
+fn looked_at(request: Request<Incoming>, arrived: &Arrived, peer: Peer) -> Request<Streams> {
     let is_one = request.version() < Version::HTTP_2;
-    let found = if is_one { arrived.verdict() } else { None };
-    request.extensions_mut().insert(peer);
-    if let Some(found) = found {
-        request.extensions_mut().insert(found);
-    }
-    request
+    let ambiguity = if is_one { arrived.verdict() } else { None };
+    request.map(|body| Streams { body, peer, ambiguity })
 }

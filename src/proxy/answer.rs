@@ -4,13 +4,13 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use http_body_util::{Either, Full};
-use hyper::body::Incoming;
 use hyper::header::CONTENT_ENCODING;
 use hyper::{HeaderMap, Response};
 
 use super::Refusal;
 use super::reflection::{Secrets, Starred};
 use super::signals::{Ear, Overheard, Witness};
+use crate::http::Inbound;
 
 pub type Answer = Either<Either<Overheard, Starred>, Full<Bytes>>;
 
@@ -19,13 +19,13 @@ pub fn local(refusal: &Refusal) -> Response<Answer> {
 }
 
 /// An answer as it came.
-pub fn untouched(response: Response<Incoming>) -> Response<Answer> {
+pub fn untouched(response: Response<Inbound>) -> Response<Answer> {
     response.map(|body| Either::Left(Either::Left(Overheard::new(body, None, None))))
 }
 
 /// An answer that `ear` hears, to whoever must not learn `secrets`.
 pub fn remote(
-    mut response: Response<Incoming>,
+    mut response: Response<Inbound>,
     ear: Option<Ear>,
     secrets: Option<Rc<Secrets>>,
     witness: Witness,

@@ -13,10 +13,10 @@ use tokio_rustls::TlsAcceptor;
 use super::answer::{Answer, connected, local, untouched};
 use super::code::Code;
 use super::session::{Pass, Shown};
-use super::{Lent, Proxy, Refusal};
+use super::{Going, Lent, Proxy, Refusal};
 use crate::forward::{Form, Injection};
 use crate::http::Line;
-use crate::listen::{self, Ambiguity, Peer, Streams, is_ours};
+use crate::listen::{self, Peer, Streams, is_ours};
 
 /// The port of `https`, which goes without saying in the addresses of a provider.
 const HTTPS: u16 = 443;
@@ -38,7 +38,7 @@ impl Proxy {
             return Err(Refusal::new(Code::TargetUnfit, what));
         };
         let client = hyper::upgrade::on(&mut request);
-        let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
+        let peer = request.body().peer.clone();
         if self.bound(&host, port).next().is_some() {
             let proxy = self.clone();
             tokio::task::spawn_local(async move {
@@ -106,32 +106,36 @@ impl Proxy {
     }
 
     async fn answer_inside(
-        &self,
+        self: &Rc<Self>,
         request: Request<Streams>,
         host: &str,
         port: u16,
     ) -> Response<Answer> {
         let target = format!("{} {host}{}", request.method(), request.uri().path());
-        self.pass_inside(request, host, port).await.unwrap_or_else(|refusal| {
+        let answered = match self.pass_inside(request, host, port) {
+            Ok(going) => going.await,
+            Err(refusal) => Err(refusal),
+        };
+        answered.unwrap_or_else(|refusal| {
             self.watch.refused(&refusal, &target);
             local(&refusal)
         })
     }
 
-    async fn pass_inside(
-        &self,
+    fn pass_inside(
+        self: &Rc<Self>,
         request: Request<Streams>,
         host: &str,
         port: u16,
-    ) -> Result<Response<Answer>, Refusal> {
-        if let Some(ambiguity) = request.extensions().get::<Ambiguity>() {
-            return Err(Refusal::of_ambiguity(*ambiguity));
+    ) -> Result<Going, Refusal> {
+        if let Some(ambiguity) = request.body().ambiguity {
+            return Err(Refusal::of_ambiguity(ambiguity));
         }
         let shown = if port == HTTPS { host.to_owned() } else { format!("{host}:{port}") };
         check_same_host(&request, &shown)?;
         let uri = absolute(Scheme::HTTPS, &shown, request.uri())?;
         let (lent, injection) = self.injection(&request, host, port)?;
-        self.pass(request, uri, lent, injection).await
+        self.pass(request, uri, (lent, injection), None)
     }
 
     /// The credential for a request: the one whose placeholder it has; else the only one of the host.

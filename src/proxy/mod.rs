@@ -19,6 +19,7 @@ mod signals;
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -35,7 +36,7 @@ pub use session::{Pass, Session};
 
 use crate::config::Provider;
 use crate::forward::{Held, Injection, Relay, Source};
-use crate::listen::{self, Ambiguity, Peer, Sockets, Streams};
+use crate::listen::{self, Ambiguity, Sockets, Streams};
 use crate::login_signal::Signal;
 use answer::{Answer, local};
 use code::Code;
@@ -86,7 +87,7 @@ impl Lent {
 /// What a proxy serves, to whom.
 pub struct Plan {
     pub credentials: Vec<Rc<Lent>>,
-    pub routes: Vec<Route>,
+    pub routes: Vec<Rc<Route>>,
     pub session: Session,
     /// The secret in the path that clients without a key may use.
     pub takes_secret_in_path: bool,
@@ -119,10 +120,13 @@ pub struct Passed<'a> {
     pub signal: &'a Signal,
 }
 
+/// A request that is let in, until the head of its answer is there.
+type Going = Pin<Box<dyn Future<Output = Result<Response<Answer>, Refusal>>>>;
+
 pub struct Proxy {
     port: u16,
     plan: Plan,
-    relay: Relay,
+    relay: Rc<Relay>,
     watch: Rc<dyn Watch>,
     /// Headers beyond the usual ones in which the providers want their credentials.
     further: Rc<[HeaderName]>,
@@ -139,7 +143,7 @@ impl Proxy {
         further.sort_by(|one, other| one.as_str().cmp(other.as_str()));
         further.dedup();
         let further = further.into();
-        Self { port, plan, relay: Relay::default(), watch, further, authority }
+        Self { port, plan, relay: Rc::default(), watch, further, authority }
     }
 
     /// Serves until dropped.
@@ -147,57 +151,57 @@ impl Proxy {
         listen::serve_streams(sockets, move |request| self.clone().answer(request)).await
     }
 
-    async fn answer(self: Rc<Self>, request: Request<Streams>) -> Response<Answer> {
-        let is_unreadable =
-            request.extensions().get::<Ambiguity>().is_some_and(|it| it.is_unreadable());
-        let (method, uri) = (request.method().clone(), request.uri().clone());
-        let answered = self.route(request).await;
-        answered.unwrap_or_else(|refusal| {
-            let target = || self.target(&method, &uri);
-            let target = if is_unreadable { "refused".to_owned() } else { target() };
-            self.watch.refused(&refusal, &target);
-            local(&refusal)
-        })
+    fn answer(self: Rc<Self>, request: Request<Streams>) -> impl Future<Output = Response<Answer>> {
+        let is_unreadable = request.body().ambiguity.is_some_and(Ambiguity::is_unreadable);
+        let method = request.method().clone();
+        // Copies: whatever holds on to the request itself keeps the buffer that it was read into.
+        let host = request.uri().authority().filter(|_| method == Method::CONNECT);
+        let (host, path) = (host.map(ToString::to_string), request.uri().path().to_owned());
+        let going = self.route(request);
+        async move {
+            let answered = match going {
+                Ok(going) => going.await,
+                Err(refusal) => Err(refusal),
+            };
+            answered.unwrap_or_else(|refusal| {
+                let target = || self.target(&method, host.as_deref(), &path);
+                let target = if is_unreadable { "refused".to_owned() } else { target() };
+                self.watch.refused(&refusal, &target);
+                local(&refusal)
+            })
+        }
     }
 
-    /// What is rare, or waits long, has a place of its own: every request's is moved several times.
-    async fn route(
-        self: &Rc<Self>,
-        request: Request<Streams>,
-    ) -> Result<Response<Answer>, Refusal> {
-        if let Some(ambiguity) = request.extensions().get::<Ambiguity>() {
-            return Err(Refusal::of_ambiguity(*ambiguity));
+    fn route(self: &Rc<Self>, request: Request<Streams>) -> Result<Going, Refusal> {
+        if let Some(ambiguity) = request.body().ambiguity {
+            return Err(Refusal::of_ambiguity(ambiguity));
         }
+        let proxy = self.clone();
         if request.method() == Method::CONNECT {
-            return Box::pin(self.connect(request)).await;
+            return Ok(Box::pin(async move { proxy.connect(request).await }));
         }
         match request.uri().authority() {
             Some(authority) if !listen::is_ours(authority.as_str().as_bytes(), self.port) => {
                 match request.version() {
                     Version::HTTP_2 => Err(foreign_host()),
-                    _ => Box::pin(self.forward(request)).await,
+                    _ => Ok(Box::pin(async move { proxy.forward(request).await })),
                 }
             }
-            _ => self.reverse(request).await,
+            _ => self.reverse(request),
         }
     }
 
-    /// What a request is about, for messages: never its query, nor a secret in its path.
-    fn target(&self, method: &Method, uri: &Uri) -> String {
-        match uri.authority() {
-            Some(authority) if method == Method::CONNECT => {
-                let host = authority.as_str().rsplit('@').next().unwrap_or_default();
-                format!("CONNECT {host}")
-            }
-            _ => format!("{method} {}", self.plan.session.without(uri.path())),
+    /// What a request is about, for messages: never its query, nor a secret in its path; `host`: of a CONNECT.
+    fn target(&self, method: &Method, host: Option<&str>, path: &str) -> String {
+        match host {
+            Some(host) => format!("{method} {}", host.rsplit('@').next().unwrap_or_default()),
+            None => format!("{method} {}", self.plan.session.without(path)),
         }
     }
 
     /// Keeps the connection: somebody who is let in uses it.
     fn let_in(request: &Request<Streams>) {
-        if let Some(peer) = request.extensions().get::<Peer>() {
-            peer.let_in();
-        }
+        request.body().peer.let_in();
     }
 }
 

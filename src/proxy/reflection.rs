@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
@@ -22,10 +22,17 @@ use crate::secret::Secret;
 /// Shorter texts stand in answers for other reasons.
 const SHORTEST: usize = 8;
 
+/// Secrets whose search is made fast, at some hundred bytes of memory for each of theirs, in bytes.
+const FAST: usize = 2 * 1024;
+
 /// What is looked for.
 pub struct Secrets {
     needles: Vec<Vec<u8>>,
     search: AhoCorasick,
+    shortest: usize,
+    longest: usize,
+    /// Whether one begins with this byte.
+    begins: [bool; 256],
 }
 
 impl Secrets {
@@ -36,12 +43,24 @@ impl Secrets {
         let texts = texts.filter(|text| text.len() >= SHORTEST);
         let needles: Vec<Vec<u8>> =
             texts.flat_map(|text| encoded(text).into_iter().chain([text.to_vec()])).collect();
-        let search = AhoCorasick::new(&needles).ok()?;
-        (!needles.is_empty()).then_some(Self { needles, search })
+        let (shortest, longest) =
+            (needles.iter().map(Vec::len).min()?, needles.iter().map(Vec::len).max()?);
+        let is_small = needles.iter().map(Vec::len).sum::<usize>() <= FAST;
+        let kind = if is_small { AhoCorasickKind::DFA } else { AhoCorasickKind::ContiguousNFA };
+        // Most of what is looked through is short, and random texts have no rare bytes to skip to.
+        let search = AhoCorasick::builder().kind(Some(kind)).prefilter(false).build(&needles);
+        let mut begins = [false; 256];
+        for first in needles.iter().filter_map(|needle| needle.first()) {
+            begins[usize::from(*first)] = true;
+        }
+        Some(Self { search: search.ok()?, needles, shortest, longest, begins })
     }
 
     /// The same without the secrets, and whether there were any.
     fn starred(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        if bytes.len() < self.shortest {
+            return None;
+        }
         let mut starred: Option<Vec<u8>> = None;
         for found in self.search.find_iter(bytes) {
             let starred = starred.get_or_insert_with(|| bytes.to_vec());
@@ -52,13 +71,14 @@ impl Secrets {
 
     /// How many bytes at the end may be the beginning of a secret.
     fn undecided(&self, bytes: &[u8]) -> usize {
-        let longest = self.needles.iter().map(Vec::len).max().unwrap_or_default();
-        let most = bytes.len().min(longest.saturating_sub(1));
-        let may_grow = |length: &usize| {
-            let end = &bytes[bytes.len() - length..];
-            self.needles.iter().any(|needle| needle.len() > *length && needle.starts_with(end))
+        let most = bytes.len().min(self.longest - 1);
+        let may_grow = |at: &usize| {
+            let end = &bytes[*at..];
+            self.begins[usize::from(end[0])]
+                && self.needles.iter().any(|it| it.len() > end.len() && it.starts_with(end))
         };
-        (1..=most).rev().find(may_grow).unwrap_or_default()
+        let first = (bytes.len() - most..bytes.len()).find(may_grow);
+        first.map_or(0, |at| bytes.len() - at)
     }
 
     /// Values of headers that repeat it.

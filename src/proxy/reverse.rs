@@ -4,9 +4,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use hyper::body::Incoming;
 use hyper::header::{HOST, HeaderMap, HeaderValue, LOCATION, WWW_AUTHENTICATE};
-use hyper::{Request, Response, Uri};
+use hyper::{Method, Request, Response, Uri};
 use tokio::task::spawn_local;
 use url::Url;
 
@@ -16,16 +15,14 @@ use super::reflection::ask_for_plain;
 use super::routes::{self, Route};
 use super::session::Shown;
 use super::signals::{self, Ear};
-use super::{Lent, Pass, Passed, Proxy, Refusal, foreign_host};
-use crate::forward::{Form, Held, Injection, Passage};
+use super::{Going, Lent, Pass, Passed, Proxy, Refusal, foreign_host};
+use crate::forward::{Form, Held, Injection, Passage, Relayed};
+use crate::http::Inbound;
 use crate::listen::{Streams, is_origin_ours, is_ours};
 use crate::login_signal::{Refresh, Signal};
 
 impl Proxy {
-    pub(super) async fn reverse(
-        &self,
-        request: Request<Streams>,
-    ) -> Result<Response<Answer>, Refusal> {
+    pub(super) fn reverse(self: &Rc<Self>, request: Request<Streams>) -> Result<Going, Refusal> {
         self.check_door(&request)?;
         let (shown, path) = self.shown(&request)?;
         Self::let_in(&request);
@@ -42,43 +39,58 @@ impl Proxy {
             return Err(Refusal::new(Code::KeyOfAnother, message));
         }
         let injection = Injection { source: lent.source.clone(), form: shown.form };
-        let mut response = self.pass(request, uri, lent, injection).await?;
-        self.turn_home(route, response.headers_mut());
-        Ok(response)
+        self.pass(request, uri, (lent, injection), Some(route.clone()))
     }
 
-    /// Sends a request with its credential, and has that noted.
-    pub(super) async fn pass(
-        &self,
+    /// Sends a request with its credential, and has that noted; `home`: the way by which it came.
+    pub(super) fn pass(
+        self: &Rc<Self>,
         mut request: Request<Streams>,
         uri: Uri,
-        lent: &Rc<Lent>,
-        injection: Injection,
-    ) -> Result<Response<Answer>, Refusal> {
+        (lent, injection): (&Rc<Lent>, Injection),
+        home: Option<Rc<Route>>,
+    ) -> Result<Going, Refusal> {
         let method = request.method().clone();
         let is_mcp = signals::is_mcp(&method, request.headers());
         lent.rules.check(&lent.name, &method, &uri)?;
         ask_for_plain(request.headers_mut());
         let mut injections = vec![injection];
         injections.extend(lent.companions.iter().cloned());
-        let passage = Passage {
+        let sent = self.relay.send(Passage {
             request,
             uri: uri.clone(),
             injections,
             replaced: self.further.clone(),
             headers: lent.headers.clone(),
             id_header: lent.id_header.clone(),
-        };
-        let sent = Box::pin(self.relay.send(passage)).await;
-        let relayed = sent.map_err(|broken| Refusal::of_broken(&broken, Some(&lent.name)))?;
+        });
+        let (proxy, lent) = (self.clone(), lent.clone());
+        Ok(Box::pin(async move {
+            let relayed = sent.await;
+            let relayed = relayed.map_err(|it| Refusal::of_broken(&it, Some(&lent.name)))?;
+            let mut response = proxy.passed((&method, &uri), is_mcp, &lent, relayed);
+            if let Some(route) = home {
+                proxy.turn_home(&route, response.headers_mut());
+            }
+            Ok(response)
+        }))
+    }
+
+    /// The answer, as it goes to the program that asked.
+    fn passed(
+        &self,
+        (method, uri): (&Method, &Uri),
+        is_mcp: bool,
+        lent: &Rc<Lent>,
+        relayed: Relayed,
+    ) -> Response<Answer> {
         let held = relayed.held.first().and_then(Option::as_ref);
         let status = relayed.response.status();
-        let signal = &signals::of_head(&relayed.response, &uri, held.is_some());
-        let (credential, method, uri) = (&**lent, &method, &uri);
-        self.watch.passed(&Passed { credential, held, method, uri, status, signal });
+        let signal = &signals::of_head(&relayed.response, uri, held.is_some());
+        self.watch.passed(&Passed { credential: lent, held, method, uri, status, signal });
         let (secrets, response) = (lent.secrets(&relayed.held), relayed.response);
         let ear = is_mcp.then(|| self.ear(lent, held, uri, &response)).flatten();
-        Ok(remote(response, ear, secrets, (self.watch.clone(), lent.clone())))
+        remote(response, ear, secrets, (self.watch.clone(), lent.clone()))
     }
 
     /// Hears what an MCP server says about the sign-in in its answer.
@@ -87,7 +99,7 @@ impl Proxy {
         lent: &Rc<Lent>,
         held: Option<&Arc<Held>>,
         uri: &Uri,
-        response: &Response<Incoming>,
+        response: &Response<Inbound>,
     ) -> Option<Ear> {
         let server = Url::parse(&uri.to_string()).ok()?;
         let (watch, lent, held) = (self.watch.clone(), lent.clone(), held.cloned());

@@ -1,5 +1,7 @@
 //! From the path of a request to the address that it stands for: `/<name>/rest` is `<base URL>/rest`.
 
+use std::rc::Rc;
+
 use hyper::Uri;
 use hyper::http::uri::{Authority, PathAndQuery, Scheme};
 
@@ -49,10 +51,10 @@ impl Upstream {
 
 /// Finds the route of a path, and the address.
 pub fn find<'a>(
-    routes: &'a [Route],
+    routes: &'a [Rc<Route>],
     path: &str,
     query: Option<&str>,
-) -> Result<(&'a Route, Uri), Refusal> {
+) -> Result<(&'a Rc<Route>, Uri), Refusal> {
     let (name, rest) = match path[1..].find('/') {
         Some(end) => path.split_at(end + 1),
         None => (path, ""),
@@ -68,7 +70,7 @@ pub fn find<'a>(
     Ok((route, uri))
 }
 
-fn unknown(routes: &[Route], name: &str) -> Refusal {
+fn unknown(routes: &[Rc<Route>], name: &str) -> Refusal {
     let names: Vec<&str> = routes.iter().map(|route| route.name.as_str()).collect();
     // Behind a tilde stands a secret.
     let name = if name.starts_with('~') { "~…" } else { name };
@@ -95,11 +97,10 @@ fn has_dot_segment(path: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn routes() -> Vec<Route> {
-        let route = |name: &str, url| Route {
-            name: name.to_owned(),
-            credential: 0,
-            upstream: Upstream::parse(url).unwrap(),
+    fn routes() -> Vec<Rc<Route>> {
+        let route = |name: &str, url| {
+            let upstream = Upstream::parse(url).unwrap();
+            Rc::new(Route { name: name.to_owned(), credential: 0, upstream })
         };
         vec![
             route("openai", "https://api.openai.com/v1"),

@@ -6,13 +6,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, WWW_AUTHENTICATE};
 use hyper::{HeaderMap, Method, Response, StatusCode, Uri};
 use url::Url;
 
 use super::{Lent, Watch};
-use crate::http::EventStream;
+use crate::http::{EventStream, Inbound};
 use crate::login_signal::{self, Signal};
 
 /// Longest message that is looked at, in bytes.
@@ -103,7 +103,7 @@ impl Ear {
 
 /// A body, listened to or not.
 pub struct Overheard {
-    body: Incoming,
+    body: Inbound,
     ear: Option<Box<Ear>>,
     witness: Option<Witness>,
 }
@@ -112,7 +112,7 @@ pub struct Overheard {
 pub type Witness = (Rc<dyn Watch>, Rc<Lent>);
 
 impl Overheard {
-    pub fn new(body: Incoming, ear: Option<Ear>, witness: Option<Witness>) -> Self {
+    pub fn new(body: Inbound, ear: Option<Ear>, witness: Option<Witness>) -> Self {
         Self { body, ear: ear.map(Box::new), witness }
     }
 }

@@ -178,13 +178,13 @@ fn names(known: &str, host: &str) -> bool {
 }
 
 /// The paths that lead to the servers of the credentials.
-pub fn routes(loans: &[Loan]) -> Vec<Route> {
+pub fn routes(loans: &[Loan]) -> Vec<Rc<Route>> {
     let mut routes = Vec::new();
     for (credential, loan) in loans.iter().filter(|loan| !loan.is_companion).enumerate() {
         let name = loan.name().to_string();
         let mut add = |name: String, url: Option<&String>| {
             if let Some(upstream) = url.and_then(|url| Upstream::parse(url)) {
-                routes.push(Route { name, credential, upstream });
+                routes.push(Rc::new(Route { name, credential, upstream }));
             }
         };
         let (base, mcp) = (loan.provider.base_url.as_ref(), loan.provider.mcp_url.as_ref());

@@ -12,6 +12,7 @@ mod watch;
 
 use std::io;
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use clap::Args;
 use serde_json::json;
@@ -112,7 +113,7 @@ fn announce(
     arguments: &Arguments,
     port: u16,
     key: &Secret,
-    routes: &[Route],
+    routes: &[Rc<Route>],
     bundle: &Bundle,
 ) -> Result<(), CommandError> {
     let url = format!("http://127.0.0.1:{port}");

@@ -1,0 +1,338 @@
+//! Connections to servers, kept for the next request. One of HTTP/1 is moved along by whoever waits for the answer
+//! that comes on it, so that no task has to be woken for a request; one of HTTP/2 is shared.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::client::conn::http1;
+use hyper::client::conn::{TrySendError, http2};
+use hyper::header::{HOST, HeaderValue};
+use hyper::http::uri::{Authority, PathAndQuery, Scheme};
+use hyper::{Request, Response, StatusCode, Uri};
+use hyper_rustls::MaybeHttpsStream;
+use hyper_util::client::legacy::connect::Connection as _;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::task::spawn_local;
+use tokio::time::sleep;
+
+use super::dial::{BoxError, Line, Versions};
+
+/// How long a connection may wait for its next request: less than what servers commonly grant.
+const IDLE: Duration = Duration::from_secs(55);
+/// Longest head of an answer, and most bytes read at once.
+const HEAD: usize = 64 * 1024;
+
+/// The body of a request on its way out.
+pub type Outbound = UnsyncBoxBody<Bytes, BoxError>;
+
+/// A request that did not get its answer; with the request where nothing of it was sent.
+pub(super) type Unanswered = TrySendError<Request<Outbound>>;
+
+/// A server.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    scheme: Scheme,
+    authority: Authority,
+}
+
+impl Place {
+    /// `None` for an address that is not absolute.
+    pub(super) fn of(uri: &Uri) -> Option<Self> {
+        Some(Self { scheme: uri.scheme()?.clone(), authority: uri.authority()?.clone() })
+    }
+
+    /// What the header `Host` says (RFC 9110 §7.2): no port where it goes without saying.
+    fn host(&self) -> HeaderValue {
+        let usual = if self.scheme == Scheme::HTTPS { 443 } else { 80 };
+        let authority = &self.authority;
+        let is_usual = authority.port_u16().is_none_or(|port| port == usual);
+        let text = if is_usual { authority.host() } else { authority.as_str() };
+        // A host consists of what can stand in a header (RFC 3986 §3.2.2).
+        HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+}
+
+/// A connection of HTTP/2.
+type Shared = http2::SendRequest<Outbound>;
+
+/// Since when a connection has been waiting.
+type Kept<C> = (Instant, C);
+
+/// The open connections that wait for a request, or take more than one.
+#[derive(Default)]
+pub(super) struct Pool {
+    idle: RefCell<HashMap<Place, Vec<Kept<Box<Single>>>>>,
+    shared: RefCell<HashMap<(Place, Versions), Kept<Shared>>>,
+    is_watched: Cell<bool>,
+}
+
+/// A connection that can take a request.
+pub(super) enum Open {
+    One(Box<Single>),
+    Two(Shared),
+}
+
+impl Pool {
+    /// The connection that was used last, if it still is one.
+    pub(super) fn find(&self, place: &Place, versions: Versions) -> Option<Open> {
+        if let Some(sender) = self.shared(place, versions) {
+            return Some(Open::Two(sender));
+        }
+        let mut idle = self.idle.borrow_mut();
+        let singles = idle.get_mut(place).filter(|_| versions != Versions::Two)?;
+        while let Some((since, mut single)) = singles.pop() {
+            if since.elapsed() < IDLE && single.is_still_free() {
+                return Some(Open::One(single));
+            }
+        }
+        None
+    }
+
+    fn shared(&self, place: &Place, versions: Versions) -> Option<Shared> {
+        let mut shared = self.shared.borrow_mut();
+        let (used, sender) = shared.get_mut(&(place.clone(), versions))?;
+        *used = Instant::now();
+        Some(sender.clone()).filter(|sender| !sender.is_closed())
+    }
+
+    /// Makes a connection one that takes requests.
+    pub(super) async fn open(
+        self: &Rc<Self>,
+        stream: MaybeHttpsStream<Line>,
+        place: Place,
+        versions: Versions,
+    ) -> Result<Open, hyper::Error> {
+        let connected = stream.connected();
+        if versions != Versions::Two && !connected.is_negotiated_h2() {
+            let handshake = http1::Builder::new().max_buf_size(HEAD).handshake(stream);
+            let (sender, connection) = handshake.await?;
+            let (host, is_proxied) = (place.host(), connected.is_proxied());
+            let connection: Moving = Box::pin(connection.with_upgrades());
+            return Ok(Open::One(Box::new(Single {
+                place,
+                host,
+                is_proxied,
+                sender,
+                connection: Some(connection),
+            })));
+        }
+        // Of several that come about at a time, one is enough.
+        if let Some(sender) = self.shared(&place, versions) {
+            return Ok(Open::Two(sender));
+        }
+        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .adaptive_window(true)
+            .max_header_list_size(65_536)
+            .handshake(stream)
+            .await?;
+        // What ends it is told to the requests on it.
+        spawn_local(async move { drop(connection.await) });
+        self.shared.borrow_mut().insert((place, versions), (Instant::now(), sender.clone()));
+        self.watch();
+        Ok(Open::Two(sender))
+    }
+
+    fn put(self: &Rc<Self>, single: Box<Single>) {
+        let kept = (Instant::now(), single);
+        let mut idle = self.idle.borrow_mut();
+        match idle.get_mut(&kept.1.place) {
+            Some(singles) => singles.push(kept),
+            None => drop(idle.insert(kept.1.place.clone(), vec![kept])),
+        }
+        self.watch();
+    }
+
+    /// Sees to it that what waits too long, or was closed, goes.
+    fn watch(self: &Rc<Self>) {
+        if self.is_watched.replace(true) {
+            return;
+        }
+        let pool = Rc::downgrade(self);
+        spawn_local(async move {
+            loop {
+                sleep(IDLE / 4).await;
+                let Some(pool) = pool.upgrade() else { return };
+                if pool.sweep() {
+                    pool.is_watched.set(false);
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Whether nothing is left.
+    fn sweep(&self) -> bool {
+        let is_young = |since: &Instant| since.elapsed() < IDLE;
+        let (mut idle, mut shared) = (self.idle.borrow_mut(), self.shared.borrow_mut());
+        for singles in idle.values_mut() {
+            singles.retain_mut(|(since, it)| is_young(since) && it.is_still_free());
+        }
+        idle.retain(|_, singles| !singles.is_empty());
+        shared.retain(|_, (used, sender)| is_young(used) && !sender.is_closed());
+        idle.is_empty() && shared.is_empty()
+    }
+}
+
+impl Open {
+    /// Sends a request with an absolute address.
+    pub(super) fn send(self, request: Request<Outbound>, pool: &Rc<Pool>) -> Sending {
+        match self {
+            Open::One(single) => single.send(request, pool.clone()),
+            Open::Two(mut sender) => {
+                let answer = Box::pin(sender.try_send_request(request));
+                Sending { answer, on: None }
+            }
+        }
+    }
+}
+
+/// A request on its way, until the head of its answer is there. Dropped before, it is cancelled.
+pub(super) struct Sending {
+    answer: Pin<Box<dyn Future<Output = Result<Response<Incoming>, Unanswered>>>>,
+    on: Option<(Box<Single>, Rc<Pool>)>,
+}
+
+impl Future for Sending {
+    type Output = Result<Response<Inbound>, Unanswered>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some((single, _)) = &mut self.on {
+            single.advance(context);
+        }
+        let response = ready!(self.answer.as_mut().poll(context))?;
+        let on = self.on.take();
+        let is_switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        Poll::Ready(Ok(response.map(|body| match on {
+            Some((single, _)) if is_switched => {
+                single.leave();
+                Inbound { body, on: None }
+            }
+            on => Inbound::on(body, on),
+        })))
+    }
+}
+
+/// Moves the bytes of a connection when it is polled, until it ends.
+type Moving = Pin<Box<dyn Future<Output = hyper::Result<()>>>>;
+
+/// A connection of HTTP/1: one request at a time.
+pub(super) struct Single {
+    place: Place,
+    host: HeaderValue,
+    /// A proxy reads what is sent on it.
+    is_proxied: bool,
+    sender: http1::SendRequest<Outbound>,
+    /// `None`: it has ended.
+    connection: Option<Moving>,
+}
+
+impl Single {
+    fn advance(&mut self, context: &mut Context<'_>) {
+        if let Some(connection) = &mut self.connection
+            && connection.as_mut().poll(context).is_ready()
+        {
+            // Dropped, it tells whoever waits.
+            self.connection = None;
+        }
+    }
+
+    /// Whether it takes another request.
+    fn is_free(&mut self, context: &mut Context<'_>) -> bool {
+        self.is_ready() || {
+            self.advance(context);
+            self.is_ready()
+        }
+    }
+
+    /// The same after a while, in which its server may have closed it.
+    fn is_still_free(&mut self) -> bool {
+        self.advance(&mut Context::from_waker(Waker::noop()));
+        self.is_ready()
+    }
+
+    fn is_ready(&self) -> bool {
+        self.connection.is_some() && self.sender.is_ready()
+    }
+
+    /// From here on, it carries another protocol.
+    fn leave(self) {
+        if let Some(connection) = self.connection {
+            spawn_local(connection);
+        }
+    }
+
+    fn send(mut self: Box<Self>, mut request: Request<Outbound>, pool: Rc<Pool>) -> Sending {
+        request.headers_mut().entry(HOST).or_insert_with(|| self.host.clone());
+        if !self.is_proxied || self.place.scheme != Scheme::HTTP {
+            let path = request.uri().path_and_query().cloned();
+            let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
+            *request.uri_mut() = path.into();
+        }
+        let answer = Box::pin(self.sender.try_send_request(request));
+        Sending { answer, on: Some((self, pool)) }
+    }
+}
+
+/// The body of an answer, which moves the connection along that it comes on. Dropped before its end, it ends the
+/// connection; else that waits for its next request.
+pub struct Inbound {
+    body: Incoming,
+    on: Option<(Box<Single>, Rc<Pool>)>,
+}
+
+impl Inbound {
+    fn on(body: Incoming, on: Option<(Box<Single>, Rc<Pool>)>) -> Self {
+        let is_over = body.is_end_stream() && on.as_ref().is_some_and(|(it, _)| it.is_ready());
+        let mut inbound = Self { body, on };
+        if is_over {
+            inbound.give_back();
+        }
+        inbound
+    }
+
+    fn give_back(&mut self) {
+        if let Some((single, pool)) = self.on.take() {
+            pool.put(single);
+        }
+    }
+}
+
+impl Body for Inbound {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = &mut *self;
+        let mut frame = Pin::new(&mut this.body).poll_frame(context);
+        let Some((single, _)) = &mut this.on else { return frame };
+        if frame.is_pending() {
+            single.advance(context);
+            frame = Pin::new(&mut this.body).poll_frame(context);
+        }
+        let is_over = matches!(frame, Poll::Ready(None)) || this.body.is_end_stream();
+        if is_over && single.is_free(context) {
+            this.give_back();
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
