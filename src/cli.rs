@@ -53,7 +53,8 @@ const REPEATED: usize = 80;
 /// What clap's own words leave unsaid, for the command that was typed; and what they should not repeat.
 pub fn explain(error: &mut clap::Error, command: Option<&str>) {
     match command {
-        Some("exec") => explain_separator(error),
+        Some("exec") => explain_separator(error, "before the command: authctl exec --with NAME"),
+        Some("acp") => explain_separator(error, "before the agent: authctl acp"),
         Some("login") => conceal_key(error),
         _ => {}
     }
@@ -67,10 +68,10 @@ pub fn explain(error: &mut clap::Error, command: Option<&str>) {
     }
 }
 
-/// `exec --with github make`: says that `--` is missing.
-fn explain_separator(error: &mut clap::Error) {
+/// `exec --with github make`: says that `--` is missing, and where.
+fn explain_separator(error: &mut clap::Error, place: &str) {
     if let Some(word) = surplus(error) {
-        let tip = format!("put -- before the command: authctl exec --with NAME -- {word} …");
+        let tip = format!("put -- {place} -- {word} …");
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }
 }

@@ -3,8 +3,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::rc::Rc;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -17,6 +19,7 @@ use tokio::time::{sleep, timeout};
 use super::chain::Successor;
 use crate::jsonrpc::{Id, Kind, Message};
 use crate::launch::{self, Ending, Exit, Piped};
+use crate::secret::{Secret, conceal};
 use crate::stdio::{self, Flawed, Found, Lines};
 use crate::text::clean_to;
 
@@ -24,8 +27,9 @@ use crate::text::clean_to;
 const GRACE: Duration = Duration::from_millis(1_500);
 /// Bytes on their way to an agent that does not read, from which on the editor waits.
 const FULL: usize = 4 << 20;
-/// The beginning of ids that are authctl's.
-const OWN: &str = "authctl-";
+/// The beginning of ids that are this process's: the agent may be another authctl, and so may the editor.
+static OWN: LazyLock<String> =
+    LazyLock::new(|| format!("authctl-{}-", &Secret::random().expose()[3..11]));
 
 /// What comes from it, in its order.
 pub type Sink = Box<dyn Fn(&Rc<Agent>, Result<Message, Flawed>)>;
@@ -198,8 +202,11 @@ impl Agent {
         params: &Value,
         patience: Duration,
     ) -> Result<Message, Silence> {
+        if self.to.borrow().is_none() {
+            return Err(Silence::Ended);
+        }
         self.count.set(self.count.get() + 1);
-        let id = Id::name(&format!("{OWN}{}", self.count.get()));
+        let id = own_id(self.count.get());
         let (reply, answer) = oneshot::channel();
         self.waiting.borrow_mut().insert(id.clone(), reply);
         self.tell(Message::request(&id, method, params));
@@ -238,6 +245,10 @@ impl Agent {
         });
     }
 
+    pub fn has_ended(&self) -> bool {
+        self.exit.borrow().is_some()
+    }
+
     /// Waits for its end.
     pub async fn wait(&self) -> Exit {
         let mut exit = self.exit.subscribe();
@@ -251,14 +262,19 @@ impl Agent {
     }
 }
 
-/// Whether an id is one of authctl's own requests.
-pub fn is_own(id: &Id) -> bool {
-    id.to_value().as_str().is_some_and(|id| id.starts_with(OWN))
+/// The id of a request of authctl's own: nobody else has one like it.
+pub fn own_id(name: impl Display) -> Id {
+    Id::name(&format!("{}{name}", *OWN))
 }
 
-/// What is no message goes to stderr, as it would without authctl between.
-pub fn note(flawed: &Flawed) {
-    let text = clean_to(&flawed.text, 2_000);
+/// Whether an id is one of authctl's own requests.
+pub fn is_own(id: &Id) -> bool {
+    id.to_value().as_str().is_some_and(|id| id.starts_with(&*OWN))
+}
+
+/// What is no message goes to stderr, as it would without authctl between; but for what is `hidden`.
+pub fn note(flawed: &Flawed, hidden: &[Secret]) {
+    let text = clean_to(&conceal(&flawed.text, hidden), 2_000);
     if !text.is_empty() {
         let _ = writeln!(io::stderr(), "{text}");
     }

@@ -135,7 +135,16 @@ impl Relay {
 
     /// Goes on down the ladder: whether there was a way.
     pub(super) async fn deliver(self: &Rc<Self>, standing: &Standing) -> bool {
-        while let Some(way) = self.next(standing) {
+        let is_delivered = self.descend(standing).await;
+        // With or without a credential: the editor has them open.
+        if self.is_unrestored.take() {
+            self.restore_sessions().await;
+        }
+        is_delivered
+    }
+
+    async fn descend(self: &Rc<Self>, standing: &Standing) -> bool {
+        while let Some(way) = self.next(standing).filter(|_| !self.is_ending()) {
             standing.tried.borrow_mut().push(way);
             match self.go(standing, way).await {
                 Ok(()) => {
@@ -145,6 +154,7 @@ impl Relay {
                     self.say(&format!("{title} uses {} ({way})", grant.name));
                     return true;
                 }
+                Err(_) if self.is_ending() => {}
                 Err(why) => self.say(&format!("the way {way} did not work: {why}")),
             }
         }
@@ -169,7 +179,7 @@ impl Relay {
             "baseUrl": format!("{}{}", grant.lent.url, set.path),
             "headers": headers(&grant.lent),
         });
-        self.ask_agent("providers/set", &params, PROVIDER_WAIT, &[]).await
+        self.ask_agent("providers/set", &params, PROVIDER_WAIT).await
     }
 
     async fn set_gateway(self: &Rc<Self>, standing: &Standing) -> Result<(), String> {
@@ -177,7 +187,7 @@ impl Relay {
         let Some(gateway) = &grant.ways.gateway else { return Err(unknown()) };
         let url = format!("{}{}", grant.lent.url, gateway.path);
         let meta = json!({"gateway": {"baseUrl": url, "headers": headers(&grant.lent)}});
-        self.authenticate(&gateway.method, Some(&meta), PROVIDER_WAIT, &[]).await?;
+        self.authenticate(&gateway.method, Some(&meta), PROVIDER_WAIT).await?;
         self.restart_if_due(&gateway.method, standing).await
     }
 
@@ -190,7 +200,7 @@ impl Relay {
             InBandShape::ApiKey => json!({"apiKey": secret.expose()}),
         };
         let meta = json!({"api-key": key});
-        self.authenticate(&in_band.method, Some(&meta), AUTHENTICATE_WAIT, &[secret]).await?;
+        self.authenticate(&in_band.method, Some(&meta), AUTHENTICATE_WAIT).await?;
         self.restart_if_due(&in_band.method, standing).await
     }
 
@@ -226,8 +236,7 @@ impl Relay {
             method = self.satisfied(standing);
         }
         if let Some(id) = method {
-            let given: Vec<Secret> = standing.given.borrow().iter().cloned().collect();
-            self.authenticate(&id, None, AUTHENTICATE_WAIT, &given).await?;
+            self.authenticate(&id, None, AUTHENTICATE_WAIT).await?;
         }
         if !is_started {
             self.restore_sessions().await;
@@ -262,28 +271,37 @@ impl Relay {
         Ok(secret)
     }
 
+    /// What no word of authctl's repeats, whoever said it first.
+    pub(super) fn hidden(&self) -> Vec<Secret> {
+        let mut hidden = Vec::new();
+        for standing in &self.standings {
+            let lent = &standing.grant().lent;
+            hidden.extend(standing.given.borrow().clone());
+            hidden.push(lent.stand_in.clone());
+            hidden.extend(lent.headers.iter().map(|(_, value)| value.clone()));
+        }
+        hidden
+    }
+
     async fn authenticate(
         &self,
         id: &str,
         meta: Option<&Value>,
         patience: Duration,
-        hidden: &[Secret],
     ) -> Result<(), String> {
         let dialect = self.advertised.borrow().dialect;
         let mut params = json!({"methodId": id});
         if let Some(meta) = meta {
             params["_meta"] = meta.clone();
         }
-        self.ask_agent(dialect.login(), &params, patience, hidden).await
+        self.ask_agent(dialect.login(), &params, patience).await
     }
 
-    /// What the agent says to it must not repeat what is `hidden`.
     async fn ask_agent(
         &self,
         method: &str,
         params: &Value,
         patience: Duration,
-        hidden: &[Secret],
     ) -> Result<(), String> {
         let agent = self.agent.borrow().clone().ok_or("the agent has ended")?;
         let answer = agent.ask(method, params, patience).await.map_err(|why| why.to_string())?;
@@ -291,7 +309,7 @@ impl Relay {
             return Ok(());
         }
         let error = answer.member("error");
-        let said = conceal(error["message"].as_str().unwrap_or("it refused"), hidden);
+        let said = conceal(error["message"].as_str().unwrap_or("it refused"), &self.hidden());
         Err(clean_to(&said, 300))
     }
 }

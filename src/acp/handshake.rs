@@ -127,6 +127,9 @@ impl Face {
             return None;
         }
         let mut members = Members::read(text)?;
+        if members.text_of("env").is_some() {
+            members.set_value("env", &harmless(&value["env"]));
+        }
         if !meta.is_null() {
             let own = self.own_terminal_auth(meta);
             if own.is_none() && method.kind != Kind::Terminal {
@@ -158,6 +161,9 @@ impl Face {
         let mut own = meta.clone();
         own["command"] = json!(program);
         own["args"] = json!(args);
+        if !meta["env"].is_null() {
+            own["env"] = harmless(&meta["env"]);
+        }
         Some(own)
     }
 
@@ -194,6 +200,32 @@ impl Face {
         }
         method
     }
+}
+
+/// Variables of the agent's choice for a run of authctl, without those that authctl itself, the loader or a TLS
+/// library heeds: an object, or a list of pairs (v2).
+fn harmless(env: &Value) -> Value {
+    match env {
+        Value::Object(members) => {
+            let kept = members.iter().filter(|(name, _)| !is_heeded(name));
+            Value::Object(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
+        }
+        Value::Array(pairs) => {
+            let is_kept = |pair: &&Value| pair["name"].as_str().is_some_and(|it| !is_heeded(it));
+            Value::Array(pairs.iter().filter(is_kept).cloned().collect())
+        }
+        _ => json!({}),
+    }
+}
+
+fn is_heeded(name: &str) -> bool {
+    const BEGINNINGS: [&str; 7] =
+        ["AUTHCTL_", "LD_", "DYLD_", "XDG_", "SSL_CERT_", "DBUS_", "GLIBC_"];
+    const NAMES: [&str; 5] = ["PATH", "HOME", "BROWSER", "USERPROFILE", "APPDATA"];
+    let name = name.to_ascii_uppercase();
+    BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+        || NAMES.contains(&&*name)
+        || name.ends_with("_PROXY")
 }
 
 /// The last part of a path, without the ending of a script.

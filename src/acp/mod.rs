@@ -116,6 +116,9 @@ pub trait Supply {
         way: Way,
     ) -> Pending<'a, Result<Option<Secret>, Trouble>>;
 
+    /// Whether it is another one than `old` by now. Nobody gets it by that.
+    fn is_replaced<'a>(&'a self, name: &'a str, old: &'a Secret) -> Pending<'a, bool>;
+
     /// What is known of an agent that calls itself so, where its command line says nothing.
     fn known<'a>(&'a self, agent: &'a str, provider: &'a str) -> Pending<'a, Option<AcpProvider>>;
 

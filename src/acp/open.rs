@@ -41,12 +41,16 @@ impl Requests {
         self.open.borrow_mut().drain().map(|(id, _)| id).collect()
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.open.borrow().is_empty()
+    }
+
     /// Waits until all are answered.
     pub async fn emptied(&self) {
         loop {
             let mut removed = pin!(self.removed.notified());
             removed.as_mut().enable();
-            if self.open.borrow().is_empty() {
+            if self.is_empty() {
                 return;
             }
             removed.await;

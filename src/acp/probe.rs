@@ -60,7 +60,7 @@ pub async fn probe(
 ) -> Result<Heard, Mute> {
     let sink = |agent: &std::rc::Rc<Agent>, found| match found {
         Ok(message) => decline(agent, &message),
-        Err(flawed) => agent::note(&flawed),
+        Err(flawed) => agent::note(&flawed, &[]),
     };
     let agent = Agent::start(command, Box::new(sink))?;
     let heard = listen(&agent, editor, session, patience).await;

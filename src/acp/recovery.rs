@@ -3,6 +3,8 @@
 
 use std::rc::Rc;
 
+use serde_json::json;
+
 use super::Relay;
 use super::deliver::Standing;
 use super::dialect;
@@ -10,6 +12,7 @@ use super::open::Open;
 use super::refusal::AUTH_REQUIRED;
 use super::ways::Way;
 use crate::jsonrpc::{Id, Members, Message, rewritten};
+use crate::secret::{Secret, conceal};
 use crate::text::clean;
 
 /// How often a request is sent at most: as it came, by another way, and after a sign-in.
@@ -19,12 +22,17 @@ const CANCELLED: i64 = -32800;
 
 impl Relay {
     pub(super) async fn recover(self: Rc<Self>, id: Id, open: Open, refusal: Message) {
-        let Some(turn) = self.turn_of(&id).await else { return self.to_editor(cancelled(&id)) };
+        let method = open.method.clone();
+        let Some(turn) = self.turn_of(&id).await else {
+            return self.to_editor(cancelled(&id, &method));
+        };
         let mended = self.mend(&id, &open).await;
         match mended {
-            _ if self.is_cancelled(&id) => self.to_editor(cancelled(&id)),
+            _ if self.is_cancelled(&id) => self.to_editor(cancelled(&id, &method)),
             Ok(()) => self.send_again(id, open),
-            Err(step) => self.to_editor(advised(&refusal, &step)),
+            // That is said to all who wait.
+            Err(_) if self.has_agent_ended() => self.open.insert(id, open),
+            Err(step) => self.to_editor(advised(&refusal, &step, &self.hidden())),
         }
         self.release();
         drop(turn);
@@ -49,6 +57,8 @@ impl Relay {
         self.look_again().await;
         let opens = open.method != "session/prompt";
         if self.deliver_next(opens).await || self.deliver_changed().await {
+            // A new start has taken what the others had.
+            self.deliver_all().await;
             return Ok(());
         }
         let wanting = self.standings.iter().find(|it| !it.holds.get()).unwrap_or(first);
@@ -89,8 +99,10 @@ impl Relay {
             let Some((old, way)) = old.zip(standing.tried.borrow().last().copied()) else {
                 continue;
             };
-            let new = self.possess(standing, way).await;
-            if new.is_ok_and(|new| new.expose() != old.expose()) {
+            if way.is_by_proxy() {
+                continue;
+            }
+            if self.settings.supply.is_replaced(&standing.grant().name, &old).await {
                 standing.begin_anew();
                 standing.started.set(None);
                 if self.deliver(standing).await {
@@ -105,7 +117,7 @@ impl Relay {
         let Some(request) = open.request.clone() else { return };
         // What the editor wanted has been done.
         if dialect::is_login(&open.method) {
-            return self.to_editor(Message::result(&id, &serde_json::json!({})));
+            return self.to_editor(Message::result(&id, &json!({})));
         }
         open.sent += 1;
         open.epoch = self.epoch.get();
@@ -123,8 +135,12 @@ pub(super) fn next_step(standing: &Standing) -> String {
     format!("sign in with: authctl login {} (then try again)", standing.grant().name)
 }
 
-pub(super) fn cancelled(id: &Id) -> Message {
-    Message::error(Some(id), CANCELLED, "Request cancelled", None)
+/// The answer to a request that the editor no longer wants: a turn ends with a reason.
+pub(super) fn cancelled(id: &Id, method: &str) -> Message {
+    match method {
+        "session/prompt" => Message::result(id, &json!({"stopReason": "cancelled"})),
+        _ => Message::error(Some(id), CANCELLED, "Request cancelled", None),
+    }
 }
 
 /// An error about signing in that is authctl's own.
@@ -132,16 +148,16 @@ pub(super) fn required(id: &Id, step: &str) -> Message {
     Message::error(Some(id), AUTH_REQUIRED, &format!("Authentication required: {step}"), None)
 }
 
-/// The agent's error, which says as well what there is to do.
-fn advised(refusal: &Message, step: &str) -> Message {
+/// The agent's error, which says as well what there is to do, and nothing of what is `hidden`.
+fn advised(refusal: &Message, step: &str, hidden: &[Secret]) -> Message {
     if step.is_empty() {
         return refusal.clone();
     }
     rewritten(refusal, |message| {
         message.edit("error", |error: &mut Members<'_>| {
             let said: String = error.value_of("message").unwrap_or_default();
-            let text = format!("{}; {step}", clean(&said));
-            error.set_value("message", &serde_json::json!(text));
+            let text = format!("{}; {step}", clean(&conceal(&said, hidden)));
+            error.set_value("message", &json!(text));
         });
     })
 }

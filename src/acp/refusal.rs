@@ -12,7 +12,7 @@ pub const AUTH_REQUIRED: i64 = -32000;
 const HTTP: [i64; 2] = [401, 403];
 
 /// Words by which an error that is called internal is known.
-const WORDS: [&str; 16] = [
+const WORDS: [&str; 15] = [
     "authentication required",
     "not authenticated",
     "authentication failed",
@@ -28,8 +28,9 @@ const WORDS: [&str; 16] = [
     "api key",
     "api_key",
     "no credentials",
-    "401",
 ];
+/// The same as a number of its own.
+const UNAUTHORIZED: &str = "401";
 
 /// Whether the answer is an error about signing in.
 pub fn is_about_sign_in(answer: &Message) -> bool {
@@ -54,7 +55,8 @@ fn has_words(value: &Value) -> bool {
     match value {
         Value::String(text) => {
             let text = text.to_ascii_lowercase();
-            WORDS.iter().any(|word| text.contains(word))
+            let mut numbers = text.split(|letter: char| !letter.is_ascii_alphanumeric());
+            WORDS.iter().any(|word| text.contains(word)) || numbers.any(|it| it == UNAUTHORIZED)
         }
         Value::Object(members) => members.values().any(has_words),
         _ => false,
@@ -74,12 +76,14 @@ mod tests {
             json!({"code": 401, "message": "{\"error\": \"x\"}"}),
             json!({"code": -32603, "message": "Internal error", "data": {"details": "Invalid API key"}}),
             json!({"code": -32603, "message": "x", "data": {"envVars": ["OPENAI_API_KEY"]}}),
+            json!({"code": -32603, "message": "x", "data": {"status": "HTTP 401: no"}}),
             json!({"code": -32001, "message": "x", "data": {"authMethods": []}}),
         ] {
             assert!(of_error(&error), "{error}");
         }
         for error in [
             json!({"code": -32603, "message": "Internal error"}),
+            json!({"code": -32603, "message": "line 4012", "data": {"requestId": "req_a401f"}}),
             json!({"code": -32602, "message": "no api key in the parameters"}),
             json!({"code": -32002, "message": "Resource not found"}),
             json!(null),

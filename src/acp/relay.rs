@@ -2,13 +2,15 @@
 //! about signing in; while the agent is being served or started anew, the editor's messages wait.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::task::spawn_local;
+use tokio::time::timeout;
 
 use super::advertised::Advertised;
 use super::agent::{self, Agent};
@@ -17,9 +19,9 @@ use super::deliver::Standing;
 use super::going::Going;
 use super::handshake::EditorCan;
 use super::open::{Open, Requests};
-use super::refusal;
 use super::sessions::{self, Sessions};
 use super::{Settings, dialect, handshake, status};
+use super::{recovery, refusal};
 use crate::jsonrpc::{self, Id, Kind, Message, rewritten};
 use crate::launch::{self, Ending, Exit};
 use crate::signals::{self, Asked};
@@ -27,6 +29,9 @@ use crate::stdio::{self, Flawed, Line, Stdout};
 
 /// Messages of an editor that wait, from which on it is not read.
 const MOST_HELD: usize = 1_000;
+
+/// How long what was asked may go on when the editor says no more.
+const LAST_WORK: Duration = Duration::from_millis(1_500);
 
 /// Why there was no session at all.
 #[derive(Debug, thiserror::Error)]
@@ -71,8 +76,9 @@ pub struct Relay {
     pub(super) turn: Mutex<()>,
     /// How often the agent got a credential.
     pub(super) epoch: Cell<u64>,
-    /// Requests that authctl works at, and those among them that the editor has cancelled.
-    pub(super) mending: RefCell<BTreeSet<Id>>,
+    /// Requests that authctl works at, with the session of a prompt; and those among them that the editor has
+    /// cancelled.
+    mending: RefCell<BTreeMap<Id, Option<String>>>,
     pub(super) cancelled: RefCell<BTreeSet<Id>>,
     pub(super) cancelling: Notify,
     /// The sign-in that was begun last.
@@ -82,7 +88,13 @@ pub struct Relay {
     pub(super) is_signed_out: Cell<bool>,
     /// An agent is being replaced: that one ends is no end.
     pub(super) is_restarting: Cell<bool>,
+    /// The agent of a new start has not got its sessions back.
+    pub(super) is_unrestored: Cell<bool>,
     over: Notify,
+    /// The agent is to end; no other is started.
+    is_ending: Cell<bool>,
+    /// Every request has its answer, and the editor gets no second one.
+    is_over: Cell<bool>,
 }
 
 /// Stands between the editor on stdin and stdout and the agent, until one of them has gone or the process is
@@ -119,6 +131,8 @@ impl Relay {
                 }
                 relay.room().await;
             }
+            // What it has asked may come to an end.
+            let _ = timeout(LAST_WORK, relay.idle()).await;
         };
         tokio::select! {
             () = reading => {}
@@ -168,7 +182,23 @@ impl Relay {
             status: RefCell::default(),
             is_signed_out: Cell::default(),
             is_restarting: Cell::default(),
+            is_unrestored: Cell::default(),
             over: Notify::new(),
+            is_ending: Cell::default(),
+            is_over: Cell::default(),
+        }
+    }
+
+    /// Comes back when no request is open.
+    async fn idle(&self) {
+        loop {
+            self.open.emptied().await;
+            let turn = self.turn.lock().await;
+            let is_idle = self.open.is_empty() && self.held.borrow().is_empty();
+            drop(turn);
+            if is_idle {
+                return;
+            }
         }
     }
 
@@ -177,7 +207,9 @@ impl Relay {
     }
 
     pub(super) fn to_editor(&self, message: Message) {
-        self.editor.send(message);
+        if !self.is_over.get() {
+            self.editor.send(message);
+        }
     }
 
     pub(super) fn to_agent(&self, message: Message) {
@@ -237,6 +269,9 @@ impl Relay {
             Kind::Notification { method } if method == "$/cancel_request" => {
                 return self.cancel(message);
             }
+            Kind::Notification { method } if method == "session/cancel" => {
+                return self.cancel_session(message);
+            }
             _ => {}
         }
         if self.holds.get() {
@@ -289,7 +324,18 @@ impl Relay {
         message: Message,
         work: impl FnOnce(Rc<Self>, Id, Message) -> F,
     ) {
-        self.mending.borrow_mut().insert(id.clone());
+        self.begin_of(id, None, message, work);
+    }
+
+    /// The same; `session`: the request is a prompt there.
+    fn begin_of<F: Future<Output = ()> + 'static>(
+        self: &Rc<Self>,
+        id: Id,
+        session: Option<String>,
+        message: Message,
+        work: impl FnOnce(Rc<Self>, Id, Message) -> F,
+    ) {
+        self.mending.borrow_mut().insert(id.clone(), session);
         let done = work(self.clone(), id.clone(), message);
         let relay = self.clone();
         spawn_local(async move {
@@ -326,12 +372,39 @@ impl Relay {
 
     fn cancel(&self, message: Message) {
         let id = Id::of(&message.member("params")["requestId"]);
-        if let Some(id) = id.filter(|id| self.mending.borrow().contains(id)) {
+        let Some(id) = id else { return self.to_agent(message) };
+        if self.mending.borrow().contains_key(&id) {
             self.cancelled.borrow_mut().insert(id);
-            self.cancelling.notify_waiters();
-            return;
+            return self.cancelling.notify_waiters();
         }
+        let is_it = |held: &Message| held.method().is_some() && held.id() == Some(&id);
+        if !self.cancel_held(is_it) {
+            self.to_agent(message);
+        }
+    }
+
+    /// The turn of a session ends, wherever its prompt is; other sessions have nothing to do with that.
+    fn cancel_session(&self, message: Message) {
+        let session = sessions::of(&message);
+        let mending = self.mending.borrow();
+        let prompts = mending.iter().filter(|(_, of)| session.is_some() && **of == session);
+        self.cancelled.borrow_mut().extend(prompts.map(|(id, _)| id.clone()));
+        self.cancelling.notify_waiters();
+        self.cancel_held(|held| {
+            held.method() == Some("session/prompt") && sessions::of(held) == session
+        });
         self.to_agent(message);
+    }
+
+    /// Answers what waits and is no longer wanted; whether there was something.
+    fn cancel_held(&self, is_unwanted: impl Fn(&Message) -> bool) -> bool {
+        let mut held = self.held.borrow_mut();
+        let (unwanted, wanted): (VecDeque<_>, _) = held.drain(..).partition(is_unwanted);
+        *held = wanted;
+        for (id, method) in unwanted.iter().filter_map(|it| it.id().zip(it.method())) {
+            self.to_editor(recovery::cancelled(id, method));
+        }
+        !unwanted.is_empty()
     }
 
     /// What comes from the agent's stdout.
@@ -353,7 +426,7 @@ impl Relay {
 
     /// Goes to stderr; what was to be an answer becomes an error.
     fn flawed(&self, flawed: &Flawed) {
-        agent::note(flawed);
+        agent::note(flawed, &self.hidden());
         for id in &flawed.ids {
             if self.open.remove(id).is_some() {
                 let what = format!("the answer of {} {}", self.settings.title, flawed.flaw);
@@ -376,7 +449,9 @@ impl Relay {
         };
         let Some(request) = open.request.clone() else { return self.to_editor(message) };
         if refusal::is_about_sign_in(&message) && open.method != "initialize" {
-            return self.begin(id, message, |relay, id, answer| relay.recover(id, open, answer));
+            let session = sessions::of(&request).filter(|_| open.method == "session/prompt");
+            let work = |relay: Rc<Self>, id, answer| relay.recover(id, open, answer);
+            return self.begin_of(id, session, message, work);
         }
         if message.is_error() {
             return self.to_editor(message);
@@ -451,7 +526,7 @@ impl Relay {
     /// An id that no agent uses.
     pub(super) fn new_id(&self) -> Id {
         self.count.set(self.count.get() + 1);
-        Id::name(&format!("authctl-to-editor-{}", self.count.get()))
+        agent::own_id(format_args!("to-editor-{}", self.count.get()))
     }
 
     /// Asks the editor something for authctl.
@@ -479,6 +554,10 @@ impl Relay {
         }
     }
 
+    pub(super) fn has_agent_ended(&self) -> bool {
+        self.agent.borrow().as_ref().is_some_and(|agent| agent.has_ended())
+    }
+
     /// There is no agent any more, and none can be started.
     pub(super) fn give_up(&self) {
         self.over.notify_one();
@@ -499,6 +578,7 @@ impl Relay {
 
     /// Ends the agent; what it leaves open gets an error.
     async fn end(&self) -> Exit {
+        self.is_ending.set(true);
         let agent = self.agent.borrow().clone();
         let Some(agent) = agent.filter(|_| self.successor.is_none()) else { return Exit::Code(0) };
         let exit = agent.end(Ending::Closed).await;
@@ -509,10 +589,15 @@ impl Relay {
         };
         let what = format!("{} {what}", self.settings.title);
         let held = self.held.borrow_mut().drain(..).filter_map(|it| it.id().cloned()).collect();
-        let mending: Vec<Id> = self.mending.borrow().iter().cloned().collect();
+        let mending: Vec<Id> = self.mending.borrow().keys().cloned().collect();
         for id in [self.open.drain(), mending, held].concat() {
             self.to_editor(Message::error(Some(&id), jsonrpc::INTERNAL_ERROR, &what, None));
         }
+        self.is_over.set(true);
         exit
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.is_ending.get()
     }
 }

@@ -97,6 +97,9 @@ impl Relay {
         if self.successor.is_some() {
             return Err("somebody else starts the agent".to_owned());
         }
+        if self.is_ending() {
+            return Err("the agent is to end".to_owned());
+        }
         self.hold();
         let name = standing.map(|standing| standing.grant().name.clone());
         let what = name.as_deref().unwrap_or("its own sign-in");
@@ -113,6 +116,7 @@ impl Relay {
         let others =
             self.standings.iter().filter(|other| name.as_ref() != Some(&other.grant().name));
         others.filter(|other| other.way.get().is_some()).for_each(Standing::begin_anew);
+        self.is_unrestored.set(true);
         let launched = self.launch().await;
         self.is_restarting.set(false);
         if let Err(error) = launched {

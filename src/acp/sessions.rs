@@ -17,6 +17,11 @@ pub fn opens(method: &str) -> bool {
     matches!(method, "session/new" | "session/load" | "session/resume" | "session/fork")
 }
 
+/// The session that a message is about.
+pub fn of(message: &Message) -> Option<String> {
+    message.member("params")["sessionId"].as_str().map(str::to_owned)
+}
+
 impl Sessions {
     /// Notes the session that an answer says is open.
     pub fn opened(&mut self, request: &Message, answer: &Message) {

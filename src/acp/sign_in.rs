@@ -162,7 +162,9 @@ impl Relay {
         let params = request.member("params");
         let method = params["methodId"].as_str().unwrap_or_default();
         let is_own = [OWN_METHOD, OWN_TERMINAL].contains(&method);
-        let Some(turn) = self.turn_of(&id).await else { return self.to_editor(cancelled(&id)) };
+        let Some(turn) = self.turn_of(&id).await else {
+            return self.to_editor(cancelled(&id, "authenticate"));
+        };
         self.look_again().await;
         let answer = if is_own {
             self.log_in_by_authctl(&id).await
@@ -189,7 +191,7 @@ impl Relay {
         if !self.standings.iter().any(|standing| standing.holds.get()) {
             let signed_in = self.sign_in(first, id, true).await;
             if self.is_cancelled(id) {
-                return Err(cancelled(id));
+                return Err(cancelled(id, "authenticate"));
             }
             signed_in.map_err(|step| required(id, &step))?;
         }
@@ -217,7 +219,9 @@ impl Relay {
         if !self.wants_sign_in() {
             return self.pass(id, &method, request);
         }
-        let Some(turn) = self.turn_of(&id).await else { return self.to_editor(cancelled(&id)) };
+        let Some(turn) = self.turn_of(&id).await else {
+            return self.to_editor(cancelled(&id, &method));
+        };
         match self.sign_in_first(&id).await {
             Ok(()) => self.pass(id, &method, request),
             Err(answer) => self.to_editor(answer),
@@ -240,7 +244,7 @@ impl Relay {
         {
             let signed_in = self.sign_in(first, id, false).await;
             if self.is_cancelled(id) {
-                return Err(cancelled(id));
+                return Err(cancelled(id, "session/new"));
             }
             signed_in.map_err(|step| required(id, &step))?;
         }

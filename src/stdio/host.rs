@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::timeout;
 
 use super::edges::{EDGE, Edges};
@@ -49,6 +49,8 @@ const LAST_READ: Duration = Duration::from_millis(500);
 pub struct Stdout {
     lines: mpsc::UnboundedSender<String>,
     failure: Arc<Mutex<Option<io::Error>>>,
+    /// Whether the host has closed its end, though nothing is written.
+    gone: watch::Receiver<bool>,
 }
 
 impl Stdout {
@@ -63,7 +65,11 @@ impl Stdout {
 
     /// Comes back when the host has closed its end.
     pub async fn closed(&self) {
-        self.lines.closed().await;
+        let mut gone = self.gone.clone();
+        tokio::select! {
+            () = self.lines.closed() => {}
+            Ok(_) = gone.wait_for(|gone| *gone) => {}
+        }
     }
 
     /// Why nothing more could be written, unless the host has just closed its end.
@@ -99,7 +105,31 @@ pub fn stdout() -> io::Result<Stdout> {
             *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         }
     });
-    Ok(Stdout { lines, failure })
+    Ok(Stdout { lines, failure, gone: watch_end()? })
+}
+
+/// Starts the thread that waits for the other end of stdout to be closed: nobody writes to a host while its
+/// server is stuck.
+#[cfg(unix)]
+fn watch_end() -> io::Result<watch::Receiver<bool>> {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let out = duplicate_stdout()?;
+    let (tell, gone) = watch::channel(false);
+    thread::spawn(move || {
+        signals::leave_to_main_thread();
+        let mut end = [PollFd::new(&out, PollFlags::empty())];
+        let closed = PollFlags::ERR | PollFlags::HUP;
+        while poll(&mut end, None).is_ok_and(|_| !end[0].revents().intersects(closed)) {}
+        if end[0].revents().intersects(closed) {
+            tell.send_replace(true);
+        }
+    });
+    Ok(gone)
+}
+
+#[cfg(not(unix))]
+fn watch_end() -> io::Result<watch::Receiver<bool>> {
+    Ok(watch::channel(false).1)
 }
 
 fn write_lines(

@@ -25,10 +25,11 @@ fn agent(sandbox: &Sandbox, name: &str, hello: &str, plain: &str) -> PathBuf {
         &format!(
             r#"env >> "$HOME/agent-env"
 while IFS= read -r line; do
+  id=$(id_of "$line")
   case "$line" in
-    *'"initialize"'*gateway*) say '{{"jsonrpc":"2.0","id":"authctl-1","result":{hello}}}' ;;
-    *'"initialize"'*) say '{{"jsonrpc":"2.0","id":"authctl-1","result":{plain}}}' ;;
-    *'"session/new"'*) say '{{"jsonrpc":"2.0","id":"authctl-2","error":{{"code":-32000,"message":"Authentication required"}}}}' ;;
+    *'"initialize"'*gateway*) say '{{"jsonrpc":"2.0","id":'"$id"',"result":{hello}}}' ;;
+    *'"initialize"'*) say '{{"jsonrpc":"2.0","id":'"$id"',"result":{plain}}}' ;;
+    *'"session/new"'*) say '{{"jsonrpc":"2.0","id":'"$id"',"error":{{"code":-32000,"message":"Authentication required"}}}}' ;;
   esac
 done"#
         ),
@@ -39,7 +40,8 @@ fn script(sandbox: &Sandbox, name: &str, text: &str) -> PathBuf {
     let program = sandbox.path("bin").join(name);
     fs::create_dir_all(program.parent().unwrap()).unwrap();
     let text = format!(
-        "#!/bin/sh\nsay() {{ printf '%s\\n' \"$1\"; }}\necho $$ >> \"$HOME/pids\"\n{text}\n"
+        "#!/bin/sh\nsay() {{ printf '%s\\n' \"$1\"; }}\n\
+         id_of() {{ printf %s \"$1\" | sed 's/.*\"id\":\\(\"[^\"]*\"\\).*/\\1/'; }}\necho $$ >> \"$HOME/pids\"\n{text}\n"
     );
     fs::write(&program, text).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
@@ -170,7 +172,7 @@ fn an_agent_that_is_none_is_an_error_and_leaves_nothing_behind() {
         ("garbage", "echo hello; printf '\\033[31m{\\n'; cat > /dev/null", "did not answer"),
         (
             "refusing",
-            "read -r line; say '{\"jsonrpc\":\"2.0\",\"id\":\"authctl-1\",\"error\":{\"code\":-32603,\"message\":\"no\"}}'; cat > /dev/null",
+            "read -r line; say '{\"jsonrpc\":\"2.0\",\"id\":'\"$(id_of \"$line\")\"',\"error\":{\"code\":-32603,\"message\":\"no\"}}'; cat > /dev/null",
             "refused initialize: no (-32603)",
         ),
     ] {

@@ -76,6 +76,7 @@ fn a_link_in_the_editor_signs_in_while_its_request_waits() {
     editor.line("the new state", |message| {
         message["method"] == "auth/status_update" && message["params"]["state"] == "authenticated"
     });
+    assert_eq!(scene.sandbox.opened_urls(), Vec::<String>::new(), "it is the editor that shows it");
     editor.leave().success();
     assert_eq!(starts(&scene.sandbox).len(), 2, "the variable comes with a start");
     assert_eq!(told(&scene.sandbox, "session/new").len(), 1);
@@ -246,6 +247,7 @@ fn at_a_terminal_the_agent_runs_there_or_the_person_signs_in() {
     let script = "test -n \"$MINE\" && echo has a key; echo \"$@\"; exit 6";
     let words = ["acp", "--with", "openai=MINE", "--", "sh", "-c", script, "sh", "login", "--now"];
     let mut terminal = Terminal::start(sandbox.command(words));
+    terminal.expect("sh runs at this terminal; in an editor: authctl acp --print-config");
     terminal.expect("has a key");
     terminal.expect("login --now");
     terminal.rest();

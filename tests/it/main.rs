@@ -21,6 +21,8 @@ mod acp_chain;
 mod acp_doctor;
 #[cfg(unix)]
 mod acp_helper;
+#[cfg(target_os = "linux")]
+mod acp_hostile;
 #[cfg(unix)]
 mod acp_parameter;
 #[cfg(unix)]
@@ -152,6 +154,8 @@ mod proxy_streams;
 mod pushed;
 #[cfg(target_os = "linux")]
 mod real_acp;
+#[cfg(target_os = "linux")]
+mod real_acp_rust;
 mod real_conformance;
 mod real_dpop;
 mod real_keychain;

@@ -20,11 +20,11 @@ use crate::support::mcp_server::{Gate, McpServer, Mode};
 use crate::support::sandbox::{AUTHCTL, Sandbox};
 use crate::support::stdio_host::Host;
 
-const FIRST: &str = "sk-acp-real-Rk29Vd7yTq0LmXw4Zb8NcHf";
-const SECOND: &str = "sk-acp-real-Pu61Jg3eAs5WnKo2Yt7CxDv";
+pub const FIRST: &str = "sk-acp-real-Rk29Vd7yTq0LmXw4Zb8NcHf";
+pub const SECOND: &str = "sk-acp-real-Pu61Jg3eAs5WnKo2Yt7CxDv";
 
 /// Agents and their model programs start slowly on a busy machine.
-const LONGEST: Duration = Duration::from_mins(4);
+pub const LONGEST: Duration = Duration::from_mins(4);
 
 struct Agent {
     command: &'static [&'static str],
@@ -40,9 +40,9 @@ struct Agent {
     file: Option<(&'static str, &'static str)>,
 }
 
-const ANTHROPIC: &str = "base_url = \"URL\"\n[provider.anthropic.api_key]\nheader = \"x-api-key: {key}\"\nvariables = [\"ANTHROPIC_API_KEY\"]\n";
+pub const ANTHROPIC: &str = "base_url = \"URL\"\n[provider.anthropic.api_key]\nheader = \"x-api-key: {key}\"\nvariables = [\"ANTHROPIC_API_KEY\"]\n";
 const GOOGLE: &str = "base_url = \"URL\"\n[provider.google.api_key]\nheader = \"x-goog-api-key: {key}\"\nvariables = [\"GEMINI_API_KEY\"]\n";
-const OPENAI: &str =
+pub const OPENAI: &str =
     "base_url = \"URL/v1\"\n[provider.openai.api_key]\nvariables = [\"OPENAI_API_KEY\"]\n";
 const CLINE: &str =
     "base_url = \"URL\"\n[provider.cline.api_key]\nvariables = [\"CLINE_API_KEY\"]\n";
@@ -58,7 +58,7 @@ const PLAIN: Agent = Agent {
     file: None,
 };
 
-fn agents() -> PathBuf {
+pub fn agents() -> PathBuf {
     real("acp-agents/node_modules/.bin")
 }
 
@@ -102,21 +102,22 @@ impl Scene {
     /// The answer to a request, however long it takes.
     fn ask(&mut self, method: &str, params: &Value) -> Value {
         let id = self.editor.ask(method, params);
-        let answer = eventually_within(LONGEST, method, || {
-            let lines = self.editor.lines();
-            let mut messages =
-                lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
-            messages.find(|it| it["id"] == id && it["method"].is_null())
-        });
+        let answer = self.answer_to(id, method);
         assert!(answer["error"].is_null(), "{method}: {answer}\n{}", self.editor.running.stderr());
         answer["result"].clone()
     }
 
+    fn answer_to(&self, id: u64, method: &str) -> Value {
+        eventually_within(LONGEST, method, || {
+            let lines = self.editor.lines();
+            let mut messages =
+                lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+            messages.find(|it| it["id"] == id && it["method"].is_null())
+        })
+    }
+
     fn open(&mut self, capabilities: &Value) -> Value {
-        let info = json!({"name": "editor", "version": "1"});
-        let hello =
-            json!({"protocolVersion": 1, "clientCapabilities": capabilities, "clientInfo": info});
-        let greeting = self.ask("initialize", &hello);
+        let greeting = self.ask("initialize", &hello(capabilities));
         assert_eq!(greeting["authMethods"], json!([]), "nobody has to sign in: {greeting}");
         let params = json!({"cwd": self.sandbox.path("work"), "mcpServers": []});
         self.ask("session/new", &params)["sessionId"].clone()
@@ -159,13 +160,18 @@ impl Scene {
     }
 }
 
-fn sha256(text: &str) -> String {
+fn hello(capabilities: &Value) -> Value {
+    let info = json!({"name": "editor", "version": "1"});
+    json!({"protocolVersion": 1, "clientCapabilities": capabilities, "clientInfo": info})
+}
+
+pub fn sha256(text: &str) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
     let halves = digest.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 15]);
     halves.map(|half| char::from(b"0123456789abcdef"[usize::from(half)])).collect()
 }
 
-fn sign_in(sandbox: &Sandbox, provider: &str, key: &str) {
+pub fn sign_in(sandbox: &Sandbox, provider: &str, key: &str) {
     sandbox.run_with_input(["login", provider, "--with-key"], key).success();
 }
 
@@ -199,6 +205,67 @@ fn zed() -> Value {
         "elicitation": {"form": {}, "url": {}},
         "_meta": {"terminal-auth": true, "terminal_output": true},
     })
+}
+
+/// Codex with a key of its own in this folder, from before authctl.
+fn codex_signs_in_itself(sandbox: &Sandbox, folder: &str, models: &ModelServer) {
+    let folder = sandbox.path(folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("auth.json"), json!({"OPENAI_API_KEY": FIRST}).to_string()).unwrap();
+    let settings = format!("openai_base_url = \"{}/v1\"\n", models.url);
+    std::fs::write(folder.join("config.toml"), settings).unwrap();
+}
+
+/// An agent's own sign-in, with `options` of authctl's; `is_in`: it has one.
+fn own_sign_in(models: ModelServer, sandbox: Sandbox, options: &[&str], is_in: bool) {
+    let command = sandbox.command([&["acp"], options, &["--", "codex-acp"]].concat());
+    let mut scene = Scene { models, editor: Host::start(&sandbox, command), sandbox };
+    let greeting = scene.ask("initialize", &hello(&json!({})));
+    let methods = greeting["authMethods"].as_array().unwrap();
+    assert!(methods.iter().any(|method| method["id"] == "chat-gpt"), "its own: {greeting}");
+    let params = json!({"cwd": scene.sandbox.path("work"), "mcpServers": []});
+    if is_in {
+        let session = scene.ask("session/new", &params)["sessionId"].clone();
+        scene.prompt(&session, FIRST);
+    } else {
+        let id = scene.editor.ask("session/new", &params);
+        let refused = scene.answer_to(id, "session/new");
+        assert_eq!(refused["error"]["code"], -32000, "{refused}");
+    }
+    assert!(!scene.editor.running.stderr().contains(" uses "));
+    scene.editor.leave();
+}
+
+/// A sandbox with the agents on its path, and somebody signed in to OpenAI with another key than the agent's own.
+fn with_agents() -> Option<(ModelServer, Sandbox)> {
+    if !present(&["node"]) {
+        return None;
+    }
+    if program("codex-acp").is_none() {
+        missing("codex-acp");
+        return None;
+    }
+    let (models, mut sandbox) = (ModelServer::start(FIRST), Sandbox::new());
+    let path = std::env::var("PATH").unwrap();
+    sandbox.env("PATH", format!("{}:{path}", agents().display()));
+    sign_in(&sandbox, "openai", SECOND);
+    Some((models, sandbox))
+}
+
+#[test]
+fn codex_with_its_own_sign_in() {
+    let Some((models, sandbox)) = with_agents() else { return };
+    codex_signs_in_itself(&sandbox, "home/.codex", &models);
+    own_sign_in(models, sandbox, &["--way", "own"], true);
+}
+
+#[test]
+fn codex_with_a_profile_for_each_account() {
+    for (account, is_in) in [("work", true), ("other", false)] {
+        let Some((models, sandbox)) = with_agents() else { return };
+        codex_signs_in_itself(&sandbox, "home/.local/state/authctl/acp/codex/work", &models);
+        own_sign_in(models, sandbox, &["--way", "profile", "--account", account], is_in);
+    }
 }
 
 #[test]
@@ -304,7 +371,7 @@ fn claude_with_an_mcp_server() {
 }
 
 /// The user's own entry for an agent that nobody knows.
-const OWN_AGENT: &str = r#"
+pub const OWN_AGENT: &str = r#"
 [acp_agent.sdk]
 commands = ["sdk-agent"]
 [[acp_agent.sdk.providers]]
@@ -312,12 +379,18 @@ provider = "openai"
 base_url = { variable = "OPENAI_BASE_URL" }
 "#;
 
-/// One prompt of the official TypeScript SDK's editor to its agent, with authctl between them.
-fn sdks_talk(sandbox: &Sandbox) -> Value {
+/// The agent of the official TypeScript SDK, as a program.
+pub fn sdk_agent(sandbox: &Sandbox) -> PathBuf {
     let (script, agent) = (real("acp-sdk.mjs"), sandbox.path("bin/sdk-agent"));
     std::fs::create_dir_all(agent.parent().unwrap()).unwrap();
     std::fs::write(&agent, format!("#!/bin/sh\nexec node '{}' agent\n", script.display())).unwrap();
     std::fs::set_permissions(&agent, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    agent
+}
+
+/// One prompt of its editor to it, with authctl between them.
+fn sdks_talk(sandbox: &Sandbox) -> Value {
+    let (script, agent) = (real("acp-sdk.mjs"), sdk_agent(sandbox));
     let mut command = sandbox.program("node");
     command.arg(script).args(["editor", AUTHCTL, "acp", "--with", "openai", "--"]).arg(agent);
     let said = sandbox.start(command).finish_within(LONGEST).success();

@@ -34,6 +34,7 @@ type Reply<T> = oneshot::Sender<Result<T, Trouble>>;
 enum Ask {
     Holds { name: String, reply: Reply<bool> },
     Possess { name: String, way: Way, reply: Reply<Option<Secret>> },
+    IsReplaced { name: String, old: Secret, reply: Reply<bool> },
     SignIn { name: String, bring: Bring, address: oneshot::Sender<Address>, reply: Reply<()> },
     Known { agent: String, provider: String, reply: Reply<Option<AcpProvider>> },
     Server { wish: ServerWish, reply: Reply<Option<Reached>> },
@@ -105,6 +106,13 @@ impl Supply for Desk {
             let found = self.ask(|reply| Ask::Possess { name, way, reply }).await?;
             self.handed.borrow_mut().extend(found.clone());
             Ok(found)
+        })
+    }
+
+    fn is_replaced<'a>(&'a self, name: &'a str, old: &'a Secret) -> Pending<'a, bool> {
+        let (name, old) = (name.to_owned(), old.clone());
+        Box::pin(async move {
+            self.ask(|reply| Ask::IsReplaced { name, old, reply }).await.unwrap_or(false)
         })
     }
 
@@ -180,6 +188,10 @@ impl Clerk {
                 let reached = missing_is_none(servers::reach(context, &self.program, &wish));
                 let _ = reply.send(reached.map(Option::flatten).map_err(|error| trouble(&error)));
             }
+            Ask::IsReplaced { name, old, reply } => {
+                let current = current(context, &name).map_err(|error| trouble(&error));
+                let _ = reply.send(current.map(|current| current.expose() != old.expose()));
+            }
             Ask::Known { agent, provider, reply } => {
                 let _ = reply.send(known(context, &agent, &provider).map_err(|it| trouble(&it)));
             }
@@ -197,9 +209,14 @@ impl Clerk {
 }
 
 fn holds(context: &Context, name: &str) -> Result<bool, CommandError> {
+    current(context, name).map(|_| true)
+}
+
+fn current(context: &Context, name: &str) -> Result<Secret, CommandError> {
     let named = context.name(name)?;
     let provider = context.provider(&named.name)?;
-    given::resolve(context, &named, provider, Duration::ZERO, false, None).map(|_| true)
+    let resolved = given::resolve(context, &named, provider, Duration::ZERO, false, None)?;
+    Ok(resolved.credential.secret().clone())
 }
 
 /// By the agent's name, as far as the provider has an address to lead it to.

@@ -16,6 +16,10 @@ pub fn run(
     mut command: launch::Command,
     forced: Option<Way>,
 ) -> Result<ExitCode, CommandError> {
+    context.ui.notice(&format!(
+        "authctl: {} runs at this terminal; in an editor: authctl acp --print-config zed|jetbrains|neovim -- …",
+        grants.title
+    ));
     for grant in &grants.list {
         let by_proxy = grant.ways.base_url.is_some() && forced != Some(Way::Variable);
         let way = if by_proxy { Way::BaseUrl } else { Way::Variable };
@@ -26,7 +30,7 @@ pub fn run(
                     Worth::Key(key)
                 }
                 Err(error) if error.kind() == Kind::LoginRequired => {
-                    context.ui.warn(error.message());
+                    context.ui.warn(&format!("{}; {}", error.message(), error.hints().join("; ")));
                     continue;
                 }
                 Err(error) => return Err(error),

@@ -20,7 +20,10 @@ const WORDS: &str = "FAKE_ACP_WORDS";
 
 /// Puts an agent of this name into the sandbox, which does as `script` says:
 /// `wants` (what opens sessions: `providers`, `gateway`, `in-band`, `variable`, `authenticate`, `argument`,
-/// `helper`, `parameter` (with `word`), `kept` (from an earlier run), `nothing`), `methods`, `capabilities`, `refusal`, and `faults`.
+/// `helper`, `parameter` (with `word`), `kept` (from an earlier run), `nothing`), `methods`, `capabilities`, `refusal`, `faults`, and `rules`: what it does in place of that, each with
+/// the method that it is `on` (`response` for an answer), a text that the message has (`if`), at which start (`start`),
+/// and what it does then (`do`): `say LINE`, `log LINE` (stderr), `keep`, `exit N`, `spawn SECONDS`, `stuck`. In a line
+/// stand `$id`, `$kept` (the request that was kept), `$params` and `$key` for what there is, quoted for a string.
 pub fn install(sandbox: &mut Sandbox, name: &str, script: &Value) -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let program = sandbox.path("bin").join(name);
@@ -65,6 +68,8 @@ struct Agent {
     /// The MCP servers of the session that was opened last.
     servers: Value,
     count: u64,
+    kept: Value,
+    start: usize,
 }
 
 /// Plays the agent, if this process is meant to.
@@ -76,6 +81,8 @@ pub fn play() {
         keys.iter().filter_map(|key| Some((*key, std::env::var(key).ok()?))).collect();
     note(&json!({"started": {"pid": std::process::id(), "words": words, "variables": variables}}));
     let script = serde_json::from_str(&script).unwrap();
+    let log = std::fs::read_to_string(std::env::var(LOG).unwrap()).unwrap();
+    let start = log.matches(r#"{"started":"#).count();
     let mut agent = Agent {
         script,
         authenticated: Vec::new(),
@@ -84,6 +91,8 @@ pub fn play() {
         was_kept: kept().exists(),
         servers: Value::Null,
         count: 0,
+        kept: Value::Null,
+        start,
     };
     if agent.has_fault("noise") {
         say("Loading \u{1b}[31mplugins");
@@ -130,7 +139,45 @@ impl Agent {
         self.script["faults"].as_array().is_some_and(|all| all.iter().any(|it| it == name))
     }
 
+    /// Does what a rule says, if there is one for this message.
+    fn obeys(&mut self, message: &Value, line: &str) -> bool {
+        let method = message["method"].as_str().unwrap_or("response");
+        let rules = self.script["rules"].as_array().cloned().unwrap_or_default();
+        let rule = rules.iter().find(|rule| {
+            rule["on"] == method
+                && rule["if"].as_str().is_none_or(|text| line.contains(text))
+                && rule["start"].as_u64().is_none_or(|start| start == self.start as u64)
+        });
+        let orders = rule.map(|rule| rule["do"].as_array().unwrap());
+        for order in orders.into_iter().flatten() {
+            let (word, rest) =
+                order.as_str().unwrap().split_once(' ').unwrap_or((order.as_str().unwrap(), ""));
+            let key = std::env::var("OPENAI_API_KEY").unwrap_or_default();
+            let params = json!(message["params"].to_string()).to_string();
+            let rest = rest
+                .replace("$id", &message["id"].to_string())
+                .replace("$kept", &self.kept.to_string())
+                .replace("$params", params.trim_matches('"'))
+                .replace("$key", &key);
+            match word {
+                "say" => say(&rest),
+                "log" => std::io::stderr().write_all(format!("{rest}\n").as_bytes()).unwrap(),
+                "keep" => self.kept = message["id"].clone(),
+                "exit" => leave(rest.parse().unwrap()),
+                "spawn" => drop(std::process::Command::new("sleep").arg(rest).spawn().unwrap()),
+                "stuck" => loop {
+                    std::thread::park();
+                },
+                _ => panic!("{order}"),
+            }
+        }
+        rule.is_some()
+    }
+
     fn hear(&mut self, message: &Value, line: &str) {
+        if self.obeys(message, line) {
+            return;
+        }
         let (id, params) = (&message["id"], &message["params"]);
         if params["mcpServers"].is_array() {
             self.servers = params["mcpServers"].clone();
