@@ -285,7 +285,7 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
             [CompletionResult]::new('--with', '--with', [CompletionResultType]::ParameterName, 'Credentials for the agent, joined by commas: NAME, or NAME=VARIABLE to choose the variable')
             [CompletionResult]::new('--keep-env', '--keep-env', [CompletionResultType]::ParameterName, 'Leave this variable in the agent''s environment, though it is one for a credential')
-            [CompletionResult]::new('--way', '--way', [CompletionResultType]::ParameterName, 'Hand them over in this way alone: providers-set, gateway, base-url, in-band, variable, profile or own')
+            [CompletionResult]::new('--way', '--way', [CompletionResultType]::ParameterName, 'Hand them over in this way alone: providers-set, gateway, base-url, helper, in-band, variable, profile or own')
             [CompletionResult]::new('--print-config', '--print-config', [CompletionResultType]::ParameterName, 'Print what an editor''s configuration needs, and start nothing')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data and errors as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
@@ -295,12 +295,13 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Try an agent: what it offers, what it would get and by which way, and what is missing')
+            [CompletionResult]::new('helper', 'helper', [CompletionResultType]::ParameterValue, 'Print the credential of a session, for an agent that it started')
             break
         }
         'authctl;acp;doctor' {
             [CompletionResult]::new('--with', '--with', [CompletionResultType]::ParameterName, 'Credentials for the agent, joined by commas: NAME, or NAME=VARIABLE to choose the variable')
             [CompletionResult]::new('--keep-env', '--keep-env', [CompletionResultType]::ParameterName, 'Leave this variable in the agent''s environment, though it is one for a credential')
-            [CompletionResult]::new('--way', '--way', [CompletionResultType]::ParameterName, 'Hand them over in this way alone: providers-set, gateway, base-url, in-band, variable, profile or own')
+            [CompletionResult]::new('--way', '--way', [CompletionResultType]::ParameterName, 'Hand them over in this way alone: providers-set, gateway, base-url, helper, in-band, variable, profile or own')
             [CompletionResult]::new('--remember', '--remember', [CompletionResultType]::ParameterName, 'Bind the credentials to this agent for good: in this project, or everywhere')
             [CompletionResult]::new('--wait', '--wait', [CompletionResultType]::ParameterName, 'How long the agent may take for each answer')
             [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
@@ -311,6 +312,16 @@ Register-ArgumentCompleter -Native -CommandName 'authctl' -ScriptBlock {
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Never ask, also at a terminal')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'authctl;acp;helper' {
+            [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'Account for names that give none')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data and errors as JSON')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but warnings and errors')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Never ask, also at a terminal')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'authctl;permission' {

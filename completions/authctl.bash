@@ -61,6 +61,9 @@ _authctl() {
             authctl__subcmd__acp,doctor)
                 cmd="authctl__subcmd__acp__subcmd__doctor"
                 ;;
+            authctl__subcmd__acp,helper)
+                cmd="authctl__subcmd__acp__subcmd__helper"
+                ;;
             authctl__subcmd__generate,client-metadata)
                 cmd="authctl__subcmd__generate__subcmd__client__subcmd__metadata"
                 ;;
@@ -134,7 +137,7 @@ _authctl() {
             return 0
             ;;
         authctl__subcmd__acp)
-            opts="-q -h --json --quiet --no-input --account --with --keep-env --way --print-config --chain --help doctor"
+            opts="-q -h --json --quiet --no-input --account --with --keep-env --way --print-config --chain --help doctor helper"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -194,6 +197,24 @@ _authctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --account)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        authctl__subcmd__acp__subcmd__helper)
+            opts="-q -h --json --quiet --no-input --account --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --account)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

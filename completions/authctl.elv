@@ -268,7 +268,7 @@ set edit:completion:arg-completer[authctl] = {|@words|
             cand --account 'Account for names that give none'
             cand --with 'Credentials for the agent, joined by commas: NAME, or NAME=VARIABLE to choose the variable'
             cand --keep-env 'Leave this variable in the agent''s environment, though it is one for a credential'
-            cand --way 'Hand them over in this way alone: providers-set, gateway, base-url, in-band, variable, profile or own'
+            cand --way 'Hand them over in this way alone: providers-set, gateway, base-url, helper, in-band, variable, profile or own'
             cand --print-config 'Print what an editor''s configuration needs, and start nothing'
             cand --json 'Print data and errors as JSON'
             cand -q 'Say nothing but warnings and errors'
@@ -278,11 +278,12 @@ set edit:completion:arg-completer[authctl] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
             cand doctor 'Try an agent: what it offers, what it would get and by which way, and what is missing'
+            cand helper 'Print the credential of a session, for an agent that it started'
         }
         &'authctl;acp;doctor'= {
             cand --with 'Credentials for the agent, joined by commas: NAME, or NAME=VARIABLE to choose the variable'
             cand --keep-env 'Leave this variable in the agent''s environment, though it is one for a credential'
-            cand --way 'Hand them over in this way alone: providers-set, gateway, base-url, in-band, variable, profile or own'
+            cand --way 'Hand them over in this way alone: providers-set, gateway, base-url, helper, in-band, variable, profile or own'
             cand --remember 'Bind the credentials to this agent for good: in this project, or everywhere'
             cand --wait 'How long the agent may take for each answer'
             cand --account 'Account for names that give none'
@@ -293,6 +294,15 @@ set edit:completion:arg-completer[authctl] = {|@words|
             cand --no-input 'Never ask, also at a terminal'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
+        }
+        &'authctl;acp;helper'= {
+            cand --account 'Account for names that give none'
+            cand --json 'Print data and errors as JSON'
+            cand -q 'Say nothing but warnings and errors'
+            cand --quiet 'Say nothing but warnings and errors'
+            cand --no-input 'Never ask, also at a terminal'
+            cand -h 'Print help'
+            cand --help 'Print help'
         }
         &'authctl;permission'= {
             cand --account 'Account for names that give none'

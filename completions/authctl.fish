@@ -210,22 +210,23 @@ complete -c authctl -n "__fish_authctl_using_subcommand proxy" -l no-input -d 'N
 complete -c authctl -n "__fish_authctl_using_subcommand proxy" -l strict -d 'As a forward proxy, reach no host but those of the credentials'
 complete -c authctl -n "__fish_authctl_using_subcommand proxy" -l secret-in-path -d 'Also take the key in the path, /~KEY/NAME/…, for clients that can send none'
 complete -c authctl -n "__fish_authctl_using_subcommand proxy" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor" -l account -d 'Account for names that give none' -r
-complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor" -l with -d 'Credentials for the agent, joined by commas: NAME, or NAME=VARIABLE to choose the variable' -r
-complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor" -l keep-env -d 'Leave this variable in the agent\'s environment, though it is one for a credential' -r
-complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor" -l way -d 'Hand them over in this way alone: providers-set, gateway, base-url, in-band, variable, profile or own' -r
-complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor" -l print-config -d 'Print what an editor\'s configuration needs, and start nothing' -r -f -a "zed\t'For agent_servers in settings.json'
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor helper" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor helper" -l with -d 'Credentials for the agent, joined by commas: NAME, or NAME=VARIABLE to choose the variable' -r
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor helper" -l keep-env -d 'Leave this variable in the agent\'s environment, though it is one for a credential' -r
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor helper" -l way -d 'Hand them over in this way alone: providers-set, gateway, base-url, helper, in-band, variable, profile or own' -r
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor helper" -l print-config -d 'Print what an editor\'s configuration needs, and start nothing' -r -f -a "zed\t'For agent_servers in settings.json'
 jetbrains\t'For ~/.jetbrains/acp.json'
 neovim\t'For codecompanion.nvim'"
-complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor" -l json -d 'Print data and errors as JSON'
-complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor" -s q -l quiet -d 'Say nothing but warnings and errors'
-complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor" -l no-input -d 'Never ask, also at a terminal'
-complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor" -l chain -d 'Be a part of a chain of proxies, whose conductor runs the agent: in-band ways alone'
-complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor" -a "doctor" -d 'Try an agent: what it offers, what it would get and by which way, and what is missing'
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor helper" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor helper" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor helper" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor helper" -l chain -d 'Be a part of a chain of proxies, whose conductor runs the agent: in-band ways alone'
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor helper" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor helper" -a "doctor" -d 'Try an agent: what it offers, what it would get and by which way, and what is missing'
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and not __fish_seen_subcommand_from doctor helper" -a "helper" -d 'Print the credential of a session, for an agent that it started'
 complete -c authctl -n "__fish_authctl_using_subcommand acp; and __fish_seen_subcommand_from doctor" -l with -d 'Credentials for the agent, joined by commas: NAME, or NAME=VARIABLE to choose the variable' -r
 complete -c authctl -n "__fish_authctl_using_subcommand acp; and __fish_seen_subcommand_from doctor" -l keep-env -d 'Leave this variable in the agent\'s environment, though it is one for a credential' -r
-complete -c authctl -n "__fish_authctl_using_subcommand acp; and __fish_seen_subcommand_from doctor" -l way -d 'Hand them over in this way alone: providers-set, gateway, base-url, in-band, variable, profile or own' -r
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and __fish_seen_subcommand_from doctor" -l way -d 'Hand them over in this way alone: providers-set, gateway, base-url, helper, in-band, variable, profile or own' -r
 complete -c authctl -n "__fish_authctl_using_subcommand acp; and __fish_seen_subcommand_from doctor" -l remember -d 'Bind the credentials to this agent for good: in this project, or everywhere' -r -f -a "project\t'In this repository, or in this directory'
 everywhere\t'Wherever nothing else is said'"
 complete -c authctl -n "__fish_authctl_using_subcommand acp; and __fish_seen_subcommand_from doctor" -l wait -d 'How long the agent may take for each answer' -r
@@ -235,6 +236,11 @@ complete -c authctl -n "__fish_authctl_using_subcommand acp; and __fish_seen_sub
 complete -c authctl -n "__fish_authctl_using_subcommand acp; and __fish_seen_subcommand_from doctor" -s q -l quiet -d 'Say nothing but warnings and errors'
 complete -c authctl -n "__fish_authctl_using_subcommand acp; and __fish_seen_subcommand_from doctor" -l no-input -d 'Never ask, also at a terminal'
 complete -c authctl -n "__fish_authctl_using_subcommand acp; and __fish_seen_subcommand_from doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and __fish_seen_subcommand_from helper" -l account -d 'Account for names that give none' -r
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and __fish_seen_subcommand_from helper" -l json -d 'Print data and errors as JSON'
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and __fish_seen_subcommand_from helper" -s q -l quiet -d 'Say nothing but warnings and errors'
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and __fish_seen_subcommand_from helper" -l no-input -d 'Never ask, also at a terminal'
+complete -c authctl -n "__fish_authctl_using_subcommand acp; and __fish_seen_subcommand_from helper" -s h -l help -d 'Print help'
 complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -l account -d 'Account for names that give none' -r
 complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -l json -d 'Print data and errors as JSON'
 complete -c authctl -n "__fish_authctl_using_subcommand permission; and not __fish_seen_subcommand_from list allow withdraw" -s q -l quiet -d 'Say nothing but warnings and errors'

@@ -255,7 +255,7 @@ module completions {
     --account: string         # Account for names that give none
     --with: string            # Credentials for the agent, joined by commas: NAME, or NAME=VARIABLE to choose the variable
     --keep-env: string        # Leave this variable in the agent's environment, though it is one for a credential
-    --way: string             # Hand them over in this way alone: providers-set, gateway, base-url, in-band, variable, profile or own
+    --way: string             # Hand them over in this way alone: providers-set, gateway, base-url, helper, in-band, variable, profile or own
     --print-config: string@"nu-complete authctl acp print_config" # Print what an editor's configuration needs, and start nothing
     --chain                   # Be a part of a chain of proxies, whose conductor runs the agent: in-band ways alone
     --help(-h)                # Print help (see more with '--help')
@@ -269,7 +269,7 @@ module completions {
   export extern "authctl acp doctor" [
     --with: string            # Credentials for the agent, joined by commas: NAME, or NAME=VARIABLE to choose the variable
     --keep-env: string        # Leave this variable in the agent's environment, though it is one for a credential
-    --way: string             # Hand them over in this way alone: providers-set, gateway, base-url, in-band, variable, profile or own
+    --way: string             # Hand them over in this way alone: providers-set, gateway, base-url, helper, in-band, variable, profile or own
     --remember: string@"nu-complete authctl acp doctor remember" # Bind the credentials to this agent for good: in this project, or everywhere
     --session                 # Open a session as well
     --wait: string            # How long the agent may take for each answer
@@ -278,6 +278,16 @@ module completions {
     --no-input                # Never ask, also at a terminal
     --account: string         # Account for names that give none
     --help(-h)                # Print help (see more with '--help')
+  ]
+
+  # Print the credential of a session, for an agent that it started
+  export extern "authctl acp helper" [
+    --json                    # Print data and errors as JSON
+    --quiet(-q)               # Say nothing but warnings and errors
+    --no-input                # Never ask, also at a terminal
+    --account: string         # Account for names that give none
+    --help(-h)                # Print help
+    socket: path              # Where that session listens
   ]
 
   # Say which credentials coding agents may print

@@ -137,9 +137,7 @@ impl Relay {
     pub(super) async fn deliver(self: &Rc<Self>, standing: &Standing) -> bool {
         let is_delivered = self.descend(standing).await;
         // With or without a credential: the editor has them open.
-        if self.is_unrestored.take() {
-            self.restore_sessions().await;
-        }
+        self.restore_sessions().await;
         is_delivered
     }
 
@@ -213,7 +211,6 @@ impl Relay {
         // In a chain, somebody else starts it.
         if self.successor.is_none() && self.advertised.borrow().requires_restart(method) {
             self.restart(Some(standing)).await?;
-            self.restore_sessions().await;
         }
         Ok(())
     }
@@ -221,8 +218,7 @@ impl Relay {
     /// What it was started with, or is now; some agents want to be told as well.
     async fn give_at_start(self: &Rc<Self>, standing: &Standing, way: Way) -> Result<(), String> {
         let has_key = way != Way::Variable || standing.given.borrow().is_some();
-        let mut is_started = standing.started.get() == Some(way) && has_key;
-        if !is_started {
+        if standing.started.get() != Some(way) || !has_key {
             standing.started.set(Some(way));
             self.restart(Some(standing)).await?;
         }
@@ -231,15 +227,11 @@ impl Relay {
             && let Some(parameter) = self.parameter(standing, way)
             && standing.parameter.replace(Some(parameter.clone())).as_ref() != Some(&parameter)
         {
-            is_started = false;
             self.restart(Some(standing)).await?;
             method = self.satisfied(standing);
         }
         if let Some(id) = method {
             self.authenticate(&id, None, AUTHENTICATE_WAIT).await?;
-        }
-        if !is_started {
-            self.restore_sessions().await;
         }
         Ok(())
     }

@@ -68,7 +68,6 @@ impl Relay {
             Ok(()) => self.restore_sessions().await,
             Err(why) => self.say(&why),
         }
-        self.is_unrestored.set(false);
         self.release();
     }
 }

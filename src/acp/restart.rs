@@ -4,7 +4,6 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
@@ -166,8 +165,12 @@ impl Relay {
         Ok(())
     }
 
-    /// Brings the editor's sessions back. What the agent tells of them again is not told the editor again.
+    /// Brings the editor's sessions back after a new start. What the agent tells of them again is not told the
+    /// editor again.
     pub(super) async fn restore_sessions(&self) {
+        if !self.is_unrestored.take() {
+            return;
+        }
         let advertised = self.advertised.borrow().clone();
         let method = match () {
             () if advertised.can_resume => "session/resume",
@@ -176,7 +179,7 @@ impl Relay {
         };
         let sessions = self.sessions.borrow().list();
         for (id, mut params) in sessions {
-            if let Some(meta) = self.helper_meta(Value::Null) {
+            if let Some(meta) = self.helper_meta(params["_meta"].clone()) {
                 params["_meta"] = meta;
             }
             let agent = self.agent.borrow().clone();

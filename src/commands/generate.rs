@@ -138,7 +138,8 @@ fn write_pages(command: &clap::Command, directory: &Path) -> Result<(), CommandE
 }
 
 fn write_page(command: clap::Command, name: &str, directory: &Path) -> Result<(), CommandError> {
-    let subcommands: Vec<clap::Command> = command.get_subcommands().cloned().collect();
+    let shown = command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set());
+    let subcommands: Vec<clap::Command> = shown.cloned().collect();
     let mut page = Vec::new();
     let file = directory.join(format!("{name}.1"));
     clap_mangen::Man::new(command.name(name.to_owned()))
