@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Measures `authctl proxy` against nginx with one worker, at the same origin and in one run.
+// Measures `authctl proxy` against nginx with as many workers, at the same origin and in one run.
 //
 //   node benches/proxy.mjs [AUTHCTL]           target/release/authctl
 //
@@ -23,6 +23,8 @@ const BINARY = path.resolve(process.argv[2] ?? 'target/release/authctl');
 const SECONDS = Number(process.env.SECONDS ?? 5);
 const CONNECTIONS = [1, 16, 64];
 const ROUNDS = 3;
+// As many threads as authctl serves on.
+const WORKERS = Math.min(4, os.availableParallelism());
 const STREAMS = 200;
 const EVENTS = 4;
 const STARTS = 40;
@@ -63,7 +65,7 @@ async function nginx(name, servers) {
   const home = path.join(directory, name);
   mkdirSync(home);
   const places = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${home}/${kind};`).join(' ');
-  const text = `worker_processes 1; daemon off; pid ${home}/pid; error_log ${home}/error.log;
+  const text = `worker_processes ${WORKERS}; daemon off; pid ${home}/pid; error_log ${home}/error.log;
     events { worker_connections 1024; }
     http { access_log off; keepalive_requests 100000000; ${places} ${servers} }`;
   writeFileSync(path.join(home, 'nginx.conf'), text);

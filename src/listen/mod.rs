@@ -3,6 +3,7 @@
 //! what a request means is decided by whoever takes it from [`Listener::next`].
 
 mod connection;
+mod crew;
 mod framing;
 mod page;
 mod peer;
@@ -22,11 +23,12 @@ use tokio::task::{AbortHandle, JoinSet};
 use crate::secret::Secret;
 
 pub use connection::{is_origin_ours, is_ours};
+pub use crew::{Crew, Handed};
 pub use page::{Page, Tone};
 pub use peer::Peer;
 pub use service::{Unread, body, serve};
 pub use sockets::Sockets;
-pub use streams::{Ambiguity, Streams, serve_stream, serve_streams};
+pub use streams::{Ambiguity, Streams, serve_handed, serve_stream, serve_streams};
 
 /// Connections held at a time. One more, and the oldest is cut: a browser is answered within
 /// milliseconds, so only idle ones grow old.

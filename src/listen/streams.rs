@@ -16,9 +16,10 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use super::crew::{Crew, Handed, Place};
 pub use super::framing::Ambiguity;
 use super::framing::{Arrived, Watched};
 use super::peer::{Peer, UnderWay};
@@ -78,8 +79,12 @@ impl Body for Streams {
 }
 
 /// Answers every request on `sockets` by `answer`, until dropped. To be called on one thread, which runs the
-/// answers too. A request that is not to be taken says so in its body.
-pub async fn serve_streams<A, F, B>(sockets: Sockets, answer: A) -> io::Result<Infallible>
+/// answers too; what is too much for it goes to the `crew`. A request that is not to be taken says so in its body.
+pub async fn serve_streams<A, F, B>(
+    sockets: Sockets,
+    mut crew: Crew,
+    answer: A,
+) -> io::Result<Infallible>
 where
     A: Fn(Request<Streams>) -> F + Clone + 'static,
     F: Future<Output = Response<B>> + 'static,
@@ -87,32 +92,83 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>> + Unpin,
 {
     let sockets: Vec<TcpListener> = super::listening(sockets)?;
-    let (mut connections, mut open) = (JoinSet::new(), Open::default());
-    let most = affordable();
+    let mut counter = Counter::new(crew.size());
     loop {
         tokio::select! {
-            Some(_) = connections.join_next() => {}
-            stream = accept(&sockets) => match stream {
-                Ok(stream) if open.make_room(most) => {
-                    let _ = stream.set_nodelay(true);
-                    let peer = Peer::default();
-                    let (known, answer) = (peer.clone(), answer.clone());
-                    let served = async move {
-                        tokio::select! {
-                            () = serve_stream(TokioIo::new(stream), known.clone(), answer) => {}
-                            () = known.stays_unknown() => {}
-                        }
-                    };
-                    open.add(connections.spawn_local(served), peer);
-                }
-                Ok(_) => {}
-                Err(_) => {
+            Some(_) = counter.connections.join_next() => {}
+            stream = accept(&sockets) => {
+                let Ok(stream) = stream else {
                     // Out of file descriptors: the oldest stranger gives back one.
-                    open.make_room(0);
+                    counter.open.make_room(0);
                     tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                };
+                if let Some(stream) = crew.take(stream, counter.connections.len()) {
+                    counter.serve(stream, None, answer.clone());
                 }
-            },
+            }
         }
+    }
+}
+
+/// Answers what comes on connections that another thread took, until that one ends.
+pub async fn serve_handed<A, F, B>(mut handed: Handed, answer: A)
+where
+    A: Fn(Request<Streams>) -> F + Clone + 'static,
+    F: Future<Output = Response<B>> + 'static,
+    B: Body + Unpin + 'static,
+    B::Error: Into<Box<dyn StdError + Send + Sync>> + Unpin,
+{
+    let mut counter = Counter::new(handed.size);
+    loop {
+        tokio::select! {
+            Some(_) = counter.connections.join_next() => {}
+            next = handed.queue.recv() => {
+                let Some((stream, place)) = next else { return };
+                // One that has broken off meanwhile is none.
+                if let Ok(stream) = TcpStream::from_std(stream) {
+                    counter.serve(stream, Some(place), answer.clone());
+                }
+            }
+        }
+    }
+}
+
+/// The connections of one thread.
+struct Counter {
+    connections: JoinSet<()>,
+    open: Open,
+    most: usize,
+}
+
+impl Counter {
+    /// `size`: how many threads share what the process can have.
+    fn new(size: usize) -> Self {
+        let most = (affordable() / size).max(1);
+        Self { connections: JoinSet::new(), open: Open::default(), most }
+    }
+
+    fn serve<A, F, B>(&mut self, stream: TcpStream, place: Option<Place>, answer: A)
+    where
+        A: Fn(Request<Streams>) -> F + 'static,
+        F: Future<Output = Response<B>> + 'static,
+        B: Body + Unpin + 'static,
+        B::Error: Into<Box<dyn StdError + Send + Sync>> + Unpin,
+    {
+        if !self.open.make_room(self.most) {
+            return;
+        }
+        let _ = stream.set_nodelay(true);
+        let peer = Peer::default();
+        let known = peer.clone();
+        let served = async move {
+            let _place = place;
+            tokio::select! {
+                () = serve_stream(TokioIo::new(stream), known.clone(), answer) => {}
+                () = known.stays_unknown() => {}
+            }
+        };
+        self.open.add(self.connections.spawn_local(served), peer);
     }
 }
 

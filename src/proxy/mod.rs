@@ -36,7 +36,7 @@ pub use session::{Pass, Session};
 
 use crate::config::Provider;
 use crate::forward::{Held, Injection, Relay, Source};
-use crate::listen::{self, Ambiguity, Sockets, Streams};
+use crate::listen::{self, Ambiguity, Crew, Handed, Sockets, Streams};
 use crate::login_signal::Signal;
 use answer::{Answer, local};
 use code::Code;
@@ -130,11 +130,11 @@ pub struct Proxy {
     watch: Rc<dyn Watch>,
     /// Headers beyond the usual ones in which the providers want their credentials.
     further: Rc<[HeaderName]>,
-    authority: Authority,
+    authority: Arc<Authority>,
 }
 
 impl Proxy {
-    pub fn new(port: u16, plan: Plan, authority: Authority, watch: Rc<dyn Watch>) -> Self {
+    pub fn new(port: u16, plan: Plan, authority: Arc<Authority>, watch: Rc<dyn Watch>) -> Self {
         let mut further: Vec<HeaderName> = Vec::new();
         for lent in &plan.credentials {
             let names = lent.provider.schemes.iter().map(|scheme| &scheme.header.name);
@@ -146,9 +146,14 @@ impl Proxy {
         Self { port, plan, relay: Rc::default(), watch, further, authority }
     }
 
-    /// Serves until dropped.
-    pub async fn serve(self: Rc<Self>, sockets: Sockets) -> io::Result<Infallible> {
-        listen::serve_streams(sockets, move |request| self.clone().answer(request)).await
+    /// Serves until dropped; what is too much for one thread goes to the `crew`.
+    pub async fn serve(self: Rc<Self>, sockets: Sockets, crew: Crew) -> io::Result<Infallible> {
+        listen::serve_streams(sockets, crew, move |request| self.clone().answer(request)).await
+    }
+
+    /// Serves as one of the crew.
+    pub async fn serve_handed(self: Rc<Self>, handed: Handed) {
+        listen::serve_handed(handed, move |request| self.clone().answer(request)).await;
     }
 
     fn answer(self: Rc<Self>, request: Request<Streams>) -> impl Future<Output = Response<Answer>> {

@@ -339,6 +339,34 @@ fn more_idle_connections_than_there_are_descriptors_keep_nobody_out() {
     drop((idle, silent));
 }
 
+/// Threads beside the first one take over connections: they have the same keys, say nothing twice, and end with it.
+#[test]
+fn many_connections_are_served_by_several_threads_as_by_one() {
+    let origin = Origin::start();
+    let sandbox = acme(&origin.url());
+    let lending = Lending::proxy(&sandbox, &["--with", "acme"]);
+    let tasks = format!("/proc/{}/task", lending.pid());
+    let threads = || std::fs::read_dir(&tasks).map(Iterator::count).unwrap_or_default();
+    drop(used(&lending));
+    let before = threads();
+    let mut connections: Vec<TcpStream> = (0..40).map(|_| used(&lending)).collect();
+    if before > 0 && thread::available_parallelism().unwrap().get() > 1 {
+        assert!(threads() > before, "{before}");
+    }
+    let host = format!("Host: 127.0.0.1:{}\r\n", lending.port);
+    let ask = format!("GET /nobody/x HTTP/1.1\r\n{host}{}\r\n", lending.bearer());
+    for connection in &mut connections {
+        connection.write_all(ask.as_bytes()).unwrap();
+        until(connection, b"}}\n");
+    }
+    assert_eq!(lending.stderr().matches("no credential is served at /nobody").count(), 1);
+    let output = lending.end();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    for mut connection in connections {
+        assert_eq!(connection.read(&mut [0]).unwrap_or_default(), 0, "they end with it");
+    }
+}
+
 #[test]
 fn a_connection_that_was_handed_over_is_no_idle_one() {
     let origin = Origin::start();

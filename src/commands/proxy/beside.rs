@@ -70,7 +70,7 @@ impl Beside {
             command_line: context.command_line,
             loans,
             key: Secret::random(),
-            authority,
+            authority: authority.into(),
             takes_secret_in_path: false,
             is_strict: true,
             // The address is not a person's, but what an agent makes of it.

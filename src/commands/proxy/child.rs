@@ -60,7 +60,7 @@ pub fn run(context: &Context, wish: Wish<'_>) -> Result<ExitCode, CommandError> 
         command_line: context.command_line,
         loans,
         key,
-        authority,
+        authority: authority.into(),
         takes_secret_in_path: false,
         is_strict: wish.is_strict,
         says_strays: true,

@@ -75,7 +75,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     let bundle = bundle::write(context, &authority)?;
     let start = Start {
         options,
-        authority,
+        authority: authority.into(),
         command_line: context.command_line,
         loans,
         key,

@@ -1,7 +1,10 @@
-//! The thread on which a proxy serves, beside a command that waits for its end.
+//! The threads on which a proxy serves, beside a command that waits for its end.
 
+use std::cell::RefCell;
 use std::io;
+use std::num::NonZero;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use tokio::runtime::LocalOptions;
@@ -12,10 +15,13 @@ use super::lend::{self, Loan};
 use super::watch::{Lines, Reporter, Scribe};
 use crate::context::{Context, Options};
 use crate::error::{CommandError, Kind};
-use crate::listen::Sockets;
+use crate::listen::{Crew, Sockets};
 use crate::proxy::{Authority, Pass, Plan, Proxy, Session};
 use crate::secret::Secret;
 use crate::signals;
+
+/// Threads that serve, where there is enough to do for them.
+const MOST_THREADS: usize = 4;
 
 /// What a proxy is started with.
 pub struct Start {
@@ -28,7 +34,7 @@ pub struct Start {
     pub is_strict: bool,
     /// Requests for what is not served are said, and not in the log alone.
     pub says_strays: bool,
-    pub authority: Authority,
+    pub authority: Arc<Authority>,
     /// Whose requests these are, for the log.
     pub program: Option<String>,
 }
@@ -51,9 +57,10 @@ impl Running {
             Scribe::start(start.options.clone(), start.command_line, start.program.clone());
         let lines = scribe.lines();
         let (end, ended) = oneshot::channel();
+        let hand = Hand { start: Arc::new(start), port: sockets.port(), lines };
         let thread = thread::spawn(move || {
             signals::leave_to_main_thread();
-            serve(start, sockets, lines, ended)
+            hand.serve(sockets, ended)
         });
         Self { end, thread, scribe, desks, context }
     }
@@ -74,30 +81,59 @@ impl Running {
     }
 }
 
-fn serve(
-    start: Start,
-    sockets: Sockets,
+/// What each thread that serves has.
+#[derive(Clone)]
+struct Hand {
+    start: Arc<Start>,
+    port: u16,
     lines: Lines,
-    ended: oneshot::Receiver<()>,
-) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .on_thread_start(signals::leave_to_main_thread)
-        .build_local(LocalOptions::default())?;
-    let served = runtime.block_on(async move {
-        let port = sockets.port();
-        let context = Context::new(start.options.clone(), start.command_line);
-        let reporter = Reporter::new(context, lines, start.says_strays);
-        let plan = plan(&start);
-        let proxy = Rc::new(Proxy::new(port, plan, start.authority, Rc::new(reporter)));
-        tokio::select! {
-            failed = proxy.serve(sockets) => failed.map(|never| match never {}),
-            _ = ended => Ok(()),
+}
+
+impl Hand {
+    /// Serves, with further threads where they have something to do, until it has `ended`.
+    fn serve(self, sockets: Sockets, ended: oneshot::Receiver<()>) -> io::Result<()> {
+        let threads = Rc::new(RefCell::new(Vec::new()));
+        let (hand, started) = (self.clone(), threads.clone());
+        let most = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS) - 1;
+        let crew = Crew::new(most, move |handed| {
+            let hand = hand.clone();
+            started.borrow_mut().push(thread::spawn(move || {
+                signals::leave_to_main_thread();
+                hand.run(async |proxy| {
+                    proxy.serve_handed(handed).await;
+                    Ok(())
+                })
+            }));
+        });
+        let served = self.run(async |proxy| {
+            tokio::select! {
+                failed = proxy.serve(sockets, crew) => failed.map(|never| match never {}),
+                _ = ended => Ok(()),
+            }
+        });
+        for thread in threads.take() {
+            // One that could not begin took no connection.
+            let _ = thread.join();
         }
-    });
-    // A name lookup that hangs cannot be cancelled; the process does not wait for it.
-    runtime.shutdown_background();
-    served
+        served
+    }
+
+    fn run(self, work: impl AsyncFnOnce(Rc<Proxy>) -> io::Result<()>) -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .on_thread_start(signals::leave_to_main_thread)
+            .build_local(LocalOptions::default())?;
+        let served = runtime.block_on(async move {
+            let Self { start, port, lines } = self;
+            let context = Context::new(start.options.clone(), start.command_line);
+            let reporter = Reporter::new(context, lines, start.says_strays);
+            let (plan, authority) = (plan(&start), start.authority.clone());
+            work(Rc::new(Proxy::new(port, plan, authority, Rc::new(reporter)))).await
+        });
+        // A name lookup that hangs cannot be cancelled; the process does not wait for it.
+        runtime.shutdown_background();
+        served
+    }
 }
 
 fn plan(start: &Start) -> Plan {

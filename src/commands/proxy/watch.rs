@@ -4,9 +4,9 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -45,6 +45,8 @@ pub struct Lines {
     send: mpsc::Sender<Vec<Line>>,
     /// Lines on their way.
     waiting: Arc<AtomicUsize>,
+    /// What the person was told, by whichever thread.
+    said: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// What is written, as it is put together at a request.
@@ -97,7 +99,7 @@ impl Scribe {
         program: Option<String>,
     ) -> Self {
         let (send, queue) = mpsc::channel::<Vec<Line>>();
-        let lines = Lines { send, waiting: Arc::default() };
+        let lines = Lines { send, waiting: Arc::default(), said: Arc::default() };
         let waiting = lines.waiting.clone();
         let thread = thread::spawn(move || {
             signals::leave_to_main_thread();
@@ -127,7 +129,6 @@ impl Scribe {
 pub struct Reporter {
     context: Context,
     pages: Rc<Pages>,
-    said: RefCell<BTreeSet<String>>,
     says_strays: bool,
 }
 
@@ -172,7 +173,7 @@ impl Drop for Pages {
 impl Reporter {
     pub fn new(context: Context, lines: Lines, says_strays: bool) -> Self {
         let pages = Rc::new(Pages { lines, open: RefCell::default() });
-        Self { context, pages, said: RefCell::default(), says_strays }
+        Self { context, pages, says_strays }
     }
 
     fn note(&self, line: Line) {
@@ -183,7 +184,7 @@ impl Reporter {
 
     /// Each problem once: a program that tries again and again says nothing new.
     fn say(&self, line: &str) {
-        let mut said = self.said.borrow_mut();
+        let mut said = self.pages.lines.said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.len() < MOST_SAID && said.insert(line.to_owned()) {
             self.context.ui.warn(line);
         }
