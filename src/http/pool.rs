@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::hash::Hash;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -245,15 +246,14 @@ impl Single {
         }
     }
 
-    /// Whether it takes another request.
-    fn is_free(&mut self, context: &mut Context<'_>) -> bool {
-        self.is_ready() || {
-            self.advance(context);
-            self.is_ready()
-        }
+    /// Whether it takes another request, or has ended.
+    fn poll_settled(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.advance(context);
+        let is_settled = self.is_ready() || self.connection.is_none();
+        if is_settled { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// The same after a while, in which its server may have closed it.
+    /// Whether it takes another request after a while, in which its server may have closed it.
     fn is_still_free(&mut self) -> bool {
         self.advance(&mut Context::from_waker(Waker::noop()));
         self.is_ready()
@@ -291,18 +291,25 @@ pub struct Inbound {
 
 impl Inbound {
     fn on(body: Incoming, on: Option<(Box<Single>, Rc<Pool>)>) -> Self {
-        let is_over = body.is_end_stream() && on.as_ref().is_some_and(|(it, _)| it.is_ready());
         let mut inbound = Self { body, on };
-        if is_over {
+        if inbound.body.is_end_stream() {
             inbound.give_back();
         }
         inbound
     }
 
+    /// A server may answer before it has read the whole request (RFC 9112 §9.5): the rest is still sent.
     fn give_back(&mut self) {
-        if let Some((single, pool)) = self.on.take() {
-            pool.put(single);
+        let Some((mut single, pool)) = self.on.take() else { return };
+        if single.is_ready() {
+            return pool.put(single);
         }
+        spawn_local(async move {
+            poll_fn(|context| single.poll_settled(context)).await;
+            if single.is_ready() {
+                pool.put(single);
+            }
+        });
     }
 }
 
@@ -321,8 +328,10 @@ impl Body for Inbound {
             single.advance(context);
             frame = Pin::new(&mut this.body).poll_frame(context);
         }
-        let is_over = matches!(frame, Poll::Ready(None)) || this.body.is_end_stream();
-        if is_over && single.is_free(context) {
+        if matches!(frame, Poll::Ready(None)) || this.body.is_end_stream() {
+            if !single.is_ready() {
+                single.advance(context);
+            }
             this.give_back();
         }
         frame

@@ -9,8 +9,9 @@
 //! | S9 | the log tells what happened, without a value | `every_request_is_a_line_of_the_log` |
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
+use std::thread;
 
 use serde_json::Value;
 
@@ -89,6 +90,31 @@ fn a_body_streams_both_ways_at_once() {
     }
     client.write_all(b"0\r\n\r\n").unwrap();
     until(&mut client, b"0\r\n\r\n");
+}
+
+#[test]
+fn a_server_that_answers_early_still_gets_the_rest_of_the_request() {
+    const LENGTH: usize = 300_000;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let sandbox = acme(&format!("http://{}", listener.local_addr().unwrap()));
+    let server = thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        let head = until(&mut connection, b"\r\n\r\n");
+        let end = head.windows(4).position(|part| part == b"\r\n\r\n").unwrap() + 4;
+        connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+        let mut got = head.len() - end;
+        while got < LENGTH {
+            let read = connection.read(&mut [0; 16_384]).unwrap();
+            assert!(read > 0, "ended after {got}");
+            got += read;
+        }
+    });
+    let lending = Lending::proxy(&sandbox, &["--with", "acme"]);
+    let mut client = open(&lending, "POST /acme/x", &format!("Content-Length: {LENGTH}\r\n"));
+    client.write_all(&[b'x'; 1_000]).unwrap();
+    until(&mut client, b"ok");
+    client.write_all(&vec![b'x'; LENGTH - 1_000]).unwrap();
+    server.join().unwrap();
 }
 
 #[test]
