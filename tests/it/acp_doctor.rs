@@ -386,6 +386,12 @@ fn editors_are_told_what_they_start_word_for_word() {
     }
     let gemini = sandbox.run(["acp", "--print-config", "zed", "--", "gemini", "--acp"]).success();
     assert!(!gemini.contains("\"gemini\": {"), "Zed treats that name in its own way: {gemini}");
+    let own = ["acp", "--print-config", "jetbrains", "--way", "own", "--", "codex-acp"];
+    let printed: Value = serde_json::from_str(&sandbox.run(own).success()).unwrap();
+    let args = &printed["agent_servers"]["Codex (authctl)"]["args"];
+    assert_eq!(*args, json!(["acp", "--way", "own", "--", "codex-acp"]));
+    let unknown = sandbox.run(["acp", "--print-config", "zed", "--", "some-agent"]);
+    assert!(unknown.stderr.contains("does not know some-agent"), "{unknown:?}");
     assert!(sandbox.files().iter().all(|path| !path.ends_with("settings.json")));
 }
 
