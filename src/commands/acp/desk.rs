@@ -16,7 +16,7 @@ use crate::commands::given;
 use crate::commands::holding::quiet;
 use crate::commands::mcp::Bringer;
 use crate::commands::purpose::{Purpose, record_login};
-use crate::config::AcpProvider;
+use crate::config::{AcpProvider, Scheme};
 use crate::context::{Context, Options};
 use crate::error::{CommandError, Kind};
 use crate::forward::{Address, Bring, Trouble};
@@ -256,6 +256,9 @@ fn sign_in(
 ) -> Result<(), CommandError> {
     let named = context.name(name)?;
     let provider = context.provider(&named.name)?;
+    if let Some(scheme) = provider.schemes.first().filter(|scheme| is_pasted(scheme)) {
+        return Err(CommandError::new(Kind::LoginRequired, pasted(&provider.title, scheme)));
+    }
     let usual = context.login()?;
     let is_elsewhere = is_elsewhere(usual.surroundings);
     let bring = if is_elsewhere { Bring::Shown } else { bring };
@@ -273,6 +276,17 @@ fn sign_in(
     record_login(context, &named.name, provider, &outcome);
     outcome?;
     Ok(())
+}
+
+/// Whether it is a key that a person has, which is typed in a terminal alone: forms of editors are not for secrets.
+fn is_pasted(scheme: &Scheme) -> bool {
+    scheme.oauth.is_none() && scheme.flow.is_none()
+}
+
+fn pasted(title: &str, scheme: &Scheme) -> String {
+    let made = scheme.create_at.as_ref();
+    let made = made.map(|page| format!(", made at {page}")).unwrap_or_default();
+    format!("{title} takes a key{made}, which a terminal asks for")
 }
 
 /// Whether the editor's person may sit at another machine: editors come by SSH and into containers.
