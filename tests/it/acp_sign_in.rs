@@ -103,6 +103,28 @@ fn a_key_is_asked_for_in_a_terminal_and_no_link_is_shown_or_ended() {
 }
 
 #[test]
+fn a_start_that_fails_is_said_to_the_editor() {
+    let mut sandbox = Sandbox::new();
+    let program = install(&mut sandbox, "some-agent", &json!({"wants": "nothing"}));
+    let program = program.to_str().unwrap();
+    for (arguments, program, code, said) in [
+        (&["--with", "opanai"][..], program, 125, "did you mean openai?"),
+        (&[], "no-such-agent", 127, "no-such-agent"),
+    ] {
+        let mut editor = editor(&sandbox, arguments, program);
+        let answer = greet(&mut editor, 1, &links());
+        let why = answer["error"]["message"].as_str().unwrap();
+        assert!(why.contains(said), "{why}");
+        let output = editor.leave();
+        assert_eq!(output.code(), code);
+        assert!(output.stderr.contains(said), "{output:?}");
+    }
+    let silent = sandbox.run(["acp", "--", "no-such-agent"]);
+    assert_eq!((silent.code(), silent.stdout.as_str()), (127, ""), "nobody asked");
+    assert!(starts(&sandbox).is_empty());
+}
+
+#[test]
 fn whoever_declines_or_cancels_gets_a_plain_answer_and_the_rest_goes_on() {
     let (scene, program) = stranger();
     let mut editor = editor(&scene.sandbox, &DEMO, &program);

@@ -302,7 +302,8 @@ fn missing_is_none<T>(found: Result<T, CommandError>) -> Result<Option<T>, Comma
     }
 }
 
-fn trouble(error: &CommandError) -> Trouble {
+/// The message with what mends it.
+pub fn trouble(error: &CommandError) -> Trouble {
     let hints = error.hints().iter();
     Trouble(hints.fold(error.message().to_owned(), |text, hint| format!("{text}; {hint}")))
 }
