@@ -11,6 +11,7 @@ use crate::config::Provider;
 use crate::context::{Context, Named, Options};
 use crate::error::CommandError;
 use crate::forward::{Held, Trouble, is_same};
+use crate::resolve::Source;
 use crate::store::Glimpse;
 use crate::ui::Manner;
 
@@ -61,7 +62,11 @@ fn held(
         None => given::resolve(context, named, provider, min_ttl, false, None)?,
     };
     let scheme = scheme_of(provider, &named.name, &resolved.credential)?.clone();
-    Ok(Held { scheme, credential: resolved.credential, id: resolved.id, entry })
+    let given = match resolved.source {
+        Source::Given(variable) => Some(variable),
+        Source::Stored | Source::Acquired => None,
+    };
+    Ok(Held { scheme, credential: resolved.credential, id: resolved.id, given, entry })
 }
 
 /// How the credential looks in the store's index.

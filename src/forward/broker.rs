@@ -322,7 +322,7 @@ mod tests {
                 let entry = Some(Glimpse::of(path.clone()));
                 let scheme = Config::default().provider("groq").unwrap().schemes[0].clone();
                 let credential = Credential::ApiKey { key: Secret::new(format!("key {asked}")) };
-                let held = Held { scheme, credential, id: String::new(), entry };
+                let held = Held { scheme, credential, id: String::new(), given: None, entry };
                 reply.send(match asked {
                     1 | 2 => Ok(Some(Arc::new(held))),
                     3 => Err(Trouble("the store is locked".to_owned())),

@@ -16,6 +16,8 @@ pub struct Held {
     pub credential: Credential,
     /// Stable, random, not secret.
     pub id: String,
+    /// The variable of authctl's own environment that gave it: only there can it be replaced.
+    pub given: Option<String>,
     /// The store's index before it was resolved; `None`: changes there are not heeded.
     pub entry: Option<Glimpse>,
 }
@@ -72,7 +74,7 @@ mod tests {
         });
         let credential = serde_json::from_value(credential).unwrap();
         let scheme = Config::default().provider("groq").unwrap().schemes[0].clone();
-        Held { scheme, credential, id: String::new(), entry: None }
+        Held { scheme, credential, id: String::new(), given: None, entry: None }
     }
 
     #[test]

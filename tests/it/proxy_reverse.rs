@@ -462,7 +462,7 @@ fn a_refusal_inside_an_answer_passes_as_it_is_and_is_said() {
         let reply = lending.ask(&format!("POST /acme{path}"), &(lending.bearer() + headers), b"{}");
         assert_eq!((reply.status, reply.text()), (200, expected));
         eventually("what the server wants", || {
-            lending.stderr().contains("authctl login acme").then_some(())
+            lending.stderr().contains("replace what AUTHCTL_ACME_TOKEN gives").then_some(())
         });
     }
 }

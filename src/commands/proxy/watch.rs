@@ -204,7 +204,7 @@ impl Watch for Reporter {
                         format!("wants a credential ({status}), and nobody is signed in to {name}")
                     }
                 };
-                self.say(&format!("{} {what}; authctl login {name}", host(uri)));
+                self.say(&format!("{} {what}; {}", host(uri), mend(name, *held)));
             }
             _ => {}
         }
@@ -222,7 +222,7 @@ impl Watch for Reporter {
         let name = &credential.name;
         let what = match signal {
             Signal::Missing(_) | Signal::Rejected(..) if held.is_some() => {
-                format!("a server refused the credential {name}; authctl login {name}")
+                format!("a server refused the credential {name}; {}", mend(name, held))
             }
             Signal::Missing(_) | Signal::Rejected(..) => {
                 format!(
@@ -276,8 +276,17 @@ fn lacking(server: &str, name: &str, held: Option<&Arc<Held>>, demand: &Demand) 
         _ => String::new(),
     };
     format!(
-        "{server} wants more of the credential {name} than it may do{what}; authctl login {name}{option}"
+        "{server} wants more of the credential {name} than it may do{what}; {}{option}",
+        mend(name, held)
     )
+}
+
+/// What gets another credential in the place of one that was refused.
+fn mend(name: &str, held: Option<&Arc<Held>>) -> String {
+    match held.and_then(|held| held.given.as_ref()) {
+        Some(variable) => format!("replace what {variable} gives"),
+        None => format!("authctl login {name}"),
+    }
 }
 
 /// Whether a text can stand between quotes in a command, whole.
