@@ -307,6 +307,7 @@ impl Relay {
     /// Sends a request on, and looks at its answer if that may be about signing in.
     pub(super) fn pass(&self, id: Id, method: &str, message: Message) {
         let is_watched = sessions::opens(method)
+            || sessions::sets(method)
             || matches!(method, "initialize" | "session/prompt" | "session/close")
             || dialect::is_login(method);
         let request = is_watched.then(|| message.clone());
@@ -448,7 +449,8 @@ impl Relay {
             ));
         };
         let Some(request) = open.request.clone() else { return self.to_editor(message) };
-        if refusal::is_about_sign_in(&message) && open.method != "initialize" {
+        let may_recover = open.method != "initialize" && !sessions::sets(&open.method);
+        if may_recover && refusal::is_about_sign_in(&message) {
             let session = sessions::of(&request).filter(|_| open.method == "session/prompt");
             let work = |relay: Rc<Self>, id, answer| relay.recover(id, open, answer);
             return self.begin_of(id, session, message, work);
@@ -465,6 +467,7 @@ impl Relay {
             method if sessions::opens(method) => {
                 self.sessions.borrow_mut().opened(&request, &message);
             }
+            method if sessions::sets(method) => self.sessions.borrow_mut().set(&request),
             _ => {}
         }
         self.to_editor(message);
@@ -514,6 +517,9 @@ impl Relay {
                     return;
                 }
             }
+            "session/update" if self.is_about_settings(&message) => {
+                self.sessions.borrow_mut().heard(&message);
+            }
             "_auth/status_update" => {
                 self.status.borrow_mut().hear(&message);
                 self.push_status();
@@ -521,6 +527,13 @@ impl Relay {
             _ => {}
         }
         self.to_editor(message);
+    }
+
+    /// Whether an update tells of something that was set in its session.
+    fn is_about_settings(&self, update: &Message) -> bool {
+        let is_said = |kind: &&str| update.text().contains(*kind);
+        self.sessions.borrow().has_settings()
+            && ["current_mode_update", "config_option_update"].iter().any(is_said)
     }
 
     /// An id that no agent uses.

@@ -720,6 +720,65 @@ fn sessions_that_were_closed_stay_closed_and_others_come_back_as_they_were_opene
 }
 
 #[test]
+fn a_session_comes_back_as_it_was_set() {
+    let done = r#"say {"jsonrpc":"2.0","id":$id,"result":{}}"#;
+    let no = r#"say {"jsonrpc":"2.0","id":$id,"error":{"code":-32602,"message":"no"}}"#;
+    let told_again = r#"say {"jsonrpc":"2.0","method":"session/update","params":{"sessionId":"s","update":{"sessionUpdate":"current_mode_update","currentModeId":"again"}}}"#;
+    let rules = json!([
+        {"on": "session/new", "do": [r#"say {"jsonrpc":"2.0","id":$id,"result":{"sessionId":"s"}}"#]},
+        {"on": "session/set_mode", "if": "bad", "do": [no]},
+        {"on": "session/set_mode", "start": 1, "do": [done, told_again.replace("again", "code")]},
+        {"on": "session/set_mode", "start": 2, "do": [told_again, done]},
+        {"on": "session/set_model", "start": 2, "do": [no]},
+        {"on": "session/set_model", "do": [done]},
+        {"on": "session/set_config_option", "do": [done]},
+        {"on": "session/prompt", "start": 1, "do": [REFUSED]},
+    ]);
+    let scene = Scene::new(IN_BAND, &script(&json!({"loadSession": true}), &rules));
+    let mut editor = scene.editor();
+    greet(&mut editor, &json!({}));
+    let session = open(&mut editor);
+    let mut set = |method: &str, params: Value| {
+        let mut params = params;
+        params["sessionId"] = json!(session);
+        editor.request(method, &params);
+    };
+    let option = |id: &str, value: Value| json!({"configId": id, "value": value});
+    set("session/set_config_option", option("effort", json!("low")));
+    set("session/set_mode", json!({"modeId": "plan"}));
+    set("session/set_config_option", option("web", json!(true)));
+    set("session/set_model", json!({"modelId": "m"}));
+    set("session/set_config_option", option("effort", json!("high")));
+    set("session/set_mode", json!({"modeId": "bad"}));
+    editor.request("session/prompt", &prompt(&session, "x"));
+    let output = editor.leave();
+    let messages = log(&scene.sandbox);
+    let start = messages.iter().rposition(|line| line["started"].is_object()).unwrap();
+    let again = messages[start..].iter().filter(|line| line["params"]["sessionId"] == "s");
+    let again: Vec<Value> = again
+        .map(|line| {
+            let params = &line["params"];
+            let value = [&params["modeId"], &params["modelId"], &params["value"], &params["cwd"]];
+            json!([line["method"], value.iter().find(|it| !it.is_null())])
+        })
+        .collect();
+    let expected = [
+        json!(["session/load", "/"]),
+        json!(["session/set_mode", "code"]),
+        json!(["session/set_config_option", true]),
+        json!(["session/set_model", "m"]),
+        json!(["session/set_config_option", "high"]),
+        json!(["session/prompt", null]),
+    ];
+    assert_eq!(again, expected, "{}", output.stderr);
+    assert!(!output.stdout.contains("again"), "{}", output.stdout);
+    let lost = "session/set_model is not as it was in a session: the agent refuses it";
+    assert_eq!(output.stderr.matches("is not as it was").count(), 1, "{}", output.stderr);
+    assert!(output.stderr.contains(lost), "{}", output.stderr);
+    output.success();
+}
+
+#[test]
 fn an_editor_sees_the_agents_methods_that_it_can_run() {
     let run = json!({"command": "node", "args": ["/opt/own-agent.js", "login"], "label": "x"});
     let methods = json!([
