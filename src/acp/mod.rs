@@ -15,6 +15,7 @@ mod going;
 mod handshake;
 mod helper;
 mod hook;
+mod link;
 mod logout;
 mod open;
 mod outfit;

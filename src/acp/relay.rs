@@ -20,7 +20,7 @@ use super::going::Going;
 use super::handshake::EditorCan;
 use super::open::{Open, Requests};
 use super::sessions::{self, Sessions};
-use super::{Settings, dialect, handshake, status};
+use super::{Settings, dialect, handshake, link, status};
 use super::{recovery, refusal};
 use crate::jsonrpc::{self, Id, Kind, Message, rewritten};
 use crate::launch::{self, Ending, Exit};
@@ -499,6 +499,12 @@ impl Relay {
     }
 
     fn request_of_agent(&self, id: Id, message: Message) {
+        if let Some(scheme) = link::unfit(&message) {
+            let title = &self.settings.title;
+            self.say(&format!("a link that {title} wants shown is no web page ({scheme})"));
+            let what = "the url of an elicitation is http or https, and there once";
+            return self.to_agent(Message::error(Some(&id), jsonrpc::INVALID_PARAMS, what, None));
+        }
         if self.stale.borrow().contains(&id) {
             let new = self.new_id();
             let renamed = rewritten(&message, |members| members.set("id", new.to_string()));

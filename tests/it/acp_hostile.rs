@@ -9,7 +9,7 @@
 //! | A2 | every failure says what and what next, nothing panics | `an_agent_that_dies_…`, `what_is_no_message_…` |
 //! | A4 | what is stuck stops nobody, and not the end | `a_request_that_waits_…`, `an_editor_that_is_gone_…`, `a_turn_that_…` |
 //! | A10 | signals end the agent, and leave no orphan | `signals_end_…` |
-//! | L7 | no file of a directory, and nothing that an agent chooses, decides for authctl | `files_of_a_directory_…`, `variables_of_the_agents_choice_…` |
+//! | L7 | no file of a directory, and nothing that an agent chooses, decides for authctl | `files_of_a_directory_…`, `variables_of_the_agents_choice_…`, `links_of_the_agents_choice_…` |
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
@@ -477,6 +477,44 @@ fn variables_of_the_agents_choice_change_nothing_of_authctls() {
     assert_eq!(seen[0]["env"], json!({"OWN_AGENT_FAST": "1"}));
     assert_eq!(seen[1]["_meta"]["terminal-auth"]["env"], json!({"OWN_AGENT_FAST": "1"}));
     editor.leave().success();
+}
+
+#[test]
+fn links_of_the_agents_choice_are_web_pages() {
+    let show = |id: u32, params: &str| {
+        format!(
+            r#"say {{"jsonrpc":"2.0",  "id":{id},"method":"elicitation/create","params":{params}}}"#
+        )
+    };
+    let page = r#"{"mode":"url","url":"https://a.example/x","elicitationId":"e"}"#;
+    let form = r#"{"mode":"form","requestedSchema":{"x":1.50},"message":"javascript:x"}"#;
+    let rules = json!([
+        {"on": "session/prompt", "do": [
+            "keep",
+            show(1, r#"{"mode":"url","url":"javascript:alert(1)","elicitationId":"e"}"#),
+            show(2, r#"{"mode":"url","url":"file:///etc/passwd","elicitationId":"e"}"#),
+            show(3, form),
+            show(4, page),
+        ]},
+        {"on": "response", "if": "accept", "do": [r#"say {"jsonrpc":"2.0","id":$kept,"result":{}}"#]},
+    ]);
+    let scene = Scene::new("", &script(&json!({}), &rules));
+    let mut editor = scene.editor();
+    greet(&mut editor, &json!({"elicitation": {"url": {}, "form": {}}}));
+    let turn = editor.ask("session/prompt", &prompt("s", "x"));
+    editor.line("the link", |message| message["params"]["url"] == "https://a.example/x");
+    editor.send(r#"{"jsonrpc":"2.0","id":4,"result":{"action":"accept"}}"#);
+    editor.answer(turn);
+    let output = editor.leave();
+    let shown = |line: &&str| line.contains("elicitation/create");
+    let shown: Vec<&str> = output.stdout.lines().filter(shown).collect();
+    let as_said = |line: String| line.strip_prefix("say ").unwrap().to_owned();
+    assert_eq!(shown, [as_said(show(3, form)), as_said(show(4, page))], "as they came");
+    let refused = log(&scene.sandbox).into_iter().filter(|line| line["error"]["code"] == -32602);
+    let refused: Vec<Value> = refused.map(|it| it["id"].clone()).collect();
+    assert_eq!(refused, [1, 2]);
+    assert!(output.stderr.contains("no web page (javascript)"), "{}", output.stderr);
+    assert!(output.stderr.contains("no web page (file)"), "{}", output.stderr);
 }
 
 #[test]
