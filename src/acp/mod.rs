@@ -10,6 +10,7 @@ mod agent;
 mod chain;
 mod command_line;
 mod deliver;
+mod deserted;
 mod dialect;
 mod going;
 mod handshake;
