@@ -160,6 +160,9 @@ fn what_an_agent_calls_itself_gives_it_nothing() {
         agent(&sandbox, "other", r#"{"protocolVersion":1,"agentInfo":{"name":"other"}}"#, "{}");
     let (_, found) = examined(&sandbox, &["--with", "openai"], &other);
     assert_eq!(found["credentials"][0]["ways"], json!(["variable"]));
+    assert!(found["notes"][0].as_str().unwrap().contains("--with openai=OPENAI_API_KEY"));
+    let (_, found) = examined(&sandbox, &["--with", "openai=OPENAI_API_KEY"], &other);
+    assert_eq!(found["notes"], json!([]));
 }
 
 #[test]

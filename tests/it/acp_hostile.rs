@@ -389,6 +389,30 @@ fn an_agent_of_another_command_is_known_by_what_it_calls_itself() {
     open(&mut editor);
     let output = editor.leave();
     assert!(output.stderr.contains("uses openai (providers-set)"), "{}", output.stderr);
+    assert_eq!(starts(&scene.sandbox).len(), 1);
+    let has_key = |line: &Value| line.to_string().contains(KEY);
+    assert!(!log(&scene.sandbox).iter().any(has_key), "it was not given the key before it spoke");
+}
+
+#[test]
+fn an_agent_that_nobody_knows_gets_a_variable_when_it_has_spoken() {
+    for (with, count) in [("openai,anthropic", 2), ("openai=OPENAI_API_KEY", 1)] {
+        let mut script = script(&json!({}), &json!([]));
+        script["wants"] = json!("variable");
+        let mut scene = Scene::new("", &script);
+        scene.sandbox.env("AUTHCTL_ANTHROPIC_TOKEN", KEY);
+        scene.sandbox.write_config("");
+        let mut editor = scene.editor_with(&["--with", with]);
+        greet(&mut editor, &json!({}));
+        open(&mut editor);
+        let output = editor.leave();
+        let starts = starts(&scene.sandbox);
+        assert_eq!(starts.len(), count, "{}", output.stderr);
+        let keys = starts.iter().map(|start| &start["started"]["variables"]["OPENAI_API_KEY"]);
+        let keys: Vec<Option<&str>> = keys.map(Value::as_str).collect();
+        assert_eq!(keys, [None, Some(KEY)][2 - count..]);
+        assert_eq!(output.stderr.matches("gets openai itself (variable)").count(), 1);
+    }
 }
 
 #[test]

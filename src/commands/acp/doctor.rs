@@ -136,6 +136,7 @@ fn examine<'a>(
             home: None,
             held: is_held,
             gates: true,
+            waits: grants::waits(agent, handing),
         };
         let ladder = acp::ladder(&grant, &heard.able.advertised, arguments.wish.way);
         if !is_held && missing.is_empty() {

@@ -127,7 +127,7 @@ impl Report<'_> {
                     "it calls itself what acp_agent.{id} does: that says how it takes what you name, and gives it nothing"
                 )
             };
-            return self.alike.iter().map(said).collect();
+            return self.alike.iter().map(said).chain(self.second_start()).collect();
         };
         let mut notes: Vec<String> = known.note.iter().cloned().collect();
         let ignored = known.ignores.iter().filter(|name| std::env::var_os(name).is_some());
@@ -136,6 +136,19 @@ impl Report<'_> {
         );
         notes.extend(known.not_tried.iter().map(|why| format!("nobody has seen it run: {why}")));
         notes
+    }
+
+    /// What spares an agent that nobody knows its second start.
+    fn second_start(&self) -> Option<String> {
+        let mut waiting = self
+            .credentials
+            .iter()
+            .filter(|it| it.grant.waits && it.ladder.first() == Some(&Way::Variable));
+        let grant = &waiting.next()?.grant;
+        let (name, variable) = (&grant.name, grant.variable.as_deref()?);
+        Some(format!(
+            "it is started without the key, and anew with it, since it is not known before it speaks; --with {name}={variable} hands it over at the first start"
+        ))
     }
 
     // ---------------------------------------------------------------------------------------- JSON
