@@ -9,6 +9,7 @@ use tokio::task::LocalSet;
 
 use super::agent::Agent;
 use super::binding::{self, Bound, Where};
+use super::models::Listing;
 use super::report::{self, Credential, Report, Trouble};
 use super::{Wish, desk, grants, withheld};
 use crate::acp::{self, Editor, Grant, Heard, Lent};
@@ -150,7 +151,11 @@ fn examine<'a>(
                 agent.known.and_then(|known| known.login.clone()),
             ));
         }
-        credentials.push(Credential { grant, is_held, ladder });
+        let listing = match grant.ways.models.as_deref() {
+            Some(path) => Listing::of(context, &handing.named.name, path)?,
+            None => None,
+        };
+        credentials.push(Credential { grant, is_held, ladder, listing });
     }
     if bound.list.is_empty() {
         missing.extend(report::nothing(agent));

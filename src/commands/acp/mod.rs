@@ -9,6 +9,7 @@ mod doctor;
 mod foreground;
 mod grants;
 mod helper;
+mod models;
 mod overlay;
 mod print_config;
 mod report;
