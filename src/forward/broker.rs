@@ -1,126 +1,23 @@
 //! The credential of a long-lived session: kept in memory while it lives, asked for when it does not. Store,
-//! refresh and sign-in block, so a thread of their own answers; here are the questions and the waiting.
+//! refresh and sign-in block, so a thread of their own answers; here is the waiting.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use jiff::Timestamp;
+use tokio::sync::{Mutex, oneshot};
 use url::Url;
 
-use crate::config::Scheme;
-use crate::credential::Credential;
-use crate::http::Answer;
+use super::ask::{Address, Ask, Asks, SignInAsk, SignInWish, Trouble, gone};
+use super::held::{Held, is_same};
 use crate::secret::{Secret, conceal};
 use crate::store::Glimpse;
 
-/// Time that a token lives which is sent to a server, unless its whole life is short.
-const MIN_TTL: SignedDuration = SignedDuration::from_mins(1);
-/// How long tokens are not renewed that were new when they were refused.
-const IN_VAIN: Duration = Duration::from_mins(1);
 /// How long what was seen in the store counts: a program may send many requests in that time.
 const LOOK: Duration = Duration::from_millis(5);
 /// Most secrets that are remembered so that no message repeats them.
 const MOST_SECRETS: usize = 64;
-
-/// A credential in hand, and how its server wants to see it.
-#[derive(Debug)]
-pub struct Held {
-    pub scheme: Scheme,
-    pub credential: Credential,
-    /// Stable, random, not secret.
-    pub id: String,
-    /// The store's index before it was resolved; `None`: changes there are not heeded.
-    pub entry: Option<Glimpse>,
-}
-
-impl Held {
-    /// Whether it lives long enough for a request: a minute, or a quarter of a life that is a short one.
-    pub fn lives(&self, now: Timestamp) -> bool {
-        let Some((tokens, _)) = self.credential.as_oauth() else { return true };
-        tokens.expires_at.is_none_or(|end| end.duration_since(now) > self.least_ttl())
-    }
-
-    /// Whether it is of no use any more.
-    fn has_ended(&self, now: Timestamp) -> bool {
-        let tokens = self.credential.as_oauth().map(|(tokens, _)| tokens);
-        tokens.and_then(|tokens| tokens.expires_at).is_some_and(|end| end <= now)
-    }
-
-    /// Whether somebody signed out, signed in or refreshed since, as far as that is heeded.
-    pub fn is_past(&self) -> bool {
-        self.entry.as_ref().is_some_and(Glimpse::is_past)
-    }
-
-    /// How long a token has to live that is sent to a server.
-    pub fn least_ttl(&self) -> SignedDuration {
-        let tokens = self.credential.as_oauth().map(|(tokens, _)| tokens);
-        let life = tokens.and_then(|it| Some(it.expires_at?.duration_since(it.issued_at)));
-        life.map_or(MIN_TTL, |life| (life / 4).clamp(SignedDuration::ZERO, MIN_TTL))
-    }
-}
-
-/// Why a credential cannot be had, in words for the person; a sign-in would not help.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{0}")]
-pub struct Trouble(pub String);
-
-/// A question to the thread that has the store.
-pub enum Ask {
-    /// The credential, fresh enough for a request; `None`: nobody is signed in, or the sign-in has ended.
-    /// One that was `rejected` is replaced by what another process got, or else, with `renews`, refreshed.
-    Fresh {
-        rejected: Option<Arc<Held>>,
-        renews: bool,
-        reply: oneshot::Sender<Result<Option<Arc<Held>>, Trouble>>,
-    },
-    SignIn(SignInAsk),
-    /// Opens a page in the person's browser; the reply says whether one could be.
-    Open {
-        url: Url,
-        reply: oneshot::Sender<bool>,
-    },
-}
-
-/// What makes a sign-in necessary, and how it is to go.
-#[derive(Clone)]
-pub struct SignInWish {
-    /// What the server said.
-    pub refusal: Option<Arc<Answer>>,
-    pub bring: Bring,
-    /// Only if another authorization server is to be asked than the one of the credential that was refused.
-    pub only_elsewhere: bool,
-}
-
-/// A wish to have the person sign in.
-pub struct SignInAsk {
-    pub wish: SignInWish,
-    /// Gets the address where the person signs in, as soon as there is one.
-    pub address: oneshot::Sender<Address>,
-    pub reply: oneshot::Sender<Result<(), Trouble>>,
-}
-
-/// Where a person signs in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
-    pub url: Url,
-    /// A browser was opened there.
-    pub is_opened: bool,
-    /// What is to be entered there (RFC 8628).
-    pub code: Option<String>,
-    /// The person's browser may be one of another machine, which does not come back to this one.
-    pub is_elsewhere: bool,
-}
-
-/// Who brings the person to the address of a sign-in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bring {
-    /// authctl opens a browser, where there is one.
-    Browser,
-    /// Whoever gets the address shows it.
-    Shown,
-}
 
 /// What a session has in hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +39,7 @@ enum State {
 }
 
 pub struct Broker {
-    asks: mpsc::UnboundedSender<Ask>,
+    asks: Asks,
     /// Locked while another credential is asked for.
     state: Mutex<State>,
     /// What was handed out last, if it is still in hand.
@@ -153,10 +50,6 @@ pub struct Broker {
     rests: Cell<Option<Instant>>,
     /// When the store was looked at last.
     looked: Cell<Option<Instant>>,
-    /// What was refused although it was new, and when.
-    vain: RefCell<Option<(Arc<Held>, Instant)>>,
-    /// What came in place of a refused one, and when, until a server took it.
-    unproven: RefCell<Option<(Arc<Held>, Instant)>>,
     /// The store's index when nobody was signed in; `None`: a sign-in elsewhere is not heeded.
     absence: RefCell<Option<Glimpse>>,
     /// Questions that have been answered so far.
@@ -166,7 +59,7 @@ pub struct Broker {
 }
 
 impl Broker {
-    pub fn new(asks: mpsc::UnboundedSender<Ask>) -> Self {
+    pub fn new(asks: Asks) -> Self {
         let state = Mutex::new(State::Unasked);
         Self {
             asks,
@@ -175,8 +68,6 @@ impl Broker {
             trouble: RefCell::default(),
             rests: Cell::default(),
             looked: Cell::default(),
-            vain: RefCell::default(),
-            unproven: RefCell::default(),
             absence: RefCell::default(),
             answered: Cell::default(),
             presented: RefCell::default(),
@@ -184,11 +75,10 @@ impl Broker {
     }
 
     /// One that was found before; `None`: nobody is signed in, and somebody may be once `absence` is past.
-    pub fn holding(
-        asks: mpsc::UnboundedSender<Ask>,
-        held: Option<Arc<Held>>,
-        absence: Option<Glimpse>,
-    ) -> Self {
+    pub fn holding(asks: Asks, held: Option<Arc<Held>>, absence: Option<Glimpse>) -> Self {
+        if let Some(held) = &held {
+            asks.verdicts.begin_with(held);
+        }
         let last = RefCell::new(held.clone());
         let state = Mutex::new(held.map_or(State::Nobody, State::Held));
         Self { state, last, absence: RefCell::new(absence), ..Self::new(asks) }
@@ -275,18 +165,13 @@ impl Broker {
             return Ok(None);
         }
         if let State::Held(held) = &*state
-            && rejected.is_none_or(|rejected| !super::is_same(held, rejected))
+            && rejected.is_none_or(|rejected| !is_same(held, rejected))
         {
             return Ok(Some(held.clone()));
         }
         let found = self.ask(&mut state, rejected.cloned()).await?;
-        let is_other =
-            |held: &Arc<Held>| rejected.is_none_or(|rejected| !super::is_same(held, rejected));
-        let found = found.filter(is_other);
-        if let (Some(_), Some(new)) = (rejected, &found) {
-            *self.unproven.borrow_mut() = Some((new.clone(), Instant::now()));
-        }
-        Ok(found)
+        let is_other = |held: &Arc<Held>| rejected.is_none_or(|rejected| !is_same(held, rejected));
+        Ok(found.filter(is_other))
     }
 
     async fn ask(
@@ -294,14 +179,9 @@ impl Broker {
         state: &mut State,
         rejected: Option<Arc<Held>>,
     ) -> Result<Option<Arc<Held>>, Trouble> {
-        let (reply, answer) = oneshot::channel();
-        let renews = !rejected
-            .as_ref()
-            .is_some_and(|held| self.is_vain(held) || is_lately(&self.unproven, held));
         let asked = Instant::now();
         let absence = self.absence.borrow().as_ref().map(Glimpse::again);
-        self.put(Ask::Fresh { rejected, renews, reply })?;
-        let found = answer.await.map_err(|_| gone())?;
+        let found = self.asks.fresh(rejected).await;
         self.answered.set(self.answered.get() + 1);
         *self.trouble.borrow_mut() = found.as_ref().err().cloned();
         self.rests.set(found.is_err().then(|| Instant::now() + asked.elapsed()));
@@ -329,10 +209,11 @@ impl Broker {
         address: oneshot::Sender<Address>,
     ) -> Result<(), Trouble> {
         let (reply, answer) = oneshot::channel();
-        self.put(Ask::SignIn(SignInAsk { wish, address, reply }))?;
+        self.asks.put(Ask::SignIn(SignInAsk { wish, address, reply }))?;
         answer.await.map_err(|_| gone())??;
         let mut state = self.state.lock().await;
         self.last.take();
+        self.asks.verdicts.forget();
         *state = State::Unasked;
         Ok(())
     }
@@ -346,24 +227,29 @@ impl Broker {
     /// sign-in is worth a try.
     pub async fn note_vain(&self) {
         if let State::Held(held) = &*self.state.lock().await {
-            *self.vain.borrow_mut() = Some((held.clone(), Instant::now()));
+            self.asks.verdicts.note_vain(held);
         }
     }
 
     /// Whether that was said of the credential in hand.
     pub async fn holds_vain(&self) -> bool {
-        matches!(&*self.state.lock().await, State::Held(held) if self.is_vain(held))
-    }
-
-    fn is_vain(&self, held: &Held) -> bool {
-        is_lately(&self.vain, held)
+        matches!(&*self.state.lock().await, State::Held(held) if self.asks.verdicts.is_vain(held))
     }
 
     /// A server took it: once it is refused, it is worth a refresh again.
     pub fn note_good(&self, held: &Held) {
-        let mut unproven = self.unproven.borrow_mut();
-        if unproven.as_ref().is_some_and(|(new, _)| super::is_same(new, held)) {
-            *unproven = None;
+        self.asks.verdicts.note_good(held);
+    }
+
+    /// Has the next requests go with another token than the one that an answer refused; not again and again.
+    pub async fn renew(&self, refused: &Arc<Held>) {
+        if self.asks.verdicts.is_renewed(refused) {
+            self.note_vain().await;
+            return;
+        }
+        // What stands in the way is said at the next request, which needs it.
+        if let Ok(Some(new)) = self.instead_of(Some(refused)).await {
+            self.asks.verdicts.note_renewed(&new);
         }
     }
 
@@ -387,7 +273,7 @@ impl Broker {
     pub async fn other_than_held(&self) -> Result<bool, Trouble> {
         let held = self.last.borrow().clone();
         let is_other = self.instead_of(held.as_ref()).await?.is_some();
-        self.unproven.take();
+        self.asks.verdicts.trust_newest();
         Ok(is_other)
     }
 
@@ -411,30 +297,15 @@ impl Broker {
     /// Opens a page in the person's browser, if there is one.
     pub async fn open(&self, url: Url) -> bool {
         let (reply, answer) = oneshot::channel();
-        self.put(Ask::Open { url, reply }).is_ok() && answer.await.unwrap_or(false)
+        self.asks.put(Ask::Open { url, reply }).is_ok() && answer.await.unwrap_or(false)
     }
-
-    fn put(&self, ask: Ask) -> Result<(), Trouble> {
-        self.asks.send(ask).map_err(|_| gone())
-    }
-}
-
-/// Whether that was said of `held` not long ago.
-pub(super) fn is_lately(said: &RefCell<Option<(Arc<Held>, Instant)>>, held: &Held) -> bool {
-    let said = said.borrow();
-    said.as_ref()
-        .is_some_and(|(other, since)| super::is_same(other, held) && since.elapsed() < IN_VAIN)
-}
-
-/// Only at the end of the process, or after a bug that was reported already.
-fn gone() -> Trouble {
-    Trouble("authctl is ending".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::credential::Credential;
 
     /// As long as nothing changes, the thread that has the store is asked once.
     #[tokio::test]
@@ -442,7 +313,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("entry");
         std::fs::write(&file, "first").unwrap();
-        let (asks, mut queue) = mpsc::unbounded_channel();
+        let (asks, mut queue) = Asks::channel();
         let path = file.clone();
         let desk = tokio::spawn(async move {
             let mut asked = 0;
@@ -452,7 +323,7 @@ mod tests {
                 let scheme = Config::default().provider("groq").unwrap().schemes[0].clone();
                 let credential = Credential::ApiKey { key: Secret::new(format!("key {asked}")) };
                 let held = Held { scheme, credential, id: String::new(), entry };
-                let _ = reply.send(match asked {
+                reply.send(match asked {
                     1 | 2 => Ok(Some(Arc::new(held))),
                     3 => Err(Trouble("the store is locked".to_owned())),
                     _ => Ok(None),
@@ -484,48 +355,17 @@ mod tests {
         assert_eq!(desk.await.unwrap(), 4);
     }
 
-    fn held(issued: i64, ends: i64) -> Held {
-        let time = |second| Timestamp::from_second(second).unwrap();
-        let credential = serde_json::json!({
-            "kind": "o_auth",
-            "tokens": {
-                "access_token": "token", "token_type": "Bearer",
-                "issued_at": time(issued), "expires_at": time(ends),
-            },
-            "binding": {
-                "token_endpoint": "https://as.example/token",
-                "client": {"client_id": "c", "authentication": "none"},
-                "grant": "authorization_code",
-            },
-        });
-        let credential = serde_json::from_value(credential).unwrap();
-        let scheme = Config::default().provider("groq").unwrap().schemes[0].clone();
-        Held { scheme, credential, id: String::new(), entry: None }
-    }
-
-    #[test]
-    fn a_token_is_renewed_a_minute_before_its_end_or_in_the_last_quarter_of_a_short_life() {
-        for (life, left, lives) in
-            [(3600, 61, true), (3600, 60, false), (40, 11, true), (40, 10, false), (0, 0, false)]
-        {
-            let held = held(1_000_000, 1_000_000 + life);
-            let now = Timestamp::from_second(1_000_000 + life - left).unwrap();
-            assert_eq!(held.lives(now), lives, "{left} s of {life} s are left");
-            assert_eq!(held.has_ended(now), left == 0);
-        }
-    }
-
     /// Asked in vain, it is not asked by each of those who wait, nor by who comes right afterwards.
     #[tokio::test]
     async fn what_cannot_be_had_is_asked_for_once_for_all_who_wait() {
-        let (asks, mut queue) = mpsc::unbounded_channel();
+        let (asks, mut queue) = Asks::channel();
         let desk = tokio::spawn(async move {
             let mut asked = 0;
             while let Some(Ask::Fresh { reply, .. }) = queue.recv().await {
                 asked += 1;
                 // As long as it takes, so long is the rest.
                 tokio::time::sleep(Duration::from_secs(1)).await;
-                let _ = reply.send(Err(Trouble("the store is locked".to_owned())));
+                reply.send(Err(Trouble("the store is locked".to_owned())));
             }
             asked
         });

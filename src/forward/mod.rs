@@ -3,11 +3,14 @@
 //! that stays is the caller's to decide. [`Forward`] sends what a bridge composes, [`Relay`] what a program
 //! sent, as it came.
 
+mod ask;
 mod broker;
 mod headers;
+mod held;
 mod outgoing;
 mod relay;
 mod source;
+mod verdicts;
 
 use std::future::Future;
 use std::rc::Rc;
@@ -17,8 +20,10 @@ use std::time::Duration;
 use tokio::time::timeout;
 use url::Url;
 
-pub use broker::{Address, Ask, Bring, Broker, Held, SignInAsk, SignInWish, Standing, Trouble};
+pub use ask::{Address, Ask, Asks, Bring, SignInAsk, SignInWish, Trouble};
+pub use broker::{Broker, Standing};
 pub use headers::AUTHENTICATION;
+pub use held::{Held, is_same};
 pub use relay::{Broken, Passage, Relay, Relayed};
 pub use source::{Form, Injection, Source};
 
@@ -200,9 +205,4 @@ fn wants_nonce(answer: &Answer) -> bool {
         challenge.scheme.eq_ignore_ascii_case(DPOP)
             && challenge.parameter("error") == Some("use_dpop_nonce")
     })
-}
-
-/// A credential that was refused, and perhaps replaced meanwhile.
-pub fn is_same(one: &Held, other: &Held) -> bool {
-    one.credential.secret().expose() == other.credential.secret().expose()
 }

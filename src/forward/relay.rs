@@ -254,7 +254,7 @@ impl Relay {
         } else if let (Some(injection), Some(Some(refused))) = (first, this.held.first()) {
             // Too late for this request; the next one has it.
             let (source, refused) = (injection.source.clone(), refused.clone());
-            spawn_local(async move { source.renew(&refused).await });
+            spawn_local(async move { source.broker.renew(&refused).await });
         }
         if this.is_renewed
             && let Some(injection) = first
@@ -399,7 +399,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_does_not_begin_its_answer_is_waited_for_so_long_and_no_longer() {
-        let (asks, _queue) = tokio::sync::mpsc::unbounded_channel();
+        let (asks, _queue) = super::super::Asks::channel();
         let source = Rc::new(super::super::Source::new(Broker::holding(asks, None, None)));
         let injection = Injection { source, form: super::super::Form::Own };
         for injections in [Vec::new(), vec![injection]] {

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +10,6 @@ use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Uri};
 use url::Url;
 
-use super::broker::is_lately;
 use super::{Broker, Held};
 use crate::http::{self, Nonces};
 use crate::inject;
@@ -20,8 +18,6 @@ use crate::inject;
 pub struct Source {
     pub broker: Broker,
     made: RefCell<Option<Made>>,
-    /// What came of the last renewal that an answer made necessary whose request was over, and when.
-    renewed: RefCell<Option<(Arc<Held>, Instant)>>,
 }
 
 /// The headers of a credential that is not bound to a key.
@@ -50,19 +46,7 @@ pub struct Injection {
 
 impl Source {
     pub fn new(broker: Broker) -> Self {
-        Self { broker, made: RefCell::default(), renewed: RefCell::default() }
-    }
-
-    /// Has the next requests go with another token than the one that an answer refused; not again and again.
-    pub async fn renew(&self, refused: &Arc<Held>) {
-        if is_lately(&self.renewed, refused) {
-            self.broker.note_vain().await;
-            return;
-        }
-        // What stands in the way is said at the next request, which needs it.
-        if let Ok(Some(new)) = self.broker.instead_of(Some(refused)).await {
-            *self.renewed.borrow_mut() = Some((new, Instant::now()));
-        }
+        Self { broker, made: RefCell::default() }
     }
 }
 

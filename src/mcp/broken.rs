@@ -1,10 +1,9 @@
 //! The server that could not be set up: each request is told why.
 
-use tokio::sync::mpsc;
 use url::Url;
 
 use super::{Connected, Failure, Hello, Link, Pending, Sink};
-use crate::forward::Broker;
+use crate::forward::{Asks, Broker};
 
 pub struct Broken {
     why: String,
@@ -17,7 +16,7 @@ impl Broken {
         let nowhere = Url::parse("about:blank");
         Self {
             why,
-            broker: Broker::new(mpsc::unbounded_channel().0),
+            broker: Broker::new(Asks::channel().0),
             url: nowhere.unwrap_or_else(|_| unreachable!("a constant URL")),
         }
     }

@@ -108,7 +108,7 @@ impl Proxy {
             if let (Signal::Missing(_) | Signal::Rejected(_, Refresh::Once), Some(held)) =
                 (signal, held)
             {
-                spawn_local(async move { lent.source.renew(&held).await });
+                spawn_local(async move { lent.source.broker.renew(&held).await });
             }
         });
         Ear::new(response.status(), response.headers(), server, told)

@@ -229,6 +229,29 @@ fn a_new_token_that_no_server_has_taken_yet_is_not_renewed() {
     assert_eq!(api.shown()["/two"], api.shown()["/one"][1..]);
 }
 
+/// What one thread that serves learns of a token holds for those beside it, which find the token in the store.
+#[test]
+fn a_new_token_that_one_thread_saw_refused_is_not_renewed_by_the_next() {
+    let (person, api) = scene(|_| {});
+    let proxy = proxy(&person);
+    let mut connections: Vec<TcpStream> = (0..40).map(|_| proxy.connect()).collect();
+    let ask = |connection: &mut TcpStream, path: &str, end: &[u8]| {
+        let host = format!("Host: 127.0.0.1:{}\r\n", proxy.port);
+        let length = "Content-Length: 4\r\n";
+        let head = format!("POST /demo/{path} HTTP/1.1\r\n{host}{}{length}\r\n", proxy.bearer());
+        connection.write_all(&[head.as_bytes(), b"done"].concat()).unwrap();
+        until(connection, end);
+    };
+    for connection in &mut connections {
+        ask(connection, "first", b"done");
+    }
+    api.state.refused.lock().unwrap().refuses_all = true;
+    for connection in &mut connections {
+        ask(connection, "next", b"who are you?");
+    }
+    assert_eq!((person.refreshes(), person.server.reuses()), (1, 0));
+}
+
 #[test]
 fn a_new_token_that_was_taken_and_is_then_refused_is_renewed() {
     let (person, api) = scene(|_| {});

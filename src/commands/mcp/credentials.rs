@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::thread;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::mpsc;
 
 use super::bringer::Bringer;
 use super::client::Client;
@@ -15,7 +14,7 @@ use crate::commands::purpose::Purpose;
 use crate::commands::server::{self, Server, SignIn};
 use crate::context::{Context, Named, Options};
 use crate::error::{CommandError, Kind};
-use crate::forward::{Ask, Held, SignInAsk, Trouble};
+use crate::forward::{Ask, Asks, Held, SignInAsk, Trouble};
 use crate::http::Answer;
 use crate::interact::Interact;
 use crate::oauth::Refusal;
@@ -55,8 +54,8 @@ impl Seat {
 }
 
 /// Starts the thread; it ends when the bridge has let go of the questions' sender.
-pub fn start(seat: Seat) -> (mpsc::UnboundedSender<Ask>, thread::JoinHandle<()>) {
-    let (asks, mut queue) = mpsc::unbounded_channel();
+pub fn start(seat: Seat) -> (Asks, thread::JoinHandle<()>) {
+    let (asks, mut queue) = Asks::channel();
     let thread = thread::spawn(move || {
         signals::leave_to_main_thread();
         let context = seat.context();
@@ -65,7 +64,7 @@ pub fn start(seat: Seat) -> (mpsc::UnboundedSender<Ask>, thread::JoinHandle<()>)
         while let Some(ask) = queue.blocking_recv() {
             match ask {
                 Ask::Fresh { rejected, renews, reply } => {
-                    let _ = reply.send(desk.fresh(rejected.as_ref(), renews));
+                    reply.send(desk.fresh(rejected.as_ref(), renews));
                 }
                 Ask::Open { url, reply } => {
                     let _ = reply.send(desk.context.ui.open_url(&url));

@@ -17,7 +17,7 @@ use crate::commands::holding::{quiet, trouble};
 use crate::commands::purpose::{Purpose, record_login};
 use crate::context::{Context, Named};
 use crate::error::{CommandError, Kind};
-use crate::forward::{Address, Ask, Bring, Broker, SignInAsk, Trouble};
+use crate::forward::{Address, Ask, Asks, Bring, Broker, SignInAsk, Trouble};
 use crate::headless::{Browser, Surroundings};
 use crate::interact::Interact;
 use crate::launch;
@@ -185,7 +185,7 @@ impl Wardrobe {
         let sign_ins = Arc::new(AtomicUsize::new(0));
         let (options, command_line) = (context.options(), context.command_line);
         let (wishes, queue) = mpsc::unbounded_channel();
-        let (asks, questions) = mpsc::unbounded_channel();
+        let (asks, questions) = Asks::channel();
         let (own, shared) = (options.clone(), Arc::clone(&plan));
         thread::spawn(move || {
             make_outfits(&Context::new(own, command_line), &shared, first, queue);
@@ -230,7 +230,7 @@ fn answer(
     while let Some(ask) = questions.blocking_recv() {
         match ask {
             Ask::Fresh { reply, .. } => {
-                let _ = reply.send(Ok(None));
+                reply.send(Ok(None));
             }
             Ask::Open { url, reply } => {
                 let _ = reply.send(context().ui.open_url(&url));

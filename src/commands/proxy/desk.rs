@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::commands::holding;
 use crate::context::{Context, Named, Options};
 use crate::error::{CommandError, Kind};
-use crate::forward::{Ask, Held, Trouble};
+use crate::forward::{Ask, Asks, Held, Trouble};
 use crate::interact::Interact;
 use crate::signals;
 
@@ -28,8 +28,8 @@ pub struct Seat {
 const QUIET: Duration = Duration::from_secs(1);
 
 /// Starts the thread; it ends when the proxy has let go of the questions' sender.
-pub fn start(seat: Seat) -> (mpsc::UnboundedSender<Ask>, JoinHandle<()>) {
-    let (asks, mut queue) = mpsc::unbounded_channel();
+pub fn start(seat: Seat) -> (Asks, JoinHandle<()>) {
+    let (asks, mut queue) = Asks::channel();
     let thread = thread::spawn(move || {
         signals::leave_to_main_thread();
         // Made at the first question: most programs end before there is one.
@@ -40,7 +40,7 @@ pub fn start(seat: Seat) -> (mpsc::UnboundedSender<Ask>, JoinHandle<()>) {
                 // Whoever asked is gone.
                 Ask::Fresh { reply, .. } if reply.is_closed() => {}
                 Ask::Fresh { rejected, renews, reply } => {
-                    let _ = reply.send(desk.fresh(rejected.as_ref(), renews));
+                    reply.send(desk.fresh(rejected.as_ref(), renews));
                 }
                 Ask::Open { reply, .. } => {
                     let _ = reply.send(false);

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use hyper::header::{HeaderName, HeaderValue};
-use tokio::sync::mpsc;
 
 use super::desk::{Seat, start};
 use super::typed::Arguments as Typed;
@@ -18,7 +17,7 @@ use crate::config::{Provider, ProxyRule};
 use crate::context::{Context, Named, Options};
 use crate::credential::Name;
 use crate::error::{CommandError, Kind};
-use crate::forward::{Ask, Broker, Form, Held, Injection, Source};
+use crate::forward::{Asks, Broker, Form, Held, Injection, Source};
 use crate::inject;
 use crate::interact::Interact;
 use crate::proxy::{self, Authority, Lent, Route, Rules, Upstream};
@@ -42,7 +41,7 @@ pub struct Loan {
     pub at: Option<String>,
     /// It goes along with requests of others, and has none of its own.
     pub is_companion: bool,
-    asks: mpsc::UnboundedSender<Ask>,
+    asks: Asks,
     desk: Option<JoinHandle<()>>,
 }
 
