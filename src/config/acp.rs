@@ -569,6 +569,8 @@ mod tests {
             ("ignores = [\"A-B\"]", "ignores: ", "variable"),
             ("providers = [{ provider = \"nobody\" }]", "providers", "no provider nobody"),
             ("providers = [{ provider = \"groq\", variables = [\"PATH\"] }]", "prov", "steers"),
+            ("providers = [{ provider = \"groq\", models = \"\" }]", "providers", "is empty"),
+            ("providers = [{ provider = \"groq\", models = \"models\" }]", "providers", "begin"),
             (
                 "providers = [{ provider = \"groq\", helper = {} }]",
                 "providers",
