@@ -51,9 +51,15 @@ pub struct Global {
 const REPEATED: usize = 80;
 
 /// What clap's own words leave unsaid, for the command that was typed; and what they should not repeat.
-pub fn explain(error: &mut clap::Error, command: Option<&str>) {
-    match command {
+pub fn explain(error: &mut clap::Error, command: &[&str]) {
+    match command.first().copied() {
         Some("exec") => explain_separator(error, "before the command: authctl exec --with NAME"),
+        Some("acp") if command.get(1) == Some(&"doctor") => {
+            explain_separator(error, "before the agent: authctl acp doctor");
+        }
+        Some("acp") if surplus(error).is_some_and(|word| is_nearly(word, "doctor")) => {
+            suggest(error, "did you mean authctl acp doctor?".to_owned());
+        }
         Some("acp") => explain_separator(error, "before the agent: authctl acp"),
         Some("login") => conceal_key(error),
         _ => {}
@@ -72,8 +78,12 @@ pub fn explain(error: &mut clap::Error, command: Option<&str>) {
 fn explain_separator(error: &mut clap::Error, place: &str) {
     if let Some(word) = surplus(error) {
         let tip = format!("put -- {place} -- {word} …");
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+        suggest(error, tip);
     }
+}
+
+fn suggest(error: &mut clap::Error, tip: String) {
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
 }
 
 /// `login audiostack KEY`: the key is not repeated, and the way is shown.
@@ -87,6 +97,11 @@ fn conceal_key(error: &mut clap::Error) {
     let tip = "a key has no place on a command line, where other programs can read it: authctl login NAME \
                --with-key asks for it, or reads it from standard input";
     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+}
+
+/// Whether a word may be another one, mistyped.
+fn is_nearly(word: &str, other: &str) -> bool {
+    strsim::damerau_levenshtein(word, other) <= 2
 }
 
 /// A word that clap has no place for.

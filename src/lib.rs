@@ -95,12 +95,16 @@ fn answer(mut error: clap::Error) -> ExitCode {
         return printed(error.print());
     }
     let typed = cli::Cli::command().ignore_errors(true).get_matches();
-    let starts_child = match typed.subcommand_name() {
-        Some("exec" | "acp") => true,
-        Some("mcp") => std::env::args_os().any(|word| word == "--"),
+    let command: Vec<&str> =
+        std::iter::successors(typed.subcommand(), |(_, inner)| inner.subcommand())
+            .map(|(name, _)| name)
+            .collect();
+    let starts_child = match command[..] {
+        ["exec" | "acp"] => true,
+        ["mcp"] => std::env::args_os().any(|word| word == "--"),
         _ => false,
     };
-    cli::explain(&mut error, typed.subcommand_name());
+    cli::explain(&mut error, &command);
     if typed.get_flag("json") || wants_json() {
         let manner = ui::Manner { json: true, ..ui::Manner::default() };
         ui::Ui::new(manner).error(&(&error).into());

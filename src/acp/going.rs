@@ -28,6 +28,11 @@ impl Going {
         }
     }
 
+    /// Whether that is known.
+    pub fn is_addressed(&self) -> bool {
+        self.address.borrow().is_some()
+    }
+
     /// How it ended.
     pub async fn outcome(&self) -> Result<(), String> {
         let mut outcome = self.outcome.subscribe();

@@ -65,7 +65,7 @@ impl Relay {
             () = self.cancellation(id) => Err("it was cancelled".to_owned()),
             () = sleep(PATIENCE) => Err("nobody has signed in".to_owned()),
         };
-        if shows {
+        if shows && going.is_addressed() {
             let complete = json!({"elicitationId": elicitation(id)});
             self.to_editor(Message::notification("elicitation/complete", Some(&complete)));
         }

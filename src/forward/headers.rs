@@ -20,8 +20,15 @@ pub static AUTHENTICATION: [HeaderName; 7] = [
     HeaderName::from_static("dpop"),
 ];
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+/// Headers of a connection.
+static OWN: [HeaderName; 6] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
 /// The protocol that a client or a server wants to change to (RFC 9110 §7.8).
@@ -36,10 +43,7 @@ pub fn strip_request(headers: &mut HeaderMap) {
         let mut codings = value.to_str().unwrap_or_default().split(',');
         codings.any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
     });
-    strip(headers);
-    for name in [HOST, EXPECT, PROXY_AUTHORIZATION] {
-        headers.remove(name);
-    }
+    strip(headers, &[HOST, EXPECT, PROXY_AUTHORIZATION]);
     if takes_trailers {
         headers.insert(TE, TRAILERS);
     }
@@ -47,11 +51,10 @@ pub fn strip_request(headers: &mut HeaderMap) {
 
 /// The same for an answer.
 pub fn strip_answer(headers: &mut HeaderMap) {
-    strip(headers);
-    headers.remove(PROXY_AUTHENTICATE);
+    strip(headers, &[PROXY_AUTHENTICATE]);
 }
 
-/// Copies the values out of the buffer that the request was read into, which can then take the next one.
+/// Copies the values out of the buffer that the head was read into, which can then take the next one.
 pub fn detach(headers: &mut HeaderMap) {
     let length = headers.values().map(HeaderValue::len).sum();
     let mut all = BytesMut::with_capacity(length);
@@ -67,18 +70,23 @@ pub fn detach(headers: &mut HeaderMap) {
     }
 }
 
-fn strip(headers: &mut HeaderMap) {
+/// Takes out the headers that are `unwanted`. Most are not there: only what is has to be looked up.
+pub fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+    let found: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name)).cloned().collect();
+    for name in found {
+        headers.remove(name);
+    }
+}
+
+fn strip(headers: &mut HeaderMap, further: &[HeaderName]) {
     if headers.contains_key(CONNECTION) {
         let named: Vec<HeaderName> =
             options(headers).filter_map(|name| name.parse().ok()).collect();
         for name in named {
             headers.remove(name);
         }
-        headers.remove(CONNECTION);
     }
-    for name in [KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE] {
-        headers.remove(name);
-    }
+    remove(headers, |name| OWN.contains(name) || further.contains(name));
 }
 
 /// What the `Connection` headers list.

@@ -112,11 +112,14 @@ impl Asked {
         let Passage { request, uri, injections, replaced, headers: added, id_header } = passage;
         let (asked, body) = Self::of(request, uri);
         let mut asked = Self { injections, id_header, ..asked };
-        let injected = asked.injections.iter().filter_map(Injection::header);
-        let own = AUTHENTICATION.iter().chain(&*replaced).chain(injected).chain(&asked.id_header);
-        for name in own {
-            asked.parts.headers.remove(name);
-        }
+        let (injections, id_header) = (&asked.injections, asked.id_header.as_ref());
+        headers::remove(&mut asked.parts.headers, |name| {
+            let is_injected = || injections.iter().any(|it| it.header() == Some(name));
+            AUTHENTICATION.contains(name)
+                || replaced.contains(name)
+                || is_injected()
+                || id_header == Some(name)
+        });
         headers::detach(&mut asked.parts.headers);
         for (name, value) in added {
             asked.parts.headers.insert(name, value);
@@ -303,6 +306,7 @@ fn returned(mut response: Response<Inbound>, upgrade: Option<Upgrade>) -> Respon
     let is_switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let protocol = headers::upgrade(response.headers()).filter(|_| is_switched);
     headers::strip_answer(response.headers_mut());
+    headers::detach(response.headers_mut());
     *response.version_mut() = Version::HTTP_11;
     if let (Some(upgrade), Some(protocol)) = (upgrade, protocol) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));

@@ -34,7 +34,7 @@ pub(super) const CONNECT: Duration = Duration::from_secs(10);
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Which HTTP a request may go out as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Versions {
     /// What the server prefers.
     Any,
@@ -111,7 +111,11 @@ impl Write for Line {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        match slices {
+            // The system has less to do for one.
+            [slice] => Pin::new(&mut self.stream).poll_write(context, slice),
+            _ => Pin::new(&mut self.stream).poll_write_vectored(context, slices),
+        }
     }
 }
 

@@ -2,9 +2,7 @@
 //! that comes on it, so that no task has to be woken for a request; one of HTTP/2 is shared.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::future::poll_fn;
-use std::hash::Hash;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
@@ -38,7 +36,7 @@ pub type Outbound = UnsyncBoxBody<Bytes, BoxError>;
 pub(super) type Unanswered = TrySendError<Request<Outbound>>;
 
 /// A server.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     scheme: Scheme,
     authority: Authority,
@@ -61,24 +59,36 @@ impl Place {
     }
 }
 
-/// A connection of HTTP/2.
-type Shared = http2::SendRequest<Outbound>;
+/// One of HTTP/2.
+type Sender = http2::SendRequest<Outbound>;
 
-/// Since when a connection has been waiting.
-type Kept<C> = (Instant, C);
+/// Connections of HTTP/1 to a server that wait for a request, and since when.
+struct Idle {
+    place: Place,
+    singles: Vec<(Instant, Box<Single>)>,
+}
 
-/// The open connections that wait for a request, or take more than one.
+/// A connection of HTTP/2, and when it was used last.
+struct Shared {
+    place: Place,
+    versions: Versions,
+    used: Instant,
+    sender: Sender,
+}
+
+/// The open connections that wait for a request, or take more than one. Servers are few: to look through them takes
+/// less time than to hash their names.
 #[derive(Default)]
 pub(super) struct Pool {
-    idle: RefCell<HashMap<Place, Vec<Kept<Box<Single>>>>>,
-    shared: RefCell<HashMap<(Place, Versions), Kept<Shared>>>,
+    idle: RefCell<Vec<Idle>>,
+    shared: RefCell<Vec<Shared>>,
     is_watched: Cell<bool>,
 }
 
 /// A connection that can take a request.
 pub(super) enum Open {
     One(Box<Single>),
-    Two(Shared),
+    Two(Sender),
 }
 
 impl Pool {
@@ -88,7 +98,8 @@ impl Pool {
             return Some(Open::Two(sender));
         }
         let mut idle = self.idle.borrow_mut();
-        let singles = idle.get_mut(place).filter(|_| versions != Versions::Two)?;
+        let at_place = idle.iter_mut().find(|idle| idle.place == *place);
+        let singles = &mut at_place.filter(|_| versions != Versions::Two)?.singles;
         while let Some((since, mut single)) = singles.pop() {
             if since.elapsed() < IDLE && single.is_still_free() {
                 return Some(Open::One(single));
@@ -97,11 +108,12 @@ impl Pool {
         None
     }
 
-    fn shared(&self, place: &Place, versions: Versions) -> Option<Shared> {
+    fn shared(&self, place: &Place, versions: Versions) -> Option<Sender> {
         let mut shared = self.shared.borrow_mut();
-        let (used, sender) = shared.get_mut(&(place.clone(), versions))?;
-        *used = Instant::now();
-        Some(sender.clone()).filter(|sender| !sender.is_closed())
+        let mut open = shared.iter_mut().filter(|shared| !shared.sender.is_closed());
+        let found = open.find(|it| it.place == *place && it.versions == versions)?;
+        found.used = Instant::now();
+        Some(found.sender.clone())
     }
 
     /// Makes a connection one that takes requests.
@@ -137,17 +149,18 @@ impl Pool {
             .await?;
         // What ends it is told to the requests on it.
         spawn_local(async move { drop(connection.await) });
-        self.shared.borrow_mut().insert((place, versions), (Instant::now(), sender.clone()));
+        let (used, kept) = (Instant::now(), sender.clone());
+        self.shared.borrow_mut().push(Shared { place, versions, used, sender: kept });
         self.watch();
         Ok(Open::Two(sender))
     }
 
     fn put(self: &Rc<Self>, single: Box<Single>) {
-        let kept = (Instant::now(), single);
         let mut idle = self.idle.borrow_mut();
-        match idle.get_mut(&kept.1.place) {
-            Some(singles) => singles.push(kept),
-            None => drop(idle.insert(kept.1.place.clone(), vec![kept])),
+        let now = Instant::now();
+        match idle.iter_mut().find(|idle| idle.place == single.place) {
+            Some(idle) => idle.singles.push((now, single)),
+            None => idle.push(Idle { place: single.place.clone(), singles: vec![(now, single)] }),
         }
         self.watch();
     }
@@ -174,11 +187,11 @@ impl Pool {
     fn sweep(&self) -> bool {
         let is_young = |since: &Instant| since.elapsed() < IDLE;
         let (mut idle, mut shared) = (self.idle.borrow_mut(), self.shared.borrow_mut());
-        for singles in idle.values_mut() {
-            singles.retain_mut(|(since, it)| is_young(since) && it.is_still_free());
+        for idle in &mut *idle {
+            idle.singles.retain_mut(|(since, it)| is_young(since) && it.is_still_free());
         }
-        idle.retain(|_, singles| !singles.is_empty());
-        shared.retain(|_, (used, sender)| is_young(used) && !sender.is_closed());
+        idle.retain(|idle| !idle.singles.is_empty());
+        shared.retain(|it| is_young(&it.used) && !it.sender.is_closed());
         idle.is_empty() && shared.is_empty()
     }
 }

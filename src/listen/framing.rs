@@ -30,6 +30,8 @@ const STEP: usize = 4 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
 /// Most bytes that are read at once.
 const PIECE: usize = 16 * 1024;
+/// Most bytes that are put together before they are written: up to here that costs less than the other call.
+const SHORT: usize = 2 * 1024;
 /// How HTTP/2 begins (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Stands for a request that cannot be read.
@@ -340,9 +342,9 @@ fn line(bytes: &[u8]) -> Option<usize> {
 
 /// The length of the head at the beginning of `bytes`, and what follows it; `None` where it is not whole.
 fn read(bytes: &[u8]) -> Result<Option<(usize, Next)>, Ambiguity> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
-    let mut request = httparse::Request::new(&mut headers);
-    let length = match request.parse(bytes) {
+    let mut headers = [const { MaybeUninit::uninit() }; HEADERS];
+    let mut request = httparse::Request::new(&mut []);
+    let length = match request.parse_with_uninit_headers(bytes, &mut headers) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => return Err(Ambiguity::TooManyHeaders),
@@ -354,8 +356,10 @@ fn read(bytes: &[u8]) -> Result<Option<(usize, Next)>, Ambiguity> {
     if length > HEAD {
         return Err(Ambiguity::TooLong);
     }
-    let is_bare = |at: usize| bytes[at] == b'\n' && (at == 0 || bytes[at - 1] != b'\r');
-    if (0..length).any(is_bare) {
+    let head = &bytes[..length];
+    let feeds = head.iter().filter(|byte| **byte == b'\n').count();
+    let ends = head.iter().zip(&head[1..]).filter(|pair| *pair == (&b'\r', &b'\n')).count();
+    if feeds > ends {
         return Err(Ambiguity::BareLineFeed);
     }
     if request.path.is_none_or(|path| path.parse::<Uri>().is_err()) {
@@ -553,7 +557,16 @@ impl<S: Read + Write + Unpin> Write for Watched<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let length: usize = slices.iter().map(|slice| slice.len()).sum();
+        if length > SHORT {
+            return Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        }
+        let (mut whole, mut end) = ([0; SHORT], 0);
+        for slice in slices {
+            whole[end..end + slice.len()].copy_from_slice(slice);
+            end += slice.len();
+        }
+        Pin::new(&mut self.stream).poll_write(context, &whole[..end])
     }
 }
 

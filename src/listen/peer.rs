@@ -39,8 +39,9 @@ impl Peer {
 
     /// Has the connection kept: one that is let in uses it.
     pub fn let_in(&self) {
-        self.0.is_known.store(true, Ordering::Relaxed);
-        self.0.told.notify_one();
+        if !self.0.is_known.swap(true, Ordering::Relaxed) {
+            self.0.told.notify_one();
+        }
     }
 
     /// A request has come; it is under way until what comes back is dropped.

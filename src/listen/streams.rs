@@ -164,6 +164,7 @@ impl Counter {
         let served = async move {
             let _place = place;
             tokio::select! {
+                biased;
                 () = serve_stream(TokioIo::new(stream), known.clone(), answer) => {}
                 () = known.stays_unknown() => {}
             }

@@ -37,9 +37,9 @@ impl Refusal {
         self
     }
 
-    /// Whether it asked for what is not served here at all.
+    /// Whether it asked for what is not served here at all, or without a key, as programs do to see who is there.
     pub fn is_stray(&self) -> bool {
-        self.code == Code::RouteUnknown
+        matches!(self.code, Code::RouteUnknown | Code::KeyUnknown)
     }
 
     /// Why a request is not even looked at.

@@ -196,7 +196,12 @@ fn a_base_url_and_a_stand_in_are_there_from_the_start() {
     );
     let stray = browser::request(&url, &text);
     assert_eq!(stray.status, 404);
+    // Claude looks whether somebody is there, without any key.
+    let url: url::Url = format!("{root}/openai/api/hello").parse().unwrap();
+    let text = format!("HEAD {} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n", url.path());
+    assert_eq!(browser::request(&url, &text).status, 401);
     let output = editor.leave();
+    assert!(!output.stderr.contains("no key of this proxy"), "{}", output.stderr);
     assert!(!output.stderr.contains("no credential is served"), "{}", output.stderr);
     let started = &starts(&scene.sandbox)[0]["started"];
     assert!(

@@ -222,6 +222,33 @@ fn an_agent_that_is_none_is_an_error_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_way_that_is_not_open_is_named_and_so_is_one_that_is() {
+    let sandbox = with_key();
+    let (code, found) = examined(&sandbox, &["--way", "helper"], &codex(&sandbox));
+    let what = &found["missing"][0];
+    assert_eq!(
+        (code, &what["what"]),
+        (1, &json!("Codex takes openai by providers-set, and not by helper"))
+    );
+    assert!(what["mend"].as_str().unwrap().contains("--way providers-set"), "{what}");
+    let sandbox = Sandbox::new();
+    let (code, found) = examined(&sandbox, &["--way", "own"], &codex(&sandbox));
+    assert_eq!((code, &found["missing"]), (0, &json!([])), "its own sign-in needs none of authctl");
+    assert_eq!(found["credentials"][0]["ways"], json!(["own"]));
+}
+
+#[test]
+fn a_program_that_wants_a_word_to_speak_is_a_frequent_slip() {
+    let sandbox = with_key();
+    let agent = script(&sandbox, "gemini", "exit 1");
+    let said = doctor(&sandbox, &[], &agent).failure(2);
+    assert!(said.contains("gemini --acp"), "{said}");
+    let program = agent.to_str().unwrap();
+    let said = sandbox.run(["acp", "doctor", "--", program, "--acp"]).failure(2);
+    assert!(!said.contains("want such a word"), "{said}");
+}
+
+#[test]
 fn without_an_agent_the_known_ones_are_listed() {
     let sandbox = Sandbox::new();
     sandbox.write_config(
@@ -396,6 +423,12 @@ fn editors_are_told_what_they_start_word_for_word() {
     }
     let gemini = sandbox.run(["acp", "--print-config", "zed", "--", "gemini", "--acp"]).success();
     assert!(!gemini.contains("\"gemini\": {"), "Zed treats that name in its own way: {gemini}");
+    let own = ["acp", "--print-config", "jetbrains", "--way", "own", "--", "codex-acp"];
+    let printed: Value = serde_json::from_str(&sandbox.run(own).success()).unwrap();
+    let args = &printed["agent_servers"]["Codex (authctl)"]["args"];
+    assert_eq!(*args, json!(["acp", "--way", "own", "--", "codex-acp"]));
+    let unknown = sandbox.run(["acp", "--print-config", "zed", "--", "some-agent"]);
+    assert!(unknown.stderr.contains("does not know some-agent"), "{unknown:?}");
     assert!(sandbox.files().iter().all(|path| !path.ends_with("settings.json")));
 }
 

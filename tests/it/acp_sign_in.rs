@@ -84,6 +84,47 @@ fn a_link_in_the_editor_signs_in_while_its_request_waits() {
 }
 
 #[test]
+fn a_key_is_asked_for_in_a_terminal_and_no_link_is_shown_or_ended() {
+    let mut sandbox = Sandbox::new();
+    let script = json!({"wants": "variable", "capabilities": {}, "methods": []});
+    let program = install(&mut sandbox, "some-agent", &script);
+    let mut editor = editor(&sandbox, &["--with", "openai"], program.to_str().unwrap());
+    greet(&mut editor, 1, &links());
+    let answer = editor.request("session/new", &new_session());
+    let said = answer["error"]["message"].as_str().unwrap();
+    assert!(said.contains("authctl login openai (then try again)"), "{said}");
+    assert!(said.contains("OpenAI takes a key, made at https://"), "{said}");
+    assert_eq!(said.matches("authctl login").count(), 1, "one next step: {said}");
+    assert!(
+        !editor.lines().iter().any(|line| line.contains("elicitation/")),
+        "{:?}",
+        editor.lines()
+    );
+}
+
+#[test]
+fn a_start_that_fails_is_said_to_the_editor() {
+    let mut sandbox = Sandbox::new();
+    let program = install(&mut sandbox, "some-agent", &json!({"wants": "nothing"}));
+    let program = program.to_str().unwrap();
+    for (arguments, program, code, said) in [
+        (&["--with", "opanai"][..], program, 125, "did you mean openai?"),
+        (&[], "no-such-agent", 127, "no-such-agent"),
+    ] {
+        let mut editor = editor(&sandbox, arguments, program);
+        let answer = greet(&mut editor, 1, &links());
+        let why = answer["error"]["message"].as_str().unwrap();
+        assert!(why.contains(said), "{why}");
+        let output = editor.leave();
+        assert_eq!(output.code(), code);
+        assert!(output.stderr.contains(said), "{output:?}");
+    }
+    let silent = sandbox.run(["acp", "--", "no-such-agent"]);
+    assert_eq!((silent.code(), silent.stdout.as_str()), (127, ""), "nobody asked");
+    assert!(starts(&sandbox).is_empty());
+}
+
+#[test]
 fn whoever_declines_or_cancels_gets_a_plain_answer_and_the_rest_goes_on() {
     let (scene, program) = stranger();
     let mut editor = editor(&scene.sandbox, &DEMO, &program);

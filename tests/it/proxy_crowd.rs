@@ -382,9 +382,10 @@ fn many_connections_are_served_by_several_threads_as_by_one() {
         connection.write_all(ask.as_bytes()).unwrap();
         until(connection, b"}}\n");
     }
-    assert_eq!(lending.stderr().matches("no credential is served at /nobody").count(), 1);
     let output = lending.end();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = output.stderr.matches("no credential is served at /nobody").count();
+    assert_eq!(said, 1, "{output:?}");
     for mut connection in connections {
         assert_eq!(connection.read(&mut [0]).unwrap_or_default(), 0, "they end with it");
     }

@@ -17,7 +17,7 @@ use crate::commands::given;
 use crate::commands::holding::quiet;
 use crate::commands::mcp::Bringer;
 use crate::commands::purpose::{Purpose, record_login};
-use crate::config::AcpProvider;
+use crate::config::{AcpProvider, Scheme};
 use crate::context::{Context, Options};
 use crate::error::{CommandError, Kind};
 use crate::forward::{Address, Bring, Trouble};
@@ -262,6 +262,9 @@ fn sign_in(
 ) -> Result<(), CommandError> {
     let named = context.name(name)?;
     let provider = context.provider(&named.name)?;
+    if let Some(scheme) = provider.schemes.first().filter(|scheme| is_pasted(scheme)) {
+        return Err(CommandError::new(Kind::LoginRequired, pasted(&provider.title, scheme)));
+    }
     let usual = context.login()?;
     let is_elsewhere = is_elsewhere(usual.surroundings);
     let bring = if is_elsewhere { Bring::Shown } else { bring };
@@ -281,6 +284,17 @@ fn sign_in(
     Ok(())
 }
 
+/// Whether it is a key that a person has, which is typed in a terminal alone: forms of editors are not for secrets.
+fn is_pasted(scheme: &Scheme) -> bool {
+    scheme.oauth.is_none() && scheme.flow.is_none()
+}
+
+fn pasted(title: &str, scheme: &Scheme) -> String {
+    let made = scheme.create_at.as_ref();
+    let made = made.map(|page| format!(", made at {page}")).unwrap_or_default();
+    format!("{title} takes a key{made}, which a terminal asks for")
+}
+
 /// Whether the editor's person may sit at another machine: editors come by SSH and into containers.
 fn is_elsewhere(surroundings: Surroundings) -> bool {
     surroundings.without_browser().is_some_and(|why| why != Headless::NoTerminal)
@@ -294,7 +308,8 @@ fn missing_is_none<T>(found: Result<T, CommandError>) -> Result<Option<T>, Comma
     }
 }
 
-fn trouble(error: &CommandError) -> Trouble {
+/// The message with what mends it.
+pub fn trouble(error: &CommandError) -> Trouble {
     let hints = error.hints().iter();
     Trouble(hints.fold(error.message().to_owned(), |text, hint| format!("{text}; {hint}")))
 }

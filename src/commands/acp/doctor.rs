@@ -12,7 +12,7 @@ use super::binding::{self, Bound, Where};
 use super::models::Listing;
 use super::report::{self, Credential, Report, Trouble};
 use super::{Wish, desk, grants, withheld};
-use crate::acp::{self, Editor, Grant, Heard, Lent};
+use crate::acp::{self, Editor, Grant, Heard, Lent, Way};
 use crate::config::AcpProvider;
 use crate::context::{Context, working_directory};
 use crate::credential::Name;
@@ -89,7 +89,10 @@ fn ask(
         let probe = acp::probe(&command, editor, folder, arguments.wait);
         context.http.block_on(LocalSet::new().run_until(probe))
     };
-    let able = hear(Editor::Able, folder).map_err(|mute| failed(&title, mute))?;
+    let able = hear(Editor::Able, folder).map_err(|mute| match mute {
+        acp::Mute::Launch(_) => failed(&title, mute),
+        _ => with_a_word(agent, failed(&title, mute)),
+    })?;
     let plain = hear(Editor::Plain, None).map_err(|mute| {
         let why = failed(&title, mute);
         context.ui.warn(&format!("to an editor without capabilities: {}", why.message()));
@@ -102,6 +105,17 @@ fn failed(title: &str, mute: acp::Mute) -> CommandError {
         acp::Mute::Launch(error) => error.into(),
         silent => CommandError::usage(format!("{title} does not speak ACP here: {silent}"))
             .hint("the agent's own command line says how it is started for an editor"),
+    }
+}
+
+/// Many programs for a terminal speak ACP after a word alone.
+fn with_a_word(agent: &Agent<'_>, error: CommandError) -> CommandError {
+    match agent.command {
+        [_] => error.hint(format!(
+            "authctl acp doctor -- {} --acp  (many want such a word, or acp)",
+            agent.line()
+        )),
+        _ => error,
     }
 }
 
@@ -139,13 +153,24 @@ fn examine<'a>(
             gates: true,
             waits: grants::waits(agent, handing),
         };
-        let ladder = acp::ladder(&grant, &heard.able.advertised, arguments.wish.way);
-        if !is_held && missing.is_empty() {
+        let open = |forced| acp::ladder(&grant, &heard.able.advertised, forced);
+        let forced = arguments.wish.way;
+        let ladder = match forced {
+            Some(own @ (Way::Own | Way::Profile)) => vec![own],
+            _ => open(forced),
+        };
+        let is_own = ladder.iter().any(|way| matches!(way, Way::Own | Way::Profile));
+        if !is_held && !is_own && missing.is_empty() {
             let hint = format!("authctl login {}", grant.name);
             missing
                 .push(Trouble::new(format!("nobody is signed in to {}", grant.name), Some(hint)));
         }
-        if ladder.is_empty() {
+        if let (true, Some(forced), Some(best)) = (ladder.is_empty(), forced, open(None).first()) {
+            missing.push(Trouble::new(
+                format!("{} takes {} by {best}, and not by {forced}", agent.title(), grant.name),
+                Some(format!("authctl acp doctor --way {best} -- {}", agent.line())),
+            ));
+        } else if ladder.is_empty() {
             missing.push(Trouble::new(
                 format!("{} takes {} in no way that is known", agent.title(), grant.name),
                 agent.known.and_then(|known| known.login.clone()),

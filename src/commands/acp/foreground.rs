@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::agent::Agent;
 use super::desk;
 use super::grants::Grants;
 use crate::acp::{Way, Worth, dress};
@@ -12,13 +13,15 @@ use crate::launch;
 
 pub fn run(
     context: &Context,
+    agent: &Agent<'_>,
     grants: Grants,
     mut command: launch::Command,
     forced: Option<Way>,
 ) -> Result<ExitCode, CommandError> {
     context.ui.notice(&format!(
-        "authctl: {} runs at this terminal; in an editor: authctl acp --print-config zed|jetbrains|neovim -- …",
-        grants.title
+        "authctl: {} runs at this terminal; in an editor: authctl acp --print-config zed|jetbrains|neovim -- {}",
+        grants.title,
+        agent.line()
     ));
     for grant in &grants.list {
         let by_proxy = grant.ways.base_url.is_some() && forced != Some(Way::Variable);

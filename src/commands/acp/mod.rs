@@ -6,6 +6,7 @@ mod chain;
 mod copies;
 mod desk;
 mod doctor;
+mod early;
 mod foreground;
 mod grants;
 mod helper;
@@ -105,33 +106,56 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
     if arguments.chain {
         return chain::run(context, &arguments.wish.with, arguments.wish.way);
     }
-    let agent = Agent::of(context, &arguments.command)?;
     if let Some(editor) = arguments.print_config {
+        let agent = Agent::of(context, &arguments.command)?;
         return print_config::run(context, editor, &agent, &arguments.wish);
     }
-    let is_terminal = stdin().is_terminal();
-    if is_terminal && let Some(name) = environment(LOGIN) {
+    if stdin().is_terminal() {
+        return run_at_terminal(context, arguments);
+    }
+    serve(context, arguments)
+}
+
+fn run_at_terminal(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
+    if let Some(name) = environment(LOGIN) {
         return login::run_by_default(context, &name);
     }
-    let Wish { way, .. } = arguments.wish;
-    let (program, rest) = (agent.program(), &agent.command[1..]);
-    launch::check(program)?;
+    let (agent, grants) = prepare(context, arguments, true)?;
+    let command = command(&agent, &grants, arguments);
+    foreground::run(context, &agent, grants, command, arguments.wish.way)
+}
+
+/// The agent, and what it may have.
+fn prepare<'a>(
+    context: &'a Context,
+    arguments: &'a Arguments,
+    is_terminal: bool,
+) -> Result<(Agent<'a>, Grants), CommandError> {
+    let agent = Agent::of(context, &arguments.command)?;
+    launch::check(agent.program())?;
     let grants = Grants::find(context, &agent, &arguments.wish, is_terminal)?;
-    let command = launch::Command {
-        program: program.to_owned(),
-        arguments: rest.to_vec(),
-        set: grants.set(way),
+    Ok((agent, grants))
+}
+
+fn command(agent: &Agent<'_>, grants: &Grants, arguments: &Arguments) -> launch::Command {
+    launch::Command {
+        program: agent.program().to_owned(),
+        arguments: agent.command[1..].to_vec(),
+        set: grants.set(arguments.wish.way),
         clear: grants.withheld.clone(),
         clear_tokens: true,
-    };
-    if is_terminal {
-        return foreground::run(context, grants, command, way);
     }
+}
+
+fn serve(context: &Context, arguments: &Arguments) -> Result<ExitCode, CommandError> {
+    let (agent, grants) = prepare(context, arguments, false).inspect_err(early::tell)?;
+    let command = command(&agent, &grants, arguments);
+    let program = agent.program();
     let desk = Rc::new(Desk::start(context, program));
     let settings = Settings {
         title: grants.title.clone(),
         grants: grants.list.clone(),
-        forced: way,
+        forced: arguments.wish.way,
         advice: grants.advice.clone(),
         own_command: own_command(),
         supply: desk.clone(),

@@ -41,12 +41,18 @@ pub fn run(
 ) -> Result<ExitCode, CommandError> {
     let entry = Entry::of(context, agent, wish)?;
     let (text, place) = match editor {
-        Editor::Zed => (entry.as_json(true), "settings.json (zed: open settings)"),
+        Editor::Zed => (entry.as_json(true), "settings.json (zed: open settings file)"),
         Editor::Jetbrains => (entry.as_json(false), "~/.jetbrains/acp.json"),
         Editor::Neovim => (entry.as_lua(), "the set-up of codecompanion.nvim"),
     };
     context.ui.data(&text)?;
     context.ui.notice(&format!("For {place}; beside what stands there."));
+    if agent.known.is_none() && wish.with.is_empty() {
+        context.ui.warn(&format!(
+            "authctl does not know {}, which gets no credential without --with NAME",
+            agent.title()
+        ));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -64,6 +70,9 @@ impl Entry {
         }
         for variable in &wish.keep_env {
             option("--keep-env", variable);
+        }
+        if let Some(way) = wish.way {
+            option("--way", &way.to_string());
         }
         arguments.push("--".to_owned());
         for word in agent.command {
