@@ -20,7 +20,7 @@ use super::chain::Successor;
 use crate::jsonrpc::{Id, Kind, Message};
 use crate::launch::{self, Ending, Exit, Piped};
 use crate::secret::{Secret, conceal};
-use crate::stdio::{self, Flawed, Found, Lines};
+use crate::stdio::{self, Flawed, Lines};
 use crate::text::clean_to;
 
 /// How long an agent may take to end by itself, and again once it was told to.
@@ -31,7 +31,7 @@ const FULL: usize = 4 << 20;
 static OWN: LazyLock<String> =
     LazyLock::new(|| format!("authctl-{}-", &Secret::random().expose()[3..11]));
 
-/// What comes from it, in its order.
+/// What comes from it, in its order; answers to authctl itself are for [`Agent::hear`].
 pub type Sink = Box<dyn Fn(&Rc<Agent>, Result<Message, Flawed>)>;
 
 pub struct Agent {
@@ -69,7 +69,7 @@ pub enum Silence {
 }
 
 impl Agent {
-    /// Starts the agent. What it says, except for answers to authctl itself, goes to `sink`.
+    /// Starts the agent. What it says goes to `sink`.
     pub fn start(command: &launch::Command, sink: Sink) -> Result<Rc<Self>, launch::Error> {
         let (piped, stdin, stdout) = Piped::start(command)?;
         let (lines, queue) = mpsc::unbounded_channel();
@@ -79,7 +79,7 @@ impl Agent {
         Ok(agent)
     }
 
-    /// One that a conductor runs; what it says comes by [`Agent::hear`].
+    /// One that a conductor runs, and whose words it brings.
     pub fn successor(successor: Rc<Successor>) -> Rc<Self> {
         Self::new(To::Successor(successor))
     }
@@ -145,19 +145,8 @@ impl Agent {
             }
             let Some(found) = lines.next().await else { return };
             for found in found {
-                self.take(found, sink);
+                sink(self, found);
             }
-        }
-    }
-
-    fn take(self: &Rc<Self>, found: Found, sink: &Sink) {
-        match found {
-            Ok(message) => {
-                if let Some(message) = self.hear(message) {
-                    sink(self, Ok(message));
-                }
-            }
-            flawed => sink(self, flawed),
         }
     }
 

@@ -103,7 +103,9 @@ impl Relay {
                 continue;
             }
             if let Some(known) = self.settings.supply.known(&name, &grant.ways.provider).await {
-                let grant = Grant { ways: known, ..(*grant).clone() };
+                let own = known.variables.first().filter(|_| grant.waits).cloned();
+                let variable = own.or(grant.variable.clone());
+                let grant = Grant { ways: known, variable, ..(*grant).clone() };
                 *standing.grant.borrow_mut() = Rc::new(grant);
             }
         }
@@ -218,22 +220,35 @@ impl Relay {
     /// What it was started with, or is now; some agents want to be told as well.
     async fn give_at_start(self: &Rc<Self>, standing: &Standing, way: Way) -> Result<(), String> {
         let has_key = way != Way::Variable || standing.given.borrow().is_some();
-        if standing.started.get() != Some(way) || !has_key {
+        let is_started = standing.started.get() == Some(way) && has_key;
+        // What it wants beside comes with the same start.
+        if self.adds_parameter(standing, way) || !is_started {
+            self.prepare();
             standing.started.set(Some(way));
             self.restart(Some(standing)).await?;
         }
-        let mut method = self.satisfied(standing);
-        if method.is_none()
-            && let Some(parameter) = self.parameter(standing, way)
-            && standing.parameter.replace(Some(parameter.clone())).as_ref() != Some(&parameter)
-        {
-            self.restart(Some(standing)).await?;
-            method = self.satisfied(standing);
-        }
-        if let Some(id) = method {
+        if let Some(id) = self.satisfied(standing) {
             self.authenticate(&id, None, AUTHENTICATE_WAIT).await?;
         }
         Ok(())
+    }
+
+    /// Whether there is something on its command line that it was not started with.
+    fn adds_parameter(&self, standing: &Standing, way: Way) -> bool {
+        if self.satisfied(standing).is_some() {
+            return false;
+        }
+        let Some(parameter) = self.parameter(standing, way) else { return false };
+        standing.parameter.replace(Some(parameter.clone())).as_ref() != Some(&parameter)
+    }
+
+    /// A new start for one is one for all that need it.
+    fn prepare(&self) {
+        for standing in self.standings.iter().filter(|standing| self.is_due(standing)) {
+            if let Some(way) = self.next(standing).filter(|way| way.needs_start()) {
+                standing.started.set(Some(way));
+            }
+        }
     }
 
     /// The method that the agent is to be told, now that it has what that wants.

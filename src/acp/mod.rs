@@ -10,11 +10,13 @@ mod agent;
 mod chain;
 mod command_line;
 mod deliver;
+mod deserted;
 mod dialect;
 mod going;
 mod handshake;
 mod helper;
 mod hook;
+mod link;
 mod logout;
 mod open;
 mod outfit;
@@ -92,6 +94,9 @@ pub struct Grant {
     /// No session is opened before somebody has signed in: the agent is meant to have this, and not what it may
     /// have itself.
     pub gates: bool,
+    /// The agent is not known by its command: it is started without this, since what it calls itself may say a way
+    /// that gives less away.
+    pub waits: bool,
 }
 
 /// The address of authctl's own proxy, and what opens it; worth nothing elsewhere.

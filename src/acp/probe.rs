@@ -59,7 +59,7 @@ pub async fn probe(
     patience: Duration,
 ) -> Result<Heard, Mute> {
     let sink = |agent: &std::rc::Rc<Agent>, found| match found {
-        Ok(message) => decline(agent, &message),
+        Ok(message) => decline(agent, agent.hear(message).as_ref()),
         Err(flawed) => agent::note(&flawed, &[]),
     };
     let agent = Agent::start(command, Box::new(sink))?;
@@ -120,8 +120,8 @@ fn refusal(answer: &Message) -> Option<String> {
 }
 
 /// Nobody is there to do what it asks.
-fn decline(agent: &Agent, message: &Message) {
-    if let Kind::Request { id, .. } = message.kind() {
+fn decline(agent: &Agent, message: Option<&Message>) {
+    if let Some(Kind::Request { id, .. }) = message.map(Message::kind) {
         agent.tell(Message::error(Some(id), -32_601, "authctl only looks", None));
     }
 }

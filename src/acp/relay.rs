@@ -5,12 +5,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::rc::Rc;
-use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::task::spawn_local;
-use tokio::time::timeout;
 
 use super::advertised::Advertised;
 use super::agent::{self, Agent};
@@ -20,7 +18,7 @@ use super::going::Going;
 use super::handshake::EditorCan;
 use super::open::{Open, Requests};
 use super::sessions::{self, Sessions};
-use super::{Settings, dialect, handshake, status};
+use super::{Settings, deserted, dialect, handshake, link, status};
 use super::{recovery, refusal};
 use crate::jsonrpc::{self, Id, Kind, Message, rewritten};
 use crate::launch::{self, Ending, Exit};
@@ -29,9 +27,6 @@ use crate::stdio::{self, Flawed, Line, Stdout};
 
 /// Messages of an editor that wait, from which on it is not read.
 const MOST_HELD: usize = 1_000;
-
-/// How long what was asked may go on when the editor says no more.
-const LAST_WORK: Duration = Duration::from_millis(1_500);
 
 /// Why there was no session at all.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +49,7 @@ pub struct Relay {
     pub(super) open: Requests,
     /// Nothing of the editor's goes to the agent now.
     holds: Cell<bool>,
-    held: RefCell<VecDeque<Message>>,
+    pub(super) held: RefCell<VecDeque<Message>>,
     released: Notify,
     /// The editor's `initialize`, as the agent got it.
     pub(super) hello: RefCell<Option<Message>>,
@@ -64,11 +59,11 @@ pub struct Relay {
     /// Sessions that the agent is telling again, which the editor knows.
     pub(super) retold: RefCell<BTreeSet<String>>,
     /// Requests of the agent that the editor has not answered.
-    asked_by_agent: RefCell<BTreeSet<Id>>,
+    pub(super) asked_by_agent: RefCell<BTreeSet<Id>>,
     /// The same of agents that are gone.
     stale: RefCell<BTreeSet<Id>>,
     /// Requests of the agent under ids of authctl's own, since theirs are stale.
-    renamed: RefCell<HashMap<Id, Id>>,
+    pub(super) renamed: RefCell<HashMap<Id, Id>>,
     /// Requests of authctl's own to the editor.
     asked: RefCell<HashMap<Id, oneshot::Sender<Message>>>,
     count: Cell<u64>,
@@ -78,7 +73,7 @@ pub struct Relay {
     pub(super) epoch: Cell<u64>,
     /// Requests that authctl works at, with the session of a prompt; and those among them that the editor has
     /// cancelled.
-    mending: RefCell<BTreeMap<Id, Option<String>>>,
+    pub(super) mending: RefCell<BTreeMap<Id, Option<String>>>,
     pub(super) cancelled: RefCell<BTreeSet<Id>>,
     pub(super) cancelling: Notify,
     /// The sign-in that was begun last.
@@ -90,6 +85,10 @@ pub struct Relay {
     pub(super) is_restarting: Cell<bool>,
     /// The agent of a new start has not got its sessions back.
     pub(super) is_unrestored: Cell<bool>,
+    /// Something has been said or done for the editor.
+    pub(super) stirred: Notify,
+    /// The editor says no more.
+    pub(super) is_deserted: Cell<bool>,
     over: Notify,
     /// The agent is to end; no other is started.
     is_ending: Cell<bool>,
@@ -131,8 +130,7 @@ impl Relay {
                 }
                 relay.room().await;
             }
-            // What it has asked may come to an end.
-            let _ = timeout(LAST_WORK, relay.idle()).await;
+            relay.last_work().await;
         };
         tokio::select! {
             () = reading => {}
@@ -183,22 +181,11 @@ impl Relay {
             is_signed_out: Cell::default(),
             is_restarting: Cell::default(),
             is_unrestored: Cell::default(),
+            stirred: Notify::new(),
+            is_deserted: Cell::default(),
             over: Notify::new(),
             is_ending: Cell::default(),
             is_over: Cell::default(),
-        }
-    }
-
-    /// Comes back when no request is open.
-    async fn idle(&self) {
-        loop {
-            self.open.emptied().await;
-            let turn = self.turn.lock().await;
-            let is_idle = self.open.is_empty() && self.held.borrow().is_empty();
-            drop(turn);
-            if is_idle {
-                return;
-            }
         }
     }
 
@@ -242,6 +229,7 @@ impl Relay {
             self.from_editor(message);
         }
         self.released.notify_waiters();
+        self.stirred.notify_one();
     }
 
     /// In a chain, the conductor speaks for both.
@@ -251,9 +239,7 @@ impl Relay {
             Err(message) => self.from_editor(message),
             Ok(message) => {
                 let agent = self.agent.borrow().clone();
-                if let Some(agent) = agent
-                    && let Some(message) = agent.hear(message)
-                {
+                if let Some(agent) = agent {
                     self.from_agent(&agent, Ok(message));
                 }
             }
@@ -307,6 +293,7 @@ impl Relay {
     /// Sends a request on, and looks at its answer if that may be about signing in.
     pub(super) fn pass(&self, id: Id, method: &str, message: Message) {
         let is_watched = sessions::opens(method)
+            || sessions::sets(method)
             || matches!(method, "initialize" | "session/prompt" | "session/close")
             || dialect::is_login(method);
         let request = is_watched.then(|| message.clone());
@@ -342,6 +329,7 @@ impl Relay {
             done.await;
             relay.mending.borrow_mut().remove(&id);
             relay.cancelled.borrow_mut().remove(&id);
+            relay.stirred.notify_one();
         });
     }
 
@@ -409,10 +397,11 @@ impl Relay {
 
     /// What comes from the agent's stdout.
     pub(super) fn from_agent(self: &Rc<Self>, agent: &Rc<Agent>, found: Result<Message, Flawed>) {
+        self.stirred.notify_one();
         let is_current =
             self.agent.borrow().as_ref().is_some_and(|current| Rc::ptr_eq(current, agent));
-        let message = match found {
-            Ok(message) if is_current => message,
+        let message = match found.map(|message| agent.hear(message)) {
+            Ok(Some(message)) if is_current => message,
             Ok(_) => return,
             Err(flawed) => return self.flawed(&flawed),
         };
@@ -448,7 +437,8 @@ impl Relay {
             ));
         };
         let Some(request) = open.request.clone() else { return self.to_editor(message) };
-        if refusal::is_about_sign_in(&message) && open.method != "initialize" {
+        let may_recover = open.method != "initialize" && !sessions::sets(&open.method);
+        if may_recover && refusal::is_about_sign_in(&message) {
             let session = sessions::of(&request).filter(|_| open.method == "session/prompt");
             let work = |relay: Rc<Self>, id, answer| relay.recover(id, open, answer);
             return self.begin_of(id, session, message, work);
@@ -465,6 +455,7 @@ impl Relay {
             method if sessions::opens(method) => {
                 self.sessions.borrow_mut().opened(&request, &message);
             }
+            method if sessions::sets(method) => self.sessions.borrow_mut().set(&request),
             _ => {}
         }
         self.to_editor(message);
@@ -496,6 +487,15 @@ impl Relay {
     }
 
     fn request_of_agent(&self, id: Id, message: Message) {
+        if self.is_deserted.get() {
+            return self.to_agent(deserted::unheard(&id));
+        }
+        if let Some(scheme) = link::unfit(&message) {
+            let title = &self.settings.title;
+            self.say(&format!("a link that {title} wants shown is no web page ({scheme})"));
+            let what = "the url of an elicitation is http or https, and there once";
+            return self.to_agent(Message::error(Some(&id), jsonrpc::INVALID_PARAMS, what, None));
+        }
         if self.stale.borrow().contains(&id) {
             let new = self.new_id();
             let renamed = rewritten(&message, |members| members.set("id", new.to_string()));
@@ -514,6 +514,9 @@ impl Relay {
                     return;
                 }
             }
+            "session/update" if self.is_about_settings(&message) => {
+                self.sessions.borrow_mut().heard(&message);
+            }
             "_auth/status_update" => {
                 self.status.borrow_mut().hear(&message);
                 self.push_status();
@@ -521,6 +524,13 @@ impl Relay {
             _ => {}
         }
         self.to_editor(message);
+    }
+
+    /// Whether an update tells of something that was set in its session.
+    fn is_about_settings(&self, update: &Message) -> bool {
+        let is_said = |kind: &&str| update.text().contains(*kind);
+        self.sessions.borrow().has_settings()
+            && ["current_mode_update", "config_option_update"].iter().any(is_said)
     }
 
     /// An id that no agent uses.

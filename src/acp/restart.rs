@@ -4,6 +4,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
@@ -12,6 +13,7 @@ use super::advertised::Advertised;
 use super::agent::Agent;
 use super::deliver::Standing;
 use super::outfit::{Worth, dress, is_typed};
+use super::sessions::Session;
 use super::ways::{self, Way};
 use crate::jsonrpc::{INTERNAL_ERROR, Id, Message};
 use crate::launch::{self, Ending};
@@ -22,6 +24,8 @@ const OPEN_WAIT: Duration = Duration::from_secs(30);
 const GREETING_WAIT: Duration = Duration::from_mins(1);
 /// How long it may take to bring a session back.
 const SESSION_WAIT: Duration = Duration::from_mins(1);
+/// How long it may take to set something there.
+const SETTING_WAIT: Duration = Duration::from_secs(20);
 
 impl Relay {
     /// The first start, with all that can be given only then.
@@ -171,35 +175,52 @@ impl Relay {
         if !self.is_unrestored.take() {
             return;
         }
-        let advertised = self.advertised.borrow().clone();
-        let method = match () {
-            () if advertised.can_resume => "session/resume",
-            () if advertised.can_load => "session/load",
-            () => "",
-        };
         let sessions = self.sessions.borrow().list();
-        for (id, mut params) in sessions {
-            if let Some(meta) = self.helper_meta(params["_meta"].clone()) {
-                params["_meta"] = meta;
-            }
-            let agent = self.agent.borrow().clone();
-            let restored = match agent.filter(|_| !method.is_empty()) {
-                None => Err("it cannot be resumed".to_owned()),
-                Some(agent) => {
-                    self.retold.borrow_mut().insert(id.clone());
-                    let answer = agent.ask(method, &params, SESSION_WAIT).await;
-                    self.retold.borrow_mut().remove(&id);
-                    match answer {
-                        Ok(answer) if !answer.is_error() => Ok(()),
-                        Ok(_) => Err("the agent refuses it".to_owned()),
-                        Err(why) => Err(why.to_string()),
-                    }
-                }
-            };
+        for (id, session) in sessions {
+            self.retold.borrow_mut().insert(id.clone());
+            let restored = self.restore(&id, session).await;
+            self.retold.borrow_mut().remove(&id);
             if let Err(why) = restored {
                 self.sessions.borrow_mut().forget(&id);
                 self.say(&format!("a session is lost by the new start of the agent: {why}"));
             }
+        }
+    }
+
+    async fn restore(&self, id: &str, session: Session) -> Result<(), String> {
+        let advertised = self.advertised.borrow().clone();
+        let method = match () {
+            () if advertised.can_resume => "session/resume",
+            () if advertised.can_load => "session/load",
+            () => return Err("it cannot be resumed".to_owned()),
+        };
+        let mut params = session.params;
+        if let Some(meta) = self.helper_meta(params["_meta"].clone()) {
+            params["_meta"] = meta;
+        }
+        self.ask_again(method, &params, SESSION_WAIT).await?;
+        for setting in session.settings {
+            let set = self.ask_again(setting.method, &setting.params, SETTING_WAIT).await;
+            if let Err(why) = set {
+                self.sessions.borrow_mut().forget_setting(id, &setting);
+                self.say(&format!("{} is not as it was in a session: {why}", setting.method));
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the new agent what the editor asked an earlier one.
+    async fn ask_again(
+        &self,
+        method: &str,
+        params: &Value,
+        patience: Duration,
+    ) -> Result<(), String> {
+        let agent = self.agent.borrow().clone().ok_or("the agent has ended")?;
+        match agent.ask(method, params, patience).await {
+            Ok(answer) if !answer.is_error() => Ok(()),
+            Ok(_) => Err("the agent refuses it".to_owned()),
+            Err(why) => Err(why.to_string()),
         }
     }
 }

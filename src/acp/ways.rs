@@ -76,7 +76,7 @@ pub fn at_start(grant: &Grant, forced: Option<Way>) -> Option<Way> {
     if let Some(forced) = forced {
         return Some(forced).filter(|way| way.needs_start() && knows(grant, *way));
     }
-    if knows(grant, Way::ProvidersSet) || knows(grant, Way::Gateway) {
+    if grant.waits || knows(grant, Way::ProvidersSet) || knows(grant, Way::Gateway) {
         return None;
     }
     [Way::BaseUrl, Way::Helper, Way::InBand, Way::Variable]

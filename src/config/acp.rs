@@ -65,6 +65,8 @@ pub struct AcpProvider {
     pub gateway: Option<Gateway>,
     pub base_url: Option<AcpBaseUrl>,
     pub helper: Option<Helper>,
+    /// Where it has the models listed, below the provider's base URL.
+    pub models: Option<String>,
     /// Variables with fixed contents that it needs beside.
     pub extra: BTreeMap<String, String>,
     /// Variables that the user must have set; without one of them this entry does not count.
@@ -212,6 +214,7 @@ impl AcpProvider {
             gateway: None,
             base_url: None,
             helper: None,
+            models: None,
             extra: BTreeMap::new(),
             needs: Vec::new(),
         }
@@ -283,6 +286,7 @@ fn provider(table: AcpProviderTable) -> Result<AcpProvider, Problem> {
         gateway: table.gateway.as_ref().map(gateway).transpose()?,
         base_url: table.base_url.as_ref().map(base_url).transpose()?,
         helper: table.helper.as_ref().map(helper).transpose()?,
+        models: table.models.as_ref().map(listing).transpose()?,
         extra: extra.collect(),
         needs: table.needs.iter().map(value::variable_name).collect::<Result<_, _>>()?,
     })
@@ -297,6 +301,13 @@ fn path(written: &Spanned<String>) -> Result<String, Problem> {
         return Ok(written.get_ref().clone());
     }
     Err(Problem::new(written.span(), "does not begin with '/', or cannot follow a URL"))
+}
+
+fn listing(written: &Spanned<String>) -> Result<String, Problem> {
+    if written.get_ref().is_empty() {
+        return Err(Problem::new(written.span(), "is empty"));
+    }
+    path(written)
 }
 
 fn optional_path(written: Option<&Spanned<String>>) -> Result<String, Problem> {
@@ -558,6 +569,8 @@ mod tests {
             ("ignores = [\"A-B\"]", "ignores: ", "variable"),
             ("providers = [{ provider = \"nobody\" }]", "providers", "no provider nobody"),
             ("providers = [{ provider = \"groq\", variables = [\"PATH\"] }]", "prov", "steers"),
+            ("providers = [{ provider = \"groq\", models = \"\" }]", "providers", "is empty"),
+            ("providers = [{ provider = \"groq\", models = \"models\" }]", "providers", "begin"),
             (
                 "providers = [{ provider = \"groq\", helper = {} }]",
                 "providers",

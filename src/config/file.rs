@@ -355,6 +355,7 @@ pub struct AcpProviderTable {
     pub gateway: Option<GatewayTable>,
     pub base_url: Option<AcpBaseUrlTable>,
     pub helper: Option<Spanned<HelperTable>>,
+    pub models: Option<Spanned<String>>,
     #[serde(default)]
     pub extra: BTreeMap<Spanned<String>, Spanned<String>>,
     #[serde(default)]

@@ -210,9 +210,15 @@ impl Config {
 
     /// What is said of requests with a credential: of the account, else of its provider.
     pub fn proxy(&self, name: &Name) -> ProxyRule {
+        self.written_proxy(name).map(|(_, rule)| rule.clone()).unwrap_or_default()
+    }
+
+    /// The same as it stands in the file, with the name under which it does.
+    pub fn written_proxy(&self, name: &Name) -> Option<(&str, &ProxyRule)> {
         let own = format!("{}:{}", name.provider(), name.account());
-        let rule = self.proxy.get(&own).or_else(|| self.proxy.get(name.provider()));
-        rule.cloned().unwrap_or_default()
+        let found = self.proxy.get_key_value(&own);
+        let found = found.or_else(|| self.proxy.get_key_value(name.provider()));
+        found.map(|(name, rule)| (name.as_str(), rule))
     }
 
     /// Whether the use of a credential is confirmed: what is said of the account, else of its provider.

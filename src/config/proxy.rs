@@ -1,6 +1,7 @@
 //! `[proxy."NAME"]`: what requests with a credential may do, and what else goes with them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use toml::Spanned;
 
@@ -43,6 +44,13 @@ impl RequestPattern {
         }
         let host = if host.is_empty() { "*" } else { host };
         Some(Self { method: method.into(), host: host.to_ascii_lowercase(), path: path.into() })
+    }
+}
+
+impl fmt::Display for RequestPattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = if self.host == "*" { "" } else { &self.host };
+        write!(formatter, "{} {host}{}", self.method, self.path)
     }
 }
 

@@ -128,6 +128,38 @@ fn the_best_way_is_chosen_and_nothing_is_handed_over() {
 }
 
 #[test]
+fn a_listing_of_models_that_the_proxy_would_refuse_is_said_with_the_line_that_lets_it_pass() {
+    let sandbox = with_key();
+    let codex = codex(&sandbox);
+    let models = |arguments: &[&str]| {
+        let (code, found) = examined(&sandbox, arguments, &codex);
+        assert_eq!(code, 0, "{found}");
+        found["credentials"][0]["models"].clone()
+    };
+    assert_eq!(models(&[]), json!({"request": "GET /v1/models", "mend": null}));
+    for (rule, mend) in [
+        ("allow = [\"POST /v1/*\"]", Some("allow = [\"POST /v1/*\", \"GET /v1/models\"]")),
+        (
+            "deny = [\"DELETE /v1/*\", \"* api.openai.com/v1/models\"]",
+            Some("deny = [\"DELETE /v1/*\"]"),
+        ),
+        ("allow = [\"* api.openai.com/*\"]", None),
+    ] {
+        for name in ["openai", "openai:default"] {
+            sandbox.write_config(&format!("[proxy.\"{name}\"]\n{rule}\n"));
+            let mend = mend.map(|mend| format!("[proxy.\"{name}\"] {mend}"));
+            assert_eq!(models(&[])["mend"], json!(mend), "{rule}");
+            let text = doctor(&sandbox, &[], &codex).success();
+            assert!(text.contains("models      listed by GET /v1/models"), "{text}");
+            assert_eq!(text.contains("warning"), mend.is_some(), "{text}");
+            assert!(mend.is_none_or(|mend| text.contains(&mend)), "{text}");
+            let own = models(&["--way", "variable"]);
+            assert_eq!(own["mend"], json!(null), "that goes past the proxy");
+        }
+    }
+}
+
+#[test]
 fn what_is_missing_comes_with_the_command_that_mends_it() {
     let sandbox = Sandbox::new();
     let (code, found) = examined(&sandbox, &[], &codex(&sandbox));
@@ -160,6 +192,9 @@ fn what_an_agent_calls_itself_gives_it_nothing() {
         agent(&sandbox, "other", r#"{"protocolVersion":1,"agentInfo":{"name":"other"}}"#, "{}");
     let (_, found) = examined(&sandbox, &["--with", "openai"], &other);
     assert_eq!(found["credentials"][0]["ways"], json!(["variable"]));
+    assert!(found["notes"][0].as_str().unwrap().contains("--with openai=OPENAI_API_KEY"));
+    let (_, found) = examined(&sandbox, &["--with", "openai=OPENAI_API_KEY"], &other);
+    assert_eq!(found["notes"], json!([]));
 }
 
 #[test]
@@ -224,6 +259,8 @@ fn without_an_agent_the_known_ones_are_listed() {
     let of = |id: &str| agents.iter().find(|it| it["id"] == id).unwrap();
     assert_eq!(of("mine")["providers"], json!(["groq"]));
     assert_eq!(of("codex")["providers"], json!(["openai"]));
+    assert_eq!(of("claude")["models"], json!({"anthropic": "/v1/models"}));
+    assert_eq!(of("mine")["models"], json!({}));
     assert!(of("kimi")["login_only"].is_string());
     let text = sandbox.run(["acp", "doctor"]).success();
     assert!(text.contains("Codex: openai") && text.contains("its own sign-in alone"), "{text}");

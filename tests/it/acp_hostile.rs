@@ -9,7 +9,7 @@
 //! | A2 | every failure says what and what next, nothing panics | `an_agent_that_dies_…`, `what_is_no_message_…` |
 //! | A4 | what is stuck stops nobody, and not the end | `a_request_that_waits_…`, `an_editor_that_is_gone_…`, `a_turn_that_…` |
 //! | A10 | signals end the agent, and leave no orphan | `signals_end_…` |
-//! | L7 | no file of a directory, and nothing that an agent chooses, decides for authctl | `files_of_a_directory_…`, `variables_of_the_agents_choice_…` |
+//! | L7 | no file of a directory, and nothing that an agent chooses, decides for authctl | `files_of_a_directory_…`, `variables_of_the_agents_choice_…`, `links_of_the_agents_choice_…` |
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
@@ -389,6 +389,30 @@ fn an_agent_of_another_command_is_known_by_what_it_calls_itself() {
     open(&mut editor);
     let output = editor.leave();
     assert!(output.stderr.contains("uses openai (providers-set)"), "{}", output.stderr);
+    assert_eq!(starts(&scene.sandbox).len(), 1);
+    let has_key = |line: &Value| line.to_string().contains(KEY);
+    assert!(!log(&scene.sandbox).iter().any(has_key), "it was not given the key before it spoke");
+}
+
+#[test]
+fn an_agent_that_nobody_knows_gets_a_variable_when_it_has_spoken() {
+    for (with, count) in [("openai,anthropic", 2), ("openai=OPENAI_API_KEY", 1)] {
+        let mut script = script(&json!({}), &json!([]));
+        script["wants"] = json!("variable");
+        let mut scene = Scene::new("", &script);
+        scene.sandbox.env("AUTHCTL_ANTHROPIC_TOKEN", KEY);
+        scene.sandbox.write_config("");
+        let mut editor = scene.editor_with(&["--with", with]);
+        greet(&mut editor, &json!({}));
+        open(&mut editor);
+        let output = editor.leave();
+        let starts = starts(&scene.sandbox);
+        assert_eq!(starts.len(), count, "{}", output.stderr);
+        let keys = starts.iter().map(|start| &start["started"]["variables"]["OPENAI_API_KEY"]);
+        let keys: Vec<Option<&str>> = keys.map(Value::as_str).collect();
+        assert_eq!(keys, [None, Some(KEY)][2 - count..]);
+        assert_eq!(output.stderr.matches("gets openai itself (variable)").count(), 1);
+    }
 }
 
 #[test]
@@ -477,6 +501,44 @@ fn variables_of_the_agents_choice_change_nothing_of_authctls() {
     assert_eq!(seen[0]["env"], json!({"OWN_AGENT_FAST": "1"}));
     assert_eq!(seen[1]["_meta"]["terminal-auth"]["env"], json!({"OWN_AGENT_FAST": "1"}));
     editor.leave().success();
+}
+
+#[test]
+fn links_of_the_agents_choice_are_web_pages() {
+    let show = |id: u32, params: &str| {
+        format!(
+            r#"say {{"jsonrpc":"2.0",  "id":{id},"method":"elicitation/create","params":{params}}}"#
+        )
+    };
+    let page = r#"{"mode":"url","url":"https://a.example/x","elicitationId":"e"}"#;
+    let form = r#"{"mode":"form","requestedSchema":{"x":1.50},"message":"javascript:x"}"#;
+    let rules = json!([
+        {"on": "session/prompt", "do": [
+            "keep",
+            show(1, r#"{"mode":"url","url":"javascript:alert(1)","elicitationId":"e"}"#),
+            show(2, r#"{"mode":"url","url":"file:///etc/passwd","elicitationId":"e"}"#),
+            show(3, form),
+            show(4, page),
+        ]},
+        {"on": "response", "if": "accept", "do": [r#"say {"jsonrpc":"2.0","id":$kept,"result":{}}"#]},
+    ]);
+    let scene = Scene::new("", &script(&json!({}), &rules));
+    let mut editor = scene.editor();
+    greet(&mut editor, &json!({"elicitation": {"url": {}, "form": {}}}));
+    let turn = editor.ask("session/prompt", &prompt("s", "x"));
+    editor.line("the link", |message| message["params"]["url"] == "https://a.example/x");
+    editor.send(r#"{"jsonrpc":"2.0","id":4,"result":{"action":"accept"}}"#);
+    editor.answer(turn);
+    let output = editor.leave();
+    let shown = |line: &&str| line.contains("elicitation/create");
+    let shown: Vec<&str> = output.stdout.lines().filter(shown).collect();
+    let as_said = |line: String| line.strip_prefix("say ").unwrap().to_owned();
+    assert_eq!(shown, [as_said(show(3, form)), as_said(show(4, page))], "as they came");
+    let refused = log(&scene.sandbox).into_iter().filter(|line| line["error"]["code"] == -32602);
+    let refused: Vec<Value> = refused.map(|it| it["id"].clone()).collect();
+    assert_eq!(refused, [1, 2]);
+    assert!(output.stderr.contains("no web page (javascript)"), "{}", output.stderr);
+    assert!(output.stderr.contains("no web page (file)"), "{}", output.stderr);
 }
 
 #[test]
@@ -717,6 +779,65 @@ fn sessions_that_were_closed_stay_closed_and_others_come_back_as_they_were_opene
     let back: Vec<Value> =
         told(&scene.sandbox, "session/load").iter().map(|it| it["params"].clone()).collect();
     assert_eq!(back, [json!({"cwd": "/here", "mcpServers": [], "sessionId": session})]);
+}
+
+#[test]
+fn a_session_comes_back_as_it_was_set() {
+    let done = r#"say {"jsonrpc":"2.0","id":$id,"result":{}}"#;
+    let no = r#"say {"jsonrpc":"2.0","id":$id,"error":{"code":-32602,"message":"no"}}"#;
+    let told_again = r#"say {"jsonrpc":"2.0","method":"session/update","params":{"sessionId":"s","update":{"sessionUpdate":"current_mode_update","currentModeId":"again"}}}"#;
+    let rules = json!([
+        {"on": "session/new", "do": [r#"say {"jsonrpc":"2.0","id":$id,"result":{"sessionId":"s"}}"#]},
+        {"on": "session/set_mode", "if": "bad", "do": [no]},
+        {"on": "session/set_mode", "start": 1, "do": [done, told_again.replace("again", "code")]},
+        {"on": "session/set_mode", "start": 2, "do": [told_again, done]},
+        {"on": "session/set_model", "start": 2, "do": [no]},
+        {"on": "session/set_model", "do": [done]},
+        {"on": "session/set_config_option", "do": [done]},
+        {"on": "session/prompt", "start": 1, "do": [REFUSED]},
+    ]);
+    let scene = Scene::new(IN_BAND, &script(&json!({"loadSession": true}), &rules));
+    let mut editor = scene.editor();
+    greet(&mut editor, &json!({}));
+    let session = open(&mut editor);
+    let mut set = |method: &str, params: Value| {
+        let mut params = params;
+        params["sessionId"] = json!(session);
+        editor.request(method, &params);
+    };
+    let option = |id: &str, value: Value| json!({"configId": id, "value": value});
+    set("session/set_config_option", option("effort", json!("low")));
+    set("session/set_mode", json!({"modeId": "plan"}));
+    set("session/set_config_option", option("web", json!(true)));
+    set("session/set_model", json!({"modelId": "m"}));
+    set("session/set_config_option", option("effort", json!("high")));
+    set("session/set_mode", json!({"modeId": "bad"}));
+    editor.request("session/prompt", &prompt(&session, "x"));
+    let output = editor.leave();
+    let messages = log(&scene.sandbox);
+    let start = messages.iter().rposition(|line| line["started"].is_object()).unwrap();
+    let again = messages[start..].iter().filter(|line| line["params"]["sessionId"] == "s");
+    let again: Vec<Value> = again
+        .map(|line| {
+            let params = &line["params"];
+            let value = [&params["modeId"], &params["modelId"], &params["value"], &params["cwd"]];
+            json!([line["method"], value.iter().find(|it| !it.is_null())])
+        })
+        .collect();
+    let expected = [
+        json!(["session/load", "/"]),
+        json!(["session/set_mode", "code"]),
+        json!(["session/set_config_option", true]),
+        json!(["session/set_model", "m"]),
+        json!(["session/set_config_option", "high"]),
+        json!(["session/prompt", null]),
+    ];
+    assert_eq!(again, expected, "{}", output.stderr);
+    assert!(!output.stdout.contains("again"), "{}", output.stdout);
+    let lost = "session/set_model is not as it was in a session: the agent refuses it";
+    assert_eq!(output.stderr.matches("is not as it was").count(), 1, "{}", output.stderr);
+    assert!(output.stderr.contains(lost), "{}", output.stderr);
+    output.success();
 }
 
 #[test]

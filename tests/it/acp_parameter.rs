@@ -74,7 +74,7 @@ fn a_key_is_never_on_a_command_line_and_the_editor_hears_why() {
     assert!(said.contains("wants its key in the start parameter --OPEN_AI_KEY"), "{said}");
     let output = editor.leave();
     assert!(!output.stdout.contains("elicitation/create"), "nobody is asked in vain");
-    assert_eq!(words(&sandbox), ["--acp"]);
+    assert_eq!(words(&sandbox), ["--acp", "--acp"], "as it was typed");
     assert!(!log(&sandbox).iter().any(|line| line["started"]["words"].to_string().contains(KEY)));
 }
 

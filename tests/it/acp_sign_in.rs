@@ -229,7 +229,7 @@ fn version_2_and_older_agents_are_spoken_to_in_their_words() {
     let variable = json!({"id": "openai-api-key", "type": "env_var", "name": "Key", "vars": [{"name": "OPENAI_API_KEY"}]});
     let script = json!({"wants": "authenticate", "capabilities": {}, "methods": [variable]});
     let (sandbox, program) = open_agent("old-agent", &script);
-    let mut first = editor(&sandbox, &["--with", "openai"], &program);
+    let mut first = editor(&sandbox, &["--with", "openai=OPENAI_API_KEY"], &program);
     greet(&mut first, 1, &json!({}));
     assert!(first.request("session/new", &new_session())["result"]["sessionId"].is_string());
     first.leave().success();

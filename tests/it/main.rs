@@ -18,6 +18,7 @@ mod acp;
 mod acp_away;
 #[cfg(unix)]
 mod acp_chain;
+mod acp_deserted;
 mod acp_doctor;
 #[cfg(unix)]
 mod acp_helper;

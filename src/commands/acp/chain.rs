@@ -78,6 +78,7 @@ fn grants(context: &Context, beside: &Beside) -> Result<Vec<Grant>, CommandError
             home: None,
             held: offer.is_held,
             gates: true,
+            waits: true,
         })
     };
     beside.offers.iter().map(grant).collect()

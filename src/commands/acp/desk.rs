@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::copies;
 use super::servers::{self, Reached, Served};
 use crate::acp::{Pending, Reach, ServerWish, Supply, Way};
 use crate::audit::{Entry, Outcome};
@@ -219,16 +220,21 @@ fn current(context: &Context, name: &str) -> Result<Secret, CommandError> {
     Ok(resolved.credential.secret().clone())
 }
 
-/// By the agent's name, as far as the provider has an address to lead it to.
+/// By the agent's name, as far as the provider has an address to lead it to. What it writes down, it does not get
+/// while it runs.
 pub fn known(
     context: &Context,
     agent: &str,
     provider: &str,
 ) -> Result<Option<AcpProvider>, CommandError> {
     let config = context.config()?;
-    let known = config.acp_agent_named(agent).and_then(|agent| agent.provider(provider));
+    let Some(agent) = config.acp_agent_named(agent) else { return Ok(None) };
     let has_address = config.provider(provider)?.base_url.is_some();
-    Ok(known.filter(|_| has_address).cloned())
+    let mut known = agent.provider(provider).filter(|_| has_address).cloned();
+    if let Some(known) = known.as_mut().filter(|_| copies::writes_down(agent)) {
+        known.in_band = None;
+    }
+    Ok(known)
 }
 
 /// The credential itself, for a program that is to have it; so that everybody can see that later.

@@ -9,6 +9,7 @@ use tokio::task::LocalSet;
 
 use super::agent::Agent;
 use super::binding::{self, Bound, Where};
+use super::models::Listing;
 use super::report::{self, Credential, Report, Trouble};
 use super::{Wish, desk, grants, withheld};
 use crate::acp::{self, Editor, Grant, Heard, Lent, Way};
@@ -150,6 +151,7 @@ fn examine<'a>(
             home: None,
             held: is_held,
             gates: true,
+            waits: grants::waits(agent, handing),
         };
         let open = |forced| acp::ladder(&grant, &heard.able.advertised, forced);
         let forced = arguments.wish.way;
@@ -174,7 +176,11 @@ fn examine<'a>(
                 agent.known.and_then(|known| known.login.clone()),
             ));
         }
-        credentials.push(Credential { grant, is_held, ladder });
+        let listing = match grant.ways.models.as_deref() {
+            Some(path) => Listing::of(context, &handing.named.name, path)?,
+            None => None,
+        };
+        credentials.push(Credential { grant, is_held, ladder, listing });
     }
     if bound.list.is_empty() {
         missing.extend(report::nothing(agent));

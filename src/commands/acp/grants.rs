@@ -138,7 +138,13 @@ fn grant(
         home: context.provider(name)?.base_url.clone(),
         held: offer.is_held,
         gates: true,
+        waits: waits(agent, handing),
     }))
+}
+
+/// Whether an agent is asked for its name before it gets anything: where nobody has said which variable it takes.
+pub fn waits(agent: &Agent<'_>, handing: &Handing) -> bool {
+    agent.known.is_none() && handing.form.variable().is_none()
 }
 
 /// A folder of the agent's own for each account, where its own sign-in stays.

@@ -10,6 +10,7 @@ mod early;
 mod foreground;
 mod grants;
 mod helper;
+mod models;
 mod overlay;
 mod print_config;
 mod report;

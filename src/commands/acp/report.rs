@@ -1,5 +1,6 @@
 //! What the doctor found, for people and as JSON; and the list of the agents that are known.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::process::ExitCode;
 
@@ -7,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::agent::Agent;
 use super::binding::Said;
+use super::models::Listing;
 use super::withheld;
 use crate::acp::{Grant, Heard, Way};
 use crate::config::{AcpAgent, Helper};
@@ -31,6 +33,8 @@ pub struct Credential {
     pub grant: Grant,
     pub is_held: bool,
     pub ladder: Vec<Way>,
+    /// Where it has the provider's models listed.
+    pub listing: Option<Listing>,
 }
 
 pub struct Report<'a> {
@@ -127,7 +131,7 @@ impl Report<'_> {
                     "it calls itself what acp_agent.{id} does: that says how it takes what you name, and gives it nothing"
                 )
             };
-            return self.alike.iter().map(said).collect();
+            return self.alike.iter().map(said).chain(self.second_start()).collect();
         };
         let mut notes: Vec<String> = known.note.iter().cloned().collect();
         let ignored = known.ignores.iter().filter(|name| std::env::var_os(name).is_some());
@@ -136,6 +140,19 @@ impl Report<'_> {
         );
         notes.extend(known.not_tried.iter().map(|why| format!("nobody has seen it run: {why}")));
         notes
+    }
+
+    /// What spares an agent that nobody knows its second start.
+    fn second_start(&self) -> Option<String> {
+        let mut waiting = self
+            .credentials
+            .iter()
+            .filter(|it| it.grant.waits && it.ladder.first() == Some(&Way::Variable));
+        let grant = &waiting.next()?.grant;
+        let (name, variable) = (&grant.name, grant.variable.as_deref()?);
+        Some(format!(
+            "it is started without the key, and anew with it, since it is not known before it speaks; --with {name}={variable} hands it over at the first start"
+        ))
     }
 
     // ---------------------------------------------------------------------------------------- JSON
@@ -194,7 +211,18 @@ impl Credential {
             rows.push(("", format!("else {}", rest.join(", "))));
         }
         rows.push(("secret", visible(*best).1.to_owned()));
+        rows.extend(self.listing.iter().map(|it| ("models", format!("listed by GET {}", it.path))));
+        if let Some(mend) = self.forbidden() {
+            let what = "authctl's proxy refuses that by your rules: the agent then has the models that it knows itself";
+            rows.extend([("warning", what.to_owned()), ("", mend.to_owned())]);
+        }
         rows
+    }
+
+    /// What lets the listing of models pass, where it does not.
+    fn forbidden(&self) -> Option<&str> {
+        let is_by_proxy = self.ladder.first().is_some_and(|way| way.is_by_proxy());
+        self.listing.as_ref().filter(|_| is_by_proxy)?.mend.as_deref()
     }
 
     fn how(&self, way: Way) -> String {
@@ -227,6 +255,10 @@ impl Credential {
             "way": best.map(Way::to_string),
             "ways": self.ladder.iter().map(Way::to_string).collect::<Vec<_>>(),
             "visible": best.map(|way| visible(*way).0),
+            "models": self.listing.as_ref().map(|listing| json!({
+                "request": format!("GET {}", listing.path),
+                "mend": self.forbidden(),
+            })),
         })
     }
 }
@@ -305,6 +337,7 @@ fn known_json(agent: &AcpAgent) -> Value {
         "packages": agent.packages,
         "names": agent.names,
         "providers": agent.providers.iter().map(|it| &it.provider).collect::<Vec<_>>(),
+        "models": agent.providers.iter().filter_map(|it| Some((&it.provider, it.models.as_ref()?))).collect::<BTreeMap<_, _>>(),
         "login": agent.login,
         "login_only": agent.login_only,
         "not_tried": agent.not_tried,

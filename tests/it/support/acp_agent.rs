@@ -22,7 +22,8 @@ const WORDS: &str = "FAKE_ACP_WORDS";
 /// `wants` (what opens sessions: `providers`, `gateway`, `in-band`, `variable`, `authenticate`, `argument`,
 /// `helper`, `parameter` (with `word`), `kept` (from an earlier run), `nothing`), `methods`, `capabilities`, `refusal`, `faults`, and `rules`: what it does in place of that, each with
 /// the method that it is `on` (`response` for an answer), a text that the message has (`if`), at which start (`start`),
-/// and what it does then (`do`): `say LINE`, `log LINE` (stderr), `keep`, `exit N`, `spawn SECONDS`, `stuck`. In a line
+/// and what it does then (`do`): `say LINE`, `log LINE` (stderr), `keep`, `exit N`, `spawn SECONDS`, `work N`
+/// (N updates, half a second apart), `stuck`. In a line
 /// stand `$id`, `$kept` (the request that was kept), `$params` and `$key` for what there is, quoted for a string.
 pub fn install(sandbox: &mut Sandbox, name: &str, script: &Value) -> PathBuf {
     let own = std::env::current_exe().unwrap();
@@ -165,6 +166,10 @@ impl Agent {
                 "keep" => self.kept = message["id"].clone(),
                 "exit" => leave(rest.parse().unwrap()),
                 "spawn" => drop(std::process::Command::new("sleep").arg(rest).spawn().unwrap()),
+                "work" => (0..rest.parse().unwrap()).for_each(|_: u32| {
+                    std::thread::sleep(std::time::Duration::from_millis(500));
+                    say(r#"{"jsonrpc":"2.0","method":"session/update","params":"at work"}"#);
+                }),
                 "stuck" => loop {
                     std::thread::park();
                 },

@@ -112,9 +112,14 @@ impl Host {
         greeting
     }
 
-    /// Closes stdin, and waits for the end.
-    pub fn leave(mut self) -> Output {
+    /// Closes stdin.
+    pub fn say_no_more(&mut self) {
         drop(self.stdin.take());
+    }
+
+    /// The same, and waits for the end.
+    pub fn leave(mut self) -> Output {
+        self.say_no_more();
         self.running.finish_within(PATIENCE)
     }
 }
