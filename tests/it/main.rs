@@ -31,6 +31,10 @@ mod acp_playback;
 mod acp_servers;
 #[cfg(unix)]
 mod acp_sign_in;
+#[cfg(unix)]
+mod acp_sign_out;
+#[cfg(unix)]
+mod acp_surroundings;
 #[cfg(target_os = "linux")]
 mod audit;
 #[cfg(unix)]
@@ -135,7 +139,7 @@ mod proxy_fresh;
 mod proxy_hostile;
 #[cfg(unix)]
 mod proxy_inside;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 mod proxy_long;
 #[cfg(target_os = "linux")]
 mod proxy_names;
