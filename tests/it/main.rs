@@ -139,6 +139,8 @@ mod proxy_fresh;
 mod proxy_hostile;
 #[cfg(unix)]
 mod proxy_inside;
+#[cfg(target_os = "linux")]
+mod proxy_limits;
 #[cfg(unix)]
 mod proxy_long;
 #[cfg(target_os = "linux")]
