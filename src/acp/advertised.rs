@@ -142,3 +142,89 @@ fn requires_restart(method: &Value) -> bool {
 fn is_there(value: &Value) -> bool {
     value.is_object() || *value == true
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn method(value: &Value) -> Method {
+        Method::of(value, Dialect::V1).unwrap()
+    }
+
+    fn answered(result: &Value) -> Advertised {
+        let answer = json!({"jsonrpc": "2.0", "id": 1, "result": result});
+        Advertised::of(&Message::read(answer.to_string()).unwrap())
+    }
+
+    #[test]
+    fn methods_are_read_in_every_form_that_agents_use() {
+        for (name, kind) in [
+            (json!(null), Kind::Agent),
+            (json!("agent"), Kind::Agent),
+            (json!("terminal"), Kind::Terminal),
+            (json!("env_var"), Kind::Variables),
+            (json!("envVar"), Kind::Variables),
+            (json!("startParam"), Kind::Parameter),
+            (json!("start_param"), Kind::Parameter),
+            (json!("later"), Kind::Other),
+        ] {
+            assert_eq!(method(&json!({"id": "x", "type": name})).kind, kind, "{name}");
+        }
+        let vars = json!([{"name": "KEY"}, {"name": "URL", "optional": true}, {"label": "x"}]);
+        assert_eq!(method(&json!({"id": "x", "vars": vars})).variables, ["KEY"]);
+        assert_eq!(method(&json!({"id": "x", "varName": "KEY"})).variables, ["KEY"]);
+        for (key, is_taken) in [(json!({}), true), (json!(true), true), (json!(false), false)] {
+            let meta = json!({"id": "x", "_meta": {"api-key": key}});
+            assert_eq!(method(&meta).takes_key, is_taken, "{key}");
+        }
+        assert!(!method(&json!({"id": "x"})).takes_key);
+    }
+
+    #[test]
+    fn a_method_is_known_by_its_id_alone() {
+        let of = |value: Value, dialect| Method::of(&value, dialect).map(|method| method.id);
+        assert_eq!(of(json!({"id": "x"}), Dialect::V1).as_deref(), Some("x"));
+        assert_eq!(of(json!({"methodId": "x", "id": "y"}), Dialect::V2).as_deref(), Some("x"));
+        assert_eq!(of(json!({"id": "y"}), Dialect::V2).as_deref(), Some("y"));
+        assert_eq!(of(json!({"name": "x", "id": 5}), Dialect::V1), None);
+    }
+
+    #[test]
+    fn a_new_start_is_asked_for_in_several_places() {
+        let is_due = |members: Value| {
+            let mut value = json!({"id": "x"});
+            value.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+            method(&value).requires_restart
+        };
+        assert!(is_due(json!({"requiresRestart": true})));
+        assert!(is_due(json!({"restartRequired": "true"})));
+        assert!(is_due(json!({"_meta": {"requiresRestart": true}})));
+        assert!(is_due(json!({"_meta": {"gateway": {"restartRequired": true}}})));
+        assert!(is_due(json!({"_meta": {"api-key": {"requiresRestart": "true"}}})));
+        assert!(!is_due(json!({"requiresRestart": false, "_meta": {"requiresRestart": "no"}})));
+    }
+
+    #[test]
+    fn capabilities_and_names_are_read_in_both_versions() {
+        let auth = json!({"logout": true, "status": {}});
+        let one = json!({"agentCapabilities": {"auth": auth}, "agentInfo": {"name": "a"}});
+        let one = answered(&one);
+        assert!(one.has_logout && one.has_status && !one.has_providers);
+        assert_eq!(one.name.as_deref(), Some("a"));
+        let can = json!({"providers": {}, "auth": {"status": false}});
+        let two = json!({
+            "protocolVersion": 2,
+            "info": {"name": "b"},
+            "capabilities": can,
+            "authMethods": [{"methodId": "x"}],
+        });
+        let two = answered(&two);
+        assert!(two.has_logout, "whoever has methods has a sign-out");
+        assert!(two.has_providers && !two.has_status);
+        assert_eq!(two.name.as_deref(), Some("b"));
+        assert!(!answered(&json!({"protocolVersion": 2})).has_logout);
+        assert!(!answered(&json!({"authMethods": [{"id": "x"}]})).has_logout);
+    }
+}

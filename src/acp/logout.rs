@@ -57,12 +57,7 @@ impl Relay {
 
     /// The agent as it was before it got anything, with the editor's sessions.
     async fn start_without(self: &Rc<Self>) {
-        for standing in &self.standings {
-            standing.started.set(None);
-            standing.given.take();
-            standing.parameter.take();
-            standing.begin_anew();
-        }
+        self.standings.iter().for_each(|standing| standing.started.set(None));
         let Some(first) = self.standings.first() else { return };
         match self.restart(Some(first)).await {
             Ok(()) => self.restore_sessions().await,

@@ -61,10 +61,7 @@ impl Relay {
 
     /// Tells an editor that speaks of signing in, where something has changed.
     pub(super) fn push_status(self: &Rc<Self>) {
-        if !self.answers_status()
-            || !self.editor_can.borrow().sign_in
-            || self.hello.borrow().is_none()
-        {
+        if !self.answers_status() || !self.editor_can.borrow().sign_in {
             return;
         }
         let current = self.current_status();

@@ -26,9 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) enum Outgoing {
     Kept(Bytes),
-    /// To be kept, once it is here.
-    Short(Streams),
-    Stream(Option<Streams>),
+    /// `None`: it has been sent. One that is short is to be kept, once it is here.
+    Stream {
+        body: Option<Streams>,
+        is_short: bool,
+    },
 }
 
 impl Outgoing {
@@ -38,17 +40,17 @@ impl Outgoing {
             return Outgoing::Kept(Bytes::new());
         }
         let is_short = body.size_hint().upper().is_some_and(|length| length <= KEPT);
-        if may_repeat && is_short { Outgoing::Short(body) } else { Outgoing::Stream(Some(body)) }
+        Outgoing::Stream { body: Some(body), is_short: may_repeat && is_short }
     }
 
     /// Whether there is something to wait for.
     pub(super) fn is_short(&self) -> bool {
-        matches!(self, Outgoing::Short(_))
+        matches!(self, Outgoing::Stream { is_short: true, .. })
     }
 
     /// Waits for what is to be kept.
     pub(super) async fn arrive(&mut self) -> Result<(), Broken> {
-        if let Outgoing::Short(body) = self {
+        if let Outgoing::Stream { body: Some(body), is_short: true } = self {
             // There are no trailers: they come with chunks, whose length nobody says before.
             let whole = body.collect().await.map_err(|_| Broken::Request)?;
             *self = Outgoing::Kept(whole.to_bytes());
@@ -58,12 +60,12 @@ impl Outgoing {
 
     /// Whether it can be sent once more.
     pub(super) fn may_repeat(&self) -> bool {
-        !matches!(self, Outgoing::Stream(_))
+        !matches!(self, Outgoing::Stream { is_short: false, .. })
     }
 
     /// Whether it can be sent now.
     pub(super) fn is_left(&self) -> bool {
-        !matches!(self, Outgoing::Stream(None))
+        !matches!(self, Outgoing::Stream { body: None, .. })
     }
 
     /// The request with this body.
@@ -81,15 +83,12 @@ impl Outgoing {
                 let whole = Full::new(bytes.clone()).map_err(|never| match never {});
                 Request::from_parts(head, Outbound::new(whole))
             }
-            Outgoing::Short(_) => Request::from_parts(head, Outbound::default()),
-            Outgoing::Stream(stream) => match stream.take() {
-                Some(stream) => match waits {
-                    Some(answered) => waiting(head, stream, answered.clone()),
-                    None => {
-                        Request::from_parts(head, Outbound::new(stream.map_err(BoxError::from)))
-                    }
-                },
-                None => Request::from_parts(head, Outbound::default()),
+            Outgoing::Stream { body, .. } => match (body.take(), waits) {
+                (Some(body), Some(answered)) => waiting(head, body, answered.clone()),
+                (Some(body), None) => {
+                    Request::from_parts(head, Outbound::new(body.map_err(BoxError::from)))
+                }
+                (None, _) => Request::from_parts(head, Outbound::default()),
             },
         }
     }

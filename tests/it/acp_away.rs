@@ -113,7 +113,7 @@ fn a_code_that_ends_or_is_refused_is_said_with_the_next_step() {
     let (ends, refused) = (Scene::new(DEVICE, Person::Waits), Scene::new(DEVICE, Person::Waits));
     ends.demo.server.rules(|rules| rules.device_expires_in = 2);
     refused.demo.server.rules(|rules| rules.device_answers.push_back("access_denied"));
-    for scene in [ends, refused] {
+    for (scene, may_ask_again) in [(ends, true), (refused, false)] {
         let mut editor = scene.editor(&links());
         let (id, shown) = asked(&mut editor);
         reply(&mut editor, &shown, "accept");
@@ -124,7 +124,14 @@ fn a_code_that_ends_or_is_refused_is_said_with_the_next_step() {
             "{answer}"
         );
         is_completed(&editor, &shown);
-        editor.leave();
+        if may_ask_again {
+            scene.demo.server.rules(|rules| rules.device_expires_in = 600);
+            let (id, again) = asked(&mut editor);
+            assert_ne!(again["params"]["message"], shown["params"]["message"], "a code of its own");
+            scene.demo.server.approve_devices();
+            assert!(editor.answer(id)["result"]["sessionId"].is_string());
+        }
+        editor.leave().success();
     }
 }
 

@@ -132,6 +132,20 @@ fn nobody_else_gets_anything_by_the_command_and_it_ends_with_the_session() {
 }
 
 #[test]
+fn a_helper_that_gets_nothing_says_why() {
+    let scene = Scene::new(BY_VARIABLE);
+    let mut editor = scene.editor(&[]);
+    let session = open(&mut editor, &json!({}))["result"]["sessionId"].clone();
+    scene.sandbox.run(["logout", "openai"]).success();
+    assert_eq!(key(&mut editor, &session), Value::Null);
+    let helped = scene.helped().pop().unwrap();
+    assert_eq!(helped["helper"], 4, "{helped}");
+    let said = helped["stderr"].as_str().unwrap();
+    assert!(said.contains("nobody is signed in to openai"), "{said}");
+    editor.leave();
+}
+
+#[test]
 fn it_comes_behind_the_address_and_before_the_key_itself() {
     let scene = Scene::new(&format!("{BY_META}{ADDRESS}"));
     let mut editor = scene.editor(&[]);

@@ -455,6 +455,47 @@ fn an_agent_that_dies_in_its_new_start_is_the_end_with_one_answer() {
 }
 
 #[test]
+fn what_waited_for_a_new_start_that_fails_is_answered_as_well() {
+    let ask = r#"say {"jsonrpc":"2.0","id":"q","method":"session/request_permission","params":{}}"#;
+    let rules = json!([
+        {"on": "session/prompt", "start": 1, "do": [REFUSED]},
+        {"on": "initialize", "start": 2, "do": [ask]},
+        {"on": "response", "do": ["exit 9"]},
+    ]);
+    let scene = Scene::new(IN_BAND, &script(&json!({"loadSession": true}), &rules));
+    let mut editor = scene.editor();
+    greet(&mut editor, &json!({}));
+    let session = open(&mut editor);
+    let refused = editor.ask("session/prompt", &prompt(&session, "x"));
+    editor.line("the new start", |message| message["id"] == "q");
+    let waits = editor.ask("session/list", &json!({}));
+    editor.send(r#"{"jsonrpc":"2.0","id":"q","result":{}}"#);
+    for id in [refused, waits] {
+        let said = editor.answer(id)["error"]["message"].clone();
+        assert_eq!(said, "Own ended with exit status 9 before it answered");
+    }
+    let output = editor.leave();
+    for id in [refused, waits] {
+        assert_eq!(output.stdout.matches(&format!("\"id\":{id},")).count(), 1, "{id}");
+    }
+}
+
+#[test]
+fn an_agent_that_cannot_be_started_anew_is_the_end_with_one_answer() {
+    let rules = json!([{"on": "session/prompt", "do": [REFUSED]}]);
+    let scene = Scene::new(IN_BAND, &script(&json!({"loadSession": true}), &rules));
+    let mut editor = scene.editor();
+    greet(&mut editor, &json!({}));
+    let session = open(&mut editor);
+    std::fs::remove_file(&scene.program).unwrap();
+    let id = editor.ask("session/prompt", &prompt(&session, "x"));
+    assert!(editor.answer(id)["error"].is_object());
+    let output = editor.running.finish_within(PATIENCE);
+    assert_eq!(output.stdout.matches(&format!("\"id\":{id},")).count(), 1, "{}", output.stdout);
+    assert!(output.stderr.contains("own-agent"), "{}", output.stderr);
+}
+
+#[test]
 fn what_an_agent_repeats_is_not_said_again_by_authctl() {
     let refused =
         r#"say {"jsonrpc":"2.0","id":$id,"error":{"code":-32603,"message":"no $params"}}"#;

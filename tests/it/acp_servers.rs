@@ -111,6 +111,9 @@ fn a_token_that_the_server_refuses_is_renewed_for_the_agent() {
 fn where_no_proxy_can_stand_the_agent_gets_the_token_and_that_is_said() {
     let (server, mut sandbox) = (McpServer::start(Gate::Http, Mode::Json), Sandbox::new());
     let program = agent(&mut sandbox);
+    let log = sandbox.path("home/agent-log");
+    std::os::unix::fs::symlink("../agent-log", &log).unwrap();
+    sandbox.write_config("[acp_agent.some]\ntitle = \"some-agent\"\ncommands = [\"some-agent\"]\ncopies = [\"~/agent-log\"]\n");
     paste(&sandbox, &server);
     let token = server.token();
     let mut editor = editor(&sandbox, &program);
@@ -124,14 +127,37 @@ fn where_no_proxy_can_stand_the_agent_gets_the_token_and_that_is_said() {
         got["headers"],
         json!([{"name": "Authorization", "value": format!("Bearer {token}")}])
     );
-    // A header that is not its provider's.
-    open(&mut editor, &server.url(), &json!([{"name": "X-Key", "value": "authctl:acme"}]));
+    // Of two, the proxy could put in but one.
+    let two = ["Authorization", "X-Key"].map(|name| json!({"name": name, "value": "authctl:acme"}));
+    open(&mut editor, &server.url(), &json!(two));
     let got = told_server(&sandbox);
-    assert_eq!(got["headers"], json!([{"name": "X-Key", "value": token}]));
+    assert_eq!(got["url"], server.url());
+    let both = [("Authorization", format!("Bearer {token}")), ("X-Key", token.clone())];
+    let both = both.map(|(name, value)| json!({"name": name, "value": value}));
+    assert_eq!(got["headers"], json!(both));
+    // A header that is not its provider's.
+    for (before, got) in [("", token.clone()), ("Bearer ", format!("Bearer {token}"))] {
+        let value = format!("{before}authctl:acme");
+        open(&mut editor, &server.url(), &json!([{"name": "X-Key", "value": value}]));
+        let headers = told_server(&sandbox)["headers"].clone();
+        assert_eq!(headers, json!([{"name": "X-Key", "value": got}]));
+    }
     let output = editor.leave();
     let said = "some-agent gets acme itself, for the MCP server Acme";
-    assert_eq!(output.stderr.matches(said).count(), 2, "{}", output.stderr);
+    assert_eq!(output.stderr.matches(said).count(), 5, "{}", output.stderr);
     assert!(!output.stdout.contains(&token) && !output.stderr.contains(&token));
+    assert_eq!(handed_over(&sandbox, NAME), 5, "each time is written down");
+    // The log of this agent has what it was told.
+    let written = format!("has written the key that it was given to {}", log.display());
+    assert!(output.stderr.contains(&written), "{}", output.stderr);
+}
+
+/// How often the audit log says that a program got the credential itself.
+fn handed_over(sandbox: &Sandbox, name: &str) -> usize {
+    let log = sandbox.run(["log", "--json", "-n", "0"]).json();
+    let entries = log["entries"].as_array().unwrap();
+    let is_it = |entry: &&Value| entry["event"] == "exec" && entry["name"] == name;
+    entries.iter().filter(is_it).count()
 }
 
 #[test]
@@ -145,11 +171,38 @@ fn a_credential_goes_to_its_own_hosts_alone_and_one_that_is_missing_is_said() {
     assert!(elsewhere["error"]["message"].as_str().unwrap().contains("not for the host"));
     open(&mut editor, "https://other.example/mcp", &json!([]));
     assert_eq!(told_server(&sandbox)["headers"], json!([]), "nobody knows it");
-    sandbox.run(["logout", NAME]).success();
-    open(&mut editor, &server.url(), &json!([]));
-    assert_eq!(told_server(&sandbox)["url"], server.url(), "by its address: it gets on without");
     let own = json!([{"name": "Authorization", "value": "mine"}]);
     open(&mut editor, &server.url(), &own);
     assert_eq!(told_server(&sandbox)["headers"], own, "the editor's own stays");
+    sandbox.run(["logout", NAME]).success();
+    open(&mut editor, &server.url(), &json!([]));
+    assert_eq!(told_server(&sandbox)["url"], server.url(), "by its address: it gets on without");
     editor.leave().success();
+}
+
+#[test]
+fn each_account_has_a_way_of_its_own_and_the_address_stays_whole() {
+    let (server, mut sandbox) = (McpServer::start(Gate::Http, Mode::Json), Sandbox::new());
+    let program = agent(&mut sandbox);
+    paste(&sandbox, &server);
+    let work = ["login", &server.url(), "--name", "acme:work", "--with-token"];
+    sandbox.run_with_input(work, "the-token-of-work-0123456789\n").success();
+    let mut editor = editor(&sandbox, &program);
+    let header =
+        |name: &str| json!([{"name": "authorization", "value": format!("Bearer authctl:{name}")}]);
+    for (name, token) in
+        [("acme", server.token()), ("acme:work", "the-token-of-work-0123456789".to_owned())]
+    {
+        let session =
+            open(&mut editor, &server.url(), &header(name))["result"]["sessionId"].clone();
+        reach(&mut editor, &session);
+        assert_eq!(seen_token(&server), format!("Bearer {token}"), "{name}");
+    }
+    let url = format!("{}?team=5", server.url());
+    open(&mut editor, &url, &header("acme"));
+    let led = told_server(&sandbox)["url"].as_str().unwrap().to_owned();
+    assert!(led.starts_with("http://127.0.0.1:") && led.ends_with("?team=5"), "{led}");
+    let output = editor.leave();
+    assert_eq!(output.code(), 0, "{output:?}");
+    assert_eq!(handed_over(&sandbox, NAME), 0, "by the proxy, nobody gets anything");
 }

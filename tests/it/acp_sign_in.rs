@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::acp_agent::{install, starts, told};
 use crate::support::browser;
+use crate::support::eventually;
 use crate::support::launcher::{is_gone, pid};
 use crate::support::pty::Terminal;
 use crate::support::sandbox::Sandbox;
@@ -78,6 +79,11 @@ fn a_link_in_the_editor_signs_in_while_its_request_waits() {
     });
     assert_eq!(scene.sandbox.opened_urls(), Vec::<String>::new(), "it is the editor that shows it");
     editor.leave().success();
+    let log = scene.sandbox.run(["log", "--json"]).json();
+    let entries = log["entries"].as_array().unwrap();
+    let events = entries.iter().map(|entry| (entry["event"].as_str().unwrap(), &entry["outcome"]));
+    let done = json!("done");
+    assert_eq!(events.collect::<Vec<_>>(), [("login", &done), ("exec", &done)], "{log}");
     assert_eq!(starts(&scene.sandbox).len(), 2, "the variable comes with a start");
     assert_eq!(told(&scene.sandbox, "session/new").len(), 1);
     assert_eq!(told(&scene.sandbox, "initialize").len(), 2);
@@ -140,6 +146,14 @@ fn whoever_declines_or_cancels_gets_a_plain_answer_and_the_rest_goes_on() {
         json!({"jsonrpc": "2.0", "method": "$/cancel_request", "params": {"requestId": id}});
     editor.send(&cancel.to_string());
     assert_eq!(editor.answer(id)["error"]["code"], -32800);
+    // An editor may use an id again.
+    let again =
+        json!({"jsonrpc": "2.0", "id": id, "method": "session/new", "params": new_session()});
+    let shown = |editor: &Host| editor.running.stdout().matches("elicitation/create").count();
+    assert_eq!(shown(&editor), 2);
+    editor.send(&again.to_string());
+    eventually("the third link", || (shown(&editor) == 3).then_some(()));
+    editor.send(&cancel.to_string());
     let listed = editor.request("session/list", &json!({}));
     assert_eq!(listed["error"]["code"], -32601, "the agent answers as before");
     editor.leave().success();

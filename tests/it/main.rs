@@ -32,6 +32,10 @@ mod acp_playback;
 mod acp_servers;
 #[cfg(unix)]
 mod acp_sign_in;
+#[cfg(unix)]
+mod acp_sign_out;
+#[cfg(unix)]
+mod acp_surroundings;
 #[cfg(target_os = "linux")]
 mod audit;
 #[cfg(unix)]
@@ -137,6 +141,8 @@ mod proxy_hostile;
 #[cfg(unix)]
 mod proxy_inside;
 #[cfg(target_os = "linux")]
+mod proxy_limits;
+#[cfg(unix)]
 mod proxy_long;
 #[cfg(target_os = "linux")]
 mod proxy_names;

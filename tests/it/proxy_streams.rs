@@ -11,7 +11,9 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
+use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -19,7 +21,7 @@ use crate::support::launcher::pid;
 use crate::support::lending::{KEY, Lending, acme, only, replies};
 use crate::support::origin::Origin;
 use crate::support::sandbox::Sandbox;
-use crate::support::{eventually, rounds};
+use crate::support::{PATIENCE, eventually, rounds};
 
 const BEARER: &str = concat!("Bearer real-Qm4tZ81/", "xYw+0aLk9PvBn3Ts");
 
@@ -135,6 +137,71 @@ fn a_client_that_waits_for_an_invitation_gets_it_from_the_server() {
     assert!(origin.complaints().is_empty(), "{:?}", origin.complaints());
 }
 
+/// A server of one connection, by hand: `deed` gets it with the head of its first request.
+fn by_hand(
+    deed: impl FnOnce(&mut TcpStream, String) + Send + 'static,
+) -> (Sandbox, Lending, thread::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let sandbox = acme(&format!("http://{}", listener.local_addr().unwrap()));
+    let server = thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        connection.set_read_timeout(Some(PATIENCE)).unwrap();
+        let head = until(&mut connection, b"\r\n\r\n");
+        deed(&mut connection, String::from_utf8(head).unwrap());
+    });
+    let lending = Lending::proxy(&sandbox, &["--with", "acme"]);
+    (sandbox, lending, server)
+}
+
+const EXPECTING: &str = "Expect: 100-Continue\r\nContent-Length: 3\r\n";
+
+#[test]
+fn a_body_that_the_server_does_not_want_never_gets_there() {
+    let (_sandbox, lending, server) = by_hand(|connection, head| {
+        assert!(head.contains("expect: 100-continue\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+        connection.write_all(b"HTTP/1.1 417 No\r\nContent-Length: 2\r\n\r\nno").unwrap();
+        // A proxy that is not invited waits for a second.
+        connection.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
+        let more = connection.read(&mut [0; 100]);
+        assert!(!matches!(more, Ok(1..)), "{more:?}");
+    });
+    let mut client = open(&lending, "POST /acme/x", EXPECTING);
+    let answer = until(&mut client, b"no");
+    assert!(answer.starts_with(b"HTTP/1.1 417"), "{}", answer.escape_ascii());
+    // It may send it all the same (RFC 9110, section 10.1.1).
+    let _ = client.write_all(b"abc");
+    server.join().unwrap();
+}
+
+#[test]
+fn hints_are_no_invitation_and_a_server_that_gives_none_gets_the_body_all_the_same() {
+    let (go, gone) = mpsc::channel();
+    let (_sandbox, lending, server) = by_hand(move |connection, _| {
+        connection.write_all(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n").unwrap();
+        gone.recv().unwrap();
+        connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+    });
+    let mut client = open(&lending, "POST /acme/x", EXPECTING);
+    // The proxy has done much else since the hints came.
+    for _ in 0..20 {
+        lending.get("/nobody").refusal(404, "route_unknown");
+    }
+    go.send(()).unwrap();
+    let answer = until(&mut client, b"ok");
+    assert!(answer.starts_with(b"HTTP/1.1 200 OK"), "{}", answer.escape_ascii());
+    server.join().unwrap();
+
+    let (_sandbox, lending, server) = by_hand(|connection, _| {
+        until(connection, b"abc");
+        connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+    });
+    let mut client = open(&lending, "POST /acme/x", EXPECTING);
+    until(&mut client, b"100 Continue\r\n\r\n");
+    client.write_all(b"abc").unwrap();
+    until(&mut client, b"ok");
+    server.join().unwrap();
+}
+
 /// HTTP/2 is settled between two neighbours; what a client offers is not the server's business.
 #[test]
 fn an_offer_of_http_2_in_passing_goes_no_further() {
@@ -180,6 +247,37 @@ fn web_sockets_are_joined() {
     );
     client.write_all(again.as_bytes()).unwrap();
     until(&mut client, b"here you are");
+}
+
+#[test]
+fn what_follows_a_request_to_change_the_protocol_waits_for_the_answer() {
+    let (origin, _sandbox, lending) = scene();
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let key = format!("Host: 127.0.0.1:{}\r\n{}", lending.port, lending.bearer());
+    // Bytes of the other protocol that look like a request.
+    let hidden = format!("GET /acme/hidden HTTP/1.1\r\n{key}\r\n");
+    let [high, low] = u16::try_from(hidden.len()).unwrap().to_be_bytes();
+    let frame = [&[0x81, 0xfe, high, low, 0, 0, 0, 0], hidden.as_bytes()].concat();
+    let mut client = lending.connect();
+    let ask = format!("GET /acme/ws HTTP/1.1\r\n{key}{upgrade}\r\n");
+    client.write_all(&[ask.as_bytes(), &frame].concat()).unwrap();
+    until(&mut client, b"101 Switching");
+    until(&mut client, hidden.as_bytes());
+    drop(client);
+    assert_eq!(origin.seen().len(), 1, "{:?}", origin.seen());
+    // A body is none of it.
+    let mut client = open(&lending, "POST /acme/echo", &format!("Content-Length: 3\r\n{upgrade}"));
+    client.write_all(b"abc").unwrap();
+    until(&mut client, b"\r\n\r\nabc");
+    // Where the protocol stays, it is the next request.
+    let mut client = lending.connect();
+    let ask = format!("GET /acme/x HTTP/1.1\r\n{key}{upgrade}\r\n");
+    client.write_all(&[ask.as_bytes(), hidden.as_bytes()].concat()).unwrap();
+    until(&mut client, b"here you are");
+    until(&mut client, b"here you are");
+    assert!(origin.seen().last().unwrap().line().contains("/hidden"));
+    assert!(origin.complaints().is_empty(), "{:?}", origin.complaints());
 }
 
 #[test]

@@ -7,7 +7,6 @@ use crate::config::AcpAgent;
 use crate::context::{Context, environment};
 use crate::interact::Interact;
 use crate::paths;
-use crate::private_file;
 use crate::secret::Secret;
 use crate::text;
 
@@ -76,9 +75,8 @@ fn warning(agent: &AcpAgent, path: &Path) -> String {
 }
 
 fn read(path: &Path) -> Option<Vec<u8>> {
-    let path = private_file::follow(path).ok()??;
-    let length = std::fs::metadata(&path).ok().filter(std::fs::Metadata::is_file)?.len();
-    (length <= LIMIT).then(|| std::fs::read(&path).ok())?
+    let length = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?.len();
+    (length <= LIMIT).then(|| std::fs::read(path).ok())?
 }
 
 /// Short texts stand anywhere by chance.

@@ -8,7 +8,6 @@ use clap::Args;
 use crate::acp;
 use crate::context::Context;
 use crate::error::{CommandError, Kind};
-use crate::text;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -21,7 +20,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Command
         let what = format!("no session hands out a credential here: {error}");
         CommandError::new(Kind::Failed, what)
     })?;
-    let secret = answer.map_err(|why| CommandError::new(Kind::LoginRequired, text::clean(&why)))?;
+    let secret = answer.map_err(|why| CommandError::new(Kind::LoginRequired, why))?;
     context.ui.secret(secret.expose())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -17,7 +17,6 @@ use crate::inject;
 use crate::interact::Interact;
 use crate::launch;
 use crate::secret::Secret;
-use crate::text;
 
 use super::grants::KEY_HEADER;
 
@@ -59,11 +58,7 @@ pub fn reach(
 ) -> Result<Option<Reached>, CommandError> {
     let Some(found) = server::find(context, &wish.url, wish.name.as_deref())? else {
         let Some(name) = &wish.name else { return Ok(None) };
-        return Err(CommandError::usage(format!(
-            "{} is not for the host of {}",
-            text::clean(name),
-            text::clean(&wish.url)
-        )));
+        return Err(CommandError::usage(format!("{} is not for the host of {}", name, wish.url)));
     };
     let held = holding::living(context, &found.named, &found.provider)?;
     let own = &held.scheme.header.name;

@@ -44,7 +44,9 @@ pub fn install(sandbox: &mut Sandbox, name: &str, script: &Value) -> PathBuf {
 /// What agents were started with and told, in order.
 pub fn log(sandbox: &Sandbox) -> Vec<Value> {
     let text = std::fs::read_to_string(sandbox.path("agent-log")).unwrap_or_default();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    // The last line may be on its way.
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// How often one was started.
