@@ -31,6 +31,15 @@ static OWN: [HeaderName; 6] = [
 ];
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
+/// Tells clients not to send the same again (the SDKs of Anthropic and OpenAI heed it, and Claude Code, which would
+/// repeat what got 401 for minutes).
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// Marks an answer that would be the same again, unless its server has said what it thinks of that.
+pub fn discourage(headers: &mut HeaderMap) {
+    headers.entry(SHOULD_RETRY).or_insert(HeaderValue::from_static("false"));
+}
+
 /// The protocol that a client or a server wants to change to (RFC 9110 §7.8).
 pub fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     let is_wanted = options(headers).any(|option| option.eq_ignore_ascii_case("upgrade"));

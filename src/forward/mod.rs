@@ -22,7 +22,7 @@ use url::Url;
 
 pub use ask::{Address, Ask, Asks, Bring, SignInAsk, SignInWish, Trouble};
 pub use broker::{Broker, Standing};
-pub use headers::AUTHENTICATION;
+pub use headers::{AUTHENTICATION, discourage};
 pub use held::{Held, is_same};
 pub use relay::{Broken, Passage, Relay, Relayed};
 pub use source::{Form, Injection, Source};

@@ -155,6 +155,19 @@ struct Try {
     has_nonce: bool,
 }
 
+impl Try {
+    /// Whether the same request would be refused again: a renewal came to nothing, or there can be none.
+    async fn is_refused_for_good(&self, asked: &Asked) -> bool {
+        let (Some(injection), Some(Some(held))) = (asked.injections.first(), self.held.first())
+        else {
+            return true;
+        };
+        self.is_renewed
+            || !held.credential.is_renewable()
+            || injection.source.broker.holds_vain().await
+    }
+}
+
 impl Relay {
     /// Sends the request and comes back with the head of the answer. Dropped, the request is cancelled.
     ///
@@ -174,10 +187,10 @@ impl Relay {
                 this.held = Box::pin(asked.fresh(body.may_repeat())).await?;
             }
             loop {
-                let response = relay.once(&asked, &mut body, &this.held).await?;
+                let mut response = relay.once(&asked, &mut body, &this.held).await?;
                 if response.status() == StatusCode::UNAUTHORIZED {
-                    if Box::pin(relay.is_worth_another(&mut this, &asked, &body, &response)).await?
-                    {
+                    let refused = relay.is_worth_another(&mut this, &asked, &body, &mut response);
+                    if Box::pin(refused).await? {
                         continue;
                     }
                 } else if let (Some(injection), Some(Some(held))) =
@@ -242,7 +255,7 @@ impl Relay {
         this: &mut Try,
         asked: &Asked,
         body: &Outgoing,
-        response: &Response<Inbound>,
+        response: &mut Response<Inbound>,
     ) -> Result<bool, Broken> {
         let first = asked.injections.first();
         if body.is_left() {
@@ -263,6 +276,9 @@ impl Relay {
             && let Some(injection) = first
         {
             injection.source.broker.note_vain().await;
+        }
+        if this.is_refused_for_good(asked).await {
+            headers::discourage(response.headers_mut());
         }
         Ok(false)
     }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::code::Code;
 use crate::error::TRUST;
-use crate::forward::Broken;
+use crate::forward::{Broken, discourage};
 use crate::http;
 use crate::listen::Ambiguity;
 use crate::text;
@@ -86,6 +86,7 @@ impl Refusal {
                 {
                     headers.append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
                 }
+                discourage(headers);
             }
             StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
                 let challenge = HeaderValue::from_static("Basic realm=\"authctl proxy\"");

@@ -153,6 +153,7 @@ fn a_body_that_was_streamed_is_not_sent_twice() {
     let reply = lending.ask("POST /demo/x", &length, &large);
     assert_eq!((reply.status, reply.text().as_str()), (401, "who are you?"));
     assert_eq!(guarded.shown().len(), before + 1);
+    assert_eq!(reply.value("x-should-retry"), None, "that would help");
     // The next one has a new token.
     eventually("a refresh", || (person.refreshes() == 1).then_some(()));
     assert_eq!(lending.ask("POST /demo/x", &length, &large).status, 200);
@@ -171,13 +172,17 @@ fn a_refused_key_is_tried_once() {
             sandbox.run_with_input(login, &format!("{KEY}\n")).success();
         }
         let lending = Lending::proxy(&sandbox, &["--with", "acme"]);
-        for _ in 0..3 {
+        for size in [1, 1, 100_000] {
             let before = origin.seen().len();
-            let reply =
-                lending.ask("POST /acme/x", &(lending.bearer() + "Content-Length: 1\r\n"), b"x");
+            let length = format!("{}Content-Length: {size}\r\n", lending.bearer());
+            let reply = lending.ask("POST /acme/x", &length, &vec![b'x'; size]);
             assert_eq!((reply.status, reply.text().as_str()), (401, "who are you?"));
+            assert_eq!(reply.value("x-should-retry").as_deref(), Some("false"), "{size}");
             assert_eq!(origin.seen().len(), before + 1, "stored: {is_stored}");
         }
+        let stranger = lending.ask("POST /acme/x", "", b"");
+        stranger.refusal(401, "key_unknown");
+        assert_eq!(stranger.value("x-should-retry").as_deref(), Some("false"));
         let said = lending.end().stderr;
         let mend =
             if is_stored { "authctl login acme" } else { "replace what AUTHCTL_ACME_TOKEN gives" };

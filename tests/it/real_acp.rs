@@ -291,6 +291,32 @@ fn claude_in_zed() {
     works(&CLAUDE, &zed());
 }
 
+/// Its model program repeats what got 401 for minutes, unless it is told that this is of no use.
+#[test]
+fn claude_with_a_refused_key() {
+    if !present(&["node"]) {
+        return;
+    }
+    if program(CLAUDE.command[0]).is_none() {
+        return missing(CLAUDE.command[0]);
+    }
+    let mut scene = Scene::new(&CLAUDE);
+    let session = scene.open(&json!({}));
+    scene.models.wants(SECOND);
+    let prompt = json!([{"type": "text", "text": "say pong"}]);
+    let params = json!({"sessionId": session, "prompt": prompt});
+    let id = scene.editor.ask("session/prompt", &params);
+    let refused = scene.answer_to(id, "session/prompt");
+    let said = refused["error"]["message"].as_str().unwrap();
+    assert!(said.contains("authctl login anthropic"), "{refused}");
+    let came = scene.models.seen();
+    let tries = came.iter().filter(|it| it["path"] == "/v1/messages" && it["status"] == 401);
+    assert_eq!(tries.count(), 1, "{came:?}");
+    sign_in(&scene.sandbox, "anthropic", SECOND);
+    scene.prompt(&session, SECOND);
+    scene.editor.leave();
+}
+
 /// Its model program asks the command again when a key is refused.
 #[test]
 fn claude_by_a_helper() {
