@@ -119,6 +119,9 @@ impl Relay {
         if dialect::is_login(&open.method) {
             return self.to_editor(Message::result(&id, &json!({})));
         }
+        if let Some(answer) = self.lost_session(&id, &request) {
+            return self.to_editor(answer);
+        }
         open.sent += 1;
         open.epoch = self.epoch.get();
         self.open.insert(id, open);

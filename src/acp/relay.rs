@@ -286,7 +286,10 @@ impl Relay {
             _ if sessions::opens(method) && self.prepares_session(&message) => {
                 self.begin(id, message, Self::open_session);
             }
-            _ => self.pass(id, method, message),
+            _ => match self.lost_session(&id, &message) {
+                Some(answer) => self.to_editor(answer),
+                None => self.pass(id, method, message),
+            },
         }
     }
 

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::Relay;
 use super::advertised::Advertised;
-use super::agent::Agent;
+use super::agent::{Agent, Silence};
 use super::deliver::Standing;
 use super::outfit::{Worth, dress, is_typed};
 use super::sessions::Session;
@@ -26,6 +26,20 @@ const GREETING_WAIT: Duration = Duration::from_mins(1);
 const SESSION_WAIT: Duration = Duration::from_mins(1);
 /// How long it may take to set something there.
 const SETTING_WAIT: Duration = Duration::from_secs(20);
+
+/// ACP v1, errors.
+const RESOURCE_NOT_FOUND: i64 = -32002;
+
+/// Why something is not as it was before a new start.
+#[derive(Debug, thiserror::Error)]
+enum Loss {
+    #[error("the agent refuses it")]
+    Refused,
+    #[error("it cannot be resumed")]
+    NoWay,
+    #[error(transparent)]
+    Silent(#[from] Silence),
+}
 
 impl Relay {
     /// The first start, with all that can be given only then.
@@ -181,18 +195,22 @@ impl Relay {
             let restored = self.restore(&id, session).await;
             self.retold.borrow_mut().remove(&id);
             if let Err(why) = restored {
-                self.sessions.borrow_mut().forget(&id);
+                match why {
+                    // All is over, and that is said.
+                    Loss::Silent(Silence::Ended) => self.sessions.borrow_mut().forget(&id),
+                    _ => self.sessions.borrow_mut().lose(&id, &why.to_string()),
+                }
                 self.say(&format!("a session is lost by the new start of the agent: {why}"));
             }
         }
     }
 
-    async fn restore(&self, id: &str, session: Session) -> Result<(), String> {
+    async fn restore(&self, id: &str, session: Session) -> Result<(), Loss> {
         let advertised = self.advertised.borrow().clone();
         let method = match () {
             () if advertised.can_resume => "session/resume",
             () if advertised.can_load => "session/load",
-            () => return Err("it cannot be resumed".to_owned()),
+            () => return Err(Loss::NoWay),
         };
         let mut params = session.params;
         if let Some(meta) = self.helper_meta(params["_meta"].clone()) {
@@ -209,18 +227,31 @@ impl Relay {
         Ok(())
     }
 
+    /// The answer to a request that wants something done in a session which is lost, with what there is to do.
+    pub(super) fn lost_session(&self, id: &Id, request: &Message) -> Option<Message> {
+        let sessions = self.sessions.borrow();
+        let why = sessions.why_lost(request)?;
+        let title = &self.settings.title;
+        let first =
+            if self.is_signed_out.get() { "you have signed out here: sign in, and " } else { "" };
+        let what = format!(
+            "this session is lost since {title} was started anew ({why}); {first}start a new session"
+        );
+        Some(Message::error(Some(id), RESOURCE_NOT_FOUND, &what, None))
+    }
+
     /// Asks the new agent what the editor asked an earlier one.
     async fn ask_again(
         &self,
         method: &str,
         params: &Value,
         patience: Duration,
-    ) -> Result<(), String> {
-        let agent = self.agent.borrow().clone().ok_or("the agent has ended")?;
+    ) -> Result<(), Loss> {
+        let agent = self.agent.borrow().clone().ok_or(Silence::Ended)?;
         match agent.ask(method, params, patience).await {
             Ok(answer) if !answer.is_error() => Ok(()),
-            Ok(_) => Err("the agent refuses it".to_owned()),
-            Err(why) => Err(why.to_string()),
+            Ok(_) => Err(Loss::Refused),
+            Err(why) => Err(why.into()),
         }
     }
 }

@@ -22,6 +22,8 @@ const LONGEST_SETTING: usize = 4 << 10;
 pub struct Sessions {
     /// By `sessionId`.
     open: BTreeMap<String, Session>,
+    /// Those that a new agent did not bring back, with the reason.
+    lost: BTreeMap<String, String>,
 }
 
 /// What it takes to have a session as it was.
@@ -83,6 +85,7 @@ impl Sessions {
             Some("session/fork") => self.settings_for(asked.as_str(), &id),
             _ => Vec::new(),
         };
+        self.lost.remove(&id);
         self.open.insert(id, Session { params, settings });
     }
 
@@ -99,11 +102,26 @@ impl Sessions {
     pub fn closed(&mut self, request: &Message) {
         if let Some(id) = request.member("params")["sessionId"].as_str() {
             self.open.remove(id);
+            self.lost.remove(id);
         }
     }
 
     pub fn forget(&mut self, id: &str) {
         self.open.remove(id);
+    }
+
+    /// One that the agent which runs does not have.
+    pub fn lose(&mut self, id: &str, why: &str) {
+        self.open.remove(id);
+        self.lost.insert(id.to_owned(), why.to_owned());
+    }
+
+    /// Why the agent does not have the session in which a request wants something done.
+    pub fn why_lost(&self, request: &Message) -> Option<&str> {
+        let method = request.method().filter(|_| !self.lost.is_empty())?;
+        let is_inside = method == "session/prompt" || sets(method);
+        let id = of(request).filter(|_| is_inside)?;
+        self.lost.get(&id).map(String::as_str)
     }
 
     /// Notes what an agent has let itself be set.

@@ -137,6 +137,42 @@ fn whoever_signs_in_again_has_what_the_agent_wants_at_its_start() {
     assert_eq!(output.stderr.matches("a session is lost").count(), 1, "{}", output.stderr);
 }
 
+/// A session that a new start of the agent did not bring back, with the two ways to have none.
+#[test]
+fn whoever_goes_on_in_a_lost_session_hears_what_to_do() {
+    let refused =
+        r#"say {"jsonrpc":"2.0","id":$id,"error":{"code":-32002,"message":"Resource not found"}}"#;
+    let no_load = json!([{"on": "session/load", "do": [refused]}]);
+    for (can, rules, why) in [
+        (json!({"loadSession": true}), no_load, "the agent refuses it"),
+        (json!({}), json!([]), "it cannot be resumed"),
+    ] {
+        let mut scene = Scene::new(TOLD, &script(&can, &rules), &["--with", "openai"], &json!({}));
+        let session = scene.session()["result"]["sessionId"].clone();
+        let prompt = json!({"sessionId": session, "prompt": []});
+        let mode = json!({"sessionId": session, "modeId": "plan"});
+        scene.editor.request("logout", &json!({}));
+        let (before, lost) = (scene.count("session/prompt"), format!("was started anew ({why}); "));
+        for (method, params) in [("session/prompt", &prompt), ("session/set_mode", &mode)] {
+            let error = scene.editor.request(method, params)["error"].clone();
+            assert_eq!(error["code"], -32002, "{error}");
+            let said = error["message"].as_str().unwrap();
+            let step = "you have signed out here: sign in, and start a new session";
+            assert!(said.ends_with(&format!("{lost}{step}")), "{said}");
+        }
+        scene.authenticate("authctl");
+        let error = scene.editor.request("session/prompt", &prompt)["error"].clone();
+        let said = error["message"].as_str().unwrap();
+        assert!(said.ends_with(&format!("{lost}start a new session")), "{said}");
+        assert_eq!(scene.count("session/prompt"), before, "the agent is not asked");
+        let new = scene.session()["result"]["sessionId"].clone();
+        let answer =
+            scene.editor.request("session/prompt", &json!({"sessionId": new, "prompt": []}));
+        assert!(answer["result"].is_object(), "{answer}");
+        scene.editor.leave();
+    }
+}
+
 #[test]
 fn a_method_that_authctl_uses_is_seen_to_and_every_other_is_the_agents() {
     for (ways, method, count) in
