@@ -262,6 +262,7 @@ fn without_an_agent_the_known_ones_are_listed() {
     assert_eq!(of("claude")["models"], json!({"anthropic": "/v1/models"}));
     assert_eq!(of("mine")["models"], json!({}));
     assert!(of("kimi")["login_only"].is_string());
+    assert!(of("opencode")["note"].as_str().unwrap().contains("Choose a model"));
     let text = sandbox.run(["acp", "doctor"]).success();
     assert!(text.contains("Codex: openai") && text.contains("its own sign-in alone"), "{text}");
 }
