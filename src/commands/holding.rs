@@ -76,6 +76,5 @@ pub fn glimpse(context: &Context, named: &Named) -> Option<Glimpse> {
 
 /// An error for whoever has one line.
 pub fn trouble(error: &CommandError) -> Trouble {
-    let hints = error.hints().iter();
-    Trouble(hints.fold(error.message().to_owned(), |text, hint| format!("{text}; {hint}")))
+    Trouble(error.in_one_line())
 }

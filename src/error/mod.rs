@@ -133,6 +133,14 @@ impl CommandError {
         &self.hints
     }
 
+    /// All of it in one line; what asks stands in parentheses.
+    pub fn in_one_line(&self) -> String {
+        self.hints.iter().fold(self.message.clone(), |text, hint| match hint {
+            asks if asks.ends_with('?') => format!("{text} ({asks})"),
+            _ => format!("{text}; {hint}"),
+        })
+    }
+
     /// `{"version":1,"error":{"kind":…,"message":…,"hints":[…]}}`
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({

@@ -310,6 +310,5 @@ fn missing_is_none<T>(found: Result<T, CommandError>) -> Result<Option<T>, Comma
 
 /// The message with what mends it.
 pub fn trouble(error: &CommandError) -> Trouble {
-    let hints = error.hints().iter();
-    Trouble(hints.fold(error.message().to_owned(), |text, hint| format!("{text}; {hint}")))
+    Trouble(error.in_one_line())
 }

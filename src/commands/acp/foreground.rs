@@ -33,7 +33,7 @@ pub fn run(
                     Worth::Key(key)
                 }
                 Err(error) if error.kind() == Kind::LoginRequired => {
-                    context.ui.warn(&format!("{}; {}", error.message(), error.hints().join("; ")));
+                    context.ui.warn(&error.in_one_line());
                     continue;
                 }
                 Err(error) => return Err(error),
