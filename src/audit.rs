@@ -156,8 +156,8 @@ impl Entry {
         }
     }
 
-    /// Every text made harmless, whoever wrote it.
-    fn cleaned(mut self) -> Self {
+    /// Makes every text harmless, whoever wrote it.
+    fn clean(&mut self) {
         let clean = |text: &mut Option<String>| {
             if let Some(text) = text {
                 text::clean_in_place(text, 1_000);
@@ -174,7 +174,36 @@ impl Entry {
         clean(&mut self.source);
         clean(&mut self.reason);
         self.hosts.iter_mut().for_each(|host| text::clean_in_place(host, 1_000));
-        self
+    }
+}
+
+/// Lines that are written together.
+#[derive(Debug, Default)]
+pub struct Page {
+    text: Vec<u8>,
+    lines: usize,
+}
+
+impl Page {
+    /// Adds a line, with every text made harmless; `entry` may serve for the next one.
+    pub fn add(&mut self, entry: &mut Entry) {
+        entry.clean();
+        // Serialising texts, numbers and times into memory has no failing case.
+        let _ = serde_json::to_writer(&mut self.text, entry);
+        self.text.push(b'\n');
+        self.lines += 1;
+    }
+
+    pub fn lines(&self) -> usize {
+        self.lines
+    }
+}
+
+impl From<Entry> for Page {
+    fn from(mut entry: Entry) -> Self {
+        let mut page = Page::default();
+        page.add(&mut entry);
+        page
     }
 }
 
@@ -220,21 +249,15 @@ impl Log {
     }
 
     /// Adds lines, in one write.
-    pub fn append(&self, entries: Vec<Entry>) -> Result<(), Error> {
+    pub fn append(&self, page: &Page) -> Result<(), Error> {
         if let Some(directory) = self.file.parent() {
             private_file::make_directory(directory)?;
         }
         self.make_room()?;
-        let mut lines = Vec::new();
-        for entry in entries {
-            // Serialising texts, numbers and times into memory has no failing case.
-            let _ = serde_json::to_writer(&mut lines, &entry.cleaned());
-            lines.push(b'\n');
-        }
         let mut file = private_file::open_end(&self.file)?;
         // One write: the lines of other processes stand before or after it.
-        let written = file.write(&lines).map_err(|source| self.failed("write", source))?;
-        if written < lines.len() {
+        let written = file.write(&page.text).map_err(|source| self.failed("write", source))?;
+        if written < page.text.len() {
             return Err(Error::Cut { path: self.file.clone() });
         }
         Ok(())
@@ -316,7 +339,10 @@ impl Listing {
             let begin = last(line, BEGINNING).unwrap_or(0);
             self.unreadable += usize::from(begin > 0);
             match serde_json::from_slice::<Entry>(&line[begin..]) {
-                Ok(entry) if entry.version == VERSION => self.entries.push(entry.cleaned()),
+                Ok(mut entry) if entry.version == VERSION => {
+                    entry.clean();
+                    self.entries.push(entry);
+                }
                 _ => self.unreadable += 1,
             }
         }
@@ -422,8 +448,8 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let log = Log::new(place.path().join("a/audit.jsonl"), 1 << 20);
         assert_eq!(read(&log).entries, []);
-        log.append(vec![entry("one")]).unwrap();
-        log.append(vec![entry("two\u{1b}[2J\nthree")]).unwrap();
+        log.append(&entry("one").into()).unwrap();
+        log.append(&entry("two\u{1b}[2J\nthree").into()).unwrap();
         let listing = read(&log);
         assert_eq!(names(&listing), ["one", "two\u{fffd}[2J three"]);
         assert_eq!(listing.unreadable, 0);
@@ -434,7 +460,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let log = Log::new(place.path().join("audit.jsonl"), 1);
         for name in ["1", "2", "3", "4", "5", "6"] {
-            log.append(vec![entry(name)]).unwrap();
+            log.append(&entry(name).into()).unwrap();
         }
         assert_eq!(names(&read(&log)), ["3", "4", "5", "6"]);
     }
@@ -444,10 +470,10 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let log = Log::new(place.path().join("audit.jsonl"), 400);
         while !log.is_full() {
-            log.append(vec![entry("full")]).unwrap();
+            log.append(&entry("full").into()).unwrap();
         }
         log.move_aside().unwrap();
-        log.append(vec![entry("new")]).unwrap();
+        log.append(&entry("new").into()).unwrap();
         log.move_aside().unwrap();
         assert!(!log.older(2).exists());
         assert_eq!(fs::read_to_string(log.file()).unwrap().lines().count(), 1);
@@ -457,7 +483,7 @@ mod tests {
     fn lines_that_are_none_are_counted_and_left_out() {
         let place = tempfile::tempdir().unwrap();
         let log = Log::new(place.path().join("audit.jsonl"), 1 << 20);
-        log.append(vec![entry("one")]).unwrap();
+        log.append(&entry("one").into()).unwrap();
         let whole = fs::read_to_string(log.file()).unwrap();
         let newer = whole.replace("\"version\":1", "\"version\":2");
         let cut = &whole.as_bytes()[..20];
@@ -479,13 +505,13 @@ mod tests {
         let log = Log::new(place.path().join("audit.jsonl"), 1);
         let (_, mut follower) = log.read().unwrap();
         assert_eq!(follower.more().unwrap().entries, []);
-        log.append(vec![entry("one")]).unwrap();
+        log.append(&entry("one").into()).unwrap();
         assert_eq!(names(&follower.more().unwrap()), ["one"]);
         assert_eq!(follower.more().unwrap().entries, []);
-        log.append(vec![entry("two")]).unwrap();
+        log.append(&entry("two").into()).unwrap();
         assert_eq!(names(&follower.more().unwrap()), ["two"]);
         for name in ["three", "four", "five"] {
-            log.append(vec![entry(name)]).unwrap();
+            log.append(&entry(name).into()).unwrap();
         }
         assert_eq!(names(&follower.more().unwrap()), ["three", "four", "five"]);
         let (before, mut late) = log.read().unwrap();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::audit::{Entry, Log};
+use crate::audit::{Entry, Log, Page};
 use crate::config::{self, Config, Manifest, Provider, StoreChoice};
 use crate::credential::{self, Name};
 use crate::error::{CommandError, Kind, chain};
@@ -180,21 +180,27 @@ impl Context {
     /// Adds a line to the audit log, with the agent at the keyboard and the working directory. What
     /// cannot be written is said once, and stops nothing.
     pub fn record(&self, entry: Entry) {
-        self.record_all(vec![entry]);
+        if self.keeps_log() {
+            self.record_page(&self.placed(entry).into());
+        }
     }
 
-    /// The same for several lines at once.
-    pub fn record_all(&self, entries: Vec<Entry>) {
-        // A configuration that cannot be read is an error of the command itself.
-        let Ok(log) = self.log() else { return };
-        if !self.config().is_ok_and(|config| config.log.enabled) {
-            return;
-        }
+    /// A line with what all of them say.
+    pub fn placed(&self, entry: Entry) -> Entry {
         let directory = std::env::current_dir().ok();
         let directory = directory.map(|directory| directory.to_string_lossy().into_owned());
-        let agent = self.agent_at_the_keyboard().ok().flatten();
-        let placed = |entry| Entry { agent: agent.clone(), directory: directory.clone(), ..entry };
-        if let Err(error) = log.append(entries.into_iter().map(placed).collect())
+        Entry { agent: self.agent_at_the_keyboard().ok().flatten(), directory, ..entry }
+    }
+
+    /// Whether lines are written at all. A configuration that cannot be read is an error of the command itself.
+    pub fn keeps_log(&self) -> bool {
+        self.config().is_ok_and(|config| config.log.enabled)
+    }
+
+    /// Several lines at once, which have what all of them say.
+    pub fn record_page(&self, page: &Page) {
+        let Ok(log) = self.log() else { return };
+        if let Err(error) = log.append(page)
             && !self.is_log_warned.replace(true)
         {
             self.ui.warn(&format!("the audit log is not written: {}", chain(&error)));

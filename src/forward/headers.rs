@@ -29,6 +29,8 @@ static OWN: [HeaderName; 6] = [
     TRANSFER_ENCODING,
     UPGRADE,
 ];
+/// What `Connection` says that names no header.
+const KEEPING: [&str; 2] = ["keep-alive", "close"];
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
 /// Tells clients not to send the same again (the SDKs of Anthropic and OpenAI heed it, and Claude Code, which would
@@ -63,7 +65,7 @@ pub fn strip_answer(headers: &mut HeaderMap) {
     strip(headers, &[PROXY_AUTHENTICATE]);
 }
 
-/// Copies the values out of the buffer that the head was read into, which can then take the next one.
+/// Copies the values out of the buffer that the request was read into, which can then take the next one.
 pub fn detach(headers: &mut HeaderMap) {
     let length = headers.values().map(HeaderValue::len).sum();
     let mut all = BytesMut::with_capacity(length);
@@ -89,8 +91,8 @@ pub fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
 
 fn strip(headers: &mut HeaderMap, further: &[HeaderName]) {
     if headers.contains_key(CONNECTION) {
-        let named: Vec<HeaderName> =
-            options(headers).filter_map(|name| name.parse().ok()).collect();
+        let named = options(headers).filter(|option| !KEEPING.contains(option));
+        let named: Vec<HeaderName> = named.filter_map(|name| name.parse().ok()).collect();
         for name in named {
             headers.remove(name);
         }

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep};
 
 use super::Broken;
-use crate::http::{BoxError, Outbound};
+use crate::http::{BoxError, Outbound, Withheld};
 use crate::listen::Streams;
 
 /// Longest body that is kept, in bytes.
@@ -103,7 +103,9 @@ fn waiting(
     let (wanted, asked) = oneshot::channel();
     head.headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
     let (stream, asked, patience) = (Some(stream), Some(asked), Box::pin(sleep(PATIENCE)));
-    let body = Waiting { stream, is_held: true, asked, answered, patience };
+    let withheld = Withheld::default();
+    head.extensions.insert(withheld.clone());
+    let body = Waiting { stream, withheld, asked, answered, patience };
     let mut request = Request::from_parts(head, Outbound::new(body));
     let wanted = std::sync::Mutex::new(Some(wanted));
     hyper::ext::on_informational(&mut request, move |answer| {
@@ -134,7 +136,7 @@ impl Answered {
 struct Waiting {
     /// `None`: it is not wanted, and not asked for.
     stream: Option<Streams>,
-    is_held: bool,
+    withheld: Withheld,
     asked: Option<oneshot::Receiver<()>>,
     answered: Answered,
     patience: Pin<Box<Sleep>>,
@@ -148,7 +150,7 @@ impl Body for Waiting {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if self.is_held {
+        if self.withheld.is_so() {
             let asked = self.asked.as_mut().map(|asked| Pin::new(asked).poll(context));
             if !matches!(asked, Some(Poll::Ready(Ok(())))) {
                 if asked.is_some_and(|asked| asked.is_ready()) {
@@ -158,13 +160,14 @@ impl Body for Waiting {
                 ready!(self.patience.as_mut().poll(context));
                 if self.answered.is_noted() {
                     self.stream = None;
+                    // The end of the answer ends the request.
+                    return Poll::Pending;
                 }
             }
-            self.is_held = false;
+            self.withheld.end();
         }
         match &mut self.stream {
             Some(stream) => Pin::new(stream).poll_frame(context).map_err(BoxError::from),
-            // The end of the answer, or of the server's patience, ends the request.
             None => Poll::Pending,
         }
     }

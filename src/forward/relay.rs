@@ -320,9 +320,8 @@ fn versions(asked: &Parts, uri: &Uri, upgrades: bool) -> Versions {
 
 fn returned(mut response: Response<Inbound>, upgrade: Option<Upgrade>) -> Response<Inbound> {
     let is_switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    let protocol = headers::upgrade(response.headers()).filter(|_| is_switched);
+    let protocol = if is_switched { headers::upgrade(response.headers()) } else { None };
     headers::strip_answer(response.headers_mut());
-    headers::detach(response.headers_mut());
     *response.version_mut() = Version::HTTP_11;
     if let (Some(upgrade), Some(protocol)) = (upgrade, protocol) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));

@@ -27,6 +27,6 @@ pub use error::Error;
 pub use event_stream::EventStream;
 pub use exchange::Exchange;
 pub use nonces::{DPOP_NONCE, Nonces};
-pub use pool::{Inbound, Outbound};
+pub use pool::{Inbound, Outbound, Withheld};
 pub use request::{Request, check_reach, host_of, parse_resource, parse_url};
 pub use upstream::Upstream;

@@ -5,6 +5,8 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
@@ -19,7 +21,7 @@ use hyper::{Request, Response, StatusCode, Uri};
 use hyper_rustls::MaybeHttpsStream;
 use hyper_util::client::legacy::connect::Connection as _;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::task::spawn_local;
+use tokio::task::{coop::unconstrained, spawn_local};
 use tokio::time::sleep;
 
 use super::dial::{BoxError, Line, Versions};
@@ -134,6 +136,7 @@ impl Pool {
                 host,
                 is_proxied,
                 sender,
+                withheld: None,
                 connection: Some(connection),
             })));
         }
@@ -219,11 +222,16 @@ impl Future for Sending {
     type Output = Result<Response<Inbound>, Unanswered>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some((single, _)) = &mut self.on {
-            single.advance(context);
-        }
-        let response = ready!(self.answer.as_mut().poll(context))?;
-        let on = self.on.take();
+        let this = &mut *self;
+        let answer = this.answer.as_mut();
+        let response = ready!(match &mut this.on {
+            Some((single, _)) => {
+                single.advance(context);
+                answer.poll(&mut untold())
+            }
+            None => answer.poll(context),
+        })?;
+        let on = this.on.take();
         let is_switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         Poll::Ready(Ok(response.map(|body| match on {
             Some((single, _)) if is_switched => {
@@ -235,8 +243,35 @@ impl Future for Sending {
     }
 }
 
+/// For what only the connection brings that was moved along just now: to be told of it would wake the same task once
+/// more.
+fn untold() -> Context<'static> {
+    Context::from_waker(Waker::noop())
+}
+
 /// Moves the bytes of a connection when it is polled, until it ends.
 type Moving = Pin<Box<dyn Future<Output = hyper::Result<()>>>>;
+
+/// Whether the body of a request waits to be asked for by the server (RFC 9110 §10.1.1); an extension of it.
+#[derive(Debug, Clone)]
+pub struct Withheld(Arc<AtomicBool>);
+
+impl Default for Withheld {
+    fn default() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+}
+
+impl Withheld {
+    /// From here on, the body is sent.
+    pub fn end(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
+    pub fn is_so(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// A connection of HTTP/1: one request at a time.
 pub(super) struct Single {
@@ -245,6 +280,8 @@ pub(super) struct Single {
     /// A proxy reads what is sent on it.
     is_proxied: bool,
     sender: http1::SendRequest<Outbound>,
+    /// Of the request that is on it.
+    withheld: Option<Withheld>,
     /// `None`: it has ended.
     connection: Option<Moving>,
 }
@@ -268,7 +305,7 @@ impl Single {
 
     /// Whether it takes another request after a while, in which its server may have closed it.
     fn is_still_free(&mut self) -> bool {
-        self.advance(&mut Context::from_waker(Waker::noop()));
+        self.advance(&mut untold());
         self.is_ready()
     }
 
@@ -284,13 +321,14 @@ impl Single {
     }
 
     fn send(mut self: Box<Self>, mut request: Request<Outbound>, pool: Rc<Pool>) -> Sending {
+        self.withheld = request.extensions().get().cloned();
         request.headers_mut().entry(HOST).or_insert_with(|| self.host.clone());
         if !self.is_proxied || self.place.scheme != Scheme::HTTP {
             let path = request.uri().path_and_query().cloned();
             let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
             *request.uri_mut() = path.into();
         }
-        let answer = Box::pin(self.sender.try_send_request(request));
+        let answer = Box::pin(unconstrained(self.sender.try_send_request(request)));
         Sending { answer, on: Some((self, pool)) }
     }
 }
@@ -311,11 +349,15 @@ impl Inbound {
         inbound
     }
 
-    /// A server may answer before it has read the whole request (RFC 9112 §9.5): the rest is still sent.
+    /// A server may answer before it has read the whole request (RFC 9112 §9.5): the rest is still sent, unless it
+    /// was withheld. Then nothing else can come on this connection.
     fn give_back(&mut self) {
         let Some((mut single, pool)) = self.on.take() else { return };
         if single.is_ready() {
             return pool.put(single);
+        }
+        if single.withheld.as_ref().is_some_and(Withheld::is_so) {
+            return;
         }
         spawn_local(async move {
             poll_fn(|context| single.poll_settled(context)).await;
@@ -335,11 +377,12 @@ impl Body for Inbound {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = &mut *self;
-        let mut frame = Pin::new(&mut this.body).poll_frame(context);
-        let Some((single, _)) = &mut this.on else { return frame };
+        let body = Pin::new(&mut this.body);
+        let Some((single, _)) = &mut this.on else { return body.poll_frame(context) };
+        let mut frame = body.poll_frame(&mut untold());
         if frame.is_pending() {
             single.advance(context);
-            frame = Pin::new(&mut this.body).poll_frame(context);
+            frame = Pin::new(&mut this.body).poll_frame(&mut untold());
         }
         if matches!(frame, Poll::Ready(None)) || this.body.is_end_stream() {
             if !single.is_ready() {

@@ -55,10 +55,11 @@ impl Session {
     /// The secret in one of the headers in which clients send keys, or in one of `further`. Where several
     /// headers have one, the first counts.
     pub fn shown(&self, headers: &HeaderMap, further: &[HeaderName]) -> Option<Shown> {
-        let names = AUTHENTICATION.iter().chain(further);
-        let values =
-            names.flat_map(|name| headers.get_all(name).iter().map(move |value| (name, value)));
-        values.into_iter().find_map(|(name, value)| {
+        let rank = |name| AUTHENTICATION.iter().chain(further).position(|other| other == name);
+        let ranked = headers.iter().filter_map(|(name, value)| Some((rank(name)?, name, value)));
+        let mut ranked: Vec<_> = ranked.collect();
+        ranked.sort_by_key(|(rank, ..)| *rank);
+        ranked.into_iter().find_map(|(_, name, value)| {
             if *name == AUTHORIZATION { self.authorization(value) } else { self.bare(value) }
         })
     }

@@ -6,6 +6,7 @@ mod bundle;
 mod child;
 mod desk;
 mod lend;
+mod scribe;
 mod serve;
 mod typed;
 mod watch;

@@ -12,7 +12,8 @@ use tokio::sync::oneshot;
 
 use super::desk;
 use super::lend::{self, Loan};
-use super::watch::{Lines, Reporter, Scribe};
+use super::scribe::{Lines, Scribe};
+use super::watch::{Reporter, Said};
 use crate::context::{Context, Options};
 use crate::error::{CommandError, Kind};
 use crate::listen::{Crew, Sockets};
@@ -57,7 +58,8 @@ impl Running {
             Scribe::start(start.options.clone(), start.command_line, start.program.clone());
         let lines = scribe.lines();
         let (end, ended) = oneshot::channel();
-        let hand = Hand { start: Arc::new(start), port: sockets.port(), lines };
+        let (start, said) = (Arc::new(start), Said::default());
+        let hand = Hand { start, port: sockets.port(), lines, said };
         let thread = thread::spawn(move || {
             signals::leave_to_main_thread();
             hand.serve(sockets, ended)
@@ -87,6 +89,7 @@ struct Hand {
     start: Arc<Start>,
     port: u16,
     lines: Lines,
+    said: Said,
 }
 
 impl Hand {
@@ -124,9 +127,9 @@ impl Hand {
             .on_thread_start(signals::leave_to_main_thread)
             .build_local(LocalOptions::default())?;
         let served = runtime.block_on(async move {
-            let Self { start, port, lines } = self;
+            let Self { start, port, lines, said } = self;
             let context = Context::new(start.options.clone(), start.command_line);
-            let reporter = Reporter::new(context, lines, start.says_strays);
+            let reporter = Reporter::new(context, lines, said, start.says_strays);
             let (plan, authority) = (plan(&start), start.authority.clone());
             work(Rc::new(Proxy::new(port, plan, authority, Rc::new(reporter)))).await
         });
