@@ -231,7 +231,13 @@ impl Future for Sending {
             }
             None => answer.poll(context),
         })?;
-        let on = this.on.take();
+        let mut on = this.on.take();
+        if let Some((single, _)) = &mut on
+            && !response.body().is_end_stream()
+        {
+            // It waits for whoever reads the body, and would wake this task when that begins.
+            single.advance(&mut untold());
+        }
         let is_switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         Poll::Ready(Ok(response.map(|body| match on {
             Some((single, _)) if is_switched => {
