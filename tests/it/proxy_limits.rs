@@ -8,23 +8,15 @@
 //! | I12 | one reading of a request, or none | `whoever_goes_on_after_a_refusal_…` |
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::mpsc;
 use std::thread;
 
 use crate::support::eventually;
-use crate::support::lending::{KEY, Lending, acme, only};
+use crate::support::lending::{KEY, Lending, acme, only, until};
 use crate::support::origin::Origin;
 
 const MEGABYTE: usize = 1 << 20;
-
-/// In kB.
-#[cfg(target_os = "linux")]
-fn resident(lending: &Lending) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", lending.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
 
 fn head_of(lending: &Lending, line: &str, headers: &str) -> String {
     let key = lending.bearer();
@@ -149,16 +141,6 @@ fn endless(kind: &'static str, body: Vec<u8>) -> (String, mpsc::Sender<()>) {
     (url, end)
 }
 
-fn until(connection: &mut TcpStream, wanted: &[u8]) {
-    let mut all = Vec::new();
-    while !all.windows(wanted.len()).any(|part| part == wanted) {
-        let mut chunk = [0; 4096];
-        let read = connection.read(&mut chunk).unwrap();
-        assert!(read > 0, "ended after {}", all.escape_ascii());
-        all.extend_from_slice(&chunk[..read]);
-    }
-}
-
 /// What MCP servers say is looked at in passing, where it is short.
 #[cfg(target_os = "linux")]
 #[test]
@@ -172,14 +154,14 @@ fn an_answer_without_an_end_is_not_kept_to_be_looked_at() {
         let sandbox = acme(&url);
         let lending = Lending::proxy(&sandbox, &["--with", "acme"]);
         lending.get("/nobody").refusal(404, "route_unknown");
-        let before = resident(&lending);
+        let before = lending.resident();
         let mcp = "Accept: application/json, text/event-stream\r\nContent-Length: 2\r\n";
         let mut client = lending.connect();
         client.write_all(head_of(&lending, "POST /acme/mcp", mcp).as_bytes()).unwrap();
         client.write_all(b"{}").unwrap();
         let read = std::io::copy(&mut (&mut client).take(LENGTH as u64), &mut std::io::sink());
         assert_eq!(read.unwrap(), LENGTH as u64);
-        let during = resident(&lending);
+        let during = lending.resident();
         assert!(during < before + 24 * 1024, "{kind}: {before} kB, then {during} kB");
         end.send(()).unwrap();
     }

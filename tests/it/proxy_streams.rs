@@ -17,7 +17,7 @@ use std::thread;
 use serde_json::Value;
 
 use crate::support::launcher::pid;
-use crate::support::lending::{KEY, Lending, acme, only, replies};
+use crate::support::lending::{KEY, Lending, acme, only, replies, until};
 use crate::support::origin::Origin;
 use crate::support::sandbox::Sandbox;
 use crate::support::{PATIENCE, eventually, rounds};
@@ -38,24 +38,6 @@ fn open(lending: &Lending, line: &str, headers: &str) -> TcpStream {
     let head = format!("{line} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n{key}{headers}\r\n", lending.port);
     connection.write_all(head.as_bytes()).unwrap();
     connection
-}
-
-/// Reads until that has come.
-fn until(connection: &mut TcpStream, wanted: &[u8]) -> Vec<u8> {
-    let mut all = Vec::new();
-    while !all.windows(wanted.len()).any(|part| part == wanted) {
-        let mut chunk = [0; 4096];
-        let read = connection.read(&mut chunk).unwrap();
-        assert!(read > 0, "ended after {}", all.escape_ascii());
-        all.extend_from_slice(&chunk[..read]);
-    }
-    all
-}
-
-fn resident(lending: &Lending) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", lending.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 #[test]
@@ -283,7 +265,7 @@ fn what_follows_a_request_to_change_the_protocol_waits_for_the_answer() {
 fn many_requests_and_large_bodies_leave_no_trace_in_memory() {
     let (origin, _sandbox, lending) = scene();
     assert_eq!(lending.get("/acme/x").status, 200);
-    let before = resident(&lending);
+    let before = lending.resident();
     let size = 100_000_000;
     let mut down = open(&lending, &format!("GET /acme/big/{size}"), "Connection: close\r\n");
     let read = std::io::copy(&mut down, &mut std::io::sink()).unwrap();
@@ -298,7 +280,7 @@ fn many_requests_and_large_bodies_leave_no_trace_in_memory() {
     let written = origin.written();
     let idle = open(&lending, "GET /acme/big/100000000", "");
     eventually("an answer on its way", || (origin.written() > written).then_some(()));
-    let large = resident(&lending);
+    let large = lending.resident();
     assert!(large < before + 24 * 1024, "{before} kB, then {large} kB");
     drop(idle);
     let mut client = lending.connect();
@@ -313,10 +295,10 @@ fn many_requests_and_large_bodies_leave_no_trace_in_memory() {
         client.write_all(ask.as_bytes()).unwrap();
         until(&mut client, b"here you are");
         if at == count / 2 {
-            middle = resident(&lending);
+            middle = lending.resident();
         }
     }
-    let end = resident(&lending);
+    let end = lending.resident();
     assert!(end < middle + 4 * 1024, "{middle} kB, then {end} kB");
 }
 

@@ -22,6 +22,7 @@ use crate::signals;
 const PAUSE: Duration = Duration::from_millis(100);
 /// Lines that wait for the disk; further ones are lost, and that is said.
 const WAITING: usize = 50_000;
+
 /// Writes the log while a proxy runs.
 pub struct Scribe {
     lines: Lines,

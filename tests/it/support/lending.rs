@@ -55,6 +55,18 @@ pub fn acme(url: &str) -> Sandbox {
     sandbox
 }
 
+/// Reads until that has come, and hands back all that came.
+pub fn until(connection: &mut TcpStream, wanted: &[u8]) -> Vec<u8> {
+    let mut all = Vec::new();
+    while !all.windows(wanted.len()).any(|part| part == wanted) {
+        let mut chunk = [0; 4096];
+        let read = connection.read(&mut chunk).unwrap();
+        assert!(read > 0, "ended after {}", all.escape_ascii());
+        all.extend_from_slice(&chunk[..read]);
+    }
+    all
+}
+
 impl Lending {
     /// `authctl proxy` with these arguments.
     pub fn proxy(sandbox: &Sandbox, arguments: &[&str]) -> Self {
@@ -106,6 +118,13 @@ impl Lending {
     /// What it has said so far on stderr.
     pub fn stderr(&self) -> String {
         self.running.as_ref().unwrap().stderr()
+    }
+
+    /// Its memory, in kB.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     pub fn pid(&self) -> u32 {
